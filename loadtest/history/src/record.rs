@@ -1,0 +1,164 @@
+//! What a client wrote down: one [`Record`] per operation, as it was asked and as it was answered.
+//!
+//! A record is only what the client could see from outside: when it sent the request, when the answer
+//! arrived, what the answer claimed. Nothing here knows HTTP, and nothing here judges.
+
+use serde::{Deserialize, Serialize};
+
+/// A stock level (one sku at one location), as an index into [`History::keys`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub u32);
+
+/// A whole recorded run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// Free-form facts of the run (seed, workload, server), shown in reports and kept with the file.
+    pub meta: Meta,
+    /// The name of each [`Key`], by index, for messages: `sku` or `sku@location`.
+    pub keys: Vec<String>,
+    /// Every operation, in any order; the checkers sort as they need.
+    pub records: Vec<Record>,
+}
+
+/// Facts about how a history came to be. Every field may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The random seed of the workload.
+    pub seed: Option<u64>,
+    /// The strategy the server said it ran.
+    pub strategy: Option<String>,
+    /// The command that made it.
+    pub command: Option<String>,
+}
+
+/// One operation as one client saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which client (connection, thread) issued it.
+    pub client: u32,
+    /// When it was sent, in nanoseconds of a monotonic clock shared by all clients of the run.
+    pub invoked_ns: u64,
+    /// When the answer had arrived, on the same clock. For [`Outcome::Unknown`]: when the client gave up.
+    pub returned_ns: u64,
+    /// What was asked.
+    pub request: Request,
+    /// What was answered.
+    pub outcome: Outcome,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Read one level.
+    Read(Key),
+    /// Change one or several levels, all or nothing. A key may be named more than once: the lines of one key
+    /// count together, as one change of one version.
+    Write(Vec<Line>),
+}
+
+/// One line of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The level it changes.
+    pub key: Key,
+    /// How.
+    pub effect: Effect,
+}
+
+/// What a line does to its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Add a signed number of units to `on_hand`; the level must exist and `available` must not go below zero.
+    Add(i64),
+    /// As `Add`, but a missing level is created empty first (the destination of a transfer).
+    AddOrCreate(i64),
+    /// Create the level with this `on_hand`; it must be absent.
+    Create(u64),
+    /// Set `on_hand` (a physical count). With `Some(version)` only if the level is at that version; with `None`
+    /// only if it exists.
+    Count {
+        /// The new `on_hand`.
+        on_hand: u64,
+        /// The version demanded, if any.
+        if_version: Option<u64>,
+    },
+    /// Delete the level, which must exist.
+    Delete,
+}
+
+/// What was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A read's answer.
+    Read(Seen),
+    /// A write took effect. One entry per key, with the level after the change.
+    Applied(Vec<Seen>),
+    /// A write was refused for the state of the stock and changed nothing. One entry per level the answer named.
+    Refused(Vec<Refused>),
+    /// The server said, or the transport proved, that nothing happened (`"applied":"no"`, connection refused,
+    /// invalid request).
+    NotApplied,
+    /// Nobody knows: a timeout, a reset, an answer that said `"applied":"unknown"`.
+    Unknown,
+}
+
+/// A level as an answer showed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Which level.
+    pub key: Key,
+    /// Its version. 0 is a level that never existed; a deleted level keeps the version of its deletion.
+    pub version: u64,
+    /// The stock at that version, as far as the answer told it.
+    pub stock: Stock,
+}
+
+/// The stock of a level, as far as an answer told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stock {
+    /// There is no such level: it never existed, or it was deleted.
+    Absent,
+    /// The whole level.
+    Level {
+        /// Units physically there.
+        on_hand: u64,
+        /// Units held by reservations.
+        reserved: u64,
+    },
+    /// Only `on_hand - reserved` was told (a refusal's line).
+    Available(u64),
+    /// Only the version was told.
+    Untold,
+}
+
+/// One level named by a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The level, as it was when it was judged.
+    pub seen: Seen,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a line was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// `available` was below what the lines of this key together asked for.
+    Insufficient,
+    /// The level was absent.
+    Missing,
+    /// The level was there, and the write demanded that it be absent.
+    Exists,
+    /// The level was at another version than demanded.
+    VersionMismatch,
+    /// Units were held by reservations (delete, or a count below them).
+    Reserved,
+    /// The result would have left the range of quantities (0 to 2^40 - 1).
+    Overflow,
+}

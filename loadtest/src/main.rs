@@ -1,0 +1,3 @@
+//! The load generator's entry point: it only wires.
+
+fn main() {}
