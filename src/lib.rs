@@ -1,1 +1,5 @@
 //! The inventory service.
+
+pub mod stock;
+pub mod strategy;
+pub mod telemetry;

@@ -1,0 +1,24 @@
+//! The pure domain: what a stock level is and what may happen to it.
+//!
+//! No clock, no lock, no I/O, no serialisation. Every strategy, the recovery, the property tests and any
+//! external store call the same two functions, [`Change::judge`] for one level and
+//! [`Transaction::judge`] for many, so the rules of the service exist once.
+//!
+//! Start with [`level`] (the value), then [`operation`] (what may be asked of it), [`refusal`] (why not), then
+//! [`transaction`] (many levels, all or nothing).
+
+pub mod key;
+pub mod level;
+pub mod name;
+pub mod operation;
+pub mod quantity;
+pub mod refusal;
+pub mod transaction;
+
+pub use key::StockKey;
+pub use level::{Level, VERSION_MAX};
+pub use name::{LOCATION_CHARS_MAX, Location, NameError, SKU_CHARS_MAX, Sku};
+pub use operation::{Applied, Change, IfMissing, Operation, Precondition};
+pub use quantity::{QUANTITY_MAX, Quantity};
+pub use refusal::{Reason, Refusal};
+pub use transaction::{ENTRIES_MAX, Entry, EntryRefusal, Transaction, TransactionError};

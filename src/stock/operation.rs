@@ -1,0 +1,208 @@
+//! [`Operation`], [`Precondition`] and the one function that judges them: [`Change::judge`].
+
+use super::level::{Level, VERSION_MAX};
+use super::quantity::Quantity;
+use super::refusal::{Reason, Refusal};
+
+/// What is to happen to one level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Bring the level into being with this many units.
+    Create {
+        /// The units on hand at first.
+        on_hand: Quantity,
+    },
+    /// Record a physical count: the level has this many units, whatever the books said.
+    Count {
+        /// The units counted.
+        on_hand: Quantity,
+    },
+    /// Add `delta` units (take them, where negative). The sum of the lines of one level, so it may be past any
+    /// single quantity.
+    Adjust {
+        /// The units, signed.
+        delta: i64,
+        /// What to do where there is no level.
+        if_missing: IfMissing,
+    },
+    /// Hold units for somebody.
+    Reserve {
+        /// The units, taken from `available`.
+        quantity: Quantity,
+    },
+    /// Let held units go.
+    Release {
+        /// The units, given back to `available`.
+        quantity: Quantity,
+    },
+    /// Take held units out of the house.
+    Ship {
+        /// The units, taken from both `reserved` and `on_hand`.
+        quantity: Quantity,
+    },
+    /// Remove the level; a tombstone keeps its version.
+    Delete,
+}
+
+/// What an adjustment does where there is no level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// Refuse it.
+    Refuse,
+    /// Start from an empty level (the destination of a transfer).
+    Create,
+}
+
+/// What a request demands of the level before anything else is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    Any,
+    /// That it does not exist (`If-None-Match: *`).
+    Absent,
+    /// That it exists (`If-Match: *`).
+    Exists,
+    /// That it exists at this version (`If-Match: "v"`).
+    Version(u64),
+}
+
+/// An operation with its precondition. They are judged together, so no caller can check first and act later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// What is to happen.
+    pub operation: Operation,
+    /// What must hold first.
+    pub precondition: Precondition,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The level before.
+    pub before: Level,
+    /// The level after: its version is exactly one higher.
+    pub after: Level,
+}
+
+impl Precondition {
+    /// Whether the level is as demanded.
+    pub fn holds(self, level: Level) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => !level.exists(),
+            Self::Exists => level.exists(),
+            Self::Version(version) => level.exists() && level.version() == version,
+        }
+    }
+}
+
+impl Change {
+    /// A change with no precondition.
+    pub fn unconditional(operation: Operation) -> Self {
+        Self { operation, precondition: Precondition::Any }
+    }
+
+    /// The level after the change, or why there is none.
+    ///
+    /// Pure and total: the same level and change give the same answer on every strategy, in recovery and in
+    /// tests. The result keeps every invariant of [`Level`] and its version is one higher.
+    pub fn judge(self, found: Level) -> Result<Level, Refusal> {
+        let refuse = |reason| Err(Refusal { reason, found });
+        if !self.precondition.holds(found) {
+            return refuse(Reason::PreconditionFailed(self.precondition));
+        }
+        let Some(base) = self.operation.base(found) else {
+            return refuse(if found.exists() { Reason::AlreadyExists } else { Reason::NotFound });
+        };
+        if found.version() == VERSION_MAX {
+            return refuse(Reason::VersionsExhausted);
+        }
+        let version = found.version() + 1;
+        let (on_hand, reserved) = match self.operation.act(base) {
+            Ok(Some(stock)) => stock,
+            Ok(None) => return Ok(Level::tombstone(version).expect("the version was checked above")),
+            Err(reason) => return refuse(reason),
+        };
+        Ok(Level::existing(on_hand, reserved, version).expect("act keeps the invariant of a level"))
+    }
+}
+
+impl Operation {
+    /// The level to start from: `None` where the operation needs another state of existence than it finds.
+    fn base(self, found: Level) -> Option<Level> {
+        let creates = match self {
+            Self::Create { .. } => return (!found.exists()).then_some(found),
+            Self::Adjust { if_missing, .. } => if_missing == IfMissing::Create,
+            _ => false,
+        };
+        (found.exists() || creates).then_some(found)
+    }
+
+    /// `(on_hand, reserved)` after the operation, `None` after a delete.
+    fn act(self, base: Level) -> Result<Option<(u64, u64)>, Reason> {
+        let (on_hand, reserved) = (base.on_hand(), base.reserved());
+        let stock = match self {
+            Self::Create { on_hand } => (on_hand.units(), 0),
+            Self::Count { on_hand } if on_hand.units() < reserved => {
+                return Err(Reason::BelowReserved { requested: on_hand.units() });
+            }
+            Self::Count { on_hand } => (on_hand.units(), reserved),
+            Self::Adjust { delta, .. } => (adjusted(base, delta)?, reserved),
+            Self::Reserve { quantity } => {
+                let requested = quantity.units();
+                enough(base.available(), requested, Reason::Insufficient { requested })?;
+                (on_hand, reserved + requested)
+            }
+            Self::Release { quantity } => {
+                let requested = quantity.units();
+                (on_hand, enough(reserved, requested, Reason::NotReserved { requested })?)
+            }
+            Self::Ship { quantity } => {
+                let requested = quantity.units();
+                let reserved = enough(reserved, requested, Reason::NotReserved { requested })?;
+                (on_hand - requested, reserved)
+            }
+            Self::Delete if reserved > 0 => return Err(Reason::StockReserved),
+            Self::Delete => return Ok(None),
+        };
+        Ok(Some(stock))
+    }
+
+    /// The two operations of one level as one, as lines of a transaction are combined before they are judged:
+    /// `None` where they are of different kinds or cannot be added up.
+    pub(super) fn combine(self, other: Self) -> Option<Self> {
+        let sum = |a: Quantity, b: Quantity| Quantity::new(a.units() + b.units());
+        Some(match (self, other) {
+            (Self::Adjust { delta: a, if_missing: first }, Self::Adjust { delta: b, if_missing: second }) => {
+                let creates = first == IfMissing::Create || second == IfMissing::Create;
+                let if_missing = if creates { IfMissing::Create } else { IfMissing::Refuse };
+                Self::Adjust { delta: a.checked_add(b)?, if_missing }
+            }
+            (Self::Reserve { quantity: a }, Self::Reserve { quantity: b }) => {
+                Self::Reserve { quantity: sum(a, b)? }
+            }
+            (Self::Release { quantity: a }, Self::Release { quantity: b }) => {
+                Self::Release { quantity: sum(a, b)? }
+            }
+            (Self::Ship { quantity: a }, Self::Ship { quantity: b }) => Self::Ship { quantity: sum(a, b)? },
+            _ => return None,
+        })
+    }
+}
+
+fn adjusted(base: Level, delta: i64) -> Result<u64, Reason> {
+    let requested = delta.unsigned_abs();
+    if delta < 0 {
+        enough(base.available(), requested, Reason::Insufficient { requested })?;
+    }
+    let sum = Quantity::new(base.on_hand()).and_then(|on_hand| on_hand.plus(delta));
+    sum.map(Quantity::units).ok_or(Reason::QuantityOverflow { requested })
+}
+
+/// What is left of `there` after taking `requested`.
+fn enough(there: u64, requested: u64, otherwise: Reason) -> Result<u64, Reason> {
+    there.checked_sub(requested).ok_or(otherwise)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! `atomic`: no lock; every level is one 128-bit word that is changed whole by compare-and-swap.
+//!
+//! **What is shared:** a lock-free map (papaya) from key to cell. A cell is never unlinked, since a
+//! compare-and-swap on an unlinked cell would be a lost update: a deleted level is a word with a flag. A
+//! change of one level loads the word, judges it, and swaps it for the next; if another thread's swap came first
+//! it looks again. Between look and act nothing can come, because the version in the word makes every state
+//! of a level a different word: there is no ABA.
+//!
+//! **Transactions** claim their cells in ascending order of the key, one by one, then decide at one point. The
+//! protocol, who waits and who helps, and why it is atomic for every observer is in [`protocol`].
+//!
+//! **Waits:** reads and refusals never wait. A change waits only for a transaction that has claimed its level and
+//! not yet decided, at most the lock timeout.
+//!
+//! **Memory order:** sequentially consistent throughout ([`word`] says why acquire and release are not enough),
+//! which costs nothing over acquire and release on x86-64 and little elsewhere.
+//!
+//! **Choose it** by default: a single hot level costs one contended cache line instead of a queue of sleepers,
+//! different levels share nothing at all, and a preempted thread holds nobody up, unless it was in the
+//! middle of a transaction. `mutex` may win where nearly every request is a large transaction.
+//!
+//! Memory: a cell outlives its level, and a transfer that is refused at the last moment may leave an empty cell for
+//! a destination that never existed.
+
+pub mod gate;
+pub mod protocol;
+pub mod word;
+
+#[cfg(test)]
+mod model;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::gate::ParkingGate;
+use self::protocol::{Descriptor, Memory, Patience, Protocol, Register};
+use self::word::{PackedWord, Word};
+use super::{
+    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    TransactRejected, table,
+};
+use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+
+type Map<K, V> = papaya::HashMap<K, V, ahash::RandomState>;
+
+/// A lock-free map of packed levels.
+#[derive(Debug)]
+pub struct Atomic {
+    cells: Map<StockKey, PackedWord>,
+    protocol: Protocol<Real>,
+    ledger: Ledger,
+    meter: Meter,
+    config: StrategyConfig,
+}
+
+impl Atomic {
+    /// Empty stock that reports to `ledger`.
+    pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
+        word::assert_lock_free();
+        Self { cells: Map::default(), protocol: Protocol::default(), ledger, meter: Meter::default(), config }
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        Patience::new(self.config.lock_timeout, &self.meter)
+    }
+
+    fn apply_now(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
+        let cells = self.cells.pin();
+        let cell = match cells.get(key) {
+            Some(cell) => cell,
+            None => {
+                // What is refused where there is nothing leaves nothing behind: probing for skus costs no memory.
+                change.judge(Level::ABSENT)?;
+                cells.get_or_insert_with(key.clone(), || PackedWord::new(Level::ABSENT))
+            }
+        };
+        self.protocol.apply(cell, change, self.patience())
+    }
+
+    fn transact_now(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+        let cells = self.cells.pin();
+        let entries = transaction.entries();
+        let known: Vec<_> = entries.iter().map(|entry| cells.get(&entry.key)).collect();
+        // A refusal needs no claim: one level that is short right now is reason enough (P3), so requests that
+        // cannot succeed hold nobody up and create no cells.
+        let level = |cell: Option<&PackedWord>| cell.map_or(Level::ABSENT, |cell| self.protocol.read(cell));
+        table::judge(transaction, known.iter().copied().map(level).collect())?;
+        let cell = |(entry, known): (&crate::stock::Entry, Option<_>)| {
+            known.unwrap_or_else(|| {
+                cells.get_or_insert_with(entry.key.clone(), || PackedWord::new(Level::ABSENT))
+            })
+        };
+        let claimable: Vec<&PackedWord> = entries.iter().zip(known).map(cell).collect();
+        self.protocol.transact(transaction, &claimable, self.patience())
+    }
+}
+
+impl<H: HandOff> Strategy<H> for Atomic {
+    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+        let cells = self.cells.pin();
+        Ok(cells.get(key).map_or(Level::ABSENT, |cell| self.protocol.read(cell)))
+    }
+
+    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+        let applied = self.apply_now(key, change)?;
+        self.ledger.one(hand_off, key, change.operation, applied);
+        Ok(applied)
+    }
+
+    async fn transact(
+        &self,
+        transaction: &Arc<Transaction>,
+        hand_off: H,
+    ) -> Result<Vec<Applied>, TransactRejected> {
+        let applied = self.transact_now(transaction)?;
+        self.ledger.many(hand_off, transaction, &applied);
+        Ok(applied)
+    }
+
+    fn contention(&self) -> ContentionReport {
+        self.meter.report()
+    }
+}
+
+/// The memory of the running service, as against that of the model checker.
+#[derive(Debug)]
+enum Real {}
+
+impl Memory for Real {
+    type Word = PackedWord;
+    type Gate = ParkingGate;
+    type Register = LiveTransactions;
+}
+
+/// The transactions that have claims, by the number that stands in a claimed word. A number is never reused, so
+/// an old claim cannot be mistaken for a new one, and looking a number up needs no unsafe code.
+#[derive(Debug, Default)]
+struct LiveTransactions {
+    next: AtomicU64,
+    live: Map<u64, Arc<Descriptor<Real>>>,
+}
+
+impl Register<Real> for LiveTransactions {
+    fn enter(&self, entries: usize) -> Arc<Descriptor<Real>> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let descriptor = Arc::new(Descriptor::new(id, entries));
+        self.live.pin().insert(id, Arc::clone(&descriptor));
+        descriptor
+    }
+
+    fn find(&self, id: u64) -> Option<Arc<Descriptor<Real>>> {
+        self.live.pin().get(&id).cloned()
+    }
+
+    fn leave(&self, id: u64) {
+        self.live.pin().remove(&id);
+    }
+}

@@ -1,0 +1,132 @@
+//! [`Kind`]: the catalogue of strategies, with what a user needs to choose one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A way of sharing the stock between threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// [`super::mutex`].
+    Mutex,
+    /// [`super::rwlock`].
+    RwLock,
+    /// [`super::sharded`].
+    Sharded,
+    /// [`super::atomic`].
+    Atomic,
+    /// [`super::racy`].
+    Racy,
+}
+
+/// What there is to know of a strategy before choosing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// What `--strategy` takes.
+    pub name: &'static str,
+    /// What is shared, and what guards it.
+    pub shares: &'static str,
+    /// What it costs.
+    pub cost: &'static str,
+    /// When to choose it.
+    pub choose_when: &'static str,
+    /// Whether it keeps the promises of the service. Only the negative control does not.
+    pub correct: bool,
+}
+
+/// A name that is no strategy's.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no strategy {name:?}; there are {}", names().collect::<Vec<_>>().join(", "))]
+pub struct UnknownStrategy {
+    name: String,
+}
+
+impl Kind {
+    /// Every strategy, in the order in which they are best explained; the negative control last.
+    pub const ALL: [Self; 5] = [Self::Mutex, Self::RwLock, Self::Sharded, Self::Atomic, Self::Racy];
+
+    /// What `--strategy` takes.
+    pub fn name(self) -> &'static str {
+        self.description().name
+    }
+
+    /// Whether it keeps the promises of the service.
+    pub fn is_correct(self) -> bool {
+        self.description().correct
+    }
+
+    /// What there is to know of it.
+    pub fn description(self) -> Description {
+        match self {
+            Self::Mutex => Description {
+                name: "mutex",
+                shares: "one map behind one lock",
+                cost: "cheapest call while nobody waits; every call of every core meets at one lock",
+                choose_when: "one or two cores, or mostly many-line transactions",
+                correct: true,
+            },
+            Self::RwLock => Description {
+                name: "rwlock",
+                shares: "one map behind a read-write lock: shared reads, exclusive writes",
+                cost: "reads run side by side but still meet at the lock's reader count; writes wait for reads",
+                choose_when: "reads outnumber changes by far, and measurements say it beats mutex",
+                correct: true,
+            },
+            Self::Sharded => Description {
+                name: "sharded",
+                shares: "a map in shards (DashMap), each behind its own lock",
+                cost: "changes meet only within a shard; a transaction locks every shard it touches",
+                choose_when: "many cores change many different levels, and transactions are small",
+                correct: true,
+            },
+            Self::Atomic => Description {
+                name: "atomic",
+                shares: "a lock-free map of 128-bit words, changed by compare-and-swap",
+                cost: "no lock for a single level, and reads never wait; a transaction claims its levels one by one",
+                choose_when: "single-level changes and reads dominate: the default",
+                correct: true,
+            },
+            Self::Racy => Description {
+                name: "racy",
+                shares: "one map, checked and changed in two separate critical sections",
+                cost: "loses updates and oversells: a negative control for the verifier",
+                choose_when: "never; refused without --allow-racy",
+                correct: false,
+            },
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownStrategy;
+
+    fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
+        let named = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        named.ok_or_else(|| UnknownStrategy { name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.into_iter().map(Kind::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back_and_a_wrong_one_is_told_what_there_is() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        let error = "mutes".parse::<Kind>().unwrap_err().to_string();
+        assert_eq!(error, "there is no strategy \"mutes\"; there are mutex, rwlock, sharded, atomic, racy");
+    }
+}

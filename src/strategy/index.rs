@@ -1,0 +1,203 @@
+//! [`KeyIndex`]: which levels exist, in order, so that a listing never scans a strategy's map.
+//!
+//! It changes only when a level is created or deleted, so the traffic of a shop (adjustments) never touches its
+//! lock. It holds no stock: a listing takes a page of keys here and reads each level from the strategy.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use parking_lot::RwLock;
+
+use super::hand_off::Changed;
+use crate::stock::{Location, StockKey};
+
+/// How many keys one page may look at: a filter that fits few keys gives a short page with a cursor, never a
+/// walk of the whole index under its lock.
+pub const KEYS_EXAMINED_MAX: usize = 10_000;
+
+/// The levels that exist, ordered by sku, then location.
+#[derive(Debug, Default)]
+pub struct KeyIndex {
+    keys: RwLock<Keys>,
+}
+
+/// Creates and deletes of one level may be reported in the wrong order, since they are reported after the
+/// locks are released. Versions put them right: a report older than what is known is ignored.
+#[derive(Debug, Default)]
+struct Keys {
+    existing: BTreeMap<StockKey, u64>,
+    /// As many as there are tombstones, which the strategies keep as well.
+    deleted: HashMap<StockKey, u64, ahash::RandomState>,
+}
+
+/// Which keys a page is of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter<'a> {
+    /// Only keys whose sku starts so.
+    pub sku_prefix: &'a str,
+    /// Only keys at this location.
+    pub location: Option<Location<'a>>,
+}
+
+/// A page of keys.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The keys, ascending.
+    pub keys: Vec<StockKey>,
+    /// The last key looked at, where there may be more after it.
+    pub resume_after: Option<StockKey>,
+}
+
+impl KeyIndex {
+    /// Takes in what was applied: creates and deletes; the rest costs two comparisons.
+    pub fn update<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
+        let mut moved = changes.filter(|change| change.before.exists() != change.after.exists()).peekable();
+        if moved.peek().is_none() {
+            return;
+        }
+        let mut keys = self.keys.write();
+        for change in moved {
+            keys.set(change.key, change.after.version(), change.after.exists());
+        }
+    }
+
+    /// How many levels exist.
+    pub fn len(&self) -> usize {
+        self.keys.read().existing.len()
+    }
+
+    /// Whether no level exists.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Up to `limit` keys after `after` that fit the filter, looking at [`KEYS_EXAMINED_MAX`] at most.
+    pub fn page(&self, filter: Filter<'_>, after: Option<&StockKey>, limit: usize) -> Page {
+        let keys = self.keys.read();
+        let mut page = Page::default();
+        for (examined, key) in keys.from(filter.sku_prefix, after).enumerate() {
+            if !key.sku().starts_with(filter.sku_prefix) {
+                break;
+            }
+            if page.keys.len() == limit || examined == KEYS_EXAMINED_MAX {
+                return page;
+            }
+            page.resume_after = Some(key.clone());
+            if filter.location.is_none_or(|location| location.as_str() == key.location()) {
+                page.keys.push(key.clone());
+            }
+        }
+        page.resume_after = None;
+        page
+    }
+}
+
+impl Keys {
+    fn set(&mut self, key: &StockKey, version: u64, exists: bool) {
+        let known = self.existing.get(key).or_else(|| self.deleted.get(key));
+        if known.is_some_and(|&known| known >= version) {
+            return;
+        }
+        if exists {
+            self.deleted.remove(key);
+            self.existing.insert(key.clone(), version);
+        } else {
+            self.existing.remove(key);
+            self.deleted.insert(key.clone(), version);
+        }
+    }
+
+    /// The keys from the first that can start with the prefix, and after `after`, ascending.
+    fn from<'a>(&'a self, sku_prefix: &str, after: Option<&StockKey>) -> impl Iterator<Item = &'a StockKey> {
+        // The least key with that prefix: a lone space sorts below every location.
+        let least = StockKey::least_with_prefix(sku_prefix);
+        let start = match (after, least) {
+            (Some(after), Some(least)) if *after >= least => Bound::Excluded(after.clone()),
+            (Some(after), None) => Bound::Excluded(after.clone()),
+            (_, Some(least)) => Bound::Included(least),
+            (None, None) => Bound::Unbounded,
+        };
+        self.existing.range((start, Bound::Unbounded)).map(|(key, _)| key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stock::{Change, Level, Operation, Quantity, Sku};
+
+    fn key(sku: &str, location: &str) -> StockKey {
+        StockKey::new(Sku::parse(sku).unwrap(), Location::parse(location).unwrap())
+    }
+
+    fn existing(version: u64) -> Level {
+        Level::existing(0, 0, version).unwrap()
+    }
+
+    fn report(index: &KeyIndex, key: &StockKey, before: Level, after: Level) {
+        let operation = Operation::Count { on_hand: Quantity::ZERO };
+        index.update(std::iter::once(Changed { key, operation, before, after }));
+    }
+
+    proptest! {
+        /// Walking page by page gives exactly the keys that fit, in order, whatever the page size.
+        #[test]
+        fn pages_cover_the_filter_exactly(
+            names in prop::collection::btree_set(("[ab]{1,4}", "[xy]{1,2}"), 0..60),
+            prefix in "[ab]{0,2}", location in prop::option::of("[xy]{1,2}"), limit in 1..8_usize,
+        ) {
+            let index = KeyIndex::default();
+            for (sku, location) in &names {
+                report(&index, &key(sku, location), Level::ABSENT, existing(1));
+            }
+            let filter = Filter {
+                sku_prefix: &prefix,
+                location: location.as_deref().map(|text| Location::parse(text).unwrap()),
+            };
+            let (mut walked, mut after) = (Vec::new(), None);
+            loop {
+                let page = index.page(filter, after.as_ref(), limit);
+                prop_assert!(page.keys.len() <= limit);
+                walked.extend(page.keys);
+                after = page.resume_after;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let fits = |(sku, at): &&(String, String)| {
+                sku.starts_with(&prefix) && location.as_ref().is_none_or(|location| at == location)
+            };
+            let expected: Vec<_> = names.iter().filter(fits).map(|(sku, at)| key(sku, at)).collect();
+            prop_assert_eq!(walked, expected);
+        }
+
+        /// Reports of one level in any order leave the index as the last version left the level.
+        #[test]
+        fn the_highest_version_wins(order in Just((1..=9_u64).collect::<Vec<_>>()).prop_shuffle()) {
+            let (index, key) = (KeyIndex::default(), key("a", "main"));
+            // Odd versions create, even ones delete.
+            let at = |version| if version % 2 == 1 { existing(version) } else { Level::tombstone(version).unwrap() };
+            for version in order {
+                report(&index, &key, at(version - 1), at(version));
+            }
+            prop_assert_eq!(index.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_page_examines_a_bounded_number_of_keys() {
+        let index = KeyIndex::default();
+        let change = Change::unconditional(Operation::Create { on_hand: Quantity::ZERO });
+        let after = change.judge(Level::ABSENT).unwrap();
+        for n in 0..=KEYS_EXAMINED_MAX {
+            report(&index, &key(&format!("k{n:06}"), "main"), Level::ABSENT, after);
+        }
+        let filter = Filter { location: Some(Location::parse("elsewhere").unwrap()), ..Filter::default() };
+        let page = index.page(filter, None, 10);
+        assert_eq!(page.keys, []);
+        assert_eq!(page.resume_after, Some(key(&format!("k{:06}", KEYS_EXAMINED_MAX - 1), "main")));
+        assert_eq!(index.page(filter, page.resume_after.as_ref(), 10), Page::default());
+    }
+}

@@ -1,0 +1,76 @@
+//! `rwlock`: shared reads, exclusive writes.
+//!
+//! **Locks:** one [`parking_lot::RwLock`] around one map; reads share it, changes take it alone, each call once.
+//! **Waits:** asleep, up to the lock timeout. A waiting writer keeps new readers out, so a stream of reads cannot
+//! starve the changes. **Memory order:** the lock's.
+//!
+//! **Choose it** when reads outnumber changes by far *and* are long enough to overlap. Here a read is one map
+//! look-up, shorter than the two writes to the lock's reader count that sharing it costs, so on many cores the
+//! count itself becomes the contended thing: measure before preferring it to `mutex`.
+
+use std::sync::Arc;
+
+use parking_lot::RwLockWriteGuard;
+
+use super::contention::Held;
+use super::table::{self, Table};
+use super::{
+    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    TransactRejected,
+};
+use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+
+/// One map behind one read-write lock.
+#[derive(Debug)]
+pub struct RwLock {
+    table: parking_lot::RwLock<Table>,
+    ledger: Ledger,
+    meter: Meter,
+    config: StrategyConfig,
+}
+
+impl RwLock {
+    /// Empty stock that reports to `ledger`.
+    pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
+        Self { table: parking_lot::RwLock::default(), ledger, meter: Meter::default(), config }
+    }
+
+    fn write(&self) -> Result<Held<'_, RwLockWriteGuard<'_, Table>>, Contention> {
+        self.meter.acquire(
+            self.config.lock_timeout,
+            || self.table.try_write(),
+            |deadline| self.table.try_write_until(deadline),
+        )
+    }
+}
+
+impl<H: HandOff> Strategy<H> for RwLock {
+    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+        let table = self.meter.acquire(
+            self.config.lock_timeout,
+            || self.table.try_read(),
+            |deadline| self.table.try_read_until(deadline),
+        )?;
+        Ok(table::read(&table, key))
+    }
+
+    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+        let applied = table::apply(&mut *self.write()?, key, change)?;
+        self.ledger.one(hand_off, key, change.operation, applied);
+        Ok(applied)
+    }
+
+    async fn transact(
+        &self,
+        transaction: &Arc<Transaction>,
+        hand_off: H,
+    ) -> Result<Vec<Applied>, TransactRejected> {
+        let applied = table::transact(&mut *self.write()?, transaction)?;
+        self.ledger.many(hand_off, transaction, &applied);
+        Ok(applied)
+    }
+
+    fn contention(&self) -> ContentionReport {
+        self.meter.report()
+    }
+}

@@ -1,0 +1,164 @@
+//! `sharded`: a `DashMap`, whose shards each have a lock of their own.
+//!
+//! **Locks:** the read-write locks of the shards. A call for one level takes its shard's lock once. A transaction
+//! takes the write lock of every shard that holds one of its levels, **in ascending order of the shard's
+//! index, each once**, and holds them all until it is done. The order is of locks, not of keys: two keys may
+//! share a shard, and taking locks in the order of the keys would take one twice (a self-deadlock) or two in
+//! opposite orders (a deadlock between two transactions).
+//!
+//! **Waits:** dashmap's own guards wait without a limit, so this strategy uses its raw API: `try_write`, and where
+//! that fails [`backoff`] until the lock timeout. The alternative, timed locks per level inside the map, would
+//! give a transaction one lock per line rather than one per shard, and make the map a place to find locks
+//! in rather than the thing that is shared. Backing off has no queue, so it is not fair; shards are held for
+//! some hundred nanoseconds, and the timeout bounds the rest.
+//!
+//! **Memory order:** the shard locks'.
+//!
+//! **Choose it** when changes of different levels come from many cores at once: they meet only where their
+//! levels share a shard. A single hot level gains nothing from it, and a large transaction takes every shard.
+
+use std::sync::Arc;
+
+use dashmap::{DashMap, RwLockReadGuard, RwLockWriteGuard, SharedValue};
+use hashbrown::raw::RawTable;
+
+use super::contention::Held;
+use super::{
+    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    TransactRejected, backoff, table,
+};
+use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
+
+/// A map of shards, each behind a read-write lock.
+#[derive(Debug)]
+pub struct Sharded {
+    map: DashMap<StockKey, Level, ahash::RandomState>,
+    ledger: Ledger,
+    meter: Meter,
+    config: StrategyConfig,
+}
+
+type Shard = RawTable<(StockKey, SharedValue<Level>)>;
+
+/// Where a key lies: in which shard, under which hash.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    shard: usize,
+    hash: u64,
+}
+
+/// The write locks of a transaction, ascending by shard.
+type HeldShards<'a> = Vec<(usize, Held<'a, RwLockWriteGuard<'a, Shard>>)>;
+
+impl Sharded {
+    /// Empty stock that reports to `ledger`.
+    pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
+        Self { map: DashMap::default(), ledger, meter: Meter::default(), config }
+    }
+
+    fn place(&self, key: &StockKey) -> Place {
+        let hash = self.map.hasher().hash_one(key);
+        #[expect(clippy::cast_possible_truncation, reason = "what dashmap itself does with a hash")]
+        Place { shard: self.map.determine_shard(hash as usize), hash }
+    }
+
+    fn read_shard(&self, shard: usize) -> Result<Held<'_, RwLockReadGuard<'_, Shard>>, Contention> {
+        let shard = &self.map.shards()[shard];
+        let wait = |deadline| backoff::until(deadline, || shard.try_read());
+        self.meter.acquire(self.config.lock_timeout, || shard.try_read(), wait)
+    }
+
+    fn write_shard(&self, shard: usize) -> Result<Held<'_, RwLockWriteGuard<'_, Shard>>, Contention> {
+        let shard = &self.map.shards()[shard];
+        let wait = |deadline| backoff::until(deadline, || shard.try_write());
+        self.meter.acquire(self.config.lock_timeout, || shard.try_write(), wait)
+    }
+
+    /// Takes the lock of every shard named, in the one order there is: ascending, each once.
+    fn write_shards(&self, places: &[Place]) -> Result<HeldShards<'_>, Contention> {
+        let mut shards: Vec<usize> = places.iter().map(|place| place.shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        // A timeout half-way drops the guards taken so far; nothing was changed under them.
+        shards.into_iter().map(|shard| Ok((shard, self.write_shard(shard)?))).collect()
+    }
+
+    fn put(&self, shard: &mut Shard, place: Place, key: &StockKey, level: Level) {
+        match find_mut(shard, place, key) {
+            Some(there) => *there = level,
+            None => {
+                let entry = (key.clone(), SharedValue::new(level));
+                shard.insert(place.hash, entry, |(key, _)| self.map.hasher().hash_one(key));
+            }
+        }
+    }
+
+    fn apply_in(
+        &self,
+        shard: &mut Shard,
+        place: Place,
+        key: &StockKey,
+        change: Change,
+    ) -> Result<Applied, Refusal> {
+        let before = find(shard, place, key);
+        let after = change.judge(before)?;
+        self.put(shard, place, key, after);
+        Ok(Applied { before, after })
+    }
+
+    fn transact_now(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+        let entries = transaction.entries();
+        let places: Vec<Place> = entries.iter().map(|entry| self.place(&entry.key)).collect();
+        let mut held = self.write_shards(&places)?;
+        let at = |held: &HeldShards<'_>, shard| held.binary_search_by_key(&shard, |held| held.0);
+        let mut found = Vec::with_capacity(entries.len());
+        for (entry, &place) in entries.iter().zip(&places) {
+            let shard = at(&held, place.shard).expect("the shard of every place is held");
+            found.push(find(&held[shard].1, place, &entry.key));
+        }
+        let applied = table::judge(transaction, found)?;
+        for ((entry, &place), applied) in entries.iter().zip(&places).zip(&applied) {
+            let shard = at(&held, place.shard).expect("the shard of every place is held");
+            self.put(&mut held[shard].1, place, &entry.key, applied.after);
+        }
+        Ok(applied)
+    }
+}
+
+impl<H: HandOff> Strategy<H> for Sharded {
+    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+        let place = self.place(key);
+        Ok(find(&*self.read_shard(place.shard)?, place, key))
+    }
+
+    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+        let place = self.place(key);
+        // The guard is a temporary of this statement: the shard is free before the ledger hears of the change.
+        let applied = self.apply_in(&mut *self.write_shard(place.shard)?, place, key, change)?;
+        self.ledger.one(hand_off, key, change.operation, applied);
+        Ok(applied)
+    }
+
+    async fn transact(
+        &self,
+        transaction: &Arc<Transaction>,
+        hand_off: H,
+    ) -> Result<Vec<Applied>, TransactRejected> {
+        let applied = self.transact_now(transaction)?;
+        self.ledger.many(hand_off, transaction, &applied);
+        Ok(applied)
+    }
+
+    fn contention(&self) -> ContentionReport {
+        self.meter.report()
+    }
+}
+
+fn find(shard: &Shard, place: Place, key: &StockKey) -> Level {
+    let found = shard.get(place.hash, |(there, _)| there == key);
+    found.map_or(Level::ABSENT, |(_, level)| *level.get())
+}
+
+fn find_mut<'a>(shard: &'a mut Shard, place: Place, key: &StockKey) -> Option<&'a mut Level> {
+    shard.get_mut(place.hash, |(there, _)| there == key).map(|(_, level)| level.get_mut())
+}
