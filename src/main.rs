@@ -1,3 +1,11 @@
 //! The binary: it only wires.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Requests are many small allocations from many threads, which is what this allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    inventory::cli::run()
+}

@@ -48,6 +48,14 @@ impl<'a> Sku<'a> {
         check(text, SKU_CHARS_MAX).map(|()| Self(text))
     }
 
+    /// Checks the beginning of a sku, which may be empty.
+    pub fn parse_prefix(text: &'a str) -> Result<&'a str, NameError> {
+        match check(text, SKU_CHARS_MAX) {
+            Ok(()) | Err(NameError::Empty) => Ok(text),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The text.
     pub fn as_str(self) -> &'a str {
         self.0

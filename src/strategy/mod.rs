@@ -22,6 +22,9 @@ pub mod rwlock;
 pub mod sharded;
 pub mod table;
 
+#[cfg(test)]
+mod kept_out;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

@@ -71,3 +71,21 @@ impl<H: HandOff> Strategy<H> for Mutex {
         self.meter.report()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, read, stocked};
+
+    /// P3, P10: while the lock is held nobody gets in; afterwards all is as it was.
+    #[test]
+    fn whoever_cannot_get_in_changes_nothing() {
+        let keys = [key("a"), key("b")];
+        let strategy = stocked(impatient(Mutex::new), &keys);
+        let held = strategy.table.lock();
+        assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
+        assert_eq!(read(&strategy, &keys[0]), Err(Contention));
+        drop(held);
+        assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));
+    }
+}

@@ -74,3 +74,25 @@ impl<H: HandOff> Strategy<H> for RwLock {
         self.meter.report()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, read, stocked};
+
+    /// P3, P10: while the lock is held to write nobody gets in; while it is held to read, readers do.
+    #[test]
+    fn whoever_cannot_get_in_changes_nothing() {
+        let keys = [key("a"), key("b")];
+        let strategy = stocked(impatient(RwLock::new), &keys);
+        let writing = strategy.table.write();
+        assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
+        assert_eq!(read(&strategy, &keys[0]), Err(Contention));
+        drop(writing);
+        let reading = strategy.table.read();
+        assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
+        assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));
+        drop(reading);
+        assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));
+    }
+}

@@ -162,3 +162,32 @@ fn find(shard: &Shard, place: Place, key: &StockKey) -> Level {
 fn find_mut<'a>(shard: &'a mut Shard, place: Place, key: &StockKey) -> Option<&'a mut Level> {
     shard.get_mut(place.hash, |(there, _)| there == key).map(|(_, level)| level.get_mut())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, read, stocked, take};
+
+    /// Two keys whose shards are taken in that order.
+    fn keys_of_ascending_shards(strategy: &Sharded) -> [StockKey; 2] {
+        let mut keys: Vec<StockKey> = (0..64).map(|number| key(&number.to_string())).collect();
+        keys.sort_by_key(|key| strategy.place(key).shard);
+        let (first, last) = (keys[0].clone(), keys[63].clone());
+        assert!(strategy.place(&first).shard < strategy.place(&last).shard, "64 keys share one shard");
+        [first, last]
+    }
+
+    /// P3, P4, P10: who cannot have a shard gives back those it has, and has changed nothing in them.
+    #[test]
+    fn whoever_cannot_get_in_changes_nothing() {
+        let strategy = impatient(Sharded::new);
+        let [free, busy] = keys_of_ascending_shards(&strategy);
+        let strategy = stocked(strategy, &[free.clone(), busy.clone()]);
+        let held = strategy.write_shard(strategy.place(&busy).shard).unwrap();
+        assert_changes_are_kept_out(&strategy, &free, &busy);
+        assert_eq!(read(&strategy, &busy), Err(Contention));
+        assert_eq!(take(&strategy, &free).map(|applied| applied.before), Ok(five()));
+        drop(held);
+        assert_eq!(read(&strategy, &busy), Ok(five()));
+    }
+}

@@ -1,11 +1,14 @@
 //! Measuring without disturbing what is measured.
 //!
 //! A leaf: it imports nothing of the house, and every layer may import it. [`striped`] holds counters that no
-//! two threads write, [`histogram`] the log-scale buckets built on them. What is counted is decided where it
+//! two threads write, [`histogram`] the log-scale buckets built on them,
+//! [`exposition`] the text that Prometheus reads. What is counted is decided where it
 //! happens; how it is shown is decided in `http`.
 
+pub mod exposition;
 pub mod histogram;
 pub mod striped;
 
+pub use exposition::Exposition;
 pub use histogram::{Distribution, Histogram};
 pub use striped::Striped;

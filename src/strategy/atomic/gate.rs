@@ -73,3 +73,39 @@ impl Gate for ParkingGate {
         given()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_at_the_deadline_or_with_the_verdict() {
+        let gate = ParkingGate::default();
+        assert_eq!(gate.wait(Instant::now()), None);
+        gate.decide(Verdict::Aborted);
+        assert_eq!(gate.wait(Instant::now()), Some(Verdict::Aborted));
+    }
+
+    /// Nobody sleeps through the decision, whichever comes first.
+    #[test]
+    fn every_waiter_is_woken() {
+        for _ in 0..200 {
+            let (gate, start) = (ParkingGate::default(), Barrier::new(4));
+            let wait = || {
+                start.wait();
+                gate.wait(Instant::now() + Duration::from_mins(1))
+            };
+            let verdicts = thread::scope(|scope| {
+                let waiters = [(); 3].map(|()| scope.spawn(wait));
+                start.wait();
+                gate.decide(Verdict::Committed);
+                waiters.map(|waiter| waiter.join().unwrap())
+            });
+            assert_eq!(verdicts, [Some(Verdict::Committed); 3]);
+        }
+    }
+}

@@ -80,7 +80,7 @@ pub struct Descriptor<M: Memory> {
 
 /// The shared part of the strategy: everything but the map.
 pub struct Protocol<M: Memory> {
-    register: M::Register,
+    pub(super) register: M::Register,
 }
 
 /// How long a caller waits, in all. The clock starts at the first wait: who need not wait reads no clock.
@@ -330,3 +330,6 @@ impl<M: Memory> fmt::Debug for Descriptor<M> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! The command line: what may be said, and what each command does with it.
+//!
+//! Standard output has results only (the address of `serve`, the tables of `strategies`, the document of
+//! `openapi`); everything else goes to standard error.
+
+mod healthcheck;
+
+use std::io::{self, IsTerminal, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::http::openapi;
+use crate::http::server::Drained;
+use crate::shutdown;
+use crate::strategy::Kind;
+
+/// Bad usage or configuration.
+const EXIT_USAGE: u8 = 2;
+
+/// An HTTP inventory service that never loses an update.
+#[derive(Debug, Parser)]
+#[command(name = "inventory", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the inventory over HTTP
+    Serve(ServeArgs),
+    /// List the strategies: what each shares, what it costs, when to choose it
+    Strategies {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the OpenAPI document
+    Openapi {
+        /// As JSON rather than YAML
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a running service whether it is well: exit 0 if URL answers 200 within 5 seconds, else 1
+    Healthcheck {
+        /// Such as <http://127.0.0.1:8080/readyz>
+        url: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one. The address is the first line on standard output
+    #[arg(long, env = "INVENTORY_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// How stock is shared between threads; `inventory strategies` explains them
+    #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
+    strategy: Kind,
+    /// Allow the strategy that loses updates on purpose
+    #[arg(long, env = "INVENTORY_ALLOW_RACY")]
+    allow_racy: bool,
+    /// How long a request may wait for others that change the same stock before 503 `contention`
+    #[arg(long, env = "INVENTORY_LOCK_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    lock_timeout: Duration,
+    /// How long a request may take, its body included
+    #[arg(long, env = "INVENTORY_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    request_timeout: Duration,
+    /// How long a client may take to send a request's head, and a connection may idle
+    #[arg(long, env = "INVENTORY_HEADER_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    header_timeout: Duration,
+    /// How many connections at once; further ones wait
+    #[arg(long, env = "INVENTORY_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
+    max_connections: usize,
+    /// How long requests may go on after SIGTERM
+    #[arg(long, env = "INVENTORY_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    shutdown_grace: Duration,
+    /// Threads that serve requests; one per core if left out
+    #[arg(long, env = "INVENTORY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// What to log: error, warn, info, debug, trace, or a tracing filter
+    #[arg(long, env = "INVENTORY_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+    /// How to log
+    #[arg(long, env = "INVENTORY_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// For machines, one object a line
+    Json,
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error),
+    };
+    match command {
+        Command::Serve(args) => serve(&args),
+        Command::Strategies { json } => print(&strategies(json)),
+        Command::Openapi { json: true } => print(&(openapi::Documents::new().json + "\n")),
+        Command::Openapi { json: false } => print(&openapi::Documents::new().yaml),
+        Command::Healthcheck { url } => match healthcheck::check(&url) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(ExitCode::FAILURE, &error.to_string()),
+        },
+    }
+}
+
+impl ServeArgs {
+    fn config(&self) -> Result<Config, crate::config::ConfigError> {
+        let mut config = Config::new(self.strategy);
+        config.strategy.lock_timeout = self.lock_timeout;
+        config.http.request_timeout = self.request_timeout;
+        config.server.header_timeout = self.header_timeout;
+        config.server.connections_max = self.max_connections;
+        config.server.shutdown_grace = self.shutdown_grace;
+        config.check(self.allow_racy)
+    }
+}
+
+fn serve(args: &ServeArgs) -> ExitCode {
+    let bad = |message: &str| fail(ExitCode::from(EXIT_USAGE), message);
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(error) => return bad(&error.to_string()),
+    };
+    let filter = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => filter,
+        Err(error) => return bad(&format!("--log {}: {error}", args.log)),
+    };
+    let addresses: Vec<SocketAddr> = match args.listen.to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => return bad(&format!("--listen {}: {error}; it must be HOST:PORT", args.listen)),
+    };
+    start_log(filter, args.log_format);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = args.workers {
+        runtime.worker_threads(usize::from(workers));
+    }
+    match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(listen_and_serve(&args.listen, &addresses, config)),
+        Err(error) => fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
+    }
+}
+
+async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config) -> ExitCode {
+    let bound = async {
+        let listener = TcpListener::bind(addresses).await?;
+        Ok::<_, io::Error>((listener.local_addr()?, listener, shutdown::on_signal()?))
+    };
+    let (address, listener, shutdown) = match bound.await {
+        Ok(bound) => bound,
+        Err(error) => {
+            return fail(ExitCode::from(EXIT_USAGE), &format!("cannot listen on {listen}: {error}"));
+        }
+    };
+    tracing::info!(%address, strategy = %config.kind, version = env!("CARGO_PKG_VERSION"), "serving; stock is in memory only");
+    let app = App::build(config);
+    // The listener queues connections from here on, so whoever reads the line may connect at once.
+    if print(&format!("http://{address}\n")) != ExitCode::SUCCESS {
+        return ExitCode::FAILURE;
+    }
+    match app.serve(listener, shutdown).await {
+        Drained::Clean => {
+            tracing::info!("every accepted request was answered; bye");
+            ExitCode::SUCCESS
+        }
+        Drained::CutOff => {
+            tracing::warn!("the shutdown grace ran out; some requests were cut off");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(filter: EnvFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// One strategy a line, its name first; or a list of objects.
+fn strategies(as_json: bool) -> String {
+    let all = Kind::ALL.map(Kind::description);
+    if as_json {
+        let objects = all.map(|strategy| {
+            json!({
+                "name": strategy.name,
+                "shares": strategy.shares,
+                "cost": strategy.cost,
+                "choose_when": strategy.choose_when,
+                "correct": strategy.correct,
+            })
+        });
+        return format!("{:#}\n", json!(objects));
+    }
+    let width = all.iter().map(|strategy| strategy.name.len()).max().unwrap_or_default();
+    let line = |s: &crate::strategy::catalog::Description| {
+        format!("{:width$}  {}. Cost: {}. Choose it: {}.\n", s.name, s.shares, s.cost, s.choose_when)
+    };
+    all.iter().map(line).collect()
+}
+
+/// Help and version go to standard output; anything wrong is one line and exit code 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print(&error.render().to_string()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            fail(ExitCode::from(EXIT_USAGE), &format!("which command?\n\n{}", error.render()))
+        }
+        _ => {
+            let text = error.render().to_string();
+            // clap says what is wrong, then possible values or a tip, then the usage: the first two on one line.
+            let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+            let told: Vec<&str> =
+                lines.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+            fail(ExitCode::from(EXIT_USAGE), told.join("; ").trim_start_matches("error: "))
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that reports failure before or after the log")]
+fn fail(code: ExitCode, message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    code
+}
+
+/// Prints a result. A reader that has gone away (`| head`) is not a failure to shout about, but it is one.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn config(args: &[&str]) -> Result<Config, String> {
+        let args = ["inventory", "serve"].iter().chain(args);
+        match Cli::try_parse_from(args).map_err(|error| error.to_string())?.command {
+            Command::Serve(args) => args.config().map_err(|error| error.to_string()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_of_the_flags_are_those_of_the_configuration() {
+        let (parsed, default) = (config(&[]).unwrap(), Config::new(Kind::Atomic));
+        assert_eq!(format!("{parsed:?}"), format!("{default:?}"));
+    }
+
+    #[test]
+    fn every_flag_is_an_environment_variable_too() {
+        for argument in Cli::command().find_subcommand("serve").unwrap().get_arguments() {
+            let Some(long) = argument.get_long().filter(|long| *long != "help") else { continue };
+            let expected = format!("INVENTORY_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(argument.get_env().and_then(|env| env.to_str()), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn the_negative_control_must_be_allowed() {
+        let refused = config(&["--strategy", "racy"]).unwrap_err();
+        assert!(refused.contains("--allow-racy"), "{refused}");
+        assert_eq!(config(&["--strategy", "racy", "--allow-racy"]).unwrap().kind, Kind::Racy);
+    }
+
+    #[test]
+    fn bounds_of_zero_are_refused_by_name() {
+        for flag in ["--lock-timeout", "--request-timeout", "--header-timeout", "--shutdown-grace"] {
+            assert_eq!(config(&[flag, "0s"]).unwrap_err(), format!("{flag} must be more than 0"));
+            assert_eq!(config(&[flag, "9000years"]).unwrap_err(), format!("{flag} must be at most 24h"));
+        }
+        assert!(config(&["--max-connections", "0"]).is_err());
+    }
+}

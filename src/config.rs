@@ -1,0 +1,85 @@
+//! The configuration of a service, checked: one small struct per area, made from the command line in [`crate::cli`].
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::http::HttpConfig;
+use crate::http::server::ServerConfig;
+use crate::strategy::{Kind, StrategyConfig};
+
+/// Everything a service is built from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How stock is shared.
+    pub kind: Kind,
+    /// The bounds of the strategy.
+    pub strategy: StrategyConfig,
+    /// The bounds of requests.
+    pub http: HttpConfig,
+    /// The bounds of connections.
+    pub server: ServerConfig,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The negative control was asked for, but not allowed.
+    #[error("--strategy racy loses updates on purpose; it needs --allow-racy as well")]
+    RacyNotAllowed,
+    /// A bound of zero.
+    #[error("{flag} must be more than 0")]
+    Zero {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// A duration nobody can mean, which would overflow a clock.
+    #[error("{flag} must be at most 24h")]
+    TooLong {
+        /// The flag.
+        flag: &'static str,
+    },
+}
+
+const DURATION_MAX: Duration = Duration::from_hours(24);
+
+impl Config {
+    /// The defaults, with that strategy.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            strategy: StrategyConfig { lock_timeout: Duration::from_secs(1) },
+            http: HttpConfig { request_timeout: Duration::from_secs(30) },
+            server: ServerConfig {
+                connections_max: 10_000,
+                header_timeout: Duration::from_mins(1),
+                shutdown_grace: Duration::from_secs(10),
+            },
+        }
+    }
+
+    /// Checks what no single field can.
+    pub fn check(self, allow_racy: bool) -> Result<Self, ConfigError> {
+        if !self.kind.is_correct() && !allow_racy {
+            return Err(ConfigError::RacyNotAllowed);
+        }
+        let durations = [
+            ("--lock-timeout", self.strategy.lock_timeout),
+            ("--request-timeout", self.http.request_timeout),
+            ("--header-timeout", self.server.header_timeout),
+            ("--shutdown-grace", self.server.shutdown_grace),
+        ];
+        for (flag, duration) in durations {
+            if duration.is_zero() {
+                return Err(ConfigError::Zero { flag });
+            }
+            if duration > DURATION_MAX {
+                return Err(ConfigError::TooLong { flag });
+            }
+        }
+        if self.server.connections_max == 0 {
+            return Err(ConfigError::Zero { flag: "--max-connections" });
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,16 @@
+//! What travels: the bodies of requests and answers, as they are in JSON and in the OpenAPI document.
+//!
+//! Requests borrow from the bytes they were parsed from. Answers are written by hand ([`WriteJson`]): names need no
+//! escaping and numbers are integers, so an answer is a handful of copies.
+
+mod answers;
+mod fields;
+mod requests;
+
+pub use answers::{
+    BatchAnswer, ContentionAnswer, LevelsAnswer, LineResult, PageAnswer, StatusAnswer, StockLevel, WriteJson,
+};
+pub use fields::{Delta, Object, Text, Units};
+pub use requests::{
+    AdjustRequest, AdjustmentsRequest, Line, Mode, PutRequest, TransferLine, TransfersRequest,
+};

@@ -1,0 +1,272 @@
+//! The bodies of requests.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::fields::{Delta, Object, Text, Units};
+use crate::http::problem::{FieldError, Kind, Problem};
+use crate::stock::{
+    Change, Entry, IfMissing, Location, Operation, Sku, StockKey, Transaction, TransactionError,
+};
+
+/// The most lines one request may have.
+const LINES_MAX: usize = 10_000;
+/// The longest `reason`, in characters.
+const REASON_CHARS_MAX: usize = 64;
+/// The longest `reference`, in characters.
+const REFERENCE_CHARS_MAX: usize = 128;
+
+/// How many units there are.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutRequest<'a> {
+    /// The units on hand.
+    #[schema(value_type = u64, maximum = 1_099_511_627_775_u64, example = 100)]
+    pub on_hand: Units,
+    /// Why: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 64, example = "stocktaking")]
+    reason: Option<Text<'a>>,
+    /// What it belongs to, in the client's own books: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 128)]
+    reference: Option<Text<'a>>,
+}
+
+/// A relative change of one level.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustRequest<'a> {
+    /// The units to add, or to take where it is negative. Not 0.
+    #[schema(value_type = i64, minimum = -1_099_511_627_775_i64, maximum = 1_099_511_627_775_i64, example = -3)]
+    pub delta: Delta,
+    /// Why: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 64, example = "sold")]
+    reason: Option<Text<'a>>,
+    /// What it belongs to, in the client's own books: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 128, example = "order 4711")]
+    reference: Option<Text<'a>>,
+}
+
+/// Relative changes of several levels.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustmentsRequest<'a> {
+    /// Whether the lines stand or fall together.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The changes. Lines that name the same level are one change of it in `atomic` mode, one each in
+    /// `independent` mode.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<Line<'static>>, min_items = 1, max_items = 10_000)]
+    pub lines: Vec<Object<Line<'a>>>,
+    /// Why: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    reason: Option<Text<'a>>,
+    /// What they belong to, in the client's own books: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 128)]
+    reference: Option<Text<'a>>,
+}
+
+/// Whether the lines of a batch stand or fall together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// All lines or none.
+    #[default]
+    Atomic,
+    /// Each line on its own, as if it were a request of its own.
+    Independent,
+}
+
+/// A relative change of one level.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Line<'a> {
+    /// The sku.
+    #[serde(borrow)]
+    #[schema(value_type = String, max_length = 64, example = "85123A")]
+    sku: Text<'a>,
+    /// The location; `main` where it is left out.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 32)]
+    location: Option<Text<'a>>,
+    /// The units to add, or to take where it is negative. Not 0.
+    #[schema(value_type = i64, minimum = -1_099_511_627_775_i64, maximum = 1_099_511_627_775_i64, example = -3)]
+    pub delta: Delta,
+}
+
+/// Units to move between locations.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransfersRequest<'a> {
+    /// The moves: all or none.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<TransferLine<'static>>, min_items = 1, max_items = 10_000)]
+    pub lines: Vec<Object<TransferLine<'a>>>,
+    /// Why: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    reason: Option<Text<'a>>,
+    /// What they belong to, in the client's own books: free text.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 128)]
+    reference: Option<Text<'a>>,
+}
+
+/// One move.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferLine<'a> {
+    /// The sku.
+    #[serde(borrow)]
+    #[schema(value_type = String, max_length = 64, example = "85123A")]
+    sku: Text<'a>,
+    /// The location to take the units from.
+    #[serde(borrow)]
+    #[schema(value_type = String, max_length = 32, example = "main")]
+    from: Text<'a>,
+    /// The location to bring them to; its level is created where it is missing.
+    #[serde(borrow)]
+    #[schema(value_type = String, max_length = 32, example = "shop")]
+    to: Text<'a>,
+    /// The units, at least 1.
+    #[schema(value_type = u64, minimum = 1, maximum = 1_099_511_627_775_u64, example = 3)]
+    quantity: Units,
+}
+
+impl PutRequest<'_> {
+    /// Checks what the types cannot.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check_note(self.reason.as_ref(), self.reference.as_ref())
+    }
+}
+
+impl AdjustRequest<'_> {
+    /// Checks what the types cannot.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check_note(self.reason.as_ref(), self.reference.as_ref())
+    }
+}
+
+impl AdjustmentsRequest<'_> {
+    /// The level of each line, in the order of the lines; every line that names none is told.
+    pub fn keys(&self) -> Result<Vec<StockKey>, Problem> {
+        check_note(self.reason.as_ref(), self.reference.as_ref())?;
+        check_count(self.lines.len())?;
+        each_line(&self.lines, |index, Object(line), errors| {
+            let sku = field(errors, index, "sku", Sku::parse(&line.sku.0));
+            let location =
+                line.location.as_ref().map_or(Ok(Location::DEFAULT), |text| Location::parse(&text.0));
+            let location = field(errors, index, "location", location);
+            Some(StockKey::new(sku?, location?))
+        })
+    }
+
+    /// All lines as one transaction.
+    pub fn transaction(&self) -> Result<Transaction, Problem> {
+        let keys = self.keys()?;
+        let entries = keys
+            .into_iter()
+            .zip(&self.lines)
+            .enumerate()
+            .map(|(line, (key, wanted))| adjustment(key, wanted.0.delta.0, IfMissing::Refuse, line));
+        Transaction::of_lines(entries).map_err(|error| not_a_transaction(&error))
+    }
+}
+
+impl TransfersRequest<'_> {
+    /// All moves as one transaction.
+    pub fn transaction(&self) -> Result<Transaction, Problem> {
+        check_note(self.reason.as_ref(), self.reference.as_ref())?;
+        check_count(self.lines.len())?;
+        let moves = each_line(&self.lines, TransferLine::check)?;
+        let entries = moves.into_iter().enumerate().flat_map(|(line, (from, to, units))| {
+            [
+                adjustment(from, -units, IfMissing::Refuse, line),
+                adjustment(to, units, IfMissing::Create, line),
+            ]
+        });
+        Transaction::of_lines(entries).map_err(|error| not_a_transaction(&error))
+    }
+}
+
+impl TransferLine<'_> {
+    fn check(
+        index: usize,
+        Object(line): &Object<Self>,
+        errors: &mut Vec<FieldError>,
+    ) -> Option<(StockKey, StockKey, i64)> {
+        let sku = field(errors, index, "sku", Sku::parse(&line.sku.0));
+        let from = field(errors, index, "from", Location::parse(&line.from.0));
+        let to = field(errors, index, "to", Location::parse(&line.to.0));
+        let units = line.quantity.0.units().cast_signed();
+        if units == 0 {
+            errors.push(line_error(index, "quantity", "must be at least 1"));
+        }
+        let (sku, from, to) = (sku?, from?, to?);
+        if from == to {
+            errors.push(line_error(index, "to", "must be another location than from"));
+        }
+        Some((StockKey::new(sku, from), StockKey::new(sku, to), units))
+    }
+}
+
+fn adjustment(key: StockKey, delta: i64, if_missing: IfMissing, line: usize) -> Entry {
+    Entry { key, change: Change::unconditional(Operation::Adjust { delta, if_missing }), line }
+}
+
+fn check_count(lines: usize) -> Result<(), Problem> {
+    match lines {
+        0 => Err(Problem::field("/lines", "must have at least one line")),
+        1..=LINES_MAX => Ok(()),
+        many => {
+            let detail = format!("the request has {many} lines, more than {LINES_MAX}");
+            Err(Problem::new(Kind::TooManyLines, detail))
+        }
+    }
+}
+
+fn check_note(reason: Option<&Text<'_>>, reference: Option<&Text<'_>>) -> Result<(), Problem> {
+    let fields = [("/reason", reason, REASON_CHARS_MAX), ("/reference", reference, REFERENCE_CHARS_MAX)];
+    for (pointer, text, chars_max) in fields {
+        if text.is_some_and(|text| text.0.chars().nth(chars_max).is_some()) {
+            return Err(Problem::field(pointer, format!("must be at most {chars_max} characters long")));
+        }
+    }
+    Ok(())
+}
+
+/// What `check` makes of each line; if any line has an error, all errors.
+fn each_line<L, T>(
+    lines: &[L],
+    mut check: impl FnMut(usize, &L, &mut Vec<FieldError>) -> Option<T>,
+) -> Result<Vec<T>, Problem> {
+    let mut errors = Vec::new();
+    let mut checked = Vec::with_capacity(lines.len());
+    for (index, line) in lines.iter().enumerate() {
+        checked.extend(check(index, line, &mut errors));
+    }
+    if errors.is_empty() { Ok(checked) } else { Err(Problem::fields(errors)) }
+}
+
+fn field<T>(
+    errors: &mut Vec<FieldError>,
+    line: usize,
+    name: &str,
+    parsed: Result<T, crate::stock::NameError>,
+) -> Option<T> {
+    parsed.map_err(|error| errors.push(line_error(line, name, &error.to_string()))).ok()
+}
+
+fn line_error(line: usize, name: &str, detail: &str) -> FieldError {
+    FieldError { pointer: Some(format!("/lines/{line}/{name}")), parameter: None, detail: detail.to_owned() }
+}
+
+fn not_a_transaction(error: &TransactionError) -> Problem {
+    Problem::field("/lines", error.to_string())
+}

@@ -1,0 +1,93 @@
+//! [`JsonBody`]: a body that says it is JSON and is no longer than it may be.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::BytesMut;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+
+use super::json;
+use crate::http::dto::Object;
+use crate::http::problem::{Kind, Problem};
+
+/// The body of a request, at most `BYTES_MAX` long. Parsed by the handler, so that what is parsed may borrow
+/// from it.
+#[derive(Debug)]
+pub struct JsonBody<const BYTES_MAX: usize>(Bytes);
+
+impl<const BYTES_MAX: usize> JsonBody<BYTES_MAX> {
+    /// What the body says.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+        json::parse::<Object<T>>(&self.0).map(|Object(value)| value)
+    }
+}
+
+impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_media_type(request.headers())?;
+        read(request.into_body(), BYTES_MAX).await.map(Self)
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = |detail: String| Err(Problem::new(Kind::UnsupportedMediaType, detail));
+    let Some(declared) = headers.get(header::CONTENT_TYPE) else {
+        return unsupported("Content-Type is missing; send application/json".to_owned());
+    };
+    if !is_json(declared) {
+        let declared = String::from_utf8_lossy(declared.as_bytes());
+        return unsupported(format!("Content-Type is {declared}; send application/json"));
+    }
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            unsupported("Content-Encoding is not supported; send the body uncompressed".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `application/json` or any `application/...+json`, with any parameters.
+fn is_json(declared: &HeaderValue) -> bool {
+    let essence = declared.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    if essence.eq_ignore_ascii_case(b"application/json") {
+        return true;
+    }
+    let essence = essence.to_ascii_lowercase();
+    essence.starts_with(b"application/") && essence.ends_with(b"+json")
+}
+
+/// Reads a body whole. One that came in one piece, as small ones do, is not copied.
+async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(Kind::RequestTooLarge, format!("the body is longer than {bytes_max} bytes"));
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Problem::new(Kind::InvalidRequest, "the body ended before it was complete");
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        if first.len() + rest.len() + data.len() > bytes_max {
+            return Err(too_large());
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&rest);
+    Ok(whole.freeze())
+}

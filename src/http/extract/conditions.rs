@@ -1,0 +1,155 @@
+//! [`Conditions`]: `If-Match` and `If-None-Match` (RFC 9110, section 13.1).
+//!
+//! A level's entity tag is its version in quotes. Tags are compared strongly where a change depends on them, so a
+//! weak tag (`W/"3"`) never matches there; a read compares weakly.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+
+use crate::http::problem::{Kind, Problem};
+use crate::stock::{Level, Precondition, VERSION_MAX};
+
+/// The conditional headers of a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `If-Match`.
+    pub if_match: Option<EntityTags>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<EntityTags>,
+}
+
+/// `*` or a list of tags.
+#[derive(Debug, PartialEq, Eq)]
+pub enum EntityTags {
+    /// Any version of a level that exists.
+    Any,
+    /// One of these.
+    List(Vec<EntityTag>),
+}
+
+/// One tag. A tag this service cannot have given out has no version and matches nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EntityTag {
+    version: Option<u64>,
+    weak: bool,
+}
+
+impl Conditions {
+    /// What a change of one level demands, where only `If-Match` makes sense.
+    pub fn if_match_only(&self) -> Result<Precondition, Problem> {
+        if self.if_none_match.is_some() {
+            return Err(invalid(&header::IF_NONE_MATCH, "has no meaning for this request"));
+        }
+        self.if_match.as_ref().map_or(Ok(Precondition::Any), demanded)
+    }
+
+    /// What a PUT demands: `If-Match` to overwrite, `If-None-Match: *` to create only, or neither.
+    pub fn for_put(&self) -> Result<Precondition, Problem> {
+        match (&self.if_match, &self.if_none_match) {
+            (_, None) => self.if_match_only(),
+            (None, Some(EntityTags::Any)) => Ok(Precondition::Absent),
+            (None, Some(_)) => Err(invalid(&header::IF_NONE_MATCH, "must be * on a PUT")),
+            (Some(_), Some(_)) => Err(invalid(&header::IF_NONE_MATCH, "cannot be combined with If-Match")),
+        }
+    }
+
+    /// Whether a reader that sent these already has this level.
+    pub fn not_modified(&self, level: Level) -> bool {
+        match &self.if_none_match {
+            None => false,
+            Some(EntityTags::Any) => level.exists(),
+            Some(EntityTags::List(tags)) => tags.iter().any(|tag| tag.version == Some(level.version())),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Conditions {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self {
+            if_match: tags(&parts.headers, &header::IF_MATCH)?,
+            if_none_match: tags(&parts.headers, &header::IF_NONE_MATCH)?,
+        })
+    }
+}
+
+/// A change happens against one version: of several tags, no more than one could match, and a client that
+/// sends several does not know which it read.
+fn demanded(if_match: &EntityTags) -> Result<Precondition, Problem> {
+    /// No level has it, so it never matches.
+    const NO_VERSION: u64 = VERSION_MAX + 1;
+    match if_match {
+        EntityTags::Any => Ok(Precondition::Exists),
+        EntityTags::List(tags) => match tags.as_slice() {
+            [EntityTag { version: Some(version), weak: false }] => Ok(Precondition::Version(*version)),
+            [_] => Ok(Precondition::Version(NO_VERSION)),
+            _ => Err(invalid(&header::IF_MATCH, "must be * or one entity tag")),
+        },
+    }
+}
+
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Problem> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    let mut list = Vec::new();
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| invalid(name, "must be ASCII"))?;
+        if text.trim() == "*" {
+            return Ok(Some(EntityTags::Any));
+        }
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            list.push(tag(item).ok_or_else(|| invalid(name, "must be * or entity tags such as \"3\""))?);
+        }
+    }
+    Ok(Some(EntityTags::List(list)))
+}
+
+fn tag(text: &str) -> Option<EntityTag> {
+    let (weak, text) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
+    let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
+    // Exactly as it was given out: "03" or "+3" is a tag, but not one of ours.
+    let version = opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque);
+    Some(EntityTag { version, weak })
+}
+
+fn invalid(name: &HeaderName, detail: &str) -> Problem {
+    Problem::new(Kind::InvalidRequest, format!("the header {name} {detail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn if_match(value: &str) -> Result<Option<EntityTags>, Kind> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_MATCH, HeaderValue::from_str(value).unwrap());
+        tags(&headers, &header::IF_MATCH).map_err(|problem| problem.kind())
+    }
+
+    #[test]
+    fn tags_are_versions_in_quotes() {
+        let list = |version, weak| Ok(Some(EntityTags::List(vec![EntityTag { version, weak }])));
+        assert_eq!(if_match("\"3\""), list(Some(3), false));
+        assert_eq!(if_match("W/\"3\""), list(Some(3), true));
+        assert_eq!(if_match("\"03\""), list(None, false));
+        assert_eq!(if_match("\"abc\""), list(None, false));
+        assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
+        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\""] {
+            assert_eq!(if_match(malformed), Err(Kind::InvalidRequest), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_made_against_one_strong_tag() {
+        let demand = |value| demanded(&if_match(value).unwrap().unwrap()).map_err(|problem| problem.kind());
+        assert_eq!(demand("\"3\""), Ok(Precondition::Version(3)));
+        assert_eq!(demand("*"), Ok(Precondition::Exists));
+        assert_eq!(demand("W/\"3\""), Ok(Precondition::Version(VERSION_MAX + 1)));
+        assert_eq!(demand("\"3\", \"4\""), Err(Kind::InvalidRequest));
+    }
+}

@@ -1,0 +1,13 @@
+//! What a handler takes out of a request. Each extractor refuses with a [`Problem`](super::problem::Problem) that
+//! names what is wrong, so no rejection of the framework reaches a client.
+
+mod body;
+mod conditions;
+mod json;
+mod query;
+mod stock_path;
+
+pub use body::JsonBody;
+pub use conditions::{Conditions, EntityTags};
+pub use query::Query;
+pub use stock_path::StockPath;

@@ -1,0 +1,46 @@
+//! [`Query`]: the query string, strictly: a parameter that is not known or comes twice is an error, so that a
+//! misspelt filter is not silently no filter.
+
+use std::borrow::Cow;
+
+use axum::http::Uri;
+
+use crate::http::problem::Problem;
+
+/// The parameters of a query string, each of them one of those a route knows.
+#[derive(Debug, Default)]
+pub struct Query<'a> {
+    parameters: Vec<(&'static str, Cow<'a, str>)>,
+}
+
+impl<'a> Query<'a> {
+    /// The parameters of `uri`, of which only `known` may be there, each once.
+    pub fn parse(uri: &'a Uri, known: &[&'static str]) -> Result<Self, Problem> {
+        let mut parameters = Vec::new();
+        let Some(query) = uri.query() else {
+            return Ok(Self { parameters });
+        };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let Some(&name) = known.iter().find(|&&known| known == name) else {
+                return Err(Problem::parameter(name, unknown(known)));
+            };
+            if parameters.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(Problem::parameter(name, "must be given once"));
+            }
+            parameters.push((name, value));
+        }
+        Ok(Self { parameters })
+    }
+
+    /// The value of a parameter, if it is there.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
+    }
+}
+
+fn unknown(known: &[&str]) -> String {
+    match known {
+        [] => "is not a parameter of this request, which has none".to_owned(),
+        known => format!("is not a parameter of this request, which has {}", known.join(", ")),
+    }
+}

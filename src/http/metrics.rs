@@ -1,0 +1,183 @@
+//! What is counted of requests, and how everything that is counted is shown at `/metrics`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+
+use super::HttpState;
+use crate::telemetry::{Exposition, Histogram, Striped};
+
+/// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
+/// first.
+pub const ROUTES: [&str; 14] = [
+    "none",
+    "/v1/stock",
+    "/v1/stock/{sku}",
+    "/v1/stock/{sku}/adjust",
+    "/v1/adjustments",
+    "/v1/transfers",
+    "/v1/status",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.yaml",
+    "/openapi.json",
+    "/docs",
+    "/problems/{name}",
+];
+
+const METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "HEAD", "other"];
+
+/// Every status the service answers with; any other is counted as the last.
+const STATUSES: [u16; 19] =
+    [200, 201, 202, 204, 303, 304, 400, 404, 405, 409, 412, 413, 415, 422, 428, 429, 500, 503, 0];
+
+const REQUESTS: usize = ROUTES.len() * METHODS.len() * STATUSES.len();
+
+/// Counts of requests. Raised per thread, so that counting is not what requests wait for.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    requests: Striped<REQUESTS>,
+    durations: [Histogram; ROUTES.len()],
+    /// Entered and left, whose difference is in flight.
+    flight: Striped<2>,
+    route_index: HashMap<&'static str, usize, ahash::RandomState>,
+}
+
+/// A route and a method: what requests are counted by before their status is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    route: usize,
+    method: usize,
+}
+
+impl Endpoint {
+    /// The route, as the router spells it.
+    pub fn route(self) -> &'static str {
+        ROUTES[self.route]
+    }
+}
+
+impl HttpMetrics {
+    /// Where a request is counted.
+    pub fn endpoint(&self, method: &Method, route: Option<&str>) -> Endpoint {
+        let route = route.and_then(|route| self.route_index.get(route)).copied().unwrap_or(0);
+        let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
+        Endpoint { route, method }
+    }
+
+    /// A request came in.
+    pub fn entered(&self) {
+        self.flight.add(0, 1);
+    }
+
+    /// A request is over, answered or not.
+    pub fn left(&self) {
+        self.flight.add(1, 1);
+    }
+
+    /// A request was answered.
+    pub fn answered(&self, endpoint: Endpoint, status: StatusCode, duration: Duration) {
+        let known = STATUSES.iter().position(|&known| known == status.as_u16());
+        let status = known.unwrap_or(STATUSES.len() - 1);
+        let counter = (endpoint.route * METHODS.len() + endpoint.method) * STATUSES.len() + status;
+        self.requests.add(counter, 1);
+        self.durations[endpoint.route].observe(duration);
+    }
+
+    fn in_flight(&self) -> u64 {
+        // Left first: a request counted as left was counted as entered before, so the difference is not negative.
+        let left = self.flight.sum(1);
+        self.flight.sum(0).saturating_sub(left)
+    }
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self {
+            requests: Striped::new(),
+            durations: std::array::from_fn(|_| Histogram::default()),
+            flight: Striped::new(),
+            route_index: ROUTES.iter().enumerate().map(|(index, route)| (*route, index)).collect(),
+        }
+    }
+}
+
+/// Everything that is counted, as Prometheus reads it. What it shows may be ahead of what is durable.
+pub fn expose(state: &HttpState) -> String {
+    let mut text = Exposition::default();
+    let strategy = state.inventory.strategy().name();
+    text.gauge("inventory_build_info", "Always 1; the labels say what runs.");
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("strategy", strategy)];
+    text.sample("inventory_build_info", &labels, 1);
+    text.gauge("inventory_uptime_seconds", "Seconds since the service started.");
+    text.sample("inventory_uptime_seconds", &[], state.started.elapsed().as_secs_f64());
+    requests(&mut text, &state.metrics);
+    stock(&mut text, state);
+    contention(&mut text, state, strategy);
+    text.into_text()
+}
+
+fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
+    text.gauge("inventory_http_requests_in_flight", "Requests that have come in and are not yet over.");
+    text.sample("inventory_http_requests_in_flight", &[], metrics.in_flight());
+    text.counter("inventory_http_requests_total", "Requests answered.");
+    for counter in 0..REQUESTS {
+        let count = metrics.requests.sum(counter);
+        if count == 0 {
+            continue;
+        }
+        let (endpoint, status) = (counter / STATUSES.len(), STATUSES[counter % STATUSES.len()]);
+        let (route, method) = (ROUTES[endpoint / METHODS.len()], METHODS[endpoint % METHODS.len()]);
+        let status = if status == 0 { "other".to_owned() } else { status.to_string() };
+        let labels = [("route", route), ("method", method), ("status", &status)];
+        text.sample("inventory_http_requests_total", &labels, count);
+    }
+    let name = "inventory_http_request_duration_seconds";
+    text.histogram(name, "From the request's head to the answer's.");
+    for (route, histogram) in ROUTES.iter().zip(&metrics.durations) {
+        let seen = histogram.distribution();
+        if seen.count > 0 {
+            text.distribution(name, &[("route", route)], &seen);
+        }
+    }
+}
+
+fn stock(text: &mut Exposition, state: &HttpState) {
+    text.gauge("inventory_stock_levels", "Stock levels that exist.");
+    text.sample("inventory_stock_levels", &[], state.inventory.level_count());
+    text.counter(
+        "inventory_refusals_total",
+        "Changes and transactions refused for the state of the stock, by the reason told.",
+    );
+    for (reason, count) in state.inventory.refusals().all() {
+        text.sample("inventory_refusals_total", &[("reason", reason)], count);
+    }
+}
+
+fn contention(text: &mut Exposition, state: &HttpState, strategy: &str) {
+    let seen = state.inventory.contention();
+    let labels = [("strategy", strategy)];
+    let counters = [
+        (
+            "acquisitions",
+            "Times a request got in: a lock taken, or a change made without one.",
+            seen.acquisitions,
+        ),
+        ("contended", "Acquisitions that had to wait or to try again.", seen.contended),
+        ("timeouts", "Requests that gave up at the lock timeout.", seen.timeouts),
+        ("retries", "Compare-and-swaps that had to be tried again.", seen.retries),
+    ];
+    for (name, help, count) in counters {
+        let name = format!("inventory_contention_{name}_total");
+        text.counter(&name, help);
+        text.sample(&name, &labels, count);
+    }
+    let name = "inventory_contention_wait_seconds";
+    text.histogram(name, "How long contended acquisitions waited.");
+    text.distribution(name, &labels, &seen.waits);
+    let name = "inventory_contention_hold_seconds";
+    text.histogram(name, "How long locks were held: one hold in 64.");
+    text.distribution(name, &labels, &seen.holds);
+}

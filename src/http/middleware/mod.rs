@@ -1,0 +1,9 @@
+//! The middleware, one a file: layer, service, future. [`super::stack`] puts them in order.
+
+mod observe;
+mod protect;
+mod request_id;
+
+pub use observe::ObserveLayer;
+pub use protect::ProtectLayer;
+pub use request_id::RequestIdLayer;

@@ -1,0 +1,137 @@
+//! A request that panics or takes too long is answered with a problem, and harms no other.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::{Layer, Service};
+
+use crate::http::problem::{Kind, Problem};
+
+/// Bounds the time of each request, and catches panics.
+#[derive(Debug, Clone, Copy)]
+pub struct ProtectLayer {
+    timeout: Duration,
+}
+
+/// See [`ProtectLayer`].
+#[derive(Debug, Clone)]
+pub struct Protect<S> {
+    inner: S,
+    timeout: Duration,
+}
+
+impl ProtectLayer {
+    /// Gives each request that long.
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout }
+    }
+}
+
+impl<S> Layer<S> for ProtectLayer {
+    type Service = Protect<S>;
+
+    fn layer(&self, inner: S) -> Protect<S> {
+        Protect { inner, timeout: self.timeout }
+    }
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Protect<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Protected<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Protected { inner: self.inner.call(request), sleep: None, timeout: self.timeout }
+    }
+}
+
+pin_project! {
+    /// Answers in time, one way or the other.
+    pub struct Protected<F> {
+        #[pin]
+        inner: F,
+        // Set up when the request first has to wait: most never do, and a timer costs more than their work.
+        #[pin]
+        sleep: Option<Sleep>,
+        timeout: Duration,
+    }
+}
+
+impl<F: Future<Output = Result<Response, E>>, E> Future for Protected<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        // Unwind safe: after a panic the inner future is never polled again, and what it shares with others (the
+        // stock) is never left half changed by unwinding: see the contract of the strategies.
+        match catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))) {
+            Ok(Poll::Ready(answer)) => return Poll::Ready(answer),
+            Ok(Poll::Pending) => {}
+            Err(panic) => return Poll::Ready(Ok(failed(panic.as_ref()))),
+        }
+        if this.sleep.is_none() {
+            this.sleep.set(Some(sleep_until(Instant::now() + *this.timeout)));
+        }
+        let over = this.sleep.as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready());
+        if over { Poll::Ready(Ok(timed_out(*this.timeout))) } else { Poll::Pending }
+    }
+}
+
+fn failed(panic: &(dyn Any + Send)) -> Response {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = message.unwrap_or("not a text"), "a handler panicked");
+    Problem::new(Kind::InternalError, "the service failed while handling the request").into_response()
+}
+
+fn timed_out(timeout: Duration) -> Response {
+    let detail = format!("the request did not finish within {} ms", timeout.as_millis());
+    Problem::new(Kind::RequestTimeout, detail).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::pending;
+
+    use axum::body::Body;
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+
+    async fn status<F>(handler: impl Fn() -> F + Clone) -> u16
+    where
+        F: Future<Output = Response>,
+    {
+        let inner = service_fn(move |_: Request| {
+            let answer = handler();
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let service = ProtectLayer::new(Duration::from_secs(1)).layer(inner);
+        service.oneshot(Request::new(Body::empty())).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        assert_eq!(status(|| async { panic!("on purpose") }).await, 500);
+        assert_eq!(status(|| async { Response::default() }).await, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_answered_at_the_timeout() {
+        let start = Instant::now();
+        assert_eq!(status(pending::<Response>).await, 503);
+        assert_eq!(start.elapsed().as_millis(), 1_000);
+    }
+}

@@ -1,0 +1,93 @@
+//! The HTTP face: routes, extractors, bodies, problems, and the middleware around them.
+//!
+//! This is the only part of the service that knows axum. It turns requests into calls of
+//! [`Inventory`](crate::inventory::Inventory) and answers into bytes, and decides nothing about stock.
+//!
+//! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
+//! [`stack`] the middleware in order, [`server`] the connections, [`metrics`] what is counted, [`openapi`] the
+//! document.
+
+pub mod dto;
+pub mod extract;
+pub mod metrics;
+pub mod middleware;
+pub mod openapi;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod stack;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+
+use self::metrics::HttpMetrics;
+use self::openapi::Documents;
+use self::problem::{Kind, Problem};
+use crate::inventory::Inventory;
+
+/// What every handler sees, for as long as the process lives.
+///
+/// Handlers get it as `&'static`: the router hands each request a copy of the state, and copying an `Arc` would
+/// be a counter in one cache line that every core writes twice per request.
+#[derive(Debug)]
+pub struct HttpState {
+    /// The service.
+    pub inventory: Inventory,
+    /// What was counted of requests.
+    pub metrics: HttpMetrics,
+    /// Whether to tell a load balancer to send requests here.
+    pub readiness: Readiness,
+    /// When the service started.
+    pub started: Instant,
+    documents: Documents,
+}
+
+/// Whether the service takes requests: from the end of start-up to the beginning of shutdown.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicBool);
+
+/// The bounds of the HTTP face that a user may set.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// How long a request may take, its body included.
+    pub request_timeout: Duration,
+}
+
+impl HttpState {
+    /// The state of a service that has just started.
+    pub fn new(inventory: Inventory) -> Self {
+        Self {
+            inventory,
+            metrics: HttpMetrics::default(),
+            readiness: Readiness::default(),
+            started: Instant::now(),
+            documents: Documents::new(),
+        }
+    }
+}
+
+impl Readiness {
+    /// Says whether requests are taken.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// Whether requests are taken.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Everything from the request line to the answer.
+pub fn router(state: &'static HttpState, config: &HttpConfig) -> Router {
+    let (routes, _document) = routes::all();
+    let routes = routes
+        .fallback(async || Problem::new(Kind::NotFound, "no route has this path; /docs lists them all"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::MethodNotAllowed, "this path does not have this method; see the Allow header")
+        })
+        .with_state(state);
+    stack::around(routes, &state.metrics, config)
+}

@@ -1,0 +1,59 @@
+//! The OpenAPI document: generated from the handlers, served, printed, and committed as `openapi.yaml`.
+
+use utoipa::OpenApi;
+
+use super::routes;
+
+/// What no handler can say.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Inventory",
+        description = "Stock counts that never lose an update and never oversell.\n\n\
+            A *stock level* is one sku at one location. Each change raises its `version` by exactly 1; the version in \
+            quotes is its `ETag`. Quantities are integers from 0 to 1 099 511 627 775 (2^40 - 1).\n\n\
+            Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    servers((url = "/", description = "the service that serves this document")),
+    tags(
+        (name = "stock", description = "Stock levels, one at a time"),
+        (name = "batches", description = "Several stock levels in one request"),
+        (name = "operations", description = "For those who run the service")
+    )
+)]
+struct Head;
+
+/// The document in its two forms, built once.
+#[derive(Debug)]
+pub struct Documents {
+    /// YAML.
+    pub yaml: String,
+    /// JSON.
+    pub json: String,
+}
+
+impl Documents {
+    /// Builds both forms.
+    pub fn new() -> Self {
+        let document = document();
+        Self {
+            yaml: document.to_yaml().expect("the document is plain data"),
+            json: document.to_pretty_json().expect("the document is plain data"),
+        }
+    }
+}
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The document of every route there is.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_routes, paths) = routes::all();
+    let mut document = Head::openapi();
+    document.merge(paths);
+    document
+}

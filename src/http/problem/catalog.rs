@@ -1,0 +1,212 @@
+//! [`Kind`]: every problem the service can answer with, as it is documented at `/problems/{name}`.
+//!
+//! The names are the stable contract; titles and explanations may be reworded.
+
+use axum::http::StatusCode;
+
+/// What went wrong, as a client's code may tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// 400
+    InvalidRequest,
+    /// 404
+    NotFound,
+    /// 404
+    StockNotFound,
+    /// 404
+    ProblemNotFound,
+    /// 405
+    MethodNotAllowed,
+    /// 409
+    InsufficientStock,
+    /// 409
+    BelowReserved,
+    /// 409
+    StockReserved,
+    /// 412
+    VersionMismatch,
+    /// 413
+    RequestTooLarge,
+    /// 415
+    UnsupportedMediaType,
+    /// 422
+    ValidationFailed,
+    /// 422
+    QuantityOverflow,
+    /// 422
+    TooManyLines,
+    /// 428
+    PreconditionRequired,
+    /// 500
+    InternalError,
+    /// 503
+    Contention,
+    /// 503
+    NotReady,
+    /// 503
+    RequestTimeout,
+}
+
+/// What the page of a problem says.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The last segment of the problem's `type`.
+    pub name: &'static str,
+    /// The status it is answered with.
+    pub status: StatusCode,
+    /// A short summary that never varies.
+    pub title: &'static str,
+    /// What it means and what to do about it.
+    pub explanation: &'static str,
+}
+
+impl Kind {
+    /// Every kind, by status.
+    pub const ALL: [Self; 19] = [
+        Self::InvalidRequest,
+        Self::NotFound,
+        Self::StockNotFound,
+        Self::ProblemNotFound,
+        Self::MethodNotAllowed,
+        Self::InsufficientStock,
+        Self::BelowReserved,
+        Self::StockReserved,
+        Self::VersionMismatch,
+        Self::RequestTooLarge,
+        Self::UnsupportedMediaType,
+        Self::ValidationFailed,
+        Self::QuantityOverflow,
+        Self::TooManyLines,
+        Self::PreconditionRequired,
+        Self::InternalError,
+        Self::Contention,
+        Self::NotReady,
+        Self::RequestTimeout,
+    ];
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.entry().name == name)
+    }
+
+    /// What there is to say of it.
+    #[expect(clippy::too_many_lines, reason = "one table, read from top to bottom")]
+    pub const fn entry(self) -> Entry {
+        match self {
+            Self::InvalidRequest => Entry {
+                name: "invalid-request",
+                status: StatusCode::BAD_REQUEST,
+                title: "The request cannot be understood",
+                explanation: "The body is not JSON, or a header is malformed. The detail says where. Correct the request; repeating it as it is cannot succeed.",
+            },
+            Self::NotFound => Entry {
+                name: "not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is nothing at this path",
+                explanation: "No route of the service has this path. /docs lists them all.",
+            },
+            Self::StockNotFound => Entry {
+                name: "stock-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is no such stock level",
+                explanation: "The sku is not kept at this location: it was never created, or it was deleted. Each line carries the version that was seen, 0 for a level that never existed. PUT /v1/stock/{sku} creates it.",
+            },
+            Self::ProblemNotFound => Entry {
+                name: "problem-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is no such problem",
+                explanation: "This service never answers with a problem of that name.",
+            },
+            Self::MethodNotAllowed => Entry {
+                name: "method-not-allowed",
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                title: "This path does not have this method",
+                explanation: "The Allow header lists the methods it has.",
+            },
+            Self::InsufficientStock => Entry {
+                name: "insufficient-stock",
+                status: StatusCode::CONFLICT,
+                title: "Not enough stock",
+                explanation: "At least one line asks for more units than are available (on hand less reserved), and nothing was changed. The lines say which, how many were asked for, how many there were, and at which version of the level. Lines that name the same level count together.",
+            },
+            Self::BelowReserved => Entry {
+                name: "below-reserved",
+                status: StatusCode::CONFLICT,
+                title: "A count below the units reserved",
+                explanation: "The count is lower than the units held by reservations. Release or commit reservations first, then count again.",
+            },
+            Self::StockReserved => Entry {
+                name: "stock-reserved",
+                status: StatusCode::CONFLICT,
+                title: "Units are reserved",
+                explanation: "A stock level cannot be deleted while units of it are reserved.",
+            },
+            Self::VersionMismatch => Entry {
+                name: "version-mismatch",
+                status: StatusCode::PRECONDITION_FAILED,
+                title: "The level is not at the version demanded",
+                explanation: "If-Match named a version that is not the current one, or there is no such level; or If-None-Match: * was sent and the level exists. Nothing was changed. Read the level again, decide again, and repeat with its new ETag.",
+            },
+            Self::RequestTooLarge => Entry {
+                name: "request-too-large",
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                title: "The body is too large",
+                explanation: "Bodies are limited to 64 KiB, those of /v1/adjustments and /v1/transfers to 4 MiB. Split the request.",
+            },
+            Self::UnsupportedMediaType => Entry {
+                name: "unsupported-media-type",
+                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                title: "The body is not declared as JSON",
+                explanation: "Send Content-Type: application/json, uncompressed. With curl, --json does it.",
+            },
+            Self::ValidationFailed => Entry {
+                name: "validation-failed",
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                title: "A field is not as it must be",
+                explanation: "Each entry of errors names a field of the body by JSON pointer, or a query parameter, and says what it must be. Nothing was changed.",
+            },
+            Self::QuantityOverflow => Entry {
+                name: "quantity-overflow",
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                title: "The result would be too large",
+                explanation: "A stock level holds at most 1 099 511 627 775 units (2^40 - 1) and sees at most 2^44 - 1 changes. Nothing was changed.",
+            },
+            Self::TooManyLines => Entry {
+                name: "too-many-lines",
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                title: "Too many lines in one request",
+                explanation: "A request has at most 10 000 lines. Split it.",
+            },
+            Self::PreconditionRequired => Entry {
+                name: "precondition-required",
+                status: StatusCode::PRECONDITION_REQUIRED,
+                title: "The level exists: say which version to overwrite",
+                explanation: "PUT without a precondition only creates. To record a count over an existing level send If-Match with the ETag you read, or If-Match: * to overwrite whatever is there. To change stock relative to what is there, POST to .../adjust.",
+            },
+            Self::InternalError => Entry {
+                name: "internal-error",
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                title: "The service failed",
+                explanation: "A defect. The log has the details under the answer's X-Request-Id. Whether the change was made is unknown: read the level before repeating it.",
+            },
+            Self::Contention => Entry {
+                name: "contention",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "The stock was contended for too long",
+                explanation: "The request waited for other changes of the same stock until the lock timeout. Nothing was changed, and it says nothing about how much stock there is: repeat it after Retry-After.",
+            },
+            Self::NotReady => Entry {
+                name: "not-ready",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "Not serving",
+                explanation: "The service is starting or shutting down. Nothing was changed: repeat the request after Retry-After, or at another instance.",
+            },
+            Self::RequestTimeout => Entry {
+                name: "request-timeout",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "The request took too long",
+                explanation: "The request, its body included, did not finish within the request timeout. Whether the change was made is unknown: read the level before repeating it.",
+            },
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `/v1/status`, the probes and `/metrics`: for those who run the service.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::response::Response;
+
+use super::answer;
+use crate::http::dto::{ContentionAnswer, StatusAnswer};
+use crate::http::problem::{Kind, Problem};
+use crate::http::{HttpState, metrics as exposed};
+use crate::telemetry::exposition::CONTENT_TYPE;
+
+/// How the service is doing
+#[utoipa::path(
+    get, path = "/v1/status", tag = "operations", operation_id = "status",
+    responses((status = 200, description = "What runs, since when, and what sharing has cost", body = StatusAnswer))
+)]
+pub async fn status(State(state): State<&'static HttpState>) -> Json<StatusAnswer> {
+    let contention = state.inventory.contention();
+    let holds = contention.holds;
+    Json(StatusAnswer {
+        version: env!("CARGO_PKG_VERSION"),
+        strategy: state.inventory.strategy().name(),
+        durability: "ephemeral",
+        uptime_seconds: state.started.elapsed().as_secs(),
+        levels: state.inventory.level_count(),
+        contention: ContentionAnswer {
+            acquisitions: contention.acquisitions,
+            contended: contention.contended,
+            timeouts: contention.timeouts,
+            retries: contention.retries,
+            wait_ns: contention.waits.sum_ns,
+            hold_ns_mean: holds.sum_ns.checked_div(holds.count),
+        },
+    })
+}
+
+/// Whether the process is alive
+#[utoipa::path(
+    get, path = "/livez", tag = "operations", operation_id = "alive",
+    responses((status = 200, description = "It is: anything else means restart it", body = String, content_type = "text/plain"))
+)]
+pub async fn alive() -> Response {
+    answer::typed("alive\n", HeaderValue::from_static("text/plain"))
+}
+
+/// Whether the service takes requests
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", operation_id = "ready",
+    responses(
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (status = 503, description = "`not-ready`: it is starting or shutting down", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, Problem> {
+    if !state.readiness.get() {
+        return Err(Problem::new(Kind::NotReady, "the service is starting or shutting down"));
+    }
+    Ok(answer::typed("ready\n", HeaderValue::from_static("text/plain")))
+}
+
+/// Metrics, for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    responses((status = 200, description = "The text format, version 0.0.4", body = String, content_type = "text/plain"))
+)]
+pub async fn metrics(State(state): State<&'static HttpState>) -> Response {
+    answer::typed(exposed::expose(state), HeaderValue::from_static(CONTENT_TYPE))
+}

@@ -1,0 +1,90 @@
+//! `/v1/stock`: levels in pages.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::answer;
+use crate::http::HttpState;
+use crate::http::dto::{PageAnswer, StockLevel};
+use crate::http::extract::Query;
+use crate::http::problem::Problem;
+use crate::stock::{Location, Sku, StockKey};
+use crate::strategy::index::Filter;
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+/// List stock levels
+///
+/// Ascending by sku, then location. Each level is current when it is read, and a level that exists all the while is in
+/// exactly one page; a page is not a snapshot of all. A page looks at 10 000 levels at most, so a filter may leave it
+/// short, or empty, although `next_cursor` says that there is more.
+#[utoipa::path(
+    get, path = "/v1/stock", tag = "stock", operation_id = "listStock",
+    params(
+        ("limit" = Option<usize>, Query, description = "How many levels at most: 1 to 1000, 100 where left out", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),
+        ("location" = Option<String>, Query, description = "Only levels at this location", max_length = 32),
+        ("sku_prefix" = Option<String>, Query, description = "Only levels whose sku starts so", max_length = 64),
+    ),
+    responses(
+        (status = 200, description = "A page", body = PageAnswer<'static>,
+         headers(("Link" = String, description = "`rel=\"next\"`: the next page, where there is one"))),
+        (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(state): State<&'static HttpState>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["limit", "cursor", "location", "sku_prefix"])?;
+    let limit = query.get("limit").map_or(Ok(LIMIT_DEFAULT), parse_limit)?;
+    let after = query.get("cursor").map(decode_cursor).transpose()?;
+    let location = query.get("location").map(Location::parse).transpose();
+    let location = location.map_err(|error| Problem::parameter("location", error.to_string()))?;
+    let sku_prefix = query.get("sku_prefix").map(Sku::parse_prefix).transpose();
+    let sku_prefix = sku_prefix.map_err(|error| Problem::parameter("sku_prefix", error.to_string()))?;
+    let filter = Filter { sku_prefix: sku_prefix.unwrap_or_default(), location };
+
+    let page = state.inventory.list(filter, after.as_ref(), limit).await?;
+    let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
+    let next_cursor = page.resume_after.as_ref().map(encode_cursor);
+    let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, filter));
+    let bytes = StockLevel::JSON_BYTES * (page.levels.len() + 1);
+    let mut response = answer::json(&PageAnswer { items, next_cursor }, bytes);
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+fn parse_limit(text: &str) -> Result<usize, Problem> {
+    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| Problem::parameter("limit", format!("must be an integer from 1 to {LIMIT_MAX}")))
+}
+
+/// The last key looked at, in base64: opaque, so that what it holds may change.
+fn encode_cursor(key: &StockKey) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}/{}", key.sku(), key.location()))
+}
+
+fn decode_cursor(cursor: &str) -> Result<StockKey, Problem> {
+    let decode = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        let (sku, location) = text.split_once('/')?;
+        Some(StockKey::new(Sku::parse(sku).ok()?, Location::parse(location).ok()?))
+    };
+    decode().ok_or_else(|| Problem::parameter("cursor", "must be the next_cursor of an earlier page"))
+}
+
+/// The same request with the next cursor. Everything in it is visible ASCII that needs no escaping.
+fn link(cursor: &str, limit: usize, filter: Filter<'_>) -> HeaderValue {
+    let location = filter.location.map(|location| format!("&location={location}")).unwrap_or_default();
+    let prefix = match filter.sku_prefix {
+        "" => String::new(),
+        prefix => format!("&sku_prefix={prefix}"),
+    };
+    let link = format!("</v1/stock?limit={limit}&cursor={cursor}{location}{prefix}>; rel=\"next\"");
+    HeaderValue::try_from(link).expect("names and cursors are visible ASCII")
+}

@@ -1,0 +1,159 @@
+//! `/v1/stock/{sku}`: one level.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::{BODY_BYTES_MAX, answer};
+use crate::http::HttpState;
+use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
+use crate::http::extract::{Conditions, JsonBody, StockPath};
+use crate::http::problem::Problem;
+
+/// Read a stock level
+#[utoipa::path(
+    get, path = "/v1/stock/{sku}", tag = "stock", operation_id = "readStock",
+    params(
+        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
+        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags the client already has"),
+    ),
+    responses(
+        (status = 200, description = "The level", body = StockLevel<'static>,
+         headers(("ETag" = String, description = "The version, in quotes"))),
+        (status = 304, description = "The level is still at one of the versions named"),
+        (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn read(
+    State(state): State<&'static HttpState>,
+    StockPath(key): StockPath,
+    conditions: Conditions,
+) -> Result<Response, Problem> {
+    let level = state.inventory.read(&key).await?;
+    if !level.exists() {
+        return Err(Problem::not_found(&key, level.version()));
+    }
+    if conditions.not_modified(level) {
+        return Ok(answer::empty(StatusCode::NOT_MODIFIED, level));
+    }
+    Ok(answer::level(StatusCode::OK, &key, level))
+}
+
+/// Create a stock level, or record a physical count
+///
+/// Without a precondition, or with `If-None-Match: *`, it only creates. To overwrite, send `If-Match` with the entity tag
+/// that was read, or `If-Match: *`.
+#[utoipa::path(
+    put, path = "/v1/stock/{sku}", tag = "stock", operation_id = "putStock",
+    params(
+        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
+        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("If-Match" = Option<String>, Header, description = "The entity tag of the level to overwrite, or `*`"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: create only, 412 where there is a level"),
+    ),
+    request_body(content = PutRequest<'static>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Counted: the level after", body = StockLevel<'static>,
+         headers(("ETag" = String, description = "The version, in quotes"))),
+        (status = 201, description = "Created: the new level", body = StockLevel<'static>,
+         headers(("ETag" = String, description = "The version, in quotes"), ("Location" = String, description = "The path of the level"))),
+        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`below-reserved`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "`precondition-required`: the level exists", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn put(
+    State(state): State<&'static HttpState>,
+    StockPath(key): StockPath,
+    conditions: Conditions,
+    body: JsonBody<BODY_BYTES_MAX>,
+) -> Result<Response, Problem> {
+    let request: PutRequest<'_> = body.parse()?;
+    request.validate()?;
+    let precondition = conditions.for_put()?;
+    let outcome = state.inventory.put(&key, request.on_hand.0, precondition).await;
+    let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;
+    if applied.before.exists() {
+        return Ok(answer::level(StatusCode::OK, &key, applied.after));
+    }
+    let mut response = answer::level(StatusCode::CREATED, &key, applied.after);
+    let path = format!("/v1/stock/{}?location={}", key.sku(), key.location());
+    let path = HeaderValue::try_from(path).expect("names are visible ASCII");
+    response.headers_mut().insert(header::LOCATION, path);
+    Ok(response)
+}
+
+/// Delete a stock level
+///
+/// Its remaining units go with it. The level keeps its version: created again, it continues from there.
+#[utoipa::path(
+    delete, path = "/v1/stock/{sku}", tag = "stock", operation_id = "deleteStock",
+    params(
+        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
+        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("If-Match" = Option<String>, Header, description = "The entity tag of the level to delete, or `*`"),
+    ),
+    responses(
+        (status = 204, description = "Deleted", headers(("ETag" = String, description = "The version of the deletion, in quotes"))),
+        (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`stock-reserved`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete(
+    State(state): State<&'static HttpState>,
+    StockPath(key): StockPath,
+    conditions: Conditions,
+) -> Result<Response, Problem> {
+    let outcome = state.inventory.delete(&key, conditions.if_match_only()?).await;
+    let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;
+    Ok(answer::empty(StatusCode::NO_CONTENT, applied.after))
+}
+
+/// Adjust a stock level
+///
+/// Adds `delta` units, or takes them where it is negative: checked and changed in one step, never below what is
+/// available.
+#[utoipa::path(
+    post, path = "/v1/stock/{sku}/adjust", tag = "stock", operation_id = "adjustStock",
+    params(
+        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
+        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`"),
+    ),
+    request_body(content = AdjustRequest<'static>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The level after", body = StockLevel<'static>,
+         headers(("ETag" = String, description = "The version, in quotes"))),
+        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`insufficient-stock`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`, `quantity-overflow`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn adjust(
+    State(state): State<&'static HttpState>,
+    StockPath(key): StockPath,
+    conditions: Conditions,
+    body: JsonBody<BODY_BYTES_MAX>,
+) -> Result<Response, Problem> {
+    let request: AdjustRequest<'_> = body.parse()?;
+    request.validate()?;
+    let outcome = state.inventory.adjust(&key, request.delta.0, conditions.if_match_only()?).await;
+    let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, "/delta"))?;
+    Ok(answer::level(StatusCode::OK, &key, applied.after))
+}

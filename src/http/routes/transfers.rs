@@ -1,0 +1,35 @@
+//! `/v1/transfers`: units from one location to another.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::{BATCH_BYTES_MAX, adjustments};
+use crate::http::HttpState;
+use crate::http::dto::{LevelsAnswer, TransfersRequest};
+use crate::http::extract::JsonBody;
+use crate::http::problem::Problem;
+
+/// Move units between locations
+///
+/// All lines or none: at no moment are units in both places or in neither. A missing destination is created.
+#[utoipa::path(
+    post, path = "/v1/transfers", tag = "batches", operation_id = "transfer",
+    request_body(content = TransfersRequest<'static>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The levels after", body = LevelsAnswer<'static>),
+        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`stock-not-found`: there is no level to take from", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`insufficient-stock`: every short line is named", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`, `too-many-lines`, `quantity-overflow`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn transfer(
+    State(state): State<&'static HttpState>,
+    body: JsonBody<BATCH_BYTES_MAX>,
+) -> Result<Response, Problem> {
+    let request: TransfersRequest<'_> = body.parse()?;
+    adjustments::together(&state.inventory, request.transaction()?).await
+}

@@ -1,0 +1,23 @@
+//! The middleware stack, whole, in order.
+
+use axum::Router;
+use tower::ServiceBuilder;
+
+use super::HttpConfig;
+use super::metrics::HttpMetrics;
+use super::middleware::{ObserveLayer, ProtectLayer, RequestIdLayer};
+
+/// Puts the middleware around the routes. A request passes the layers from top to bottom, its answer from bottom
+/// to top.
+pub fn around(routes: Router, metrics: &'static HttpMetrics, config: &HttpConfig) -> Router {
+    let stack = ServiceBuilder::new()
+        // Counts and times everything below, whatever becomes of it, and logs answers of 5xx.
+        .layer(ObserveLayer::new(metrics))
+        // Names the request, in the answer and so in the log line above.
+        .layer(RequestIdLayer)
+        // Turns a handler that panics or takes too long into a problem; so those are counted and named as well.
+        .layer(ProtectLayer::new(config.request_timeout));
+    // One layer of the router, so that a request pays for one boxed future and not for one per middleware. Layers of
+    // a router run after routing, which is how they know the route.
+    routes.layer(stack)
+}

@@ -1,0 +1,47 @@
+//! The real strategy while a transaction that has claimed a cell is undecided, held there from inside (P3, P4, P10). What may
+//! happen between any two steps is the business of the models ([`super::super::model`]).
+
+use super::*;
+use crate::stock::Reason;
+use crate::strategy::atomic::Atomic;
+use crate::strategy::kept_out::{
+    adjust, assert_changes_are_kept_out, five, impatient, key, read, stocked, take,
+};
+
+/// Runs `meanwhile` while a transaction that takes 2 units of `busy` is undecided; then lets it abort.
+fn while_claimed(strategy: &Atomic, busy: &crate::stock::StockKey, meanwhile: impl FnOnce()) {
+    let map = strategy.cells.pin();
+    let cells = [map.get(busy).unwrap()];
+    let descriptor = strategy.protocol.register.enter(cells.len());
+    let mut claims =
+        Claims { protocol: &strategy.protocol, cells: &cells, descriptor, claimed: 0, retries: 0 };
+    claims.claim_next(adjust(-2), &mut strategy.patience()).unwrap();
+    meanwhile();
+}
+
+#[test]
+fn whoever_cannot_get_in_changes_nothing() {
+    let [free, busy] = [key("a"), key("b")];
+    let strategy = stocked(impatient(Atomic::new), &[free.clone(), busy.clone()]);
+    while_claimed(&strategy, &busy, || {
+        assert_changes_are_kept_out(&strategy, &free, &busy);
+        assert_eq!(
+            take(&strategy, &free).map(|applied| applied.before),
+            Ok(five()),
+            "its claim was given back"
+        );
+    });
+    assert_eq!(take(&strategy, &busy).map(|applied| applied.before), Ok(five()), "so was the other one");
+}
+
+#[test]
+fn reads_and_refusals_do_not_wait() {
+    let busy = key("b");
+    let strategy = stocked(impatient(Atomic::new), std::slice::from_ref(&busy));
+    while_claimed(&strategy, &busy, || {
+        assert_eq!(read(&strategy, &busy), Ok(five()), "nothing is decided yet");
+        let refused = strategy.apply_now(&busy, adjust(-6)).unwrap_err();
+        let refusal = Refusal { reason: Reason::Insufficient { requested: 6 }, found: five() };
+        assert_eq!(refused, Rejected::Refused(refusal));
+    });
+}
