@@ -4,13 +4,13 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, SmolStrBuilder};
 
-use super::name::{LOCATION_CHARS_MAX, Location, SKU_CHARS_MAX, Sku};
+use super::name::{Location, Sku};
 
 /// Sorts below every character of a name, so that comparing whole keys compares skus first, then locations
 /// (`a` before `a-b`, whatever their locations).
-const SEPARATOR: u8 = b' ';
+const SEPARATOR: char = ' ';
 
 /// One sku at one location. Orders by sku, then location.
 ///
@@ -27,13 +27,12 @@ impl StockKey {
     /// The key of a sku at a location.
     pub fn new(sku: Sku<'_>, location: Location<'_>) -> Self {
         let (sku, location) = (sku.as_str(), location.as_str());
-        let mut buffer = [SEPARATOR; SKU_CHARS_MAX + 1 + LOCATION_CHARS_MAX];
-        let len = sku.len() + 1 + location.len();
-        buffer[..sku.len()].copy_from_slice(sku.as_bytes());
-        buffer[sku.len() + 1..len].copy_from_slice(location.as_bytes());
-        let text = std::str::from_utf8(&buffer[..len]).expect("names are ASCII");
+        let mut text = SmolStrBuilder::new();
+        text.push_str(sku);
+        text.push(SEPARATOR);
+        text.push_str(location);
         let sku_len = u8::try_from(sku.len()).expect("a sku has at most 64 characters");
-        Self { text: SmolStr::new(text), sku_len }
+        Self { text: text.finish(), sku_len }
     }
 
     /// A key at or below every key whose sku starts with `prefix`, and above every key whose sku sorts before

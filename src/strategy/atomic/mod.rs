@@ -22,6 +22,7 @@
 //! Memory: a cell outlives its level, and a transfer that is refused at the last moment may leave an empty cell for
 //! a destination that never existed.
 
+pub mod cells;
 pub mod gate;
 pub mod protocol;
 pub mod word;
@@ -32,21 +33,20 @@ mod model;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::cells::Cells;
 use self::gate::ParkingGate;
 use self::protocol::{Descriptor, Memory, Patience, Protocol, Register};
-use self::word::{PackedWord, Word};
+use self::word::PackedWord;
 use super::{
     Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
     TransactRejected, table,
 };
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
-
-type Map<K, V> = papaya::HashMap<K, V, ahash::RandomState>;
+use crate::stock::{Applied, Change, Entry, Level, StockKey, Transaction};
 
 /// A lock-free map of packed levels.
 #[derive(Debug)]
 pub struct Atomic {
-    cells: Map<StockKey, PackedWord>,
+    cells: Cells,
     protocol: Protocol<Real>,
     ledger: Ledger,
     meter: Meter,
@@ -57,7 +57,13 @@ impl Atomic {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
         word::assert_lock_free();
-        Self { cells: Map::default(), protocol: Protocol::default(), ledger, meter: Meter::default(), config }
+        Self {
+            cells: Cells::default(),
+            protocol: Protocol::default(),
+            ledger,
+            meter: Meter::default(),
+            config,
+        }
     }
 
     fn patience(&self) -> Patience<'_> {
@@ -71,7 +77,7 @@ impl Atomic {
             None => {
                 // What is refused where there is nothing leaves nothing behind: probing for skus costs no memory.
                 change.judge(Level::ABSENT)?;
-                cells.get_or_insert_with(key.clone(), || PackedWord::new(Level::ABSENT))
+                cells.get_or_create(key)
             }
         };
         self.protocol.apply(cell, change, self.patience())
@@ -85,11 +91,8 @@ impl Atomic {
         // cannot succeed hold nobody up and create no cells.
         let level = |cell: Option<&PackedWord>| cell.map_or(Level::ABSENT, |cell| self.protocol.read(cell));
         table::judge(transaction, known.iter().copied().map(level).collect())?;
-        let cell = |(entry, known): (&crate::stock::Entry, Option<_>)| {
-            known.unwrap_or_else(|| {
-                cells.get_or_insert_with(entry.key.clone(), || PackedWord::new(Level::ABSENT))
-            })
-        };
+        let cell =
+            |(entry, known): (&Entry, Option<_>)| known.unwrap_or_else(|| cells.get_or_create(&entry.key));
         let claimable: Vec<&PackedWord> = entries.iter().zip(known).map(cell).collect();
         self.protocol.transact(transaction, &claimable, self.patience())
     }
@@ -137,7 +140,7 @@ impl Memory for Real {
 #[derive(Debug, Default)]
 struct LiveTransactions {
     next: AtomicU64,
-    live: Map<u64, Arc<Descriptor<Real>>>,
+    live: papaya::HashMap<u64, Arc<Descriptor<Real>>, ahash::RandomState>,
 }
 
 impl Register<Real> for LiveTransactions {

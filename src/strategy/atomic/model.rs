@@ -30,7 +30,7 @@ const PREEMPTIONS: usize = 4;
 /// Scheduling points of one interleaving, past which loom calls it a livelock.
 const BRANCHES_MAX: usize = 2_000;
 /// A lock timeout that never runs out.
-const FOREVER: Duration = Duration::from_secs(3_600);
+const FOREVER: Duration = Duration::from_hours(1);
 
 /// One call of one thread. Cells are numbered; their keys ascend with their numbers.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +60,8 @@ struct Stock {
 }
 
 impl Stock {
-    fn call(&self, call: Call) -> Vec<Event> {
-        match call {
+    fn make(&self, asked: Call) -> Vec<Event> {
+        match asked {
             Call::Read(cell) => vec![Event::Saw(cell, self.protocol.read(&self.cells[cell]))],
             Call::Adjust(cell, delta) => {
                 match self.protocol.apply(&self.cells[cell], adjust(delta), self.patience()) {
@@ -201,7 +201,7 @@ impl Model {
 }
 
 fn events(stock: &Stock, calls: &[Call]) -> Vec<Event> {
-    calls.iter().flat_map(|&call| stock.call(call)).collect()
+    calls.iter().flat_map(|&call| stock.make(call)).collect()
 }
 
 /// What each thread did, and the units at last: `ok` a change, `5` a level of 5 units seen or refused by, `late` a timeout.

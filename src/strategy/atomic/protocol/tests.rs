@@ -45,3 +45,14 @@ fn reads_and_refusals_do_not_wait() {
         assert_eq!(refused, Rejected::Refused(refusal));
     });
 }
+
+/// What is refused where there is nothing leaves no cell behind: asking for skus that do not exist costs no memory.
+#[test]
+fn asking_for_what_is_not_there_creates_no_cell() {
+    let strategy = stocked(impatient(Atomic::new), &[]);
+    take(&strategy, &key("a")).unwrap_err();
+    let lines = vec![(key("a"), adjust(1)), (key("b"), adjust(1))];
+    strategy.transact_now(&Transaction::new(lines).unwrap()).unwrap_err();
+    let cells = strategy.cells.pin();
+    assert!([key("a"), key("b")].iter().all(|key| cells.get(key).is_none()));
+}
