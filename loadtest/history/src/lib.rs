@@ -1,5 +1,25 @@
 //! Recorded histories of stock operations, the sequential model, and the checkers that judge one by the other.
+//!
+//! In reading order:
+//!
+//! - [`record`]: what a client wrote down, one [`Record`] per operation;
+//! - [`mod@file`]: a history as a file, so that a verdict can be repeated by anyone;
+//! - [`model`]: what the service must do if it did one thing at a time;
+//! - [`check()`]: whether a history can be explained by the model, in O(n log n), and who is to blame if not;
+//! - [`brute`]: the same question answered by trying every order, for a handful of operations;
+//! - [`sample`] and [`plant`]: good histories made by the model, and the faults to plant in them.
+//!
+//! Nothing here knows HTTP, links the service, or shares a line with its rules: a checker that borrowed the rules
+//! of what it checks would agree with its mistakes.
 
+pub mod brute;
+pub mod check;
+pub mod file;
+pub mod model;
+pub mod plant;
 pub mod record;
+pub mod sample;
+mod shape;
 
+pub use check::{Conclusion, Kind, Limits, Require, Summary, Verdict, Violation, check, check_with};
 pub use record::{Effect, History, Key, Line, Meta, Outcome, Reason, Record, Refused, Request, Seen, Stock};

@@ -1,0 +1,176 @@
+//! The checker: is there an order of the operations, within real time, that explains every answer?
+//!
+//! # Why it is complete, and fast
+//!
+//! Deciding whether a history is linearizable is hard in general because the order of the writes has to be guessed.
+//! Here it does not: every answer carries the version of each level it tells of, and a version counts the changes, so
+//! the versions *are* the order of each level's changes, and say between which two of them each read and refusal
+//! belongs. What is left is to check that this order holds:
+//!
+//! 1. versions of applied changes are unique: two changes with one version are a lost update, both culprits named;
+//! 2. they are contiguous;
+//! 3. the state at a version is the state before plus the change, and the change was allowed there;
+//! 4. real time: nothing sent after a version had been answered belongs before that version;
+//! 5. every read shows the state at its version, and every refusal's reason was true of it;
+//! 6. hence the last read, sent after every change had been answered, shows all of them; that there is one, for every
+//!    level changed, is required;
+//! 7. across levels, the orders of the levels and real time together have no circle.
+//!
+//! Any order that explains the answers has to respect each of these constraints, and any order that respects all of
+//! them explains the answers, since the state at each version has been checked. Such an order exists exactly if there
+//! is no circle. So without unknown outcomes the check is complete in both directions, in O(n log n), the sorting. If
+//! no applied write changed more than one level, 7 follows from 4: linearizability is local (Herlihy and Wing 1990).
+//!
+//! # What is an operation
+//!
+//! A read, or an applied write with all its lines, takes place at one moment between its invocation and its return. A
+//! refusal of several lines is one such moment *per line it names*: each line must have been as it says at some moment
+//! of the request, at the version it reports, which is what is promised (P3); that all were so at once is not.
+//!
+//! # How levels begin
+//!
+//! A level begins as reads show it that were answered before any write of the history was sent, else absent and at
+//! version 0. A history of levels that existed before has to open with such reads, and a history that opens with reads
+//! of absent levels cannot lose its first writes unnoticed.
+//!
+//! # Unknown outcomes
+//!
+//! A write without an answer may have happened once, at any time after it was sent, or never. Versions that no
+//! recorded change made must be such writes, each whole; [`search`] fits them in, within a bound. An operation said
+//! not to have been applied did not happen: if its effect shows, that is a missing version.
+
+mod contention;
+mod cycle;
+mod found;
+mod index;
+mod level;
+mod order;
+mod problem;
+mod render;
+mod search;
+mod sweep;
+mod verdict;
+mod violation;
+mod words;
+
+use crate::record::History;
+use found::Findings;
+use index::Index;
+use order::Unknowns;
+use render::Renderer;
+
+pub use verdict::{Conclusion, Reasons, Summary, Verdict};
+pub use violation::{Culprit, Kind, Violation};
+
+/// What a history must show to count, and what checking it may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// What a run must show so that its passing means something.
+    pub require: Require,
+    /// How many steps of the search for operations of unknown outcome may be wasted (tried and taken back).
+    pub search_steps: u64,
+    /// How many violations are written out; all are counted.
+    pub violations_listed: usize,
+}
+
+/// What a run must show so that its passing means something; without it the verdict is "vacuous".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Require {
+    /// At least one write was applied.
+    pub applied_writes: bool,
+    /// At least two applied writes overlapped in time on one level.
+    pub contended_writes: bool,
+    /// Every level that was changed was read after its last change had been answered.
+    pub final_reads: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { require: Require::ALL, search_steps: 5_000_000, violations_listed: 10 }
+    }
+}
+
+impl Limits {
+    /// The default, with nothing required: for tests that do one thing at a time.
+    pub fn lenient() -> Self {
+        Self { require: Require::NOTHING, ..Self::default() }
+    }
+}
+
+impl Require {
+    /// Everything: what a load test must show.
+    pub const ALL: Self = Self { applied_writes: true, contended_writes: true, final_reads: true };
+    /// Nothing.
+    pub const NOTHING: Self = Self { applied_writes: false, contended_writes: false, final_reads: false };
+}
+
+impl Default for Require {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+/// Checks a history with the default limits: see [`check_with`].
+pub fn check(history: &History) -> Verdict {
+    check_with(history, &Limits::default())
+}
+
+/// Checks a history: whether some order of its operations, within real time, explains every answer.
+///
+/// Writes of unknown outcome may have happened once, at any time after they were sent, or never. The verdict is
+/// exact, except that it is "indeterminate" when these cannot be placed within [`Limits::search_steps`].
+///
+/// Panics if the answers of a history tell of more than 2^32 - 2 levels in all.
+pub fn check_with(history: &History, limits: &Limits) -> Verdict {
+    let mut findings = Findings::default();
+    let index = Index::new(history, &mut findings);
+    let mut summary = contention::summarize(&index);
+    let open = level::check(&index, &mut findings);
+    let mut unknowns = Unknowns::Explained(0);
+    if findings.is_empty() && (index.joins_levels || !open.is_empty()) {
+        unknowns = order::check(&index, &open, limits.search_steps, &mut findings);
+    }
+    if let Unknowns::Explained(applied) = unknowns {
+        summary.unknown_applied = applied;
+    }
+    let conclusion = if !findings.is_empty() {
+        violations(&index, findings, limits)
+    } else if unknowns == Unknowns::GaveUp {
+        let why = format!(
+            "missing versions were not traced to the {} writes of unknown outcome within {} steps of search",
+            summary.unknown, limits.search_steps
+        );
+        Conclusion::Indeterminate { why }
+    } else {
+        let why = limits.require.not_shown(&summary);
+        if why.is_empty() { Conclusion::Consistent } else { Conclusion::Vacuous { why } }
+    };
+    Verdict { conclusion, summary }
+}
+
+fn violations(index: &Index<'_>, findings: Findings, limits: &Limits) -> Conclusion {
+    let (total, by_kind) = (findings.total(), findings.by_kind());
+    let renderer = Renderer::new(index);
+    let found = findings.into_most_telling();
+    let listed = found.iter().take(limits.violations_listed).map(|found| renderer.violation(found)).collect();
+    Conclusion::Violations { total, by_kind, listed }
+}
+
+impl Require {
+    fn not_shown(self, summary: &Summary) -> Vec<String> {
+        let mut why = Vec::new();
+        if self.applied_writes && summary.applied == 0 {
+            why.push(format!("none of {} operations was a write that was applied", summary.operations));
+        }
+        if self.contended_writes && summary.contended_writes == 0 {
+            why.push("no two applied writes overlapped in time on one level".to_owned());
+        }
+        if self.final_reads && summary.levels_unread > 0 {
+            why.push(format!(
+                "{} of {} changed levels were not read after their last change had been answered",
+                summary.levels_unread, summary.levels_written
+            ));
+        }
+        why
+    }
+}

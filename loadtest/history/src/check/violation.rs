@@ -1,0 +1,111 @@
+//! One proven contradiction, told so that a reader can follow it without the history at hand.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::record::Key;
+
+/// What kind of contradiction, most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Two acknowledged changes of one level carry one version: at most one of them is in the level.
+    LostUpdate,
+    /// More was taken than was there.
+    Oversold,
+    /// A refusal whose reason was not true at the version it was judged at.
+    FalseRefusal,
+    /// An applied change whose answer is not the state before it plus the change.
+    WrongChange,
+    /// A read, or the state shown by a refusal, that is not the state at its version.
+    WrongRead,
+    /// An applied change whose precondition did not hold at the version before it.
+    BrokenPrecondition,
+    /// Versions that no recorded change made.
+    MissingVersion,
+    /// An answer older than one that had been returned before it was asked for, or newer than its cause.
+    RealTime,
+    /// Operations on several levels that each have to come before the next, in a circle.
+    Cycle,
+    /// An answer that does not fit its request, whatever the state.
+    Malformed,
+}
+
+/// How many kinds there are.
+pub(super) const KINDS: usize = 10;
+
+impl Kind {
+    /// Every kind, most telling first.
+    pub const ALL: [Kind; KINDS] = [
+        Kind::LostUpdate,
+        Kind::Oversold,
+        Kind::FalseRefusal,
+        Kind::WrongChange,
+        Kind::WrongRead,
+        Kind::BrokenPrecondition,
+        Kind::MissingVersion,
+        Kind::RealTime,
+        Kind::Cycle,
+        Kind::Malformed,
+    ];
+}
+
+/// One contradiction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// What kind.
+    pub kind: Kind,
+    /// The level, if it is about one.
+    pub key: Option<Key>,
+    /// The contradiction in one sentence.
+    pub headline: String,
+    /// Why it cannot be, and what was there before.
+    pub explanation: Vec<String>,
+    /// The records that contradict each other, in the order to read them.
+    pub culprits: Vec<Culprit>,
+}
+
+/// A record that takes part in a violation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Culprit {
+    /// Its index in the history.
+    pub record: usize,
+    /// Its part in the violation.
+    pub role: String,
+    /// Who asked what when, and what was answered, a line each.
+    pub account: Vec<String>,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::LostUpdate => "LOST UPDATE",
+            Kind::Oversold => "OVERSOLD",
+            Kind::FalseRefusal => "FALSE REFUSAL",
+            Kind::WrongChange => "WRONG CHANGE",
+            Kind::WrongRead => "WRONG READ",
+            Kind::BrokenPrecondition => "BROKEN PRECONDITION",
+            Kind::MissingVersion => "MISSING VERSION",
+            Kind::RealTime => "OUT OF REAL TIME",
+            Kind::Cycle => "CYCLE",
+            Kind::Malformed => "MALFORMED ANSWER",
+        })
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.kind, self.headline)?;
+        for line in &self.explanation {
+            writeln!(f, "    {line}")?;
+        }
+        for culprit in &self.culprits {
+            writeln!(f, "  {}", culprit.role)?;
+            for line in &culprit.account {
+                writeln!(f, "      {line}")?;
+            }
+        }
+        Ok(())
+    }
+}

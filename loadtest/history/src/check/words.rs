@@ -1,0 +1,148 @@
+//! Records, requests and states in words: one wording for every message.
+
+use std::fmt::Write;
+
+use crate::model::Level;
+use crate::record::{Effect, History, Key, Line, Outcome, Reason, Refused, Request, Seen, Stock};
+
+/// How many lines of a many-line request or answer are written out.
+const LINES_SHOWN: usize = 4;
+
+/// Words about one history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words<'h> {
+    pub(super) history: &'h History,
+    /// The first invocation: times are told from it.
+    start_ns: u64,
+}
+
+impl<'h> Words<'h> {
+    pub(super) fn new(history: &'h History) -> Self {
+        let start_ns = history.records.iter().map(|record| record.invoked_ns).min().unwrap_or(0);
+        Self { history, start_ns }
+    }
+
+    /// The name of a level, quoted.
+    pub(super) fn level(&self, key: Key) -> String {
+        match self.history.keys.get(key.0 as usize) {
+            Some(name) => format!("`{name}`"),
+            None => format!("key {}", key.0),
+        }
+    }
+
+    /// Milliseconds since the start of the history, to the nanosecond.
+    pub(super) fn time(&self, at_ns: u64) -> String {
+        let since = at_ns.saturating_sub(self.start_ns);
+        format!("{}.{:06} ms", since / 1_000_000, since % 1_000_000)
+    }
+
+    /// Who asked what when, and what was answered; of many lines those about `focus` come first.
+    pub(super) fn account(&self, record: usize, focus: Option<Key>) -> Vec<String> {
+        let Some(entry) = self.history.records.get(record) else { return Vec::new() };
+        let end = match entry.outcome {
+            Outcome::Unknown => "gave up",
+            _ => "answered",
+        };
+        vec![
+            format!(
+                "client {}, sent at {}, {end} at {}",
+                entry.client,
+                self.time(entry.invoked_ns),
+                self.time(entry.returned_ns)
+            ),
+            format!("asked:    {}", self.request(&entry.request, focus)),
+            format!("answered: {}", self.outcome(&entry.outcome, focus)),
+        ]
+    }
+
+    fn request(&self, request: &Request, focus: Option<Key>) -> String {
+        match request {
+            Request::Read(key) => format!("read {}", self.level(*key)),
+            Request::Write(lines) => list(lines, |line| Some(line.key) == focus, |line| self.line(line)),
+        }
+    }
+
+    fn line(&self, line: &Line) -> String {
+        let level = self.level(line.key);
+        match line.effect {
+            Effect::Add(units) => format!("{level} {units:+}"),
+            Effect::AddOrCreate(units) => format!("{level} {units:+}, created if missing"),
+            Effect::Create(on_hand) => format!("create {level} with on_hand {on_hand}"),
+            Effect::Count { on_hand, if_version: None } => format!("count {level} as on_hand {on_hand}"),
+            Effect::Count { on_hand, if_version: Some(version) } => {
+                format!("count {level} as on_hand {on_hand} if it is at version {version}")
+            }
+            Effect::Delete => format!("delete {level}"),
+        }
+    }
+
+    fn outcome(&self, outcome: &Outcome, focus: Option<Key>) -> String {
+        match outcome {
+            Outcome::Read(seen) => self.seen(seen),
+            Outcome::Applied(seen) => {
+                let list = list(seen, |seen| Some(seen.key) == focus, |seen| self.seen(seen));
+                format!("applied; now {list}")
+            }
+            Outcome::Refused(refused) => {
+                let is_focus = |refused: &Refused| Some(refused.seen.key) == focus;
+                let list = list(refused, is_focus, |refused| {
+                    format!("{}: {}", because(refused.reason), self.seen(&refused.seen))
+                });
+                format!("refused; {list}")
+            }
+            Outcome::NotApplied => "not applied".to_owned(),
+            Outcome::Unknown => "nothing that says whether it was applied".to_owned(),
+        }
+    }
+
+    fn seen(&self, seen: &Seen) -> String {
+        let stock = match seen.stock {
+            Stock::Absent => ": no such level".to_owned(),
+            Stock::Level { on_hand, reserved } => format!(": {}", units(on_hand, reserved)),
+            Stock::Available(units) => format!(": {units} available"),
+            Stock::Untold => String::new(),
+        };
+        format!("{} at version {}{stock}", self.level(seen.key), seen.version)
+    }
+}
+
+/// A state in words.
+pub(super) fn state(level: Level) -> String {
+    match level.stock {
+        Some(stock) => units(stock.on_hand, stock.reserved),
+        None if level.version == 0 => "it had never existed".to_owned(),
+        None => "it was deleted".to_owned(),
+    }
+}
+
+fn units(on_hand: u64, reserved: u64) -> String {
+    match on_hand.checked_sub(reserved) {
+        _ if reserved == 0 => format!("on_hand {on_hand}"),
+        Some(available) => format!("on_hand {on_hand}, reserved {reserved}, available {available}"),
+        None => format!("on_hand {on_hand}, reserved {reserved}"),
+    }
+}
+
+fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Insufficient => "not enough",
+        Reason::Missing => "missing",
+        Reason::Exists => "exists already",
+        Reason::VersionMismatch => "version differs",
+        Reason::Reserved => "units are held",
+        Reason::Overflow => "out of range",
+    }
+}
+
+/// A list with the focus first, cut where it gets long.
+fn list<T>(all: &[T], is_focus: impl Fn(&T) -> bool, word: impl Fn(&T) -> String) -> String {
+    let focus = all.iter().filter(|item| is_focus(item));
+    let others = all.iter().filter(|item| !is_focus(item));
+    let shown: Vec<String> = focus.chain(others).take(LINES_SHOWN).map(word).collect();
+    let mut list = if shown.is_empty() { "nothing at all".to_owned() } else { shown.join("; ") };
+    if all.len() > shown.len() {
+        // Writing to a string cannot fail.
+        let _ = write!(list, "; and {} more", all.len() - shown.len());
+    }
+    list
+}

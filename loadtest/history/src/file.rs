@@ -1,0 +1,207 @@
+//! A history as a file: one JSON document a line, gzipped when the path ends in `.gz`.
+//!
+//! The first line is a header (format, version, facts of the run, names of the keys); every further line is one
+//! record, in the order of [`History::records`], so record `n` of a verdict is line `n + 2` of the file. Both
+//! directions stream. It never judges a history: only what cannot be represented is refused.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{History, Key, Meta, Outcome, Record, Request};
+
+/// What the first line says the file is.
+const FORMAT: &str = "inventory-history";
+
+/// The version of the format that this code writes, and the only one it reads.
+const FORMAT_VERSION: u32 = 1;
+
+/// The longest line that is read: a record of 10 000 lines takes about 2 MiB, a header of a million keys 40 MiB.
+const LINE_BYTES_MAX: u64 = 256 << 20;
+
+/// Why a history could not be saved or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file could not be opened, read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{path}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        path: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The header is that of another version of the format.
+    #[error(
+        "{path}, line 1: format version {found} is not known (this program reads version {FORMAT_VERSION})"
+    )]
+    Version {
+        /// The file.
+        path: String,
+        /// The version it claims.
+        found: u32,
+    },
+}
+
+#[derive(Serialize)]
+struct HeaderOut<'a> {
+    format: &'a str,
+    version: u32,
+    meta: &'a Meta,
+    keys: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct HeaderVersion {
+    format: String,
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct HeaderIn {
+    meta: Meta,
+    keys: Vec<String>,
+}
+
+/// Writes a history, replacing what was at `path`.
+///
+/// The file is complete only when this returns `Ok`: it is flushed, not synced.
+pub fn save(history: &History, path: &Path) -> Result<(), FileError> {
+    let failed = |source| FileError::Io { path: path.display().to_string(), source };
+    let file = BufWriter::new(File::create(path).map_err(failed)?);
+    if is_gzip(path) {
+        let mut out = BufWriter::new(GzEncoder::new(file, Compression::fast()));
+        write_all(history, &mut out).map_err(failed)?;
+        let encoder = out.into_inner().map_err(|error| failed(error.into_error()))?;
+        encoder.finish().and_then(|mut file| file.flush()).map_err(failed)
+    } else {
+        let mut out = file;
+        write_all(history, &mut out).and_then(|()| out.flush()).map_err(failed)
+    }
+}
+
+/// Reads a history back.
+///
+/// An error names the line: one that is not JSON, not a record, names a key the header does not, or is cut off.
+pub fn load(path: &Path) -> Result<History, FileError> {
+    let file =
+        File::open(path).map_err(|source| FileError::Io { path: path.display().to_string(), source })?;
+    let mut lines = if is_gzip(path) {
+        Lines::new(path, Box::new(BufReader::new(MultiGzDecoder::new(BufReader::new(file)))))
+    } else {
+        Lines::new(path, Box::new(BufReader::new(file)))
+    };
+    let header = lines.header()?;
+    let mut records = Vec::new();
+    while let Some(record) = lines.record(header.keys.len())? {
+        records.push(record);
+    }
+    Ok(History { meta: header.meta, keys: header.keys, records })
+}
+
+fn is_gzip(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+}
+
+fn write_all(history: &History, out: &mut impl Write) -> io::Result<()> {
+    let header =
+        HeaderOut { format: FORMAT, version: FORMAT_VERSION, meta: &history.meta, keys: &history.keys };
+    serde_json::to_writer(&mut *out, &header)?;
+    out.write_all(b"\n")?;
+    for record in &history.records {
+        serde_json::to_writer(&mut *out, record)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// The lines of a file, with the number of the one at hand for messages.
+struct Lines<'a> {
+    path: &'a Path,
+    input: Box<dyn BufRead>,
+    number: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(path: &'a Path, input: Box<dyn BufRead>) -> Self {
+        Self { path, input, number: 0, buffer: Vec::new() }
+    }
+
+    fn header(&mut self) -> Result<HeaderIn, FileError> {
+        if !self.advance()? {
+            return Err(self.problem("the file is empty"));
+        }
+        // Format and version are read on their own, so that another version is named and not called broken.
+        let version: HeaderVersion = serde_json::from_slice(&self.buffer)
+            .map_err(|error| self.problem(format!("not a header: {error}")))?;
+        if version.format != FORMAT {
+            return Err(self.problem(format!("not a header: format is {:?}", version.format)));
+        }
+        if version.version != FORMAT_VERSION {
+            return Err(FileError::Version { path: self.path.display().to_string(), found: version.version });
+        }
+        serde_json::from_slice(&self.buffer).map_err(|error| self.problem(format!("not a header: {error}")))
+    }
+
+    fn record(&mut self, keys: usize) -> Result<Option<Record>, FileError> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        let record: Record = serde_json::from_slice(&self.buffer)
+            .map_err(|error| self.problem(format!("not a record: {error}")))?;
+        match unnamed_key(&record, keys) {
+            Some(key) => Err(self.problem(format!("key {} is not among the {keys} of the header", key.0))),
+            None => Ok(Some(record)),
+        }
+    }
+
+    /// Reads the next line; `false` at the end.
+    fn advance(&mut self) -> Result<bool, FileError> {
+        self.buffer.clear();
+        self.number += 1;
+        let mut limited = io::Read::take(&mut self.input, LINE_BYTES_MAX);
+        let read = limited.read_until(b'\n', &mut self.buffer);
+        match read {
+            Err(error) => Err(self.problem(error.to_string())),
+            Ok(0) => Ok(false),
+            Ok(_) if self.buffer.last() == Some(&b'\n') => Ok(true),
+            // Every line is written with its end, so a line without one was not written to its end.
+            Ok(_) => Err(self.problem("cut off, or too long")),
+        }
+    }
+
+    fn problem(&self, problem: impl Into<String>) -> FileError {
+        FileError::Line { path: self.path.display().to_string(), line: self.number, problem: problem.into() }
+    }
+}
+
+/// The first key of a record that is not below `keys`.
+fn unnamed_key(record: &Record, keys: usize) -> Option<Key> {
+    let unnamed = |key: &Key| key.0 as usize >= keys;
+    let asked = match &record.request {
+        Request::Read(key) => Some(*key).filter(unnamed),
+        Request::Write(lines) => lines.iter().map(|line| line.key).find(unnamed),
+    };
+    let answered = || match &record.outcome {
+        Outcome::Read(seen) => Some(seen.key).filter(unnamed),
+        Outcome::Applied(seen) => seen.iter().map(|seen| seen.key).find(unnamed),
+        Outcome::Refused(refused) => refused.iter().map(|refused| refused.seen.key).find(unnamed),
+        Outcome::NotApplied | Outcome::Unknown => None,
+    };
+    asked.or_else(answered)
+}

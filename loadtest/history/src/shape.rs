@@ -1,0 +1,82 @@
+//! Whether an answer fits its request at all, before any state is asked for.
+//!
+//! A defect is the fault of whoever answered or wrote the record down; it is reported, never repaired.
+
+use crate::model;
+use crate::record::{Key, Outcome, Record, Request, Seen};
+
+/// Why a record cannot be right, whatever the stock was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Defect {
+    /// The answer came before the request.
+    #[error("it was answered before it was sent")]
+    Time,
+    /// A key that the history does not name.
+    #[error("key {} is not among the keys of the history", .0.0)]
+    UnnamedKey(Key),
+    /// A read answered as a write, a write as a read, or a read of another level.
+    #[error("the answer is not one to this request")]
+    OtherAnswer,
+    /// No lines, or lines that cannot be combined.
+    #[error("the lines have no meaning together, and yet they were judged")]
+    Meaningless,
+    /// An applied write must tell every level it changed, once.
+    #[error("the answer does not tell each level of the request exactly once")]
+    OtherLevels,
+    /// A refusal must name at least one level.
+    #[error("the refusal names no level")]
+    NothingNamed,
+    /// A refusal may name only levels that were asked for.
+    #[error("the refusal names a level that the request does not")]
+    StrangerNamed,
+}
+
+/// The first defect of a record, if it has one.
+pub(crate) fn defect(record: &Record, keys: usize) -> Option<Defect> {
+    let answered = !matches!(record.outcome, Outcome::NotApplied | Outcome::Unknown);
+    if answered && record.returned_ns < record.invoked_ns {
+        return Some(Defect::Time);
+    }
+    match (&record.request, &record.outcome) {
+        (Request::Read(key), _) if is_unnamed(*key, keys) => Some(Defect::UnnamedKey(*key)),
+        (Request::Write(lines), _) if lines.iter().any(|line| is_unnamed(line.key, keys)) => {
+            lines.iter().map(|line| line.key).find(|key| is_unnamed(*key, keys)).map(Defect::UnnamedKey)
+        }
+        (_, Outcome::NotApplied | Outcome::Unknown) => None,
+        (Request::Read(key), Outcome::Read(seen)) => (seen.key != *key).then_some(Defect::OtherAnswer),
+        (Request::Write(lines), Outcome::Applied(seen)) => match (lines.as_slice(), seen.as_slice()) {
+            // The common case needs no list of its own.
+            ([line], [seen]) => (line.key != seen.key).then_some(Defect::OtherLevels),
+            _ => many_line_defect(record, seen),
+        },
+        (Request::Write(lines), Outcome::Refused(refused)) => {
+            if lines.is_empty() || (lines.len() > 1 && model::combine(lines).is_err()) {
+                Some(Defect::Meaningless)
+            } else if refused.is_empty() {
+                Some(Defect::NothingNamed)
+            } else {
+                let mut asked: Vec<Key> = lines.iter().map(|line| line.key).collect();
+                asked.sort_unstable();
+                let stranger = refused.iter().any(|refused| asked.binary_search(&refused.seen.key).is_err());
+                stranger.then_some(Defect::StrangerNamed)
+            }
+        }
+        (Request::Read(_), _) | (Request::Write(_), Outcome::Read(_)) => Some(Defect::OtherAnswer),
+    }
+}
+
+fn is_unnamed(key: Key, keys: usize) -> bool {
+    key.0 as usize >= keys
+}
+
+fn many_line_defect(record: &Record, seen: &[Seen]) -> Option<Defect> {
+    let Request::Write(lines) = &record.request else { return Some(Defect::OtherAnswer) };
+    let Ok(changes) = model::combine(lines) else { return Some(Defect::Meaningless) };
+    if changes.is_empty() {
+        return Some(Defect::Meaningless);
+    }
+    let mut told: Vec<Key> = seen.iter().map(|seen| seen.key).collect();
+    told.sort_unstable();
+    let same = told.len() == changes.len() && told.iter().zip(&changes).all(|(told, (key, _))| told == key);
+    (!same).then_some(Defect::OtherLevels)
+}

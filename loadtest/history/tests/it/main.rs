@@ -1,0 +1,11 @@
+//! Tests of recorded histories and their checkers, in one binary.
+
+mod agreement;
+mod files;
+mod levels;
+mod model;
+mod planted;
+mod support;
+mod transactions;
+mod unknowns;
+mod verdicts;

@@ -1,0 +1,90 @@
+//! What a verdict says: to a program, and to a person.
+
+use history::Effect::{Add, Create};
+use history::{Conclusion, History, Kind, Limits, Outcome, Record, Request, check, check_with};
+
+use crate::support::{Story, line, seen};
+
+fn lost() -> Story {
+    Story::new()
+        .write((1_000_000, 1_100_000), Create(10), seen(0, 1, 10))
+        .write((2_000_000, 2_700_000), Add(-3), seen(0, 2, 7))
+        .write((2_000_500, 2_600_000), Add(-4), seen(0, 2, 6))
+        .write((3_000_000, 3_100_000), Add(-1), seen(0, 3, 6))
+}
+
+#[test]
+fn a_lost_update_is_told_with_both_culprits() {
+    let verdict = lost().verdict();
+    let text = verdict.violations()[0].to_string();
+    let expected = "\
+LOST UPDATE: two acknowledged changes of `a` both became version 2
+    Every change raises the version by exactly 1, so at most one of the two is in the level.
+    Before: version 1, on_hand 10, made by record 0 (client 0).
+    They were in flight together for 599.500 µs.
+    The next change, record 3, continued from record 1: record 2 was lost.
+  Culprit 1 (record 1):
+      client 1, sent at 1.000000 ms, answered at 1.700000 ms
+      asked:    `a` -3
+      answered: applied; now `a` at version 2: on_hand 7
+  Culprit 2 (record 2):
+      client 2, sent at 1.000500 ms, answered at 1.600000 ms
+      asked:    `a` -4
+      answered: applied; now `a` at version 2: on_hand 6
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_run_without_contention_is_vacuous() {
+    let story = Story::new().write((1, 2), Create(1), seen(0, 1, 1)).read((3, 4), seen(0, 1, 1));
+    let Conclusion::Vacuous { why } = check(&story.history()).conclusion else { panic!("not vacuous") };
+    assert_eq!(why.len(), 1, "{why:?}");
+}
+
+#[test]
+fn a_run_without_final_reads_is_vacuous() {
+    let story = Story::new()
+        .write((1, 2), Create(1), seen(0, 1, 1))
+        .write((3, 5), Add(1), seen(0, 2, 2))
+        .write((3, 6), Add(1), seen(0, 3, 3))
+        .read((6, 7), seen(0, 3, 3));
+    let Conclusion::Vacuous { why } = check(&story.history()).conclusion else { panic!("not vacuous") };
+    assert!(why[0].contains("not read after their last change"), "{why:?}");
+}
+
+#[test]
+fn nothing_but_errors_is_vacuous_and_so_is_nothing() {
+    let failed = Record {
+        client: 0,
+        invoked_ns: 1,
+        returned_ns: 2,
+        request: Request::Write(vec![line(0, Add(1))]),
+        outcome: Outcome::NotApplied,
+    };
+    let history = History { keys: vec!["a".to_owned()], records: vec![failed], ..History::default() };
+    assert!(matches!(check(&history).conclusion, Conclusion::Vacuous { .. }));
+    assert!(matches!(check(&History::default()).conclusion, Conclusion::Vacuous { .. }));
+    assert!(check_with(&History::default(), &Limits::lenient()).is_consistent());
+}
+
+#[test]
+fn a_violation_wins_over_a_vacuous_run() {
+    assert!(check(&lost().history()).is_violated());
+}
+
+#[test]
+fn all_violations_are_counted_and_some_are_listed_most_telling_first() {
+    let mut story = lost();
+    for _ in 0..50 {
+        story = story.read((4_000_000, 4_000_001), seen(0, 1, 9));
+    }
+    let verdict = story.verdict();
+    assert_eq!(verdict.count(Kind::LostUpdate), 1);
+    assert_eq!(verdict.count(Kind::WrongRead), 50);
+    assert_eq!(verdict.violations().len(), 10);
+    assert_eq!(verdict.violations()[0].kind, Kind::LostUpdate);
+    let text = verdict.to_string();
+    assert!(text.starts_with("VIOLATED: 101 violations found."), "{text}");
+    assert!(text.contains("... and 91 more, not listed."), "{text}");
+}

@@ -1,0 +1,280 @@
+//! The command line: what can be asked for, and the bounds of every number.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::output::Out;
+use crate::schedule::Limit;
+use crate::workload::{Keys, Mix, SKUS_MAX, Spec, mix};
+
+/// Drives the inventory service and proves that no update was lost.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 ok, 1 could not run, 2 usage, 3 threshold missed, 4 consistency violation, \
+                  5 indeterminate or vacuous, 6 regression, 130 interrupted. If several apply, 4 wins."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Drive a running server with a random workload, measure it, and verify every answer.
+    Run(RunArgs),
+    /// Verify a saved history again.
+    Check(CheckArgs),
+    /// Drive a running server with the orders of a real shop.
+    Replay(ReplayArgs),
+    /// Start a fresh server for each strategy, drive all with the same workload, and rank them.
+    Compare(CompareArgs),
+}
+
+/// The workload, the same for `run` and `compare`.
+#[derive(Debug, Clone, Args)]
+pub struct WorkloadArgs {
+    /// Requests in flight at once, at most; as many connections are kept alive.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// Skus of the run, each with a level at two locations.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SKUS_MAX)))]
+    pub skus: u32,
+    /// How skus are drawn: uniform, zipf:S, or single.
+    #[arg(long, default_value = "zipf:1", value_name = "KEYS")]
+    pub keys: Keys,
+    /// How operations are drawn: weights of adjust, read, batch, independent, transfer, put, create-delete.
+    #[arg(long, default_value = mix::DEFAULT, value_name = "MIX")]
+    pub mix: Mix,
+    /// Units that every level opens with. Sales outrun restocks a little, so scarcity and refusals follow.
+    #[arg(long, default_value_t = 50, value_name = "UNITS", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    pub opening_stock: u64,
+    /// The seed of everything drawn; a fresh one is drawn and shown if none is given.
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// The longest wait for one answer; after it the outcome is unknown.
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub timeout: Duration,
+    /// The most operations recorded; each takes up to 750 bytes while it is checked. The run stops early when they are used up.
+    #[arg(long, default_value_t = 4_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub max_records: u64,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The address of the server, such as <http://127.0.0.1:8080>.
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: String,
+    /// How long to measure [default: 10s].
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "requests")]
+    pub duration: Option<Duration>,
+    /// How many requests to measure, instead of a duration.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: Option<u64>,
+    /// How long to ask before measuring.
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration)]
+    pub warmup: Duration,
+    /// Open loop: requests a second, whatever the server does. Latency counts from the intended start.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// The workload.
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
+    /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    #[arg(long, value_name = "FILES")]
+    pub out: Option<Out>,
+    /// Leave the run's levels on the server.
+    #[arg(long)]
+    pub keep: bool,
+    /// Exit 3 if the 99th percentile of latency is above this.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_p99: Option<Duration>,
+    /// Exit 3 if fewer requests a second are answered.
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub min_throughput: Option<f64>,
+    /// Exit 3 if more of a hundred requests fail (refusals are no failures).
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_failed: Option<f64>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A history saved by `--history`.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The address of the server, such as <http://127.0.0.1:8080>.
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub url: String,
+    /// Order lines with the columns invoice,sku,quantity,at; gzipped if the name ends in .gz.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// How much of the shop's time is in flight at once: invoices of one window overlap, windows do not.
+    #[arg(long, default_value = "4h", value_name = "TIME", value_parser = window)]
+    pub window: Duration,
+    /// Invoices in flight at once, at most.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// The part of the needed stock to open with; below 1, invoices are really refused.
+    #[arg(long, default_value_t = 1.0, value_name = "F", value_parser = fraction)]
+    pub stock_fraction: f64,
+    /// What every sku begins with on the server; a fresh name if none is given.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    pub prefix: Option<String>,
+    /// The longest wait for one answer; after it the outcome is unknown.
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
+    pub timeout: Duration,
+    /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    #[arg(long, value_name = "FILES")]
+    pub out: Option<Out>,
+    /// Leave the skus on the server.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// `all` (every correct strategy of the server), or names with commas between; `all,racy` adds the bad example.
+    #[arg(long, default_value = "all", value_name = "LIST", value_delimiter = ',')]
+    pub strategies: Vec<String>,
+    /// Allow strategies that are known to lose updates: the verifier must catch them, or the exit code is 5.
+    #[arg(long)]
+    pub allow_racy: bool,
+    /// The server to start; `inventory` beside this program if not given.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
+    pub server_bin: Option<PathBuf>,
+    /// Rounds; in each, every strategy has its turn. Figures are medians over the rounds.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// How long to measure in each turn [default: 2s].
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "requests")]
+    pub duration: Option<Duration>,
+    /// How many requests to measure in each turn, instead of a duration.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: Option<u64>,
+    /// How long to ask before measuring.
+    #[arg(long, default_value = "500ms", value_name = "TIME", value_parser = duration)]
+    pub warmup: Duration,
+    /// The workload.
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
+    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    #[arg(long, value_name = "FILES")]
+    pub out: Option<Out>,
+}
+
+impl WorkloadArgs {
+    /// What decides the workload, with a seed.
+    pub fn spec(&self, seed: u64) -> Spec {
+        Spec {
+            skus: self.skus,
+            keys: self.keys,
+            mix: self.mix.clone(),
+            opening_stock: self.opening_stock,
+            seed,
+        }
+    }
+}
+
+/// How much to measure.
+pub fn limit(duration: Option<Duration>, requests: Option<u64>, default: Duration) -> Limit {
+    requests.map_or_else(|| Limit::For(duration.unwrap_or(default)), Limit::Requests)
+}
+
+/// A duration such as `500ms`, `10s`, `5m` or `4h`, up to a day.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic() || c == 'µ').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let seconds_per_unit = match unit {
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err("give a number and a unit, such as 500ms, 10s, 5m or 4h".to_owned()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| format!("`{number}` is no number"))? * seconds_per_unit;
+    if !(0.0..=86_400.0).contains(&seconds) {
+        return Err("between 0 and 24h, please".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    let window = duration(text)?;
+    if window < Duration::from_mins(1) || !window.as_secs().is_multiple_of(60) || window.subsec_nanos() > 0 {
+        return Err("whole minutes, at least one: the orders are known to the minute".to_owned());
+    }
+    Ok(window)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, 0.001, 10_000_000.0)
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    number(text, 0.0, 100.0)
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    number(text, 0.0, 1.0)
+}
+
+fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = text.parse().map_err(|_| "a number, please".to_owned())?;
+    if (least..=most).contains(&number) { Ok(number) } else { Err(format!("from {least} to {most}, please")) }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    if crate::catalogue::is_sku(text) && text.len() <= 32 {
+        return Ok(text.to_owned());
+    }
+    Err("1 to 32 characters of A-Z a-z 0-9 . _ ~ -".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(duration("4h"), Ok(Duration::from_hours(4)));
+        for wrong in ["", "10", "s", "-1s", "1d", "25h", "NaNs"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(window("90s").is_err() && window("90m").is_ok());
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert!(fraction("1.1").is_err() && fraction("NaN").is_err() && fraction("0.7").is_ok());
+        assert!(rate("0").is_err() && rate("5000").is_ok());
+    }
+}

@@ -1,0 +1,69 @@
+//! What went wrong with a request that got no usable answer, and whether it may have taken effect.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::Write;
+
+/// A request without a usable answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The line of the error table it counts in.
+    pub kind: Cow<'static, str>,
+    /// What happened this time, in full.
+    pub example: String,
+    /// Whether it may have taken effect.
+    pub doubt: Doubt,
+}
+
+/// Whether a failed write may have taken effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// It certainly did not.
+    NotApplied,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The kind of every answer that does not fit the contract.
+pub const CONTRACT_BREACH: &str = "contract breach";
+
+/// The kind of every request that got no answer in time.
+pub const TIMEOUT: &str = "timeout";
+
+/// The kind of every request for which there was no connection.
+pub const NO_CONNECTION: &str = "no connection";
+
+impl Failure {
+    /// No answer at all. Without a connection nothing was sent; after that, nobody knows.
+    pub fn transport(error: &reqwest::Error) -> Self {
+        let example = chain(error);
+        if error.is_connect() {
+            return Self { kind: Cow::Borrowed(NO_CONNECTION), example, doubt: Doubt::NotApplied };
+        }
+        let kind = if error.is_timeout() { TIMEOUT } else { "connection lost" };
+        Self { kind: Cow::Borrowed(kind), example, doubt: Doubt::Unknown }
+    }
+
+    /// A status came, but the body broke off.
+    pub fn broken_off(error: &reqwest::Error) -> Self {
+        let kind = if error.is_timeout() { TIMEOUT } else { "answer broken off" };
+        Self { kind: Cow::Borrowed(kind), example: chain(error), doubt: Doubt::Unknown }
+    }
+
+    /// An answer that does not fit the contract.
+    pub fn breach(doubt: Doubt, example: String) -> Self {
+        Self { kind: Cow::Borrowed(CONTRACT_BREACH), example, doubt }
+    }
+}
+
+/// An error with all its causes: the library's own message alone says only "error sending request".
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,229 @@
+//! The HTTP client: one [`Call`] becomes one request, never two.
+//!
+//! Nothing here retries. A request that was repeated behind the recorder's back could take effect twice, and the
+//! proof would blame the server for it. (The connection pool re-sends only a request of which no byte was written.)
+//! Redirects and proxies are off for the same reason.
+
+pub mod answer;
+pub mod body;
+pub mod call;
+pub mod failure;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use reqwest::{Method, Request, Url};
+
+pub use answer::{Judgement, Outcomes, Problems};
+pub use call::{Call, Change, Kind, Move};
+pub use failure::Failure;
+
+use crate::catalogue::Catalogue;
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Not an `http://host:port` URL.
+    #[error("{url}: {reason}; give the address of the server as http://HOST:PORT")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP library would not start.
+    #[error("the HTTP client could not start: {0}")]
+    Start(#[source] reqwest::Error),
+}
+
+/// How a client behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Connections kept alive: as many as there are requests in flight.
+    pub connections: usize,
+    /// The longest wait for one answer, after which its outcome is unknown.
+    pub timeout: Duration,
+}
+
+/// An answer as it came off the wire.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The version in the `ETag`, where there is one.
+    pub etag: Option<u64>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// A client of one server for the levels of one catalogue. Cheap to share: clients of a run use one pool.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    targets: Vec<Target>,
+    batch: Url,
+    transfer: Url,
+    json: HeaderMap,
+    catalogue: Arc<Catalogue>,
+}
+
+/// The parsed addresses of one level.
+#[derive(Debug)]
+struct Target {
+    stock: Url,
+    adjust: Url,
+}
+
+impl Client {
+    /// A client for the server at `base`.
+    pub fn new(base: &str, catalogue: Arc<Catalogue>, options: Options) -> Result<Self, ClientError> {
+        let base = parse_base(base)?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(options.connections)
+            .timeout(options.timeout)
+            .build()
+            .map_err(ClientError::Start)?;
+        let at = |path: &str| {
+            base.join(path)
+                .map_err(|error| ClientError::Url { url: path.to_owned(), reason: error.to_string() })
+        };
+        let target = |key| {
+            let entry = catalogue.entry(key);
+            Ok(Target { stock: at(&entry.stock_path)?, adjust: at(&entry.adjust_path)? })
+        };
+        Ok(Self {
+            http,
+            targets: catalogue.keys().map(target).collect::<Result<_, ClientError>>()?,
+            batch: at("/v1/adjustments")?,
+            transfer: at("/v1/transfers")?,
+            json: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+            base,
+            catalogue,
+        })
+    }
+
+    /// The levels this client knows.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// The address of the server.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Everything that can be done before the clock starts.
+    pub fn prepare(&self, call: &Call) -> Request {
+        let target = |key: history::Key| &self.targets[key.0 as usize];
+        let (method, url) = match call {
+            Call::Read(key) => (Method::GET, &target(*key).stock),
+            Call::Delete(key) => (Method::DELETE, &target(*key).stock),
+            Call::Create { key, .. } | Call::Count { key, .. } => (Method::PUT, &target(*key).stock),
+            Call::Adjust(change) => (Method::POST, &target(change.key).adjust),
+            Call::Batch(_) | Call::Independent(_) => (Method::POST, &self.batch),
+            Call::Transfer(_) => (Method::POST, &self.transfer),
+        };
+        let mut request = Request::new(method, url.clone());
+        if !matches!(call, Call::Read(_) | Call::Delete(_)) {
+            request.headers_mut().clone_from(&self.json);
+            *request.body_mut() = Some(body::body(call, &self.catalogue).into());
+        }
+        match call {
+            Call::Create { .. } => {
+                request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            }
+            Call::Count { if_version, .. } => {
+                request.headers_mut().insert(IF_MATCH, if_match(*if_version));
+            }
+            _ => {}
+        }
+        request
+    }
+
+    /// Sends a prepared request and waits for the whole answer.
+    pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
+        let response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
+        let status = response.status().as_u16();
+        let etag = response.headers().get(ETAG).and_then(etag_version);
+        // A body that breaks off is as good as no answer: what it would have said is not known.
+        let body = response.bytes().await.map_err(|error| Failure::broken_off(&error))?;
+        Ok(Answer { status, etag, body: body.into() })
+    }
+
+    /// A request outside the catalogue: `GET path`.
+    pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Request::new(Method::GET, self.beside(path))).await
+    }
+
+    /// A request outside the catalogue: a batch with a body of its own.
+    pub async fn post_adjustments(&self, body: Vec<u8>) -> Result<Answer, Failure> {
+        let mut request = Request::new(Method::POST, self.batch.clone());
+        request.headers_mut().clone_from(&self.json);
+        *request.body_mut() = Some(body.into());
+        self.send(request).await
+    }
+
+    fn beside(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url
+    }
+}
+
+fn parse_base(text: &str) -> Result<Url, ClientError> {
+    let wrong = |reason: String| ClientError::Url { url: text.to_owned(), reason };
+    let url = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
+    if url.scheme() != "http" {
+        return Err(wrong("only http is spoken".to_owned()));
+    }
+    if !matches!(url.path(), "" | "/") {
+        return Err(wrong("a path is not expected".to_owned()));
+    }
+    Ok(url)
+}
+
+fn if_match(version: Option<u64>) -> HeaderValue {
+    let Some(version) = version else { return HeaderValue::from_static("*") };
+    HeaderValue::try_from(format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("*"))
+}
+
+fn etag_version(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use history::Key;
+
+    use super::*;
+
+    fn client(base: &str) -> Result<Client, ClientError> {
+        let catalogue = Catalogue::new(vec![("a".into(), "annex".into()), ("a".into(), "main".into())]);
+        Client::new(base, Arc::new(catalogue), Options { connections: 1, timeout: Duration::from_secs(1) })
+    }
+
+    #[test]
+    fn only_plain_http_addresses_are_taken() {
+        assert!(client("http://127.0.0.1:8080").is_ok());
+        for wrong in ["https://127.0.0.1:8080", "127.0.0.1:8080", "http://127.0.0.1:8080/v1"] {
+            assert!(client(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn preconditions_are_in_the_headers() {
+        let client = client("http://127.0.0.1:1").unwrap();
+        let count = client.prepare(&Call::Count { key: Key(0), on_hand: 1, if_version: Some(7) });
+        assert_eq!(count.headers()[IF_MATCH], "\"7\"");
+        assert_eq!(count.url().as_str(), "http://127.0.0.1:1/v1/stock/a?location=annex");
+        let create = client.prepare(&Call::Create { key: Key(1), on_hand: 1 });
+        assert_eq!(create.headers()[IF_NONE_MATCH], "*");
+        assert_eq!(create.method(), Method::PUT);
+    }
+}

@@ -1,0 +1,74 @@
+//! What each command does, from its arguments to its exit code. Errors end here, as one line on stderr.
+
+mod check;
+mod compare;
+mod replay;
+mod run;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::{interrupt, output};
+
+/// Runs the command line of this process.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way, too, and are no failures.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(dispatch(cli.command));
+            // A check that was given up goes on in its thread: the process does not wait for it.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => fail(format!("the runtime could not start: {error}")),
+    }
+}
+
+async fn dispatch(command: Command) -> Exit {
+    let (stop, insisted) = match interrupt::listen() {
+        Ok(listening) => listening,
+        Err(error) => return fail(format!("signals cannot be listened to: {error}")),
+    };
+    tokio::select! {
+        exit = execute(command, stop) => exit,
+        Ok(()) = insisted => Exit::Interrupted,
+    }
+}
+
+async fn execute(command: Command, stop: interrupt::Stop) -> Exit {
+    match command {
+        Command::Run(args) => run::run(args, &stop).await,
+        Command::Check(args) => check::check(args).await,
+        Command::Replay(args) => replay::replay(args, &stop).await,
+        Command::Compare(args) => compare::compare(args, &stop).await,
+    }
+}
+
+/// One clear line, and the exit code for "could not run".
+fn fail(message: impl std::fmt::Display) -> Exit {
+    output::remark(&message.to_string());
+    Exit::CouldNotRun
+}
+
+/// The command line as it was typed, for reports.
+fn command_line() -> String {
+    let quote = |argument: String| if argument.contains(' ') { format!("'{argument}'") } else { argument };
+    std::iter::once("loadtest".to_owned())
+        .chain(std::env::args().skip(1).map(quote))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Saves a history where that was asked for. It is saved before it is checked: whatever the check does, it is there.
+fn save(history: &history::History, path: Option<&std::path::Path>) -> Option<Exit> {
+    let error = history::file::save(history, path?).err()?;
+    Some(fail(format!("the history could not be saved: {error}; choose another file with --history")))
+}

@@ -1,0 +1,31 @@
+//! The load generator: drives a running inventory service over the wire and proves that no update was lost.
+//!
+//! Where things are, in reading order:
+//!
+//! * [`cli`] is the command line; [`commands`] does what it says; [`exit`] is what the exit codes mean.
+//! * [`catalogue`] names the stock levels of one run; [`workload`] decides what to ask of them, from a seed;
+//!   [`schedule`] decides when.
+//! * [`client`] turns one call into one HTTP request, and its answer into what the history may believe.
+//! * [`runner`] is a run: open the levels, warm up, measure, read everything back, clean up.
+//! * [`measure`] turns samples into percentiles; [`verdict`] turns the recorded history into pass or fail.
+//! * [`replay`] drives the orders of a real shop; [`compare`] starts one server per strategy and ranks them.
+//! * [`report`] writes text, JSON and Markdown; [`output`] is the only place that prints.
+//!
+//! The crate never links the service: it has its own types for what goes over the wire, so that a mistake in
+//! the service's types cannot hide itself here.
+
+pub mod catalogue;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod compare;
+pub mod exit;
+pub mod interrupt;
+pub mod measure;
+pub mod output;
+pub mod replay;
+pub mod report;
+pub mod runner;
+pub mod schedule;
+pub mod verdict;
+pub mod workload;

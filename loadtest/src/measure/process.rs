@@ -1,0 +1,40 @@
+//! The CPU time another process has used, as the kernel tells it.
+
+use std::fs;
+use std::time::Duration;
+
+/// User and system time of a process so far; `None` when it is gone, or where there is no `/proc`.
+///
+/// Fields 14 and 15 of `/proc/PID/stat` (proc(5)), in clock ticks.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let ticks = cpu_ticks(&stat)?;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
+    Some(Duration::from_millis(ticks.saturating_mul(1_000) / u64::try_from(per_second).ok()?.max(1)))
+}
+
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    // The name in field 2 may hold spaces and parentheses: what follows its last parenthesis is field 3.
+    let after_name = stat.rsplit_once(')')?.1;
+    let mut fields = after_name.split_ascii_whitespace().skip(14 - 3);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_counted_after_the_name() {
+        let stat = "42 (a) (b c) S 1 42 42 0 -1 4194560 1 2 3 4 250 50 7 8 20 0 4 0 99";
+        assert_eq!(cpu_ticks(stat), Some(300));
+    }
+
+    #[test]
+    fn this_process_has_a_cpu_time_and_a_missing_one_has_none() {
+        assert!(cpu_time(std::process::id()).is_some());
+        assert_eq!(cpu_time(u32::MAX), None);
+    }
+}

@@ -1,0 +1,74 @@
+//! What the server says of itself in `GET /v1/status`: its strategy, and how contended it was.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::client::Client;
+
+/// What the server says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// The name of its strategy.
+    pub strategy: Option<String>,
+    /// Its contention counters since it started, as far as they are whole numbers.
+    pub contention: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    strategy: String,
+    contention: Option<BTreeMap<String, Value>>,
+}
+
+impl ServerStatus {
+    /// Asks the server. A server without the page has nothing to tell, which is no error.
+    pub async fn of(client: &Client) -> Self {
+        let Ok(answer) = client.get("/v1/status").await else { return Self::default() };
+        if answer.status == 200 { Self::parse(&answer.body) } else { Self::default() }
+    }
+
+    /// The counters' growth since an earlier status. What is no counter (a mean, a maximum) is told as it is.
+    pub fn since(&self, earlier: &Self) -> BTreeMap<String, u64> {
+        let grown = |(name, value): (&String, &u64)| {
+            let is_counter = !name.ends_with("_mean") && !name.ends_with("_max");
+            let before = earlier.contention.get(name).copied().filter(|_| is_counter).unwrap_or(0);
+            (name.clone(), value.saturating_sub(before))
+        };
+        self.contention.iter().map(grown).collect()
+    }
+
+    fn parse(body: &[u8]) -> Self {
+        let Ok(Status { strategy, contention }) = serde_json::from_slice(body) else {
+            return Self::default();
+        };
+        let whole = |(name, value): (String, Value)| value.as_u64().map(|value| (name, value));
+        let contention = contention.unwrap_or_default().into_iter().filter_map(whole).collect();
+        Self { strategy: Some(strategy), contention }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_taken_as_they_come_and_subtracted() {
+        let body =
+            br#"{"strategy":"mutex","contention":{"acquisitions":10,"waits":[1],"contended":3,"hold_ns_mean":80}}"#;
+        let before = ServerStatus::parse(body);
+        assert_eq!(before.strategy.as_deref(), Some("mutex"));
+        let mut after = before.clone();
+        after.contention.insert("acquisitions".into(), 25);
+        let grown = after.since(&before);
+        assert_eq!((grown["acquisitions"], grown["contended"]), (15, 0));
+        assert_eq!(grown["hold_ns_mean"], 80);
+        assert!(!grown.contains_key("waits"));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_no_error() {
+        assert_eq!(ServerStatus::parse(b"<html>"), ServerStatus::default());
+    }
+}

@@ -1,0 +1,192 @@
+//! One client of a run: performs calls one after another and writes down what it saw.
+//!
+//! Each session owns its records, so recording takes no lock and no atomic: an append to a vector.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use history::{Outcome, Record, Seen};
+
+use crate::client::answer::judge;
+use crate::client::failure::{CONTRACT_BREACH, TIMEOUT};
+use crate::client::{Call, Client, Judgement, Kind, Outcomes};
+use crate::schedule::Clock;
+
+/// One client of a run.
+#[derive(Debug)]
+pub struct Session {
+    id: u32,
+    client: Arc<Client>,
+    clock: Clock,
+    /// What this client saw, in its own order.
+    pub records: Vec<Record>,
+    /// Refusals and failures since the tally was last taken.
+    pub tally: Tally,
+}
+
+/// Refusals and failures, counted by name.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Refusals by the name of the problem.
+    pub refusals: BTreeMap<String, u64>,
+    /// Failures by kind, with the first example of each.
+    pub failures: BTreeMap<Cow<'static, str>, Failures>,
+}
+
+/// How often a kind of failure happened.
+#[derive(Debug, Clone)]
+pub struct Failures {
+    /// How often.
+    pub count: u64,
+    /// The first one, in full.
+    pub example: String,
+}
+
+/// One call and how it went.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange {
+    /// What kind of call it was.
+    pub kind: Kind,
+    /// When it was sent.
+    pub invoked_ns: u64,
+    /// When the whole answer was there.
+    pub returned_ns: u64,
+    /// How it went.
+    pub class: Class,
+    /// What became of a write.
+    pub fate: Fate,
+    /// What a read saw.
+    pub seen: Option<Seen>,
+}
+
+/// What became of a write, as far as its client knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It took effect. Also: a read was answered, or the lines of an independent batch each have their own fate.
+    Applied,
+    /// It was refused for the state of the stock.
+    Refused,
+    /// It certainly did not happen.
+    NotApplied,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// How a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Answered as asked. An independent batch counts as answered, whatever its lines met.
+    Done,
+    /// Refused for the state of the stock.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+    /// Anything else: overload, a lost connection, an answer that does not fit the contract.
+    Failed,
+}
+
+impl Session {
+    /// A client with nothing recorded yet.
+    pub fn new(id: u32, client: Arc<Client>, clock: Clock) -> Self {
+        Self { id, client, clock, records: Vec::new(), tally: Tally::default() }
+    }
+
+    /// The number of the client.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The clock of the run.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Performs one call and records it.
+    pub async fn perform(&mut self, call: Call) -> Exchange {
+        let kind = call.kind();
+        let request = self.client.prepare(&call);
+        let invoked_ns = self.clock.now_ns();
+        let reply = self.client.send(request).await;
+        let returned_ns = self.clock.now_ns();
+        let judgement = judge(&call, self.client.catalogue(), reply);
+        let (class, fate) = (class(&judgement), fate(&judgement));
+        self.tally.add(&judgement);
+        let seen = match &judgement.outcomes {
+            Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
+            _ => None,
+        };
+        self.record(call, judgement.outcomes, invoked_ns, returned_ns);
+        Exchange { kind, invoked_ns, returned_ns, class, fate, seen }
+    }
+
+    fn record(&mut self, call: Call, outcomes: Outcomes, invoked_ns: u64, returned_ns: u64) {
+        let client = self.id;
+        let record = |(request, outcome)| Record { client, invoked_ns, returned_ns, request, outcome };
+        let requests = call.into_requests();
+        match outcomes {
+            // A failed independent batch has one outcome for all its lines.
+            Outcomes::Whole(outcome) => {
+                let outcomes = std::iter::repeat_n(outcome, requests.len());
+                self.records.extend(requests.into_iter().zip(outcomes).map(record));
+            }
+            Outcomes::Lines(outcomes) => self.records.extend(requests.into_iter().zip(outcomes).map(record)),
+        }
+    }
+}
+
+fn class(judgement: &Judgement) -> Class {
+    match (&judgement.failure, &judgement.outcomes) {
+        (Some(failure), _) if failure.kind == TIMEOUT => Class::TimedOut,
+        (Some(_), _) => Class::Failed,
+        (None, Outcomes::Whole(Outcome::Refused(_))) => Class::Refused,
+        _ => Class::Done,
+    }
+}
+
+fn fate(judgement: &Judgement) -> Fate {
+    match &judgement.outcomes {
+        Outcomes::Whole(Outcome::Refused(_)) => Fate::Refused,
+        Outcomes::Whole(Outcome::NotApplied) => Fate::NotApplied,
+        Outcomes::Whole(Outcome::Unknown) => Fate::Unknown,
+        Outcomes::Whole(Outcome::Read(_) | Outcome::Applied(_)) | Outcomes::Lines(_) => Fate::Applied,
+    }
+}
+
+impl Tally {
+    /// Takes another tally in.
+    pub fn merge(&mut self, other: Self) {
+        for (name, count) in other.refusals {
+            *self.refusals.entry(name).or_default() += count;
+        }
+        for (kind, failures) in other.failures {
+            match self.failures.entry(kind) {
+                std::collections::btree_map::Entry::Occupied(mut known) => {
+                    known.get_mut().count += failures.count;
+                }
+                std::collections::btree_map::Entry::Vacant(new) => {
+                    new.insert(failures);
+                }
+            }
+        }
+    }
+
+    /// How many answers did not fit the contract.
+    pub fn breaches(&self) -> u64 {
+        self.failures.get(CONTRACT_BREACH).map_or(0, |failures| failures.count)
+    }
+
+    fn add(&mut self, judgement: &Judgement) {
+        for name in &judgement.refusals {
+            match self.refusals.get_mut(name.as_str()) {
+                Some(count) => *count += 1,
+                None => {
+                    self.refusals.insert(name.clone(), 1);
+                }
+            }
+        }
+        let Some(failure) = &judgement.failure else { return };
+        let failures = self.failures.entry(failure.kind.clone());
+        failures.or_insert_with(|| Failures { count: 0, example: failure.example.clone() }).count += 1;
+    }
+}

@@ -1,0 +1,44 @@
+//! From a recorded history to pass or fail.
+
+use std::time::{Duration, Instant};
+
+use history::{Conclusion, History, Limits, Verdict};
+
+use crate::exit::Exit;
+
+/// Violations that are told in full; the rest are counted. A racy server makes thousands, and all tell the same story.
+const LISTED_MAX: usize = 3;
+
+/// The name of a conclusion in tables and reports: these words are a promise to scripts.
+pub fn name(verdict: &Verdict) -> &'static str {
+    match verdict.conclusion {
+        Conclusion::Consistent => "consistent",
+        Conclusion::Violations { .. } => "violated",
+        Conclusion::Indeterminate { .. } => "indeterminate",
+        Conclusion::Vacuous { .. } => "vacuous",
+    }
+}
+
+/// The exit code of a verdict.
+pub fn exit(verdict: &Verdict) -> Exit {
+    match verdict.conclusion {
+        Conclusion::Consistent => Exit::Ok,
+        Conclusion::Violations { .. } => Exit::Violation,
+        Conclusion::Indeterminate { .. } | Conclusion::Vacuous { .. } => Exit::Inconclusive,
+    }
+}
+
+/// Checks a history off the runtime's threads, and tells how long it took.
+pub async fn check(history: History) -> (History, Verdict, Duration) {
+    let work = move || {
+        let start = Instant::now();
+        let verdict =
+            history::check_with(&history, &Limits { violations_listed: LISTED_MAX, ..Limits::default() });
+        (history, verdict, start.elapsed())
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(checked) => checked,
+        // The checker panicked: pass the panic on, since there is no verdict to report.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

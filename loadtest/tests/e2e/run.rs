@@ -1,0 +1,221 @@
+//! `run` and `check`.
+
+use super::{Fault, assert_exit, loadtest, serve, stdout};
+
+/// A short run with much contention, unless a test says otherwise.
+const SHORT: [(&str, &str); 5] =
+    [("--requests", "3000"), ("--warmup", "20ms"), ("--skus", "5"), ("--seed", "7"), ("--concurrency", "16")];
+
+fn run(fault: Fault, more: &[&str]) -> std::process::Output {
+    let url = serve(fault);
+    let short = SHORT
+        .iter()
+        .filter(|(option, _)| !more.contains(option))
+        .flat_map(|(option, value)| [*option, *value]);
+    let arguments: Vec<&str> = ["run", &url].into_iter().chain(short).chain(more.iter().copied()).collect();
+    loadtest(&arguments)
+}
+
+#[test]
+fn an_honest_server_passes() {
+    let output = run(Fault::None, &[]);
+    assert_exit(&output, 0);
+    let text = stdout(&output);
+    for wanted in ["CONSISTENT", "seed 7", "insufficient-stock", "strategy fake", "Failures: none"] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+}
+
+#[test]
+fn a_lost_update_is_told_with_both_culprits() {
+    let output = run(Fault::LostUpdate, &[]);
+    assert_exit(&output, 4);
+    let text = stdout(&output);
+    assert!(text.contains("VIOLATED") && text.contains("LOST UPDATE"), "{text}");
+    let violation =
+        text.split("[1]").nth(1).expect("the first violation").split("[2]").next().unwrap_or_default();
+    assert!(violation.matches("client").count() >= 2, "{violation}");
+}
+
+#[test]
+fn a_refusal_of_stock_that_was_there_is_a_violation() {
+    let output = run(Fault::Undersell, &[]);
+    assert_exit(&output, 4);
+    assert!(stdout(&output).contains("FALSE REFUSAL"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_wrong_read_is_a_violation_even_if_a_threshold_is_missed_too() {
+    let output = run(Fault::WrongReads, &["--min-throughput", "9000000"]);
+    assert_exit(&output, 4);
+    assert!(stdout(&output).contains("MISSED"), "{}", stdout(&output));
+}
+
+#[test]
+fn lost_answers_leave_no_false_alarm() {
+    let output = run(Fault::Unreliable, &[]);
+    let text = stdout(&output);
+    for wanted in ["503 contention", "503 request-timeout", "connection lost"] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    // The search for what the lost answers would have said may give up; it must never accuse.
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{text}");
+    assert!(!text.contains("VIOLATED"), "{text}");
+}
+
+#[test]
+fn requests_without_an_answer_time_out_and_are_unknown() {
+    let output = run(Fault::Silent, &["--timeout", "300ms", "--requests", "600"]);
+    let text = stdout(&output);
+    assert!(text.contains("x timeout"), "{text}");
+    assert!(!text.contains("VIOLATED"), "{text}");
+}
+
+#[test]
+fn answers_outside_the_contract_are_counted_and_the_proof_has_holes() {
+    let output = run(Fault::Gibberish, &[]);
+    let text = stdout(&output);
+    assert!(text.contains("x contract breach, such as: adjust answered 200"), "{text}");
+    assert!(text.contains("so the proof has holes"), "{text}");
+    assert!(matches!(output.status.code(), Some(4 | 5)), "{text}");
+}
+
+#[test]
+fn a_run_of_nothing_but_errors_is_no_pass() {
+    let output = run(Fault::Overloaded, &["--mix", "adjust=1", "--requests", "200"]);
+    assert_exit(&output, 5);
+    assert!(stdout(&output).contains("503 contention"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_run_without_contention_is_no_pass() {
+    let quiet = run(Fault::None, &["--concurrency", "1", "--requests", "50", "--mix", "adjust=1"]);
+    assert_exit(&quiet, 5);
+    assert!(stdout(&quiet).contains("VACUOUS"), "{}", stdout(&quiet));
+    let output = run(Fault::None, &["--concurrency", "1", "--requests", "50"]);
+    assert_exit(&output, 5);
+    assert!(stdout(&output).contains("one client alone contends with nobody"), "{}", stdout(&output));
+}
+
+#[test]
+fn nobody_listening_could_not_run() {
+    // Bound and closed again: nobody listens there.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = loadtest(&["run", &format!("http://{address}")]);
+    assert_exit(&output, 1);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains("no server answers") && errors.contains("inventory serve"), "{errors}");
+}
+
+#[test]
+fn nonsense_is_a_usage_error() {
+    for arguments in [
+        &["run"][..],
+        &["run", "http://127.0.0.1:1", "--mix", "sell=1"],
+        &["run", "http://127.0.0.1:1", "--duration", "1s", "--requests", "5"],
+        &["run", "http://127.0.0.1:1", "--skus", "0"],
+        &["dance"],
+    ] {
+        assert_exit(&loadtest(arguments), 2);
+    }
+    assert_exit(&loadtest(&["--help"]), 0);
+}
+
+#[test]
+fn a_missed_threshold_has_a_code_of_its_own() {
+    let output = run(Fault::None, &["--min-throughput", "9000000", "--max-p99", "1us"]);
+    assert_exit(&output, 3);
+    assert_eq!(stdout(&output).matches("MISSED").count(), 2);
+    assert_exit(&run(Fault::None, &["--min-throughput", "1", "--max-p99", "1h", "--max-failed", "0"]), 0);
+}
+
+#[test]
+fn the_open_loop_sends_what_it_planned() {
+    let output = run(Fault::None, &["--rate", "3000"]);
+    assert_exit(&output, 0);
+    let text = stdout(&output);
+    assert!(text.contains("3000 planned") && text.contains("0 never sent"), "{text}");
+}
+
+#[test]
+fn a_saved_history_is_judged_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for (fault, code, name) in [(Fault::None, 0, "good.jsonl"), (Fault::LostUpdate, 4, "bad.jsonl.gz")] {
+        let file = folder.path().join(name);
+        let file = file.to_str().unwrap();
+        assert_exit(&run(fault, &["--history", file]), code);
+        let checked = loadtest(&["check", file]);
+        assert_exit(&checked, code);
+        assert!(stdout(&checked).contains("seed 7"), "{}", stdout(&checked));
+    }
+    assert_exit(&loadtest(&["check", folder.path().join("none").to_str().unwrap()]), 1);
+}
+
+#[test]
+fn reports_are_written_and_name_what_made_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, markdown) = (folder.path().join("a.json"), folder.path().join("a.md"));
+    let out = format!("json={},md={}", json.display(), markdown.display());
+    assert_exit(&run(Fault::None, &["--out", &out]), 0);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!(report["format"], "loadtest-run/1");
+    assert_eq!(report["workload"]["seed"], 7);
+    assert_eq!(report["total"]["requests"], 3_000);
+    assert_eq!(report["verdict"]["result"], "consistent");
+    assert_eq!(report["exit_code"], 0);
+    assert!(report["command"].as_str().unwrap().starts_with("loadtest run http://"));
+    assert!(std::fs::read_to_string(markdown).unwrap().contains("| adjust"));
+}
+
+#[test]
+fn the_same_seed_asks_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let totals: Vec<_> = ["a", "b"]
+        .map(|name| {
+            let file = folder.path().join(name);
+            // Without counts: what follows a read depends on what it saw.
+            let mix = ["--mix", "adjust=5,read=3,batch=1,transfer=1"];
+            let out = format!("json={}", file.display());
+            assert_exit(&run(Fault::None, &[&mix[..], &["--out", &out]].concat()), 0);
+            let report: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            let requests =
+                |row: &serde_json::Value| (row["operation"].to_string(), row["requests"].to_string());
+            report["operations"].as_array().unwrap().iter().map(requests).collect::<Vec<_>>()
+        })
+        .into();
+    assert_eq!(totals[0], totals[1]);
+}
+
+#[test]
+fn an_interrupted_run_verifies_what_it_has() {
+    use std::io::{BufRead, BufReader};
+    let url = serve(Fault::None);
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let mut child = std::process::Command::new(program)
+        .args(["run", &url, "--duration", "10m", "--warmup", "0s", "--skus", "3", "--rate", "500"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The run is under way as soon as its levels can be seen to move, which `status` of the fake does not tell; the
+    // signal is handled from the first moment on, so when it arrives decides only how much there is to verify.
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    wait_for_handler(child.id());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let lines: Vec<String> =
+        BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("interrupted")), "{lines:?}");
+}
+
+/// Waits until a process catches SIGINT: before that, it would simply die of it.
+fn wait_for_handler(pid: u32) {
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("Linux");
+        if u64::from_str_radix(caught.trim(), 16).expect("a mask") & 0b10 != 0 {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
