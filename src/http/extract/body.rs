@@ -28,9 +28,20 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        refuse_idempotency_key(request.headers())?;
         check_media_type(request.headers())?;
         read(request.into_body(), BYTES_MAX).await.map(Self)
     }
+}
+
+/// A client that sends a key relies on its request taking effect once. This version cannot promise that, and says
+/// so before anything happens rather than after a retry has sold the same thing twice.
+fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key("idempotency-key") {
+        let detail = "the header idempotency-key is not supported by this version; nothing was changed";
+        return Err(Problem::new(Kind::InvalidRequest, detail));
+    }
+    Ok(())
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {

@@ -1,0 +1,83 @@
+//! The hand-off: exactly once per applied change, with what changed, after every lock is released (P7 rests on it).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use inventory::stock::{Applied, Level, Operation, StockKey, Transaction};
+use inventory::strategy::{
+    AnyStrategy, Changed, Contention, HandOff, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+};
+
+use crate::support::clients::poll_once;
+use crate::support::for_each_strategy;
+use crate::support::recorder::Handed;
+use crate::support::stock::{Stock, adjust, create, key, level};
+
+/// What a hand-off was answered when it asked its strategy for a read and a change.
+type Answers = (Option<Result<Level, Contention>>, Option<Result<Applied, Rejected>>);
+
+/// A hand-off that calls back. It polls each call once: a strategy that held a lock would answer `Contention`, since
+/// its lock timeout is zero; one with a queue need not answer at once.
+struct CallsBack {
+    strategy: Arc<AnyStrategy>,
+    answers: Arc<Mutex<Vec<Answers>>>,
+}
+
+impl HandOff for CallsBack {
+    fn hand_over<'a, C>(self, changes: C)
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        for Changed { key, .. } in changes {
+            let read = poll_once(Strategy::<()>::read(&*self.strategy, key));
+            let applied = poll_once(self.strategy.apply(key, adjust(1), ()));
+            self.answers.lock().expect("nobody panics").push((read, applied));
+        }
+    }
+}
+
+for_each_strategy! {
+    /// P7, P11: one record per applied change, with key, operation, before and after; none for a refusal.
+    async fn each_applied_change_is_handed_off_once(kind: Kind) {
+        let stock = Stock::new(kind);
+        stock.apply(&key("a"), create(5)).await.expect("a new level");
+        stock.apply(&key("a"), adjust(-6)).await.expect_err("short");
+        stock.apply(&key("a"), adjust(-5)).await.expect("units enough");
+        stock.transact(vec![(key("b"), create(1)), (key("a"), adjust(-1))]).await.expect_err("short");
+        stock.transact(vec![(key("b"), create(1)), (key("a"), adjust(1))]).await.expect("room");
+        let handed = |sku, operation, before, after| Handed { key: key(sku), operation, before, after };
+        let create = |units| create(units).operation;
+        let adjust = |delta| -> Operation { adjust(delta).operation };
+        let expected = vec![
+            vec![handed("a", create(5), Level::ABSENT, level(5, 0, 1))],
+            vec![handed("a", adjust(-5), level(5, 0, 1), level(0, 0, 2))],
+            vec![
+                handed("a", adjust(1), level(0, 0, 2), level(1, 0, 3)),
+                handed("b", create(1), Level::ABSENT, level(1, 0, 1)),
+            ],
+        ];
+        assert_eq!(stock.recorder.records(), expected);
+        assert_eq!(stock.recorder.dropped(), 2);
+    }
+
+    /// A hand-off may use the strategy: every lock, of every line, has been released when it is called.
+    async fn it_is_called_after_every_lock_is_released(kind: Kind) {
+        let config = StrategyConfig { lock_timeout: Duration::ZERO };
+        let ledger = Ledger::new(Arc::new(KeyIndex::default()));
+        let strategy = Arc::new(AnyStrategy::new(kind, config, ledger));
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let calls_back = || CallsBack { strategy: Arc::clone(&strategy), answers: Arc::clone(&answers) };
+        strategy.apply(&key("a"), create(5), calls_back()).await.expect("a new level");
+        let names: Vec<StockKey> = (0..100).map(|number| key(&format!("k{number}"))).collect();
+        let lines = names.iter().map(|name| (name.clone(), create(5))).collect();
+        let transaction = Arc::new(Transaction::new(lines).expect("lines"));
+        strategy.transact(&transaction, calls_back()).await.expect("new levels");
+        let answers = std::mem::take(&mut *answers.lock().expect("nobody panics"));
+        assert_eq!(answers.len(), 1 + names.len());
+        for (read, applied) in answers {
+            assert!(read.is_none_or(|read| read == Ok(level(5, 0, 1))), "{read:?}");
+            let after = applied.map(|applied| applied.map(|applied| applied.after));
+            assert!(after.is_none_or(|after| after == Ok(level(6, 0, 2))), "{applied:?}");
+        }
+    }
+}

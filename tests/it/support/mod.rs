@@ -1,0 +1,59 @@
+//! What the integration tests share: one test body per promise, a named test per strategy.
+//!
+//! [`for_each_strategy`] makes the tests, [`stock`] is the thing under test with the [`recorder`] that takes its
+//! hand-offs, [`clients`] runs many callers at once, [`recording`] writes down what they saw for the checker.
+
+pub(crate) mod clients;
+pub(crate) mod recorder;
+pub(crate) mod recording;
+pub(crate) mod stock;
+
+/// Every strategy that keeps the promises: the name of its tests, and its kind. **The one list**: a strategy added here
+/// runs every test there is, and a test fails while this list and the catalogue differ.
+macro_rules! correct_strategies {
+    ($then:ident) => {
+        $crate::support::$then! { mutex: Mutex, rwlock: RwLock, sharded: Sharded, atomic: Atomic }
+    };
+}
+
+/// Makes of each body a module of tests, one per strategy, so that a failure reads `conformance::read_your_writes::atomic`.
+///
+/// The body runs on a runtime of two workers, and may spawn threads and tasks.
+macro_rules! for_each_strategy {
+    ($( $(#[$about:meta])* async fn $name:ident($kind:ident: Kind) $body:block )+) => {$(
+        $(#[$about])*
+        mod $name {
+            use super::*;
+
+            async fn body($kind: Kind) $body
+
+            $crate::support::correct_strategies!(named_tests);
+        }
+    )+};
+}
+
+macro_rules! named_tests {
+    ($($test:ident: $kind:ident),+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            body(Kind::$kind).await;
+        }
+    )+};
+}
+
+macro_rules! listed_kinds {
+    ($($test:ident: $kind:ident),+) => {
+        [$((stringify!($test), inventory::strategy::Kind::$kind)),+]
+    };
+}
+
+pub(crate) use {correct_strategies, for_each_strategy, listed_kinds, named_tests};
+
+/// The list of the tests is that of the catalogue, and each test is named as its strategy is.
+#[test]
+fn every_correct_strategy_is_tested() {
+    let listed = correct_strategies!(listed_kinds);
+    let catalogue = inventory::strategy::Kind::ALL.into_iter().filter(|kind| kind.is_correct());
+    assert!(listed.iter().all(|(name, kind)| kind.name() == *name), "{listed:?}");
+    assert_eq!(listed.map(|(_, kind)| kind).to_vec(), catalogue.collect::<Vec<_>>());
+}
