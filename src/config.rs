@@ -33,6 +33,14 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
+    /// A number nobody can mean, which a semaphore could not count to.
+    #[error("{flag} must be at most {max}")]
+    TooMany {
+        /// The flag.
+        flag: &'static str,
+        /// The most there may be.
+        max: usize,
+    },
     /// A duration nobody can mean, which would overflow a clock.
     #[error("{flag} must be at most 24h")]
     TooLong {
@@ -41,6 +49,7 @@ pub enum ConfigError {
     },
 }
 
+const CONNECTIONS_MAX: usize = 1_000_000;
 const DURATION_MAX: Duration = Duration::from_hours(24);
 
 impl Config {
@@ -79,6 +88,9 @@ impl Config {
         }
         if self.server.connections_max == 0 {
             return Err(ConfigError::Zero { flag: "--max-connections" });
+        }
+        if self.server.connections_max > CONNECTIONS_MAX {
+            return Err(ConfigError::TooMany { flag: "--max-connections", max: CONNECTIONS_MAX });
         }
         Ok(self)
     }

@@ -69,7 +69,9 @@ impl Meter {
             Some(guard) => guard,
             None => {
                 let deadline = Instant::now() + timeout;
-                self.waited(|| wait(deadline))?
+                let guard = self.waited(|| wait(deadline))?;
+                self.counters.add(CONTENDED, 1);
+                guard
             }
         };
         let before = self.counters.add(ACQUISITIONS, 1);
@@ -78,26 +80,26 @@ impl Meter {
         Ok(Held { guard, _sample: sample })
     }
 
-    /// Counts a change made without a lock, and how often it had to be tried again.
-    pub fn lock_free(&self, retries: u64) {
+    /// Counts a change made without a lock, how often it had to be tried again, and whether it waited for others.
+    pub fn lock_free(&self, retries: u64, waited: bool) {
         self.counters.add(ACQUISITIONS, 1);
-        if retries > 0 {
+        if retries > 0 || waited {
             self.counters.add(CONTENDED, 1);
             self.counters.add(RETRIES, retries);
         }
     }
 
-    /// Runs and times a wait that is `None` if it came to nothing. Somebody was inside: it counts as contended.
+    /// Runs and times a wait that is `None` if it came to nothing; then the caller has given up.
     pub fn waited<T>(&self, wait: impl FnOnce() -> Option<T>) -> Result<T, Contention> {
         let start = Instant::now();
         let outcome = wait();
         self.waits.observe(start.elapsed());
-        self.counters.add(CONTENDED, 1);
         outcome.ok_or_else(|| self.timed_out())
     }
 
     /// Counts a caller that gave up.
     pub fn timed_out(&self) -> Contention {
+        self.counters.add(CONTENDED, 1);
         self.counters.add(TIMEOUTS, 1);
         Contention
     }

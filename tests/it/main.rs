@@ -3,8 +3,12 @@
 mod support;
 
 mod cancellation;
+mod cli;
 mod conformance;
 mod histories;
 mod house;
+mod http;
+mod proof;
 mod properties;
+mod readme;
 mod stampede;

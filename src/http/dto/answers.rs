@@ -85,6 +85,16 @@ pub struct LineResult<'a> {
     pub problem: Option<Box<Problem>>,
 }
 
+/// What `POST /v1/adjustments` answers. For the document only: each form is written by itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AdjustmentsAnswer<'a> {
+    /// In `atomic` mode.
+    Atomic(LevelsAnswer<'a>),
+    /// In `independent` mode.
+    Independent(BatchAnswer<'a>),
+}
+
 /// How the service is doing.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatusAnswer {
@@ -141,17 +151,28 @@ impl<'a> StockLevel<'a> {
 
 impl WriteJson for StockLevel<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
-        let mut digits = itoa::Buffer::new();
-        out.extend_from_slice(b"{\"sku\":\"");
-        out.extend_from_slice(self.sku.as_bytes());
-        out.extend_from_slice(b"\",\"location\":\"");
-        out.extend_from_slice(self.location.as_bytes());
-        out.extend_from_slice(b"\",\"on_hand\":");
-        out.extend_from_slice(digits.format(self.on_hand).as_bytes());
-        out.extend_from_slice(b",\"reserved\":");
-        out.extend_from_slice(digits.format(self.reserved).as_bytes());
-        out.extend_from_slice(b",\"available\":");
-        out.extend_from_slice(digits.format(self.available).as_bytes());
+        write_place(self.sku, self.location, out);
+        self.write_stock(out);
+    }
+}
+
+impl StockLevel<'_> {
+    /// What follows the place.
+    fn write_stock(&self, out: &mut Vec<u8>) {
+        let (mut on_hand, mut digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let on_hand = on_hand.format(self.on_hand).as_bytes();
+        out.extend_from_slice(b",\"on_hand\":");
+        out.extend_from_slice(on_hand);
+        // Most levels have nothing reserved: two numbers less to format.
+        if self.reserved == 0 {
+            out.extend_from_slice(b",\"reserved\":0,\"available\":");
+            out.extend_from_slice(on_hand);
+        } else {
+            out.extend_from_slice(b",\"reserved\":");
+            out.extend_from_slice(digits.format(self.reserved).as_bytes());
+            out.extend_from_slice(b",\"available\":");
+            out.extend_from_slice(digits.format(self.available).as_bytes());
+        }
         out.extend_from_slice(b",\"version\":");
         out.extend_from_slice(digits.format(self.version).as_bytes());
         out.push(b'}');
@@ -179,36 +200,78 @@ impl WriteJson for PageAnswer<'_> {
     }
 }
 
-impl WriteJson for BatchAnswer<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
-        let mut digits = itoa::Buffer::new();
-        out.extend_from_slice(b"{\"results\":");
-        write_list(&self.results, out);
-        out.extend_from_slice(b",\"applied\":");
-        out.extend_from_slice(digits.format(self.applied).as_bytes());
-        out.extend_from_slice(b",\"refused\":");
-        out.extend_from_slice(digits.format(self.refused).as_bytes());
-        out.push(b'}');
-    }
+impl LineResult<'_> {
+    /// About as long as the JSON of a line that was applied gets.
+    const JSON_BYTES: usize = StockLevel::JSON_BYTES + 60;
 }
 
 impl WriteJson for LineResult<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"sku\":\"");
-        out.extend_from_slice(self.sku.as_bytes());
-        out.extend_from_slice(b"\",\"location\":\"");
-        out.extend_from_slice(self.location.as_bytes());
-        out.extend_from_slice(b"\",\"status\":");
+        let start = out.len();
+        write_place(self.sku, self.location, out);
+        let place = start..out.len();
+        out.extend_from_slice(b",\"status\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
         if let Some(level) = &self.level {
+            // A level begins with its place, which has just been written.
             out.extend_from_slice(b",\"level\":");
-            level.write_json(out);
+            out.extend_from_within(place);
+            level.write_stock(out);
         }
         if let Some(problem) = &self.problem {
             out.extend_from_slice(b",\"problem\":");
             serde_json::to_writer(&mut *out, problem).expect("writing to memory does not fail");
         }
         out.push(b'}');
+    }
+}
+
+/// The beginning of an object about a stock level. Names need no escaping.
+fn write_place(sku: &str, location: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"sku\":\"");
+    out.extend_from_slice(sku.as_bytes());
+    out.extend_from_slice(b"\",\"location\":\"");
+    out.extend_from_slice(location.as_bytes());
+    out.push(b'"');
+}
+
+/// Writes a [`BatchAnswer`] line by line, as the lines are applied: ten thousand results are never held at once.
+#[derive(Debug)]
+pub struct BatchWriter {
+    out: Vec<u8>,
+    applied: usize,
+    refused: usize,
+}
+
+impl BatchWriter {
+    /// An answer of about that many lines.
+    pub fn new(lines: usize) -> Self {
+        let mut out = Vec::with_capacity(LineResult::JSON_BYTES * (lines + 1));
+        out.extend_from_slice(b"{\"results\":[");
+        Self { out, applied: 0, refused: 0 }
+    }
+
+    /// Adds what became of the next line.
+    pub fn push(&mut self, result: &LineResult<'_>) {
+        if self.applied + self.refused > 0 {
+            self.out.push(b',');
+        }
+        result.write_json(&mut self.out);
+        match result.problem {
+            None => self.applied += 1,
+            Some(_) => self.refused += 1,
+        }
+    }
+
+    /// The whole answer.
+    pub fn finish(mut self) -> Vec<u8> {
+        let mut digits = itoa::Buffer::new();
+        self.out.extend_from_slice(b"],\"applied\":");
+        self.out.extend_from_slice(digits.format(self.applied).as_bytes());
+        self.out.extend_from_slice(b",\"refused\":");
+        self.out.extend_from_slice(digits.format(self.refused).as_bytes());
+        self.out.push(b'}');
+        self.out
     }
 }
 
@@ -240,6 +303,7 @@ mod tests {
         let largest = Level::existing(QUANTITY_MAX, 7, crate::stock::VERSION_MAX).unwrap();
         let level = StockLevel::new(&key, largest);
         written(&level);
+        written(&StockLevel::new(&key, Level::existing(5, 0, 3).unwrap()));
         written(&LevelsAnswer { levels: vec![] });
         written(&LevelsAnswer { levels: vec![level, level] });
         written(&PageAnswer { items: vec![level], next_cursor: Some("abc".to_owned()) });
@@ -250,6 +314,11 @@ mod tests {
         let (sku, location) = (key.sku(), key.location());
         let applied = LineResult { sku, location, status: 200, level: Some(level), problem: None };
         let refused = LineResult { sku, location, status: 404, level: None, problem };
-        written(&BatchAnswer { results: vec![applied, refused], applied: 1, refused: 1 });
+        let mut batch = BatchWriter::new(2);
+        batch.push(&applied);
+        batch.push(&refused);
+        let answer = BatchAnswer { results: vec![applied, refused], applied: 1, refused: 1 };
+        let expected = serde_json::to_string(&answer).unwrap();
+        assert_eq!(String::from_utf8(batch.finish()).unwrap(), expected);
     }
 }

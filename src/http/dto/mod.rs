@@ -8,7 +8,8 @@ mod fields;
 mod requests;
 
 pub use answers::{
-    BatchAnswer, ContentionAnswer, LevelsAnswer, LineResult, PageAnswer, StatusAnswer, StockLevel, WriteJson,
+    AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineResult, PageAnswer,
+    StatusAnswer, StockLevel, WriteJson,
 };
 pub use fields::{Delta, Object, Text, Units};
 pub use requests::{

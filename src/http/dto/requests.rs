@@ -1,6 +1,7 @@
 //! The bodies of requests.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::fields::{Delta, Object, Text, Units};
@@ -73,8 +74,8 @@ pub struct AdjustmentsRequest<'a> {
 }
 
 /// Whether the lines of a batch stand or fall together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Mode {
     /// All lines or none.
     #[default]
@@ -137,6 +138,17 @@ pub struct TransferLine<'a> {
     /// The units, at least 1.
     #[schema(value_type = u64, minimum = 1, maximum = 1_099_511_627_775_u64, example = 3)]
     quantity: Units,
+}
+
+/// By hand: a derived one takes `{"atomic":null}` as well, and calls a number a syntax error.
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Text::deserialize(deserializer)?.0.as_ref() {
+            "atomic" => Ok(Self::Atomic),
+            "independent" => Ok(Self::Independent),
+            other => Err(D::Error::unknown_variant(other, &["atomic", "independent"])),
+        }
+    }
 }
 
 impl PutRequest<'_> {

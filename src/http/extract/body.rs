@@ -71,34 +71,29 @@ fn is_json(declared: &HeaderValue) -> bool {
     essence.starts_with(b"application/") && essence.ends_with(b"+json")
 }
 
-/// Reads a body whole. One that came in one piece, as small ones do, is not copied.
+/// Reads a body whole. One that came in one piece, as small ones do, is not copied; of one that says how long it is,
+/// each byte is copied once.
 async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let too_large =
         || Problem::new(Kind::RequestTooLarge, format!("the body is longer than {bytes_max} bytes"));
-    if body.size_hint().lower() > bytes_max as u64 {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > bytes_max {
         return Err(too_large());
     }
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let broken = |_| Problem::new(Kind::InvalidRequest, "the body ended before it was complete");
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };
-        if first.len() + rest.len() + data.len() > bytes_max {
+        if whole.len() + data.len() > bytes_max {
             return Err(too_large());
         }
-        if first.is_empty() {
-            first = data;
-        } else {
-            rest.extend_from_slice(&data);
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
         }
+        whole.reserve(announced.saturating_sub(whole.len()).max(data.len()));
+        whole.extend_from_slice(&data);
     }
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&rest);
     Ok(whole.freeze())
 }

@@ -9,16 +9,19 @@ use crate::http::problem::{Kind, Problem};
 /// What the body says. Syntax errors are `invalid-request`; a body that is JSON but not what is asked for is
 /// `validation-failed`, with a pointer to the field.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    // Checked in one go, which is faster than string by string.
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Problem::new(Kind::InvalidRequest, format!("the body is not UTF-8: {error}")))?;
     // Only a body that does not parse is parsed again with its path tracked.
-    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error))
 }
 
-fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> Problem {
+fn explain<'a, T: Deserialize<'a>>(body: &'a str, error: &serde_json::Error) -> Problem {
     if error.classify() != Category::Data {
         let detail = if body.is_empty() { "the body is empty".to_owned() } else { error.to_string() };
         return Problem::new(Kind::InvalidRequest, format!("the body is not JSON: {detail}"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Ok(_) => Problem::new(Kind::InvalidRequest, error.to_string()),
         Err(tracked) => {

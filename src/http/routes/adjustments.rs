@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::response::Response;
 
 use super::{BATCH_BYTES_MAX, answer};
 use crate::http::HttpState;
-use crate::http::dto::{AdjustmentsRequest, BatchAnswer, LevelsAnswer, LineResult, Mode, StockLevel};
+use crate::http::dto::{
+    AdjustmentsAnswer, AdjustmentsRequest, BatchWriter, LevelsAnswer, LineResult, Mode, StockLevel,
+};
 use crate::http::extract::JsonBody;
 use crate::http::problem::Problem;
 use crate::inventory::Inventory;
@@ -25,7 +28,7 @@ const LINES_PER_TURN: usize = 256;
     request_body(content = AdjustmentsRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "`atomic`: the levels after (`LevelsAnswer`). `independent`: what became of each line (`BatchAnswer`).",
-         content((LevelsAnswer<'static> = "application/json"), (BatchAnswer<'static> = "application/json"))),
+         body = AdjustmentsAnswer<'static>),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found` (atomic)", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock` (atomic): every short line is named", body = Problem, content_type = "application/problem+json"),
@@ -58,22 +61,17 @@ pub(super) async fn together(inventory: &Inventory, transaction: Transaction) ->
 
 async fn each_alone(inventory: &Inventory, request: &AdjustmentsRequest<'_>) -> Result<Response, Problem> {
     let keys = request.keys()?;
-    let mut results = Vec::with_capacity(keys.len());
-    let mut applied = 0;
+    let mut batch = BatchWriter::new(keys.len());
     for (index, (key, line)) in keys.iter().zip(&request.lines).enumerate() {
         if index % LINES_PER_TURN == LINES_PER_TURN - 1 {
             tokio::task::yield_now().await;
         }
         let outcome = inventory.adjust(key, line.0.delta.0, Precondition::Any).await;
-        applied += usize::from(outcome.is_ok());
-        results.push(result(
-            key,
-            outcome.map_err(|rejected| Problem::rejected(rejected, key, &format!("/lines/{index}"))),
-        ));
+        let outcome =
+            outcome.map_err(|rejected| Problem::rejected(rejected, key, &format!("/lines/{index}")));
+        batch.push(&result(key, outcome));
     }
-    let refused = results.len() - applied;
-    let bytes = 2 * StockLevel::JSON_BYTES * (results.len() + 1);
-    Ok(answer::json(&BatchAnswer { results, applied, refused }, bytes))
+    Ok(answer::typed(batch.finish(), HeaderValue::from_static("application/json")))
 }
 
 fn result(key: &StockKey, outcome: Result<Applied, Problem>) -> LineResult<'_> {

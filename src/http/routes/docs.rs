@@ -2,6 +2,7 @@
 //! elsewhere.
 
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -37,9 +38,10 @@ pub async fn json(State(state): State<&'static HttpState>) -> Response {
         (status = 404, description = "`problem-not-found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn problem(params: RawPathParams) -> Result<Response, Problem> {
-    let name = params.iter().next().map_or("", |(_, name)| name);
-    let kind = Kind::named(name);
+pub async fn problem(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<Response, Problem> {
+    // What is not UTF-8 is no problem's name either.
+    let named = |params: RawPathParams| params.iter().next().and_then(|(_, name)| Kind::named(name));
+    let kind = params.ok().and_then(named);
     let kind = kind.ok_or_else(|| Problem::new(Kind::ProblemNotFound, "there is no problem of this name"))?;
     Ok(html(problem_page(kind)))
 }

@@ -21,7 +21,9 @@ use crate::http::problem::Problem;
     responses(
         (status = 200, description = "The level", body = StockLevel<'static>,
          headers(("ETag" = String, description = "The version, in quotes"))),
-        (status = 304, description = "The level is still at one of the versions named"),
+        (status = 304, description = "The level is still at one of the versions named",
+         headers(("ETag" = String, description = "The version, in quotes"))),
+        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
@@ -103,6 +105,7 @@ pub async fn put(
     ),
     responses(
         (status = 204, description = "Deleted", headers(("ETag" = String, description = "The version of the deletion, in quotes"))),
+        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`stock-reserved`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),

@@ -118,7 +118,7 @@ impl<M: Memory> Protocol<M> {
                 View::Free(before) => {
                     let after = change.judge(before)?;
                     if cell.swap_if(State::Level(before), State::Level(after)) {
-                        patience.meter.lock_free(retries);
+                        patience.meter.lock_free(retries, patience.deadline.is_some());
                         return Ok(Applied { before, after });
                     }
                     retries += 1;
@@ -155,7 +155,7 @@ impl<M: Memory> Protocol<M> {
             }
         }
         claims.descriptor.gate.decide(Verdict::Committed);
-        patience.meter.lock_free(claims.retries);
+        patience.meter.lock_free(claims.retries, patience.deadline.is_some());
         Ok(applied)
     }
 

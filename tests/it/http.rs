@@ -1,0 +1,15 @@
+//! The HTTP face over a real socket (DESIGN section 6): each route, method, status and header, each error, and what
+//! connections may do. P3, P4, P6, P10, P11 as seen by a client; every answer is held against the OpenAPI document.
+
+mod adjustments;
+mod connections;
+mod disconnects;
+mod documents;
+mod errors;
+mod limits;
+mod listing;
+mod operations;
+mod protection;
+mod shutdown;
+mod stock;
+mod transfers;

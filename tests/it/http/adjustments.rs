@@ -1,0 +1,180 @@
+//! `POST /v1/adjustments`: many lines, together (P4) or each on its own.
+
+use inventory::strategy::Kind;
+use serde_json::{Value, json};
+
+use crate::support::app::TestApp;
+use crate::support::app::answer::Answer;
+use crate::support::for_each_strategy;
+
+async fn adjust(app: &TestApp, mode: &str, lines: &Value) -> Answer {
+    app.post("/v1/adjustments", &json!({ "mode": mode, "lines": lines })).await
+}
+
+/// `[sku, on_hand, version]` of each level in a list.
+fn levels(answer: &Answer, pointer: &str) -> Vec<Value> {
+    let list = answer.assert_status(200).at(pointer);
+    let short = |level: &Value| json!([level["sku"], level["on_hand"], level["version"]]);
+    list.as_array().expect("a list").iter().map(short).collect()
+}
+
+for_each_strategy! {
+    /// P4: all lines are applied, and the levels come once each, ascending; `atomic` is the mode where none is named.
+    async fn atomic_lines_are_applied_together(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 5), ("B", 5), ("B?location=shop", 5)]).await;
+        let lines = json!([
+            {"sku": "B", "location": "shop", "delta": 2}, {"sku": "B", "delta": -5}, {"sku": "A", "delta": 1},
+        ]);
+        let answer =
+            app.post("/v1/adjustments", &json!({ "lines": lines, "reason": "r", "reference": "x" })).await;
+        assert_eq!(levels(&answer, "/levels"), [json!(["A", 6, 2]), json!(["B", 0, 2]), json!(["B", 7, 2])]);
+        assert_eq!(
+            (answer.at("/levels/1/location"), answer.at("/levels/2/location")),
+            (json!("main"), json!("shop"))
+        );
+        assert_eq!(app.level("B?location=shop").await, (7, 2));
+    }
+
+    /// P3, P4: one short line, and nothing is applied; every short line is named with what was asked and what was there, the
+    /// others are not.
+    async fn atomic_lines_are_refused_together(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 5), ("B", 5), ("C", 0)]).await;
+        let lines = json!([{"sku": "C", "delta": -1}, {"sku": "A", "delta": -5}, {"sku": "B", "delta": -6}]);
+        let refused = adjust(&app, "atomic", &lines).await;
+        refused.assert_problem(409, "insufficient-stock");
+        assert_eq!(
+            refused.at("/lines"),
+            json!([
+                {"pointer": "/lines/2", "sku": "B", "location": "main", "requested": 6, "available": 5, "version": 1},
+                {"pointer": "/lines/0", "sku": "C", "location": "main", "requested": 1, "available": 0, "version": 1},
+            ])
+        );
+        for (sku, on_hand) in [("A", 5), ("B", 5), ("C", 0)] {
+            assert_eq!(app.level(sku).await, (on_hand, 1));
+        }
+    }
+
+    /// A missing level is told before a short one.
+    async fn existence_comes_before_stock(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 5)]).await;
+        let refused =
+            adjust(&app, "atomic", &json!([{"sku": "A", "delta": -9}, {"sku": "Z", "delta": 1}])).await;
+        refused.assert_problem(404, "stock-not-found");
+        assert_eq!(
+            refused.at("/lines"),
+            json!([{"pointer": "/lines/1", "sku": "Z", "location": "main", "version": 0}])
+        );
+        assert_eq!(app.level("A").await, (5, 1));
+    }
+
+    /// Lines of one level are combined before they are judged: one change, one version, one refusal for their sum; lines that
+    /// cancel out are a change all the same (P6).
+    async fn duplicate_lines_are_one_change(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 5)]).await;
+        let enough = json!([{"sku": "A", "delta": -9}, {"sku": "A", "location": "main", "delta": 7}]);
+        assert_eq!(levels(&adjust(&app, "atomic", &enough).await, "/levels"), [json!(["A", 3, 2])]);
+        let refused =
+            adjust(&app, "atomic", &json!([{"sku": "A", "delta": -2}, {"sku": "A", "delta": -2}])).await;
+        refused.assert_problem(409, "insufficient-stock");
+        assert_eq!((refused.count("/lines"), refused.number("/lines/0/requested")), (1, 4));
+        let cancelling = json!([{"sku": "A", "delta": 4}, {"sku": "A", "delta": -4}]);
+        assert_eq!(levels(&adjust(&app, "atomic", &cancelling).await, "/levels"), [json!(["A", 3, 3])]);
+    }
+
+    /// Each line alone: one answer per line, in their order, with the status it would have had by itself.
+    async fn independent_lines_are_judged_alone(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 5), ("M", 1_099_511_627_775)]).await;
+        let lines = json!([
+            {"sku": "A", "delta": -3}, {"sku": "A", "delta": -3}, {"sku": "Z", "delta": 1},
+            {"sku": "M", "delta": 1}, {"sku": "A", "delta": -2},
+        ]);
+        let answer = adjust(&app, "independent", &lines).await;
+        answer.assert_status(200);
+        assert_eq!(
+            (answer.number("/applied"), answer.number("/refused"), answer.count("/results")),
+            (2, 3, 5)
+        );
+        let told = |index: usize| {
+            let result = answer.at(&format!("/results/{index}"));
+            let problem = &result["problem"];
+            assert_eq!(problem.is_null(), !result["level"].is_null(), "{result}");
+            (result["status"].clone(), problem["type"].clone(), problem["lines"][0]["pointer"].clone())
+        };
+        assert_eq!(told(1), (json!(409), json!("/problems/insufficient-stock"), json!("/lines/1")));
+        assert_eq!(told(2), (json!(404), json!("/problems/stock-not-found"), json!("/lines/2")));
+        assert_eq!(told(3), (json!(422), json!("/problems/quantity-overflow"), json!("/lines/3")));
+        assert_eq!((told(0).0, told(4).0), (json!(200), json!(200)));
+        assert_eq!(answer.at("/results/0/level/version"), 2);
+        assert_eq!(
+            (answer.at("/results/4/level/on_hand"), answer.at("/results/4/level/version")),
+            (json!(0), json!(3))
+        );
+    }
+
+    /// 10 000 lines are taken, in either mode (P10).
+    async fn as_many_lines_as_allowed(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 20_000), ("B", 0)]).await;
+        let pair = || [json!({"sku": "A", "delta": -1}), json!({"sku": "B", "delta": 1})];
+        let lines: Value = (0..5_000).flat_map(|_| pair()).collect();
+        let together = adjust(&app, "atomic", &lines).await;
+        assert_eq!(levels(&together, "/levels"), [json!(["A", 15_000, 2]), json!(["B", 5_000, 2])]);
+        let alone = adjust(&app, "independent", &lines).await;
+        assert_eq!((alone.number("/applied"), alone.number("/refused")), (10_000, 0));
+        assert_eq!(app.level("A").await, (10_000, 5_002));
+    }
+}
+
+/// One line more than 10 000 is `too-many-lines`, none at all is a field error, in both modes and for transfers.
+#[tokio::test]
+async fn the_number_of_lines_is_bounded() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let lines: Value = (0..10_001).map(|_| json!({"sku": "A", "delta": 1})).collect();
+    for mode in ["atomic", "independent"] {
+        adjust(&app, mode, &lines).await.assert_problem(422, "too-many-lines");
+        adjust(&app, mode, &json!([])).await.assert_fields(&["/lines"]);
+    }
+    let moves: Value =
+        (0..10_001).map(|_| json!({"sku": "A", "from": "a", "to": "b", "quantity": 1})).collect();
+    app.post("/v1/transfers", &json!({ "lines": moves })).await.assert_problem(422, "too-many-lines");
+    app.post("/v1/transfers", &json!({ "lines": [] })).await.assert_fields(&["/lines"]);
+    assert_eq!(app.level("A").await, (1, 1));
+}
+
+/// Every line with a bad name is named, up to 100 of them, and nothing is applied even of an independent batch.
+#[tokio::test]
+async fn every_bad_name_is_named() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let long = "x".repeat(65);
+    let lines = json!([
+        {"sku": "A", "delta": 1}, {"sku": "a b", "delta": 1}, {"sku": long, "location": "ä", "delta": 1},
+        {"sku": "", "delta": 1}, {"sku": "..", "location": "", "delta": 1},
+    ]);
+    let pointers = [
+        "/lines/1/sku",
+        "/lines/2/sku",
+        "/lines/2/location",
+        "/lines/3/sku",
+        "/lines/4/sku",
+        "/lines/4/location",
+    ];
+    for mode in ["atomic", "independent"] {
+        adjust(&app, mode, &lines).await.assert_fields(&pointers);
+    }
+    let many: Value = (0..150).map(|_| json!({"sku": "?", "delta": 1})).collect();
+    let refused = adjust(&app, "atomic", &many).await;
+    assert_eq!(refused.assert_problem(422, "validation-failed").count("/errors"), 100);
+    assert!(refused.at("/detail").as_str().unwrap().contains("and 149 more"), "{}", refused.text());
+    assert_eq!(app.level("A").await, (1, 1));
+}
+
+/// Lines whose sum cannot be a change are refused, not wrapped.
+#[tokio::test]
+async fn sums_are_checked() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let lines: Value = (0..10_000).map(|_| json!({"sku": "A", "delta": 1_099_511_627_775_u64})).collect();
+    adjust(&app, "atomic", &lines).await.assert_problem(422, "quantity-overflow");
+    let lines: Value = (0..10_000).map(|_| json!({"sku": "A", "delta": -1_099_511_627_775_i64})).collect();
+    let refused = adjust(&app, "atomic", &lines).await;
+    let asked = refused.assert_problem(409, "insufficient-stock").number("/lines/0/requested");
+    assert_eq!(asked, 10_000 * 1_099_511_627_775);
+}

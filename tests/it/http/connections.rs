@@ -1,0 +1,138 @@
+//! Connections: several requests on one, one after the other or at once, and their bounds (P10).
+
+use std::time::Duration;
+
+use axum::http::Method;
+use inventory::strategy::Kind;
+
+use crate::support::app::{TestApp, contract};
+
+/// Short enough not to be waited for, and measured nowhere.
+const SHORT: Duration = Duration::from_millis(50);
+
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+
+fn adjust(delta: &str) -> String {
+    let body = format!("{{\"delta\":{delta}}}");
+    let length = body.len();
+    format!(
+        "POST /v1/stock/A/adjust HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// A connection carries request after request, refused ones included.
+#[tokio::test]
+async fn a_connection_is_kept_alive() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let mut connection = app.connect().await;
+    for version in 2..=10 {
+        connection.write(adjust("1")).await;
+        connection.answer().await.assert_level(200, version, version);
+        connection.write(adjust("-99")).await;
+        connection.answer().await.assert_problem(409, "insufficient-stock");
+        connection.write("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        connection.answer().await.assert_problem(404, "not-found");
+    }
+    connection.write("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    connection.answer().await.assert_status(200);
+    assert!(connection.rest().await.is_empty(), "closed, as asked");
+}
+
+/// Requests sent without waiting are answered in their order, each with the effect of those before it.
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let mut connection = app.connect().await;
+    // One round adds 2, asks for too much, takes 2, and asks for half a unit.
+    connection.write(["2", "-9", "-2", "0.5"].map(adjust).concat().repeat(20)).await;
+    for round in 0..20 {
+        connection.answer().await.assert_level(200, 3, 2 * round + 2);
+        connection.answer().await.assert_problem(409, "insufficient-stock");
+        connection.answer().await.assert_level(200, 1, 2 * round + 3);
+        let malformed = connection.answer().await;
+        contract::check(&Method::POST, "/v1/stock/A/adjust", malformed.assert_fields(&["/delta"]));
+    }
+}
+
+/// A request in pieces of one byte is a request.
+#[tokio::test]
+async fn a_request_may_come_byte_by_byte() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let mut connection = app.connect().await;
+    for byte in adjust("4").bytes() {
+        connection.write([byte]).await;
+        tokio::task::yield_now().await;
+    }
+    connection.answer().await.assert_level(200, 5, 2);
+}
+
+/// P10: half a head is cut off at the header timeout, and so is a connection that idles before or between requests.
+#[tokio::test]
+async fn half_a_head_is_cut_off() {
+    let app = TestApp::with(Kind::Atomic).with_header_timeout(SHORT).start().await;
+    for beginning in ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\n"] {
+        let mut connection = app.connect().await;
+        connection.write(beginning).await;
+        // It ends; what it is told, if anything, is an error of the client.
+        let told = String::from_utf8(connection.rest().await).expect("text");
+        assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{told}");
+    }
+    let mut idle = app.connect().await;
+    idle.write(LIVEZ).await;
+    idle.answer().await.assert_status(200);
+    assert!(idle.rest().await.is_empty(), "an idle connection ends");
+}
+
+/// P10: a body that never comes is `request-timeout`: in doubt, since a body may have come that was not read.
+#[tokio::test]
+async fn half_a_body_is_answered_at_the_request_timeout() {
+    let app = TestApp::with(Kind::Atomic).with_request_timeout(SHORT).start().await;
+    app.create("A", 1).await;
+    let mut connection = app.connect().await;
+    let request = adjust("1");
+    connection.write(&request[..request.len() - 1]).await;
+    let answer = connection.answer().await;
+    contract::check(&Method::POST, "/v1/stock/A/adjust", answer.assert_problem(503, "request-timeout"));
+    assert_eq!(answer.at("/applied"), "unknown");
+    assert_eq!(app.level("A").await, (1, 1));
+}
+
+/// P10: no more connections than the bound are served; a further one waits, and is served when one is over.
+#[tokio::test]
+async fn connections_are_bounded() {
+    let app = TestApp::with(Kind::Atomic).with_connections_max(2).start().await;
+    let (mut first, mut second) = (app.connect().await, app.connect().await);
+    for connection in [&mut first, &mut second] {
+        connection.write(LIVEZ).await;
+        connection.answer().await.assert_status(200);
+    }
+    let mut third = app.connect().await;
+    third.write(LIVEZ).await;
+    // Both are served a hundred times more while the third waits.
+    for _ in 0..100 {
+        for connection in [&mut first, &mut second] {
+            connection.write(LIVEZ).await;
+            connection.answer().await.assert_status(200);
+        }
+    }
+    assert!(third.has_nothing(), "the third is not served beside them");
+    drop(first);
+    third.answer().await.assert_status(200);
+}
+
+/// What is not HTTP is told so, or cut off, and nobody else notices.
+#[tokio::test]
+async fn what_is_not_http_harms_nobody() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let many_headers = "GET / HTTP/1.1\r\n".to_owned() + &"A: b\r\n".repeat(1_000) + "\r\n";
+    let long_path = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20));
+    for garbage in ["\0\0\0\0", "hello\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", &many_headers, &long_path] {
+        let mut connection = app.connect().await;
+        connection.write(garbage).await;
+        connection.end().await;
+        let told = connection.rest().await;
+        assert!(told.is_empty() || told.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&told));
+    }
+    assert_eq!(app.level("A").await, (1, 1));
+}

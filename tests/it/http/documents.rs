@@ -1,0 +1,115 @@
+//! The OpenAPI document, the page that shows it, and the pages that explain problems.
+
+use inventory::http::problem::Kind as Problem;
+use inventory::strategy::Kind;
+use serde_json::Value;
+
+use crate::support::app::TestApp;
+use crate::support::app::contract::DOCUMENT;
+
+/// Every `$ref` below a value.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+/// The committed document is the one that the handlers generate and the service serves.
+#[tokio::test]
+async fn the_committed_document_is_the_generated_one() {
+    let app = TestApp::start(Kind::Mutex).await;
+    let yaml = app.get("/openapi.yaml").await;
+    assert_eq!(yaml.assert_status(200).media_type(), "application/yaml");
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml")).unwrap();
+    assert!(committed == yaml.text(), "openapi.yaml is out of date: cargo run -- openapi > openapi.yaml");
+    let json = app.get("/openapi.json").await;
+    assert_eq!(json.assert_status(200).media_type(), "application/json");
+    assert_eq!(json.json(), *DOCUMENT);
+}
+
+/// Every reference in the document leads somewhere, every schema is used, and every operation has a name of its own.
+#[test]
+fn the_document_hangs_together() {
+    let mut found = Vec::new();
+    references(&DOCUMENT, &mut found);
+    assert!(found.len() > 20, "references are found");
+    for reference in &found {
+        let target = reference.strip_prefix('#').and_then(|pointer| DOCUMENT.pointer(pointer));
+        assert!(target.is_some(), "{reference} leads nowhere");
+    }
+    for name in DOCUMENT["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(found.contains(&format!("#/components/schemas/{name}").as_str()), "{name} is used");
+    }
+    let operations =
+        DOCUMENT["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let mut names: Vec<&str> =
+        operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert_eq!(DOCUMENT["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+/// Every problem that the document names exists, under the status it is named for.
+#[test]
+fn the_problems_of_the_document_exist() {
+    let paths = DOCUMENT["paths"].as_object().unwrap().values();
+    let mut named = 0;
+    for operation in paths.flat_map(|path| path.as_object().unwrap().values()) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let is_problem = response["content"]["application/problem+json"].is_object();
+            let description = response["description"].as_str().unwrap();
+            for name in description.split('`').skip(1).step_by(2).filter(|_| is_problem) {
+                let kind = Problem::named(name).unwrap_or_else(|| panic!("{name} is a problem"));
+                assert_eq!(kind.entry().status.as_str(), status, "{name}");
+                named += 1;
+            }
+            assert!(
+                !is_problem || description.contains('`'),
+                "{status} of {} names its problem",
+                operation["operationId"]
+            );
+        }
+    }
+    assert!(named > 20);
+}
+
+/// The page shows the document without fetching anything from elsewhere, and its policy would forbid it.
+#[tokio::test]
+async fn the_page_needs_nothing_from_outside() {
+    let app = TestApp::start(Kind::Mutex).await;
+    let page = app.get("/docs").await;
+    assert_eq!(page.assert_status(200).header("content-type"), "text/html; charset=utf-8");
+    for outside in ["http:", "https:", "src=\"//", "href=\"//", " url(", ":url(", "@import"] {
+        assert!(!page.text().contains(outside), "{outside}");
+    }
+    assert!(page.text().contains("/openapi.json"), "it shows the document");
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("http") && !policy.contains('*'),
+        "{policy}"
+    );
+}
+
+/// Each problem has a page under its type, with its title and what to do; any other name is a problem itself.
+#[tokio::test]
+async fn every_problem_is_explained() {
+    let app = TestApp::start(Kind::Mutex).await;
+    for kind in Problem::ALL {
+        let entry = kind.entry();
+        let page = app.get(&format!("/problems/{}", entry.name)).await;
+        assert_eq!(page.assert_status(200).header("content-type"), "text/html; charset=utf-8");
+        for told in [entry.name, entry.title, entry.explanation, entry.status.as_str()] {
+            assert!(page.text().contains(told), "{}: {told}", entry.name);
+        }
+    }
+    for unknown in ["nothing", "Contention", "%3Cscript%3E", "%ff"] {
+        app.get(&format!("/problems/{unknown}")).await.assert_problem(404, "problem-not-found");
+    }
+}

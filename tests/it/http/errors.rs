@@ -1,0 +1,259 @@
+//! Requests that are wrong: each is a problem that names what is wrong with it, and changes nothing.
+
+use axum::http::Method;
+use inventory::strategy::Kind;
+use serde_json::json;
+
+use crate::support::app::TestApp;
+
+const ADJUST: &str = "/v1/stock/A/adjust";
+const MANY: &str = "/v1/adjustments";
+const TRANSFERS: &str = "/v1/transfers";
+
+async fn start() -> TestApp {
+    TestApp::stocked(Kind::Atomic, &[("A", 100)]).await
+}
+
+/// Nothing was changed since [`start`].
+async fn assert_unchanged(app: &TestApp) {
+    assert_eq!(app.level("A").await, (100, 1));
+}
+
+/// A path that no route has is 404, whatever is asked of it.
+#[tokio::test]
+async fn unknown_paths_are_problems() {
+    let app = start().await;
+    for path in [
+        "/",
+        "/v1",
+        "/v1/stock/",
+        "/v1/stock/A/",
+        "/v1/stock/A/B",
+        "/V1/stock",
+        "/v1/stock/A/adjust/",
+        "/problems/",
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
+            app.call(method, path).send().await.assert_problem(404, "not-found");
+        }
+    }
+}
+
+/// A method that a path does not have is 405, and `Allow` lists those it has.
+#[tokio::test]
+async fn wrong_methods_are_told_the_right_ones() {
+    let app = start().await;
+    for (path, wrong, allowed) in [
+        ("/v1/stock/A", Method::POST, "DELETE,GET,HEAD,PUT"),
+        ("/v1/stock/A", Method::PATCH, "DELETE,GET,HEAD,PUT"),
+        ("/v1/stock", Method::PUT, "GET,HEAD"),
+        (ADJUST, Method::GET, "POST"),
+        (ADJUST, Method::HEAD, "POST"),
+        (MANY, Method::PUT, "POST"),
+        (TRANSFERS, Method::DELETE, "POST"),
+        ("/v1/status", Method::POST, "GET,HEAD"),
+        ("/metrics", Method::POST, "GET,HEAD"),
+        ("/docs", Method::OPTIONS, "GET,HEAD"),
+        ("/problems/contention", Method::POST, "GET,HEAD"),
+    ] {
+        let answer = app.call(wrong.clone(), path).send().await;
+        answer.assert_status(405);
+        if wrong != Method::HEAD {
+            answer.assert_problem(405, "method-not-allowed");
+        }
+        let mut told: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+        told.sort_unstable();
+        assert_eq!(told.join(","), allowed, "{wrong} {path}");
+    }
+}
+
+/// What is not JSON is 400, on each route that takes a body.
+#[tokio::test]
+async fn what_is_not_json_is_not_understood() {
+    let app = start().await;
+    let deep = "[".repeat(100_000);
+    let bodies: [&[u8]; 14] = [
+        b"",
+        b" ",
+        b"{",
+        b"{\"delta\":1",
+        b"{\"delta\":1}}",
+        b"{\"delta\":1}{}",
+        b"{delta:1}",
+        b"{'delta':1}",
+        b"{\"delta\":01}",
+        b"{\"delta\":+1}",
+        b"{\"delta\":.5}",
+        b"{\"delta\":NaN}",
+        b"{\"delta\":1,}",
+        b"{\"reason\":\"\xff\"}",
+    ];
+    for path in [ADJUST, MANY, TRANSFERS] {
+        for body in bodies {
+            let answer = app.post_bytes(path, body).await;
+            let is_field = path != ADJUST && answer.status == 422;
+            if !is_field {
+                answer.assert_problem(400, "invalid-request");
+            }
+        }
+        let nested = app.post_bytes(path, format!("{{\"reason\":{deep}")).await;
+        assert!([400, 413, 422].contains(&nested.status), "{}", nested.text());
+    }
+    let put = app.call(Method::PUT, "/v1/stock/B").header("content-type", "application/json");
+    put.body("{\"on_hand\":").send().await.assert_problem(400, "invalid-request");
+    assert_unchanged(&app).await;
+}
+
+/// JSON that is not what is asked for is 422 with a pointer to the field: of a change of one level.
+#[tokio::test]
+async fn wrong_fields_are_pointed_at() {
+    let app = start().await;
+    let delta = [
+        "0",
+        "-0",
+        "1.0",
+        "1.5",
+        "1e3",
+        "1E0",
+        "\"1\"",
+        "null",
+        "true",
+        "[]",
+        "{}",
+        "1099511627776",
+        "-1099511627776",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "99999999999999999999999999",
+        "1e999",
+    ];
+    for value in delta {
+        let answer = app.post_bytes(ADJUST, format!("{{\"delta\":{value}}}")).await;
+        if value != "1e999" || answer.status == 422 {
+            answer.assert_fields(&["/delta"]);
+        }
+    }
+    for (body, pointer) in [
+        ("{}", "/delta"),
+        ("{\"Delta\":1}", "/Delta"),
+        ("{\"delta\":1,\"sku\":\"A\"}", "/sku"),
+        ("{\"delta\":1,\"a/b~c\":1}", "/a~1b~0c"),
+        ("{\"delta\":1,\"delta\":1}", "/delta"),
+        ("{\"delta\":1,\"reason\":1}", "/reason"),
+        ("{\"delta\":1,\"reference\":[]}", "/reference"),
+        ("[1]", ""),
+        ("[]", ""),
+        ("1", ""),
+        ("null", ""),
+        ("\"delta\"", ""),
+    ] {
+        app.post_bytes(ADJUST, body).await.assert_fields(&[pointer]);
+    }
+    assert_unchanged(&app).await;
+}
+
+/// Quantities are integers from 0 to 2^40 - 1, and nothing else is one.
+#[tokio::test]
+async fn quantities_are_integers_in_range() {
+    let app = start().await;
+    let put = async |value: &str| {
+        let call = app.call(Method::PUT, "/v1/stock/B").header("content-type", "application/json");
+        call.body(format!("{{\"on_hand\":{value}}}")).send().await
+    };
+    for value in [
+        "-1",
+        "-0",
+        "0.0",
+        "1.0",
+        "1e3",
+        "\"1\"",
+        "null",
+        "false",
+        "[1]",
+        "1099511627776",
+        "18446744073709551616",
+    ] {
+        put(value).await.assert_fields(&["/on_hand"]);
+    }
+    app.get("/v1/stock/B").await.assert_problem(404, "stock-not-found");
+    put("1099511627775").await.assert_level(201, 1_099_511_627_775, 1);
+}
+
+/// JSON that is not what is asked for is 422 with a pointer to the field: of a batch.
+#[tokio::test]
+async fn wrong_lines_are_pointed_at() {
+    let app = start().await;
+    let good = "{\"sku\":\"A\",\"delta\":1}";
+    for (body, pointer) in [
+        ("{}".to_owned(), "/lines"),
+        ("{\"lines\":null}".to_owned(), "/lines"),
+        ("{\"lines\":{}}".to_owned(), "/lines"),
+        (format!("{{\"lines\":[{good},1]}}"), "/lines/1"),
+        (format!("{{\"lines\":[{good},[\"A\",null,1]]}}"), "/lines/1"),
+        (format!("{{\"lines\":[{good},{{\"sku\":\"A\"}}]}}"), "/lines/1/delta"),
+        (format!("{{\"lines\":[{good},{{\"delta\":1}}]}}"), "/lines/1/sku"),
+        (format!("{{\"lines\":[{good},{{\"sku\":\"A\",\"delta\":1.0}}]}}"), "/lines/1/delta"),
+        (format!("{{\"lines\":[{good},{{\"sku\":\"A\",\"delta\":0}}]}}"), "/lines/1/delta"),
+        (format!("{{\"lines\":[{good},{{\"sku\":1,\"delta\":1}}]}}"), "/lines/1/sku"),
+        (format!("{{\"lines\":[{good},{{\"sku\":\"A\",\"delta\":1,\"on_hand\":2}}]}}"), "/lines/1/on_hand"),
+        (format!("{{\"lines\":[{good},{{\"sku\":\"A\",\"sku\":\"A\",\"delta\":1}}]}}"), "/lines/1/sku"),
+        (format!("{{\"lines\":[{good}],\"mode\":\"both\"}}"), "/mode"),
+        (format!("{{\"lines\":[{good}],\"mode\":1}}"), "/mode"),
+        (format!("{{\"lines\":[{good}],\"mode\":null}}"), "/mode"),
+        (format!("{{\"lines\":[{good}],\"mode\":{{\"atomic\":null}}}}"), "/mode"),
+        (format!("{{\"lines\":[{good}],\"lines\":[{good}]}}"), "/lines"),
+        (format!("[\"atomic\",[{good}]]"), ""),
+    ] {
+        app.post_bytes(MANY, body).await.assert_fields(&[pointer]);
+    }
+    let array = "{\"lines\":[[\"A\",\"main\",\"b\",1]]}";
+    app.post_bytes(TRANSFERS, array).await.assert_fields(&["/lines/0"]);
+    let float = "{\"lines\":[{\"sku\":\"A\",\"from\":\"main\",\"to\":\"b\",\"quantity\":1.0}]}";
+    app.post_bytes(TRANSFERS, float).await.assert_fields(&["/lines/0/quantity"]);
+    assert_unchanged(&app).await;
+}
+
+/// `reason` and `reference` are bounded in characters, not bytes; null is none.
+#[tokio::test]
+async fn notes_are_bounded() {
+    let app = start().await;
+    let long = |count| "ä".repeat(count);
+    let lines = json!([{"sku": "A", "delta": -1}]);
+    let moves = json!([{"sku": "A", "from": "main", "to": "b", "quantity": 1}]);
+    for (field, longest) in [("reason", 64), ("reference", 128)] {
+        for (path, lines) in [(MANY, &lines), (TRANSFERS, &moves)] {
+            let mut body = json!({ "lines": lines, field: long(longest) });
+            app.post(path, &body).await.assert_status(200);
+            body[field] = json!(long(longest + 1));
+            app.post(path, &body).await.assert_fields(&[&format!("/{field}")]);
+        }
+        app.post(ADJUST, &json!({ "delta": 1, field: null })).await.assert_status(200);
+        let over = json!({ "delta": 1, field: long(longest + 1) });
+        app.post(ADJUST, &over).await.assert_fields(&[&format!("/{field}")]);
+        app.put("/v1/stock/B", &json!({ "on_hand": 1, field: long(longest + 1) }))
+            .await
+            .assert_fields(&[&format!("/{field}")]);
+    }
+}
+
+/// A sku or location that is none, however it is spelt in the URL, is named as the parameter it is.
+#[tokio::test]
+async fn names_in_the_path_are_checked() {
+    let app = start().await;
+    for sku in ["a%20b", "a%2Fb", "%C3%A4", "a%00", "%25", "a+b", &"x".repeat(65)] {
+        for call in [
+            app.call(Method::GET, &format!("/v1/stock/{sku}")),
+            app.call(Method::DELETE, &format!("/v1/stock/{sku}")),
+        ] {
+            call.send().await.assert_parameter("sku");
+        }
+        app.put(&format!("/v1/stock/{sku}"), &json!({ "on_hand": 1 })).await.assert_parameter("sku");
+        app.post(&format!("/v1/stock/{sku}/adjust"), &json!({ "delta": 1 })).await.assert_parameter("sku");
+    }
+    app.get("/v1/stock/%ff").await.assert_problem(400, "invalid-request");
+    for location in ["", "a%20b", "%ff", "%C3%A4", &"x".repeat(33)] {
+        app.get(&format!("/v1/stock/A?location={location}")).await.assert_parameter("location");
+    }
+    assert_eq!(app.get("/v1/stock/%41").await.assert_level(200, 100, 1).at("/sku"), "A");
+}

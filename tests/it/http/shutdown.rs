@@ -1,0 +1,101 @@
+//! Shutdown: what was accepted is finished, within a bound; what was not is refused.
+
+use std::time::Duration;
+
+use inventory::http::server::Drained;
+use inventory::strategy::Kind;
+use tokio::net::TcpStream;
+
+use crate::support::app::TestApp;
+use crate::support::app::raw::Raw;
+use crate::support::for_each_strategy;
+
+const BODY: &str = "{\"delta\":41}";
+
+/// A request of which the service has begun to read the body, and half of that is sent. It says that it has begun, with
+/// `100 Continue`, so no test has to guess.
+async fn half_sent(app: &TestApp) -> Raw {
+    let mut connection = app.connect().await;
+    let length = BODY.len();
+    let head = format!(
+        "POST /v1/stock/A/adjust HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+    );
+    connection.write(head).await;
+    connection.answer().await.assert_status(100);
+    connection.write(&BODY[..5]).await;
+    connection
+}
+
+/// Whether nobody accepts connections any more. Until the service has noticed the shutdown, it does.
+async fn refuses_connections(app: &TestApp) -> bool {
+    for _ in 0..100_000 {
+        if TcpStream::connect(app.address).await.is_err() {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+for_each_strategy! {
+    /// A request that was accepted is answered after the shutdown began, new connections are refused, idle ones end.
+    async fn what_was_accepted_is_finished(kind: Kind) {
+        let mut app = TestApp::stocked(kind, &[("A", 1)]).await;
+        let mut idle = app.connect().await;
+        idle.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        idle.answer().await.assert_status(200);
+        let mut slow = half_sent(&app).await;
+        app.begin_shutdown();
+        assert!(
+            refuses_connections(&app).await,
+            "new connections are refused while the slow request goes on"
+        );
+        assert!(idle.rest().await.is_empty(), "an idle connection ends");
+        slow.write(&BODY[5..]).await;
+        let answer = slow.answer().await;
+        answer.assert_level(200, 42, 2);
+        assert_eq!(answer.header("connection"), "close");
+        assert!(slow.rest().await.is_empty());
+        assert_eq!(app.drained().await, Drained::Clean);
+    }
+}
+
+/// P10: the drain is bounded; whoever is not done by then is cut off, and the service says so.
+#[tokio::test]
+async fn a_drain_is_bounded() {
+    let app = TestApp::with(Kind::Atomic).with_shutdown_grace(Duration::from_millis(50));
+    let mut app = app.start().await;
+    app.create("A", 1).await;
+    let _slow = half_sent(&app).await;
+    app.begin_shutdown();
+    assert_eq!(app.drained().await, Drained::CutOff);
+}
+
+/// A request whose head has begun to come is finished as well; while the service drains, it is not ready.
+///
+/// On one thread: what connected first is accepted, and read from, before what connected next is answered.
+#[tokio::test]
+async fn a_service_that_drains_is_not_ready() {
+    let mut app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let mut probe = app.connect().await;
+    probe.write("GET /readyz HTTP/1.1\r\nHost: x\r\n").await;
+    let mut slow = half_sent(&app).await;
+    app.begin_shutdown();
+    assert!(refuses_connections(&app).await);
+    probe.write("\r\n").await;
+    let answer = probe.answer().await;
+    assert_eq!(answer.assert_problem(503, "not-ready").at("/applied"), "no");
+    slow.write(&BODY[5..]).await;
+    slow.answer().await.assert_level(200, 42, 2);
+    assert_eq!(app.drained().await, Drained::Clean);
+}
+
+/// A service with nothing to finish stops at once, its idle connections with it.
+#[tokio::test]
+async fn nothing_to_finish() {
+    let mut app = TestApp::start(Kind::Mutex).await;
+    app.get("/livez").await.assert_status(200);
+    app.begin_shutdown();
+    assert_eq!(app.drained().await, Drained::Clean);
+}

@@ -1,0 +1,74 @@
+//! The proof, end to end: the real load generator against the real server. It must pass where no update is lost (P1 to
+//! P6), and turn red where one is.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use inventory::strategy::Kind;
+
+use crate::support::for_each_strategy;
+use crate::support::process::Server;
+
+/// The load generator beside the server's binary. Built first, so that this file can be run alone; that does nothing
+/// where `cargo test --workspace` has built it.
+fn loadtest() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let server = Path::new(env!("CARGO_BIN_EXE_inventory"));
+        let target = server.parent().and_then(Path::parent).expect("binaries lie in target/PROFILE");
+        let build = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "--package", "loadtest", "--bin", "loadtest"])
+            .arg("--target-dir")
+            .arg(target)
+            .current_dir(root)
+            .status()
+            .expect("cargo runs");
+        assert!(build.success(), "the load generator does not build");
+        server.with_file_name("loadtest")
+    })
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(loadtest()).args(arguments).output().expect("it was built");
+    let said = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).join("\n");
+    (status.code(), said)
+}
+
+for_each_strategy! {
+    /// A busy week of a real shop: every invoice all or nothing (P4), invoices of four hours in flight at once, nothing
+    /// refused that need not be (P3), the stock of every sku at the end what the file says (P1).
+    async fn a_week_of_a_real_shop_is_booked_exactly(kind: Kind) {
+        let server = Server::start(kind);
+        let week = concat!(env!("CARGO_MANIFEST_DIR"), "/loadtest/data/online-retail-week.csv.gz");
+        let (code, said) = run(&["replay", &server.url, week]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// With too little stock, refusals are real, and every one of them is true (P3).
+    async fn a_week_with_too_little_stock_is_refused_truly(kind: Kind) {
+        let server = Server::start(kind);
+        let week = concat!(env!("CARGO_MANIFEST_DIR"), "/loadtest/data/online-retail-week.csv.gz");
+        let (code, said) = run(&["replay", &server.url, week, "--stock-fraction", "0.5"]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[test]
+fn one_comparison_catches_racy_and_only_racy() {
+    let server = env!("CARGO_BIN_EXE_inventory");
+    let arguments = ["compare", "--strategies", "all,racy", "--allow-racy", "--server-bin", server];
+    let bounds = ["--rounds", "1", "--duration", "1s", "--warmup", "100ms", "--concurrency", "16"];
+    let (code, said) = run(&[&arguments[..], &bounds[..]].concat());
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("LOST UPDATE"), "{said}");
+    for culprit in ["Culprit 1", "Culprit 2"] {
+        assert!(said.contains(culprit), "{said}");
+    }
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_correct()) {
+        assert!(!said.contains(&format!("{kind} broke")), "{said}");
+    }
+    assert!(said.contains("racy broke its promises"), "{said}");
+}

@@ -1,0 +1,211 @@
+//! [`TestApp`]: the whole service, in this process, behind a real socket.
+//!
+//! Every answer that a test gets through it is held against the OpenAPI document ([`contract`]), so each test also tests
+//! that what it sees is documented. It never waits for time to pass: see [`TestApp::quiesce`] for how to know that
+//! nobody is inside.
+
+pub(crate) mod answer;
+pub(crate) mod contract;
+pub(crate) mod raw;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::Method;
+use inventory::app::App;
+use inventory::config::Config;
+use inventory::http::server::Drained;
+use inventory::strategy::Kind;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::answer::Answer;
+use self::raw::Raw;
+
+/// How long anything may take before it is given up for dead. No measure of speed.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(30);
+
+/// A service that is about to start.
+pub(crate) struct Builder {
+    config: Config,
+}
+
+/// A service that runs until it is dropped or told to [drain](TestApp::drain).
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    connections_max: usize,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<Drained>,
+}
+
+/// A request that is about to be sent.
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    request: reqwest::RequestBuilder,
+}
+
+impl Builder {
+    pub(crate) fn with_connections_max(mut self, connections: usize) -> Self {
+        self.config.server.connections_max = connections;
+        self
+    }
+
+    pub(crate) fn with_header_timeout(mut self, timeout: Duration) -> Self {
+        self.config.server.header_timeout = timeout;
+        self
+    }
+
+    pub(crate) fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.config.http.request_timeout = timeout;
+        self
+    }
+
+    pub(crate) fn with_shutdown_grace(mut self, grace: Duration) -> Self {
+        self.config.server.shutdown_grace = grace;
+        self
+    }
+
+    /// Starts it on a free port.
+    pub(crate) async fn start(self) -> TestApp {
+        let connections_max = self.config.server.connections_max;
+        let app = App::build(self.config);
+        let (stop, stopped) = oneshot::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener");
+        // A handle that is dropped stops the service, too.
+        let server = tokio::spawn(app.serve(listener, async move { drop(stopped.await) }));
+        TestApp { address, connections_max, client: client(), stop: Some(stop), server }
+    }
+}
+
+impl TestApp {
+    /// The default configuration, with that strategy.
+    pub(crate) fn with(kind: Kind) -> Builder {
+        Builder { config: Config::new(kind) }
+    }
+
+    /// With that strategy, and otherwise as it comes.
+    pub(crate) async fn start(kind: Kind) -> Self {
+        Self::with(kind).start().await
+    }
+
+    /// With these levels at `main`, at version 1.
+    pub(crate) async fn stocked(kind: Kind, levels: &[(&str, u64)]) -> Self {
+        let app = Self::start(kind).await;
+        for (sku, on_hand) in levels {
+            app.create(sku, *on_hand).await;
+        }
+        app
+    }
+
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call {
+        let request = self.client.request(method.clone(), format!("http://{}{path}", self.address));
+        Call { method, path: path.to_owned(), request }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path).send().await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, path).json(body).send().await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path).json(body).send().await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path).send().await
+    }
+
+    /// A body that may not be JSON, declared as JSON.
+    pub(crate) async fn post_bytes(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        let call = self.call(Method::POST, path).header("content-type", "application/json");
+        call.body(body.into()).send().await
+    }
+
+    /// Brings a level into being.
+    pub(crate) async fn create(&self, sku_and_query: &str, on_hand: u64) {
+        let created = self.put(&format!("/v1/stock/{sku_and_query}"), &json!({ "on_hand": on_hand })).await;
+        created.assert_status(201);
+    }
+
+    /// What a level has on hand, and its version.
+    pub(crate) async fn level(&self, sku_and_query: &str) -> (u64, u64) {
+        let read = self.get(&format!("/v1/stock/{sku_and_query}")).await;
+        (read.assert_status(200).number("/on_hand"), read.number("/version"))
+    }
+
+    /// A connection of its own, for what no well-behaved client sends.
+    pub(crate) async fn connect(&self) -> Raw {
+        Raw::connect(self.address).await
+    }
+
+    /// Returns when no connection but the caller's is open: every slot for one is taken here, and a slot comes free only
+    /// when its connection and whatever ran on it is over. The caller drops its own connections first.
+    pub(crate) async fn quiesce(&mut self) {
+        self.client = client();
+        let mut ours = Vec::new();
+        for _ in 0..self.connections_max {
+            let mut connection = self.connect().await;
+            connection.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            connection.answer().await.assert_status(200);
+            ours.push(connection);
+        }
+    }
+
+    /// Begins the shutdown, and goes on at once.
+    pub(crate) fn begin_shutdown(&mut self) {
+        let stop = self.stop.take().expect("a service is stopped once");
+        stop.send(()).expect("the service runs");
+    }
+
+    /// Waits until the shutdown that was begun is over.
+    pub(crate) async fn drained(&mut self) -> Drained {
+        let server = tokio::time::timeout(WATCHDOG, &mut self.server);
+        server.await.expect("a shutdown ends").expect("the service does not panic")
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Call {
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.request = self.request.header(name, value.as_ref());
+        self
+    }
+
+    pub(crate) fn json(mut self, body: &Value) -> Self {
+        self.request = self.request.json(body);
+        self
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.request = self.request.body(body.into());
+        self
+    }
+
+    /// Sends it, and holds the answer against the document.
+    pub(crate) async fn send(self) -> Answer {
+        let response = self.request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.expect("a whole body").to_vec();
+        let answer = Answer { status, headers, body };
+        contract::check(&self.method, &self.path, &answer);
+        answer
+    }
+}
+
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().timeout(WATCHDOG);
+    client.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+}

@@ -1,0 +1,152 @@
+//! Holds every answer against the OpenAPI document, and against what is promised of every answer.
+//!
+//! What is documented is checked against what the routes answer, not against what anybody thinks they answer: status,
+//! type, entity tags, and the shape of each JSON body.
+
+use std::sync::LazyLock;
+
+use axum::http::Method;
+use inventory::http::openapi::Documents;
+use inventory::http::problem::Kind;
+use serde_json::{Map, Value};
+
+use super::answer::Answer;
+
+/// The document of the routes.
+pub(crate) static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(&Documents::new().json).expect("the document is JSON"));
+
+/// Headers that a route must document when it answers with them.
+const DOCUMENTED_HEADERS: [&str; 3] = ["ETag", "Location", "Link"];
+
+/// Fails the test if `answer` is not what the document says of `method` and `path`.
+pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
+    let what = format!("{method} {path} -> {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    assert!(!answer.header("x-request-id").is_empty(), "no X-Request-Id: {what}");
+    if answer.status >= 400 && *method != Method::HEAD {
+        check_problem(answer, &what);
+    }
+    let path = path.split('?').next().unwrap_or_default();
+    match operations(path) {
+        None => assert_eq!(answer.status, 404, "a path that no route has: {what}"),
+        Some(operations) => match operation(operations, method) {
+            None => assert_eq!(answer.status, 405, "a method that the path does not have: {what}"),
+            Some(operation) => check_documented(operation, method, answer, &what),
+        },
+    }
+}
+
+/// What is true of each problem (RFC 9457, and DESIGN section 6).
+fn check_problem(answer: &Answer, what: &str) {
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{what}");
+    let body = answer.json();
+    let name = body["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/"));
+    let kind = name.and_then(Kind::named).unwrap_or_else(|| panic!("no page explains its type: {what}"));
+    let entry = kind.entry();
+    assert_eq!((answer.status, &body["status"]), (entry.status.as_u16(), &answer.status.into()), "{what}");
+    assert_eq!(body["title"], entry.title, "{what}");
+    assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{what}");
+    assert_eq!(body.get("applied").is_some(), answer.status >= 500, "applied, of 5xx only: {what}");
+    assert_eq!(!answer.header("retry-after").is_empty(), answer.status == 503, "Retry-After: {what}");
+    let named = if kind == Kind::ValidationFailed { 1..=100 } else { 0..=0 };
+    let errors = body["errors"].as_array().map_or(0, Vec::len);
+    assert!(named.contains(&errors), "{errors} fields are named: {what}");
+}
+
+fn check_documented(operation: &Value, method: &Method, answer: &Answer, what: &str) {
+    let response = &operation["responses"][answer.status.to_string()];
+    assert!(response.is_object(), "a status that is not documented: {what}");
+    for name in DOCUMENTED_HEADERS {
+        let sent = answer.headers.contains_key(name);
+        assert!(!sent || response["headers"][name].is_object(), "{name} is not documented: {what}");
+    }
+    let Some(content) = response["content"].as_object() else {
+        assert!(answer.body.is_empty(), "a body that is not documented: {what}");
+        return;
+    };
+    let media = content.get(answer.media_type());
+    let media =
+        media.unwrap_or_else(|| panic!("a type that is not documented: {}: {what}", answer.media_type()));
+    // The document itself is JSON that is documented as a text.
+    let is_shaped = answer.media_type().ends_with("json") && operation["operationId"] != "openapiJson";
+    if is_shaped && *method != Method::HEAD {
+        let shape = conforms(&media["schema"], &answer.json());
+        assert!(shape.is_ok(), "not as documented: {shape:?}: {what}");
+    }
+}
+
+/// The operations of the template that a path fits.
+fn operations(path: &str) -> Option<&'static Map<String, Value>> {
+    let fits = |template: &str| {
+        let (wanted, given) = (template.split('/'), path.split('/'));
+        wanted.clone().count() == given.clone().count()
+            && wanted
+                .zip(given)
+                .all(|(wanted, given)| wanted == given || (wanted.starts_with('{') && !given.is_empty()))
+    };
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    paths.iter().find(|(template, _)| fits(template)).and_then(|(_, operations)| operations.as_object())
+}
+
+/// A path that can be got can be asked for its head as well.
+fn operation<'a>(operations: &'a Map<String, Value>, method: &Method) -> Option<&'a Value> {
+    let name = if *method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
+    operations.get(&name)
+}
+
+/// As much of JSON Schema as the document uses, and stricter in one point: an answer has no field that is not documented.
+fn conforms(schema: &Value, value: &Value) -> Result<(), String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = DOCUMENT.pointer(reference.trim_start_matches('#'));
+        return conforms(target.ok_or_else(|| format!("{reference} leads nowhere"))?, value);
+    }
+    for choice in ["oneOf", "anyOf"] {
+        if let Some(choices) = schema[choice].as_array() {
+            let fitting = choices.iter().filter(|schema| conforms(schema, value).is_ok()).count();
+            let wanted = if choice == "oneOf" { fitting == 1 } else { fitting >= 1 };
+            return wanted.then_some(()).ok_or_else(|| format!("{fitting} of {choice} fit {value}"));
+        }
+    }
+    check_type(schema, value)?;
+    if let Some(allowed) = schema["enum"].as_array() {
+        allowed.contains(value).then_some(()).ok_or_else(|| format!("{value} is none of {allowed:?}"))?;
+    }
+    match value {
+        Value::Object(fields) => check_fields(schema, fields),
+        Value::Array(items) => items.iter().try_for_each(|item| conforms(&schema["items"], item)),
+        _ => Ok(()),
+    }
+}
+
+fn check_type(schema: &Value, value: &Value) -> Result<(), String> {
+    let actual = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_u64() || number.is_i64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let is_allowed = match &schema["type"] {
+        Value::String(allowed) => allowed == actual,
+        Value::Array(allowed) => allowed.iter().any(|allowed| allowed == actual),
+        _ => false,
+    };
+    let below =
+        schema["minimum"].as_i64().zip(value.as_i64()).is_some_and(|(minimum, value)| value < minimum);
+    (is_allowed && !below).then_some(()).ok_or_else(|| format!("{value} is not {}", schema["type"]))
+}
+
+fn check_fields(schema: &Value, fields: &Map<String, Value>) -> Result<(), String> {
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for name in required {
+        fields.contains_key(name).then_some(()).ok_or_else(|| format!("{name} is missing"))?;
+    }
+    for (name, value) in fields {
+        let documented = schema["properties"].get(name);
+        let documented = documented.ok_or_else(|| format!("{name} is not documented"))?;
+        conforms(documented, value).map_err(|why| format!("{name}: {why}"))?;
+    }
+    Ok(())
+}

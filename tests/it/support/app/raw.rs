@@ -1,0 +1,104 @@
+//! [`Raw`]: a connection on which a test may send any bytes, in any pieces, and go away when it likes.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::WATCHDOG;
+use super::answer::Answer;
+
+/// One connection. Dropping it closes it.
+pub(crate) struct Raw {
+    stream: TcpStream,
+    /// What was received and is not yet part of an answer.
+    received: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        Self { stream, received: Vec::new() }
+    }
+
+    /// Sends bytes. A service that has closed the connection by then is no failure: what it answered before tells.
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let _closed = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// Ends what is sent, and can still receive.
+    pub(crate) async fn end(&mut self) {
+        let _closed = self.stream.shutdown().await;
+    }
+
+    /// Goes away at once; what was not received is thrown away, and the service is told so with a reset.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket");
+    }
+
+    /// The next answer, an interim one included.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        self.answer_to(true).await
+    }
+
+    /// The next answer, to `HEAD`.
+    pub(crate) async fn answer_without_body(&mut self) -> Answer {
+        self.answer_to(false).await
+    }
+
+    /// Whether the service has sent nothing that was not yet taken.
+    pub(crate) fn has_nothing(&mut self) -> bool {
+        let nothing = matches!(self.stream.try_read_buf(&mut self.received), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        nothing && self.received.is_empty()
+    }
+
+    /// All that still comes, until the service closes.
+    pub(crate) async fn rest(mut self) -> Vec<u8> {
+        while self.receive().await {}
+        self.received
+    }
+
+    async fn answer_to(&mut self, has_body: bool) -> Answer {
+        let head = loop {
+            if let Some(end) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
+                break self.received.drain(..end + 4).collect::<Vec<u8>>();
+            }
+            assert!(
+                self.receive().await,
+                "closed before the head: {:?}",
+                String::from_utf8_lossy(&self.received)
+            );
+        };
+        let (status, headers) = parse(&String::from_utf8(head).expect("a head is ASCII"));
+        let length = headers.get("content-length").filter(|_| has_body);
+        let length = length.map_or(0, |length| {
+            length.to_str().ok().and_then(|length| length.parse().ok()).expect("a length")
+        });
+        while self.received.len() < length {
+            assert!(self.receive().await, "closed before the end of the body");
+        }
+        let body = self.received.drain(..length).collect();
+        Answer { status, headers, body }
+    }
+
+    /// Whether there was more.
+    async fn receive(&mut self) -> bool {
+        let read = timeout(WATCHDOG, self.stream.read_buf(&mut self.received)).await;
+        // A reset is an end, too.
+        read.expect("the service answers or closes").is_ok_and(|count| count > 0)
+    }
+}
+
+fn parse(head: &str) -> (u16, HeaderMap) {
+    let mut lines = head.split("\r\n").filter(|line| !line.is_empty());
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ").expect("a header");
+        (HeaderName::try_from(name).expect("a name"), HeaderValue::try_from(value).expect("a value"))
+    };
+    (status.parse().expect("a status"), lines.map(field).collect())
+}
