@@ -1,7 +1,7 @@
 //! The HTTP face: routes, extractors, bodies, problems, and the middleware around them.
 //!
 //! This is the only part of the service that knows axum. It turns requests into calls of
-//! [`Inventory`](crate::inventory::Inventory) and answers into bytes, and decides nothing about stock.
+//! [`Inventory`] and answers into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
 //! [`stack`] the middleware in order, [`server`] the connections, [`metrics`] what is counted, [`openapi`] the
