@@ -39,8 +39,12 @@ pub enum ConfigError {
         /// The flag.
         flag: &'static str,
     },
+    /// A queue whose memory would be set aside for nothing.
+    #[error("--actor-queue must be at most {ACTOR_QUEUE_MAX}")]
+    QueueTooLong,
 }
 
+const ACTOR_QUEUE_MAX: usize = 1_000_000;
 const DURATION_MAX: Duration = Duration::from_hours(24);
 
 impl Config {
@@ -48,7 +52,7 @@ impl Config {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
-            strategy: StrategyConfig { lock_timeout: Duration::from_secs(1) },
+            strategy: StrategyConfig::default(),
             http: HttpConfig { request_timeout: Duration::from_secs(30) },
             server: ServerConfig {
                 connections_max: 10_000,
@@ -77,8 +81,15 @@ impl Config {
                 return Err(ConfigError::TooLong { flag });
             }
         }
-        if self.server.connections_max == 0 {
-            return Err(ConfigError::Zero { flag: "--max-connections" });
+        let counts = [
+            ("--max-connections", self.server.connections_max),
+            ("--actor-queue", self.strategy.actor_queue),
+            ("--partitions", self.strategy.partitions),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            Some((flag, _)) => return Err(ConfigError::Zero { flag }),
+            None if self.strategy.actor_queue > ACTOR_QUEUE_MAX => return Err(ConfigError::QueueTooLong),
+            None => {}
         }
         Ok(self)
     }
