@@ -6,5 +6,6 @@ mod cancellation;
 mod conformance;
 mod histories;
 mod house;
+mod lock_timeout;
 mod properties;
 mod stampede;

@@ -162,9 +162,38 @@ pub(in crate::strategy) fn abandon(call: impl Future<Output = Told>) -> Told {
     }
 }
 
+/// A hand-off that keeps its owner until it is let go.
+pub(in crate::strategy) struct Keeps(Arc<shuttle::sync::Barrier>);
+
+impl HandOff for Keeps {
+    fn hand_over<'a, C>(self, _changes: C)
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        self.0.wait();
+        self.0.wait();
+    }
+}
+
+/// Runs `test` while the owner of that level is inside a change of it.
+pub(in crate::strategy) fn while_an_owner_is_kept<S>(strategy: &Arc<S>, key: &StockKey, test: impl FnOnce())
+where
+    S: Strategy<Keeps> + 'static,
+{
+    let kept = Arc::new(shuttle::sync::Barrier::new(2));
+    let (strategy, key, keeps) = (Arc::clone(strategy), key.clone(), Keeps(Arc::clone(&kept)));
+    let inside = thread::spawn(move || block_on(strategy.apply(&key, one_more(), keeps)).unwrap());
+    kept.wait();
+    test();
+    kept.wait();
+    inside.join().unwrap();
+}
+
 mod models {
     use super::*;
+    use crate::strategy::Contention;
     use crate::strategy::actor::Actor;
+    use crate::strategy::kept_out::{adjust, assert_changes_are_kept_out, impatient, read};
 
     const A: &[usize] = &[0];
 
@@ -235,6 +264,23 @@ mod models {
         assert_occurred(&occurred, &["1", "2", "3"]);
     }
 
+    /// P3, P10: while the owner is inside, who may not wait is kept out, and told so; nothing of it is ever applied.
+    #[test]
+    fn whoever_cannot_get_in_changes_nothing() {
+        let occurred = outcomes(|| {
+            let strategy = Arc::new(impatient(Actor::new));
+            let (a, b) = (key("a"), key("b"));
+            while_an_owner_is_kept(&strategy, &a, || {
+                assert_changes_are_kept_out(&*strategy, &b, &a);
+                assert_eq!(read(&*strategy, &a), Err(Contention));
+            });
+            block_on(strategy.owners().join());
+            let taken = block_on(strategy.apply(&a, adjust(-1), ())).unwrap();
+            format!("{} {}", taken.before.on_hand(), taken.before.version())
+        });
+        assert_occurred(&occurred, &["1 1"]);
+    }
+
     /// P10, P11: at shutdown the owner works off what it was sent and ends; who comes later is told so, and changed nothing.
     #[test]
     fn shutdown_answers_everybody_and_ends() {
@@ -248,6 +294,23 @@ mod models {
             made.to_string()
         });
         assert_occurred(&occurred, &["0", "1", "2"]);
+    }
+
+    /// P10: what was sent before the shutdown is done, not dropped.
+    #[test]
+    fn shutdown_works_off_what_was_sent() {
+        let occurred = outcomes(|| {
+            let bench = bench(1);
+            let a = key("a");
+            let mut sent = [Box::pin(bench.change(&a)), Box::pin(bench.change(&a))];
+            for call in &mut sent {
+                let told = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert!(told.is_pending() || told == Poll::Ready(Told::Made));
+            }
+            block_on(bench.strategy.owners().shut_down());
+            bench.handed.load(Ordering::SeqCst).to_string()
+        });
+        assert_occurred(&occurred, &["2"]);
     }
 
     /// P10: joined, all that was sent before is done, though nobody waited for it.

@@ -97,8 +97,8 @@ impl Partitioned {
         owners: &[usize],
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
-        let seat = |owner| owners.binary_search(owner).expect("every entry's owner is among them");
-        let seats = owner_of_entry.iter().map(seat).collect();
+        let seat_of = |owner| owners.binary_search(owner).expect("every entry's owner is among them");
+        let seats = owner_of_entry.iter().map(seat_of).collect();
         let meeting = Arc::new(Meeting::new(Split { transaction, seats, hand_off }, owners.len()));
         let mut patience = self.owners.patience();
         let sent = self.send_parts(&meeting, owners, &mut patience);

@@ -9,17 +9,23 @@ use shuttle::thread;
 
 use super::Partitioned;
 use crate::stock::StockKey;
-use crate::strategy::owner::model::{Bench, Told, abandon, outcomes};
+use crate::strategy::kept_out::{assert_changes_are_kept_out, impatient};
+use crate::strategy::owner::model::{Bench, Told, abandon, key, outcomes, while_an_owner_is_kept};
+use crate::strategy::{Strategy, StrategyConfig};
 
 /// Two or three owners, each with a queue of one place, and a level of each owner.
 fn bench(owners: usize) -> (Arc<Bench<Partitioned>>, Arc<[StockKey]>) {
     let bench = Bench::new(Partitioned::new, 1, owners);
-    let key_of = |owner| {
-        let mut keys = (0..).map(|number| crate::strategy::owner::model::key(&number.to_string()));
-        keys.find(|key| bench.strategy.owner_of(key) == owner).unwrap()
-    };
-    let keys = (0..owners).map(key_of).collect();
+    let keys = keys_of(&bench.strategy);
     (bench, keys)
+}
+
+fn keys_of(strategy: &Partitioned) -> Arc<[StockKey]> {
+    let key_of = |owner| {
+        let mut keys = (0..).map(|number: u32| key(&number.to_string()));
+        keys.find(|key| strategy.owner_of(key) == owner).unwrap()
+    };
+    (0..strategy.owners().count()).map(key_of).collect()
 }
 
 /// A transaction on these levels, from a thread of its own.
@@ -116,6 +122,24 @@ fn who_goes_away_leaves_all_or_nothing() {
         format!("{units:?}")
     });
     assert_occurred(&occurred, &["[1, 1]", "[2, 2]"]);
+}
+
+/// P3, P4, P10: while one owner is inside, who may not wait is kept out, and leaves nothing with the other owner either.
+#[test]
+fn whoever_cannot_get_in_changes_nothing() {
+    let occurred = outcomes(|| {
+        let strategy = Arc::new(impatient(|config, ledger| {
+            Partitioned::new(StrategyConfig { partitions: 2, ..config }, ledger)
+        }));
+        let keys = keys_of(&strategy);
+        while_an_owner_is_kept(&strategy, &keys[1], || {
+            assert_changes_are_kept_out(&*strategy, &keys[0], &keys[1]);
+        });
+        block_on(strategy.owners().join());
+        let level = |key| block_on(Strategy::<()>::read(&*strategy, key)).unwrap().version();
+        format!("{} {}", level(&keys[0]), level(&keys[1]))
+    });
+    assert_occurred(&occurred, &["0 1"]);
 }
 
 /// P10: owners that are told to end finish the transactions that all of them were sent, give up those they were not, and end.
