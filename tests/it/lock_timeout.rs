@@ -104,7 +104,7 @@ for_each_strategy! {
 
     /// P10: a panic under a call is the caller's, and nobody else's.
     async fn a_panic_hangs_nobody(kind: Kind) {
-        let stock = two_levels(kind).await;
+        let stock = Stock::with_levels(kind, &[("a", 10), ("b", 10)]).await;
         let calls = [0, 1].map(|number| {
             let stock = Arc::clone(&stock);
             tokio::spawn(async move {

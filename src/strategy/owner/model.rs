@@ -194,6 +194,7 @@ mod models {
     use crate::strategy::Contention;
     use crate::strategy::actor::Actor;
     use crate::strategy::kept_out::{adjust, assert_changes_are_kept_out, impatient, read};
+    use crate::strategy::owner::call::{Answer, Call};
 
     const A: &[usize] = &[0];
 
@@ -311,6 +312,26 @@ mod models {
             bench.handed.load(Ordering::SeqCst).to_string()
         });
         assert_occurred(&occurred, &["2"]);
+    }
+
+    /// P3, P10: the claim itself: owner and giver-up after one call, and its caller waits. It is told "contention" exactly if
+    /// the owner got nothing, whoever comes first.
+    #[test]
+    fn a_call_is_claimed_once() {
+        let occurred = outcomes(|| {
+            let call = Arc::new(Call::<&str, &str>::new("question"));
+            let (taking, giving_up) = (Arc::clone(&call), Arc::clone(&call));
+            let owner = thread::spawn(move || {
+                let question = taking.take();
+                question.inspect(|_| taking.answer(Ok("answer"))).is_some()
+            });
+            let giver_up = thread::spawn(move || giving_up.give_up());
+            let told = block_on(Answer(call));
+            let (is_taken, is_given_up) = (owner.join().unwrap(), giver_up.join().unwrap());
+            assert_eq!((is_taken, is_given_up), (told.is_ok(), told.is_err()));
+            told.unwrap_or("contention").to_owned()
+        });
+        assert_occurred(&occurred, &["answer", "contention"]);
     }
 
     /// P10: joined, all that was sent before is done, though nobody waited for it.
