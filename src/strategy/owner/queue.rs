@@ -2,7 +2,7 @@
 //!
 //! The queue holds `capacity` messages. Who comes when it is full waits at the door, and is let in, first come first
 //! served, whenever the owner takes a message: that is the back-pressure, since its caller does not go on. Nobody
-//! waits longer than the lock timeout, inside or at the door; then it is given up ([`Queue::give_up_late`]). The line at the door
+//! waits longer than the lock timeout, inside or at the door; then it is given up ([`Queue::remove_late`]). The line at the door
 //! needs no bound of its own: it is as long as there are callers, and these are bounded by what lets them in.
 //!
 //! A message with nobody before it (nothing in the queue, owner idle) has no deadline: it waits for nobody, and its owner
@@ -176,12 +176,6 @@ impl<M> Queue<M> {
         let state = self.state.lock();
         let mut waiting = state.inside.iter().chain(&state.at_the_door);
         waiting.any(|waiting| waiting.term.is_some_and(|term| term.until.is_some()))
-    }
-
-    /// How many messages are in the queue, and how many at its door.
-    pub fn lengths(&self) -> [usize; 2] {
-        let state = self.state.lock();
-        [state.inside.len(), state.at_the_door.len()]
     }
 
     /// Lets nothing in any more. The owner works off what is there and at the door, and ends.
