@@ -28,6 +28,12 @@ impl App {
         let Self { state, config } = self;
         let router = http::router(state, &config.http);
         state.readiness.set(true);
-        server::serve(listener, router, config.server, shutdown, || state.readiness.set(false)).await
+        let drained =
+            server::serve(listener, router, config.server, shutdown, || state.readiness.set(false)).await;
+        if drained == Drained::Clean {
+            // Requests that were cut off may have left a strategy's thread at work on what will never end.
+            state.inventory.shut_down().await;
+        }
+        drained
     }
 }

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::http::openapi;
 use crate::http::server::Drained;
 use crate::shutdown;
-use crate::strategy::Kind;
+use crate::strategy::{ACTOR_QUEUE_DEFAULT, Kind};
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -71,6 +71,12 @@ struct ServeArgs {
     /// How long a request may wait for others that change the same stock before 503 `contention`
     #[arg(long, env = "INVENTORY_LOCK_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     lock_timeout: Duration,
+    /// How many messages may wait in the queue of an owner (strategies actor and partitioned); more wait at its door
+    #[arg(long, env = "INVENTORY_ACTOR_QUEUE", value_name = "N", default_value_t = ACTOR_QUEUE_DEFAULT)]
+    actor_queue: usize,
+    /// How many owners share the levels (strategy partitioned); one per core if left out
+    #[arg(long, env = "INVENTORY_PARTITIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    partitions: Option<u16>,
     /// How long a request may take, its body included
     #[arg(long, env = "INVENTORY_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     request_timeout: Duration,
@@ -124,6 +130,10 @@ impl ServeArgs {
     fn config(&self) -> Result<Config, crate::config::ConfigError> {
         let mut config = Config::new(self.strategy);
         config.strategy.lock_timeout = self.lock_timeout;
+        config.strategy.actor_queue = self.actor_queue;
+        if let Some(partitions) = self.partitions {
+            config.strategy.partitions = usize::from(partitions);
+        }
         config.http.request_timeout = self.request_timeout;
         config.server.header_timeout = self.header_timeout;
         config.server.connections_max = self.max_connections;
@@ -295,6 +305,17 @@ mod tests {
             assert_eq!(config(&[flag, "0s"]).unwrap_err(), format!("{flag} must be more than 0"));
             assert_eq!(config(&[flag, "9000years"]).unwrap_err(), format!("{flag} must be at most 24h"));
         }
-        assert!(config(&["--max-connections", "0"]).is_err());
+        for flag in ["--max-connections", "--actor-queue"] {
+            assert_eq!(config(&[flag, "0"]).unwrap_err(), format!("{flag} must be more than 0"));
+        }
+        assert!(config(&["--partitions", "0"]).is_err());
+        assert!(config(&["--actor-queue", "1000001"]).unwrap_err().ends_with("at most 1000000"));
+    }
+
+    #[test]
+    fn owners_and_their_queues_are_as_asked_for() {
+        let asked =
+            config(&["--strategy", "partitioned", "--partitions", "3", "--actor-queue", "7"]).unwrap();
+        assert_eq!((asked.strategy.partitions, asked.strategy.actor_queue), (3, 7));
     }
 }

@@ -49,7 +49,8 @@ pub enum ConfigError {
     },
 }
 
-const CONNECTIONS_MAX: usize = 1_000_000;
+/// More of anything than a machine has room for.
+const COUNT_MAX: usize = 1_000_000;
 const DURATION_MAX: Duration = Duration::from_hours(24);
 
 impl Config {
@@ -57,7 +58,7 @@ impl Config {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
-            strategy: StrategyConfig { lock_timeout: Duration::from_secs(1) },
+            strategy: StrategyConfig::default(),
             http: HttpConfig { request_timeout: Duration::from_secs(30) },
             server: ServerConfig {
                 connections_max: 10_000,
@@ -86,11 +87,18 @@ impl Config {
                 return Err(ConfigError::TooLong { flag });
             }
         }
-        if self.server.connections_max == 0 {
-            return Err(ConfigError::Zero { flag: "--max-connections" });
-        }
-        if self.server.connections_max > CONNECTIONS_MAX {
-            return Err(ConfigError::TooMany { flag: "--max-connections", max: CONNECTIONS_MAX });
+        let counts = [
+            ("--max-connections", self.server.connections_max),
+            ("--actor-queue", self.strategy.actor_queue),
+            ("--partitions", self.strategy.partitions),
+        ];
+        for (flag, count) in counts {
+            if count == 0 {
+                return Err(ConfigError::Zero { flag });
+            }
+            if count > COUNT_MAX {
+                return Err(ConfigError::TooMany { flag, max: COUNT_MAX });
+            }
         }
         Ok(self)
     }

@@ -109,6 +109,11 @@ impl Inventory {
         Ok(LevelPage { levels, resume_after })
     }
 
+    /// Ends the threads that the strategy may have, once all that was asked of them is done.
+    pub async fn shut_down(&self) {
+        self.stock.shut_down().await;
+    }
+
     /// How the stock is shared.
     pub fn strategy(&self) -> Kind {
         self.stock.kind()

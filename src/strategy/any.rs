@@ -4,9 +4,13 @@
 
 use std::sync::Arc;
 
+use super::actor::Actor;
 use super::atomic::Atomic;
 use super::mutex::Mutex;
+use super::owner::Owners;
+use super::partitioned::Partitioned;
 use super::racy::Racy;
+use super::reentrant::Reentrant;
 use super::rwlock::RwLock;
 use super::sharded::Sharded;
 use super::{
@@ -19,12 +23,18 @@ use crate::stock::{Applied, Change, Level, StockKey, Transaction};
 pub enum AnyStrategy {
     /// See [`super::mutex`].
     Mutex(Mutex),
+    /// See [`super::reentrant`].
+    Reentrant(Reentrant),
     /// See [`super::rwlock`].
     RwLock(RwLock),
     /// See [`super::sharded`].
     Sharded(Sharded),
     /// See [`super::atomic`].
     Atomic(Atomic),
+    /// See [`super::actor`].
+    Actor(Actor),
+    /// See [`super::partitioned`].
+    Partitioned(Partitioned),
     /// See [`super::racy`].
     Racy(Racy),
 }
@@ -33,9 +43,12 @@ macro_rules! each {
     ($strategy:expr, $inner:ident => $call:expr) => {
         match $strategy {
             AnyStrategy::Mutex($inner) => $call,
+            AnyStrategy::Reentrant($inner) => $call,
             AnyStrategy::RwLock($inner) => $call,
             AnyStrategy::Sharded($inner) => $call,
             AnyStrategy::Atomic($inner) => $call,
+            AnyStrategy::Actor($inner) => $call,
+            AnyStrategy::Partitioned($inner) => $call,
             AnyStrategy::Racy($inner) => $call,
         }
     };
@@ -46,9 +59,12 @@ impl AnyStrategy {
     pub fn new(kind: Kind, config: StrategyConfig, ledger: Ledger) -> Self {
         match kind {
             Kind::Mutex => Self::Mutex(Mutex::new(config, ledger)),
+            Kind::Reentrant => Self::Reentrant(Reentrant::new(config, ledger)),
             Kind::RwLock => Self::RwLock(RwLock::new(config, ledger)),
             Kind::Sharded => Self::Sharded(Sharded::new(config, ledger)),
             Kind::Atomic => Self::Atomic(Atomic::new(config, ledger)),
+            Kind::Actor => Self::Actor(Actor::new(config, ledger)),
+            Kind::Partitioned => Self::Partitioned(Partitioned::new(config, ledger)),
             Kind::Racy => Self::Racy(Racy::new(config, ledger)),
         }
     }
@@ -57,10 +73,36 @@ impl AnyStrategy {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Mutex(_) => Kind::Mutex,
+            Self::Reentrant(_) => Kind::Reentrant,
             Self::RwLock(_) => Kind::RwLock,
             Self::Sharded(_) => Kind::Sharded,
             Self::Atomic(_) => Kind::Atomic,
+            Self::Actor(_) => Kind::Actor,
+            Self::Partitioned(_) => Kind::Partitioned,
             Self::Racy(_) => Kind::Racy,
+        }
+    }
+
+    /// Waits until all that was asked before is done, where somebody else than the caller does it.
+    pub async fn join(&self) {
+        if let Some(owners) = self.owners() {
+            owners.join().await;
+        }
+    }
+
+    /// Takes no more calls (they end with [`Contention`]), and waits until those there are have been answered and the threads
+    /// of the strategy have ended. A strategy without threads of its own has nothing to wait for, and goes on.
+    pub async fn shut_down(&self) {
+        if let Some(owners) = self.owners() {
+            owners.shut_down().await;
+        }
+    }
+
+    fn owners(&self) -> Option<&Owners> {
+        match self {
+            Self::Actor(actor) => Some(actor.owners()),
+            Self::Partitioned(partitioned) => Some(partitioned.owners()),
+            _ => None,
         }
     }
 }

@@ -10,12 +10,18 @@ use thiserror::Error;
 pub enum Kind {
     /// [`super::mutex`].
     Mutex,
+    /// [`super::reentrant`].
+    Reentrant,
     /// [`super::rwlock`].
     RwLock,
     /// [`super::sharded`].
     Sharded,
     /// [`super::atomic`].
     Atomic,
+    /// [`super::actor`].
+    Actor,
+    /// [`super::partitioned`].
+    Partitioned,
     /// [`super::racy`].
     Racy,
 }
@@ -44,7 +50,16 @@ pub struct UnknownStrategy {
 
 impl Kind {
     /// Every strategy, in the order in which they are best explained; the negative control last.
-    pub const ALL: [Self; 5] = [Self::Mutex, Self::RwLock, Self::Sharded, Self::Atomic, Self::Racy];
+    pub const ALL: [Self; 8] = [
+        Self::Mutex,
+        Self::Reentrant,
+        Self::RwLock,
+        Self::Sharded,
+        Self::Atomic,
+        Self::Actor,
+        Self::Partitioned,
+        Self::Racy,
+    ];
 
     /// What `--strategy` takes.
     pub fn name(self) -> &'static str {
@@ -66,6 +81,13 @@ impl Kind {
                 choose_when: "one or two cores, or mostly many-line transactions",
                 correct: true,
             },
+            Self::Reentrant => Description {
+                name: "reentrant",
+                shares: "one map behind one lock that its holder may take again",
+                cost: "as mutex, plus a count and an owner check per lock, and a lock operation per line of a transaction",
+                choose_when: "to see re-entry at work; mutex does the same for less",
+                correct: true,
+            },
             Self::RwLock => Description {
                 name: "rwlock",
                 shares: "one map behind a read-write lock: shared reads, exclusive writes",
@@ -85,6 +107,20 @@ impl Kind {
                 shares: "a lock-free map of 128-bit words, changed by compare-and-swap",
                 cost: "no lock for a single level, and reads never wait; a transaction claims its levels one by one",
                 choose_when: "single-level changes and reads dominate: the default",
+                correct: true,
+            },
+            Self::Actor => Description {
+                name: "actor",
+                shares: "a bounded queue; the map belongs to one owner thread that works off messages",
+                cost: "a message, and usually waking two threads, per call; one core's worth of work in all",
+                choose_when: "the state cannot be shared at all, or its queue should be bounded and seen",
+                correct: true,
+            },
+            Self::Partitioned => Description {
+                name: "partitioned",
+                shares: "nothing but queues; each of several owner threads has the levels whose keys fall to it",
+                cost: "a message per call; a transaction over several partitions stops all of them until it is decided",
+                choose_when: "many cores, many levels, and nearly every call is for one of them",
                 correct: true,
             },
             Self::Racy => Description {
@@ -127,6 +163,9 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
         let error = "mutes".parse::<Kind>().unwrap_err().to_string();
-        assert_eq!(error, "there is no strategy \"mutes\"; there are mutex, rwlock, sharded, atomic, racy");
+        assert_eq!(
+            error,
+            "there is no strategy \"mutes\"; there are mutex, reentrant, rwlock, sharded, atomic, actor, partitioned, racy"
+        );
     }
 }

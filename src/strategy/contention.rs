@@ -29,7 +29,8 @@ pub struct Meter {
 /// What a [`Meter`] has counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContentionReport {
-    /// Times a caller got in: one per lock taken or, lock-free, per change that needed no lock.
+    /// Times a caller got in: one per lock taken, per message an owner took or, lock-free, per change that
+    /// needed no lock.
     pub acquisitions: u64,
     /// Of those and of the timeouts, the ones that found somebody inside and waited.
     pub contended: u64,
@@ -51,8 +52,9 @@ pub struct Held<'a, G> {
     _sample: Option<HoldSample<'a>>,
 }
 
+/// Times one hold, until it is dropped.
 #[derive(Debug)]
-struct HoldSample<'a> {
+pub struct HoldSample<'a> {
     holds: &'a Histogram,
     since: Instant,
 }
@@ -74,10 +76,25 @@ impl Meter {
                 guard
             }
         };
-        let before = self.counters.add(ACQUISITIONS, 1);
-        let sampled = before & (HOLD_SAMPLE - 1) == 0;
-        let sample = sampled.then(|| HoldSample { holds: &self.holds, since: Instant::now() });
-        Ok(Held { guard, _sample: sample })
+        Ok(Held { guard, _sample: self.entered() })
+    }
+
+    /// Counts a message that its owner took, after it had `waited` for others if there were any; what is returned
+    /// is dropped when the work on it is done, which is its hold.
+    #[must_use]
+    pub fn served(&self, waited: Option<Duration>) -> Option<HoldSample<'_>> {
+        if let Some(waited) = waited {
+            self.waits.observe(waited);
+            self.counters.add(CONTENDED, 1);
+        }
+        self.entered()
+    }
+
+    /// Counts a message that waited for so long and was given up.
+    pub fn gave_up(&self, waited: Duration) {
+        self.waits.observe(waited);
+        self.counters.add(CONTENDED, 1);
+        self.counters.add(TIMEOUTS, 1);
     }
 
     /// Counts a change made without a lock, how often it had to be tried again, and whether it waited for others.
@@ -102,6 +119,12 @@ impl Meter {
         self.counters.add(CONTENDED, 1);
         self.counters.add(TIMEOUTS, 1);
         Contention
+    }
+
+    fn entered(&self) -> Option<HoldSample<'_>> {
+        let before = self.counters.add(ACQUISITIONS, 1);
+        let sampled = before & (HOLD_SAMPLE - 1) == 0;
+        sampled.then(|| HoldSample { holds: &self.holds, since: Instant::now() })
     }
 
     /// What was counted so far.

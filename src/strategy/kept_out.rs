@@ -30,7 +30,7 @@ impl HandOff for Never {
 /// A strategy whose callers may not wait.
 pub(super) fn impatient<S>(new: impl FnOnce(StrategyConfig, Ledger) -> S) -> S {
     let ledger = Ledger::new(Arc::new(KeyIndex::default()));
-    new(StrategyConfig { lock_timeout: Duration::ZERO }, ledger)
+    new(StrategyConfig { lock_timeout: Duration::ZERO, ..StrategyConfig::default() }, ledger)
 }
 
 /// A key.

@@ -1,14 +1,16 @@
 //! Ways of sharing the stock between threads: one contract, one file or folder per way.
 //!
 //! [`Strategy`] is the contract. [`Kind`] is the catalogue of the ways there are, [`AnyStrategy`] the one that
-//! was chosen at startup. The ways: [`mutex`], [`rwlock`], [`sharded`], [`atomic`], and [`racy`], which breaks
+//! was chosen at startup. The ways: [`mutex`], [`reentrant`], [`rwlock`], [`sharded`], [`atomic`], [`actor`],
+//! [`partitioned`], and [`racy`], which breaks
 //! the contract on purpose so that the tools that look for lost updates can be seen to find one.
 //!
 //! What they have in common lives beside them: [`table`] (the rules of the domain on a plain map),
-//! [`contention`] (what waiting cost), [`backoff`] (how to wait where there is no lock to sleep on),
+//! [`owner`] (threads with maps of their own, and what they are sent), [`contention`] (what waiting cost), [`backoff`] (how to wait where there is no lock to sleep on),
 //! [`index`] (which levels there are, in order), [`hand_off`] (who is told of a change).
 //! No strategy imports another, and none knows of HTTP, of files or of time other than its lock timeout.
 
+pub mod actor;
 pub mod any;
 pub mod atomic;
 pub mod backoff;
@@ -17,7 +19,10 @@ pub mod contention;
 pub mod hand_off;
 pub mod index;
 pub mod mutex;
+pub mod owner;
+pub mod partitioned;
 pub mod racy;
+pub mod reentrant;
 pub mod rwlock;
 pub mod sharded;
 pub mod table;
@@ -98,6 +103,25 @@ pub trait Strategy<H: HandOff>: Send + Sync {
 pub struct StrategyConfig {
     /// How long a call may wait to get in before it ends with [`Contention`].
     pub lock_timeout: Duration,
+    /// How many messages an owner's queue holds (`actor`, `partitioned`); more wait at its door. At least 1.
+    pub actor_queue: usize,
+    /// How many owners share the levels of `partitioned`. At least 1.
+    pub partitions: usize,
+}
+
+/// The capacity of an owner's queue, unless another is asked for: some milliseconds of work, and some ten kilobytes.
+pub const ACTOR_QUEUE_DEFAULT: usize = 1_024;
+
+impl Default for StrategyConfig {
+    /// A second of patience, and an owner per core.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism();
+        Self {
+            lock_timeout: Duration::from_secs(1),
+            actor_queue: ACTOR_QUEUE_DEFAULT,
+            partitions: cores.map_or(1, std::num::NonZero::get),
+        }
+    }
 }
 
 /// The lock timeout ran out: nothing was changed, and repeating the call is safe.

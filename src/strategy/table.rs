@@ -32,14 +32,19 @@ pub fn transact(table: &mut Table, transaction: &Transaction) -> Result<Vec<Appl
     let found: Vec<Level> = transaction.entries().iter().map(|entry| read(table, &entry.key)).collect();
     let applied = judge(transaction, found)?;
     for (entry, applied) in transaction.entries().iter().zip(&applied) {
-        match table.get_mut(&entry.key) {
-            Some(level) => *level = applied.after,
-            None => {
-                table.insert(entry.key.clone(), applied.after);
-            }
-        }
+        put(table, &entry.key, applied.after);
     }
     Ok(applied)
+}
+
+/// Overwrites a level.
+pub fn put(table: &mut Table, key: &StockKey, level: Level) {
+    match table.get_mut(key) {
+        Some(there) => *there = level,
+        None => {
+            table.insert(key.clone(), level);
+        }
+    }
 }
 
 /// [`Transaction::judge`] with the levels it found kept, whichever way it goes.

@@ -8,6 +8,7 @@ mod conformance;
 mod histories;
 mod house;
 mod http;
+mod lock_timeout;
 mod proof;
 mod properties;
 mod readme;

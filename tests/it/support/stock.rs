@@ -36,7 +36,8 @@ impl Stock {
     pub(crate) fn with_lock_timeout(kind: Kind, lock_timeout: Duration) -> Arc<Self> {
         let index = Arc::new(KeyIndex::default());
         let ledger = Ledger::new(Arc::clone(&index));
-        let strategy = AnyStrategy::new(kind, StrategyConfig { lock_timeout }, ledger);
+        let strategy =
+            AnyStrategy::new(kind, StrategyConfig { lock_timeout, ..StrategyConfig::default() }, ledger);
         Arc::new(Self { strategy, index, recorder: Arc::default() })
     }
 
