@@ -50,7 +50,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ask a running service whether it is well: exit 0 if URL answers 200 within 5 seconds, else 1
+    /// Ask a running service whether it is well: exit 0 if URL answers 200, each step within 5 seconds; else 1
     Healthcheck {
         /// Such as <http://127.0.0.1:8080/readyz>
         url: String,
@@ -66,7 +66,7 @@ struct ServeArgs {
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
     strategy: Kind,
     /// Allow the strategy that loses updates on purpose
-    #[arg(long, env = "INVENTORY_ALLOW_RACY")]
+    #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = clap::builder::BoolishValueParser::new())]
     allow_racy: bool,
     /// How long a request may wait for others that change the same stock before 503 `contention`
     #[arg(long, env = "INVENTORY_LOCK_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
@@ -83,6 +83,9 @@ struct ServeArgs {
     /// How long a client may take to send a request's head, and a connection may idle
     #[arg(long, env = "INVENTORY_HEADER_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     header_timeout: Duration,
+    /// How long a client may take nothing of an answer before its connection is closed
+    #[arg(long, env = "INVENTORY_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    write_timeout: Duration,
     /// How many connections at once; further ones wait
     #[arg(long, env = "INVENTORY_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
@@ -136,6 +139,7 @@ impl ServeArgs {
         }
         config.http.request_timeout = self.request_timeout;
         config.server.header_timeout = self.header_timeout;
+        config.server.write_timeout = self.write_timeout;
         config.server.connections_max = self.max_connections;
         config.server.shutdown_grace = self.shutdown_grace;
         config.check(self.allow_racy)

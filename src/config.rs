@@ -63,6 +63,7 @@ impl Config {
             server: ServerConfig {
                 connections_max: 10_000,
                 header_timeout: Duration::from_mins(1),
+                write_timeout: Duration::from_secs(30),
                 shutdown_grace: Duration::from_secs(10),
             },
         }
@@ -77,6 +78,7 @@ impl Config {
             ("--lock-timeout", self.strategy.lock_timeout),
             ("--request-timeout", self.http.request_timeout),
             ("--header-timeout", self.server.header_timeout),
+            ("--write-timeout", self.server.write_timeout),
             ("--shutdown-grace", self.server.shutdown_grace),
         ];
         for (flag, duration) in durations {

@@ -16,6 +16,7 @@ pub mod problem;
 pub mod routes;
 pub mod server;
 pub mod stack;
+pub mod write_bound;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

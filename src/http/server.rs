@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
+use super::write_bound::WriteBound;
+
 /// The bounds of the connections.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -29,6 +31,8 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// How long a client may take to send a request's head, and so how long a connection may idle.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of an answer that is being written to it.
+    pub write_timeout: Duration,
     /// How long requests may go on after shutdown began.
     pub shutdown_grace: Duration,
 }
@@ -106,8 +110,7 @@ fn spawn(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(WriteBound::new(stream, config.write_timeout)), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -71,9 +71,8 @@ impl Meter {
             Some(guard) => guard,
             None => {
                 let deadline = Instant::now() + timeout;
-                let guard = self.waited(|| wait(deadline))?;
                 self.counters.add(CONTENDED, 1);
-                guard
+                self.waited(|| wait(deadline))?
             }
         };
         Ok(Held { guard, _sample: self.entered() })
@@ -97,13 +96,15 @@ impl Meter {
         self.counters.add(TIMEOUTS, 1);
     }
 
-    /// Counts a change made without a lock, how often it had to be tried again, and whether it waited for others.
-    pub fn lock_free(&self, retries: u64, waited: bool) {
+    /// Counts a change made without a lock.
+    pub fn lock_free(&self) {
         self.counters.add(ACQUISITIONS, 1);
-        if retries > 0 || waited {
-            self.counters.add(CONTENDED, 1);
-            self.counters.add(RETRIES, retries);
-        }
+    }
+
+    /// Counts a call without a lock that had to wait for others, or to try again so many times.
+    pub fn contended(&self, retries: u64) {
+        self.counters.add(CONTENDED, 1);
+        self.counters.add(RETRIES, retries);
     }
 
     /// Runs and times a wait that is `None` if it came to nothing; then the caller has given up.
@@ -116,7 +117,6 @@ impl Meter {
 
     /// Counts a caller that gave up.
     pub fn timed_out(&self) -> Contention {
-        self.counters.add(CONTENDED, 1);
         self.counters.add(TIMEOUTS, 1);
         Contention
     }

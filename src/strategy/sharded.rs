@@ -18,6 +18,7 @@
 //! levels share a shard. A single hot level gains nothing from it, and a large transaction takes every shard.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dashmap::{DashMap, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 use hashbrown::raw::RawTable;
@@ -68,9 +69,14 @@ impl Sharded {
         self.meter.acquire(self.config.lock_timeout, || shard.try_read(), wait)
     }
 
-    fn write_shard(&self, shard: usize) -> Result<Held<'_, RwLockWriteGuard<'_, Shard>>, Contention> {
+    /// `deadline` is set by the first lock that has to be waited for, and bounds the waits of all.
+    fn write_shard(
+        &self,
+        shard: usize,
+        deadline: &mut Option<Instant>,
+    ) -> Result<Held<'_, RwLockWriteGuard<'_, Shard>>, Contention> {
         let shard = &self.map.shards()[shard];
-        let wait = |deadline| backoff::until(deadline, || shard.try_write());
+        let wait = |fresh| backoff::until(*deadline.get_or_insert(fresh), || shard.try_write());
         self.meter.acquire(self.config.lock_timeout, || shard.try_write(), wait)
     }
 
@@ -79,8 +85,9 @@ impl Sharded {
         let mut shards: Vec<usize> = places.iter().map(|place| place.shard).collect();
         shards.sort_unstable();
         shards.dedup();
+        let mut deadline = None;
         // A timeout half-way drops the guards taken so far; nothing was changed under them.
-        shards.into_iter().map(|shard| Ok((shard, self.write_shard(shard)?))).collect()
+        shards.into_iter().map(|shard| Ok((shard, self.write_shard(shard, &mut deadline)?))).collect()
     }
 
     fn put(&self, shard: &mut Shard, place: Place, key: &StockKey, level: Level) {
@@ -134,7 +141,7 @@ impl<H: HandOff> Strategy<H> for Sharded {
     async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
         let place = self.place(key);
         // The guard is a temporary of this statement: the shard is free before the ledger hears of the change.
-        let applied = self.apply_in(&mut *self.write_shard(place.shard)?, place, key, change)?;
+        let applied = self.apply_in(&mut *self.write_shard(place.shard, &mut None)?, place, key, change)?;
         self.ledger.one(hand_off, key, change.operation, applied);
         Ok(applied)
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::json;
 use crate::http::dto::Object;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Kind, Problem, clip};
 
 /// The body of a request, at most `BYTES_MAX` long. Parsed by the handler, so that what is parsed may borrow
 /// from it.
@@ -36,7 +36,7 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
 
 /// A client that sends a key relies on its request taking effect once. This version cannot promise that, and says
 /// so before anything happens rather than after a retry has sold the same thing twice.
-fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key("idempotency-key") {
         let detail = "the header idempotency-key is not supported by this version; nothing was changed";
         return Err(Problem::new(Kind::InvalidRequest, detail));
@@ -50,7 +50,8 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
         return unsupported("Content-Type is missing; send application/json".to_owned());
     };
     if !is_json(declared) {
-        let declared = String::from_utf8_lossy(declared.as_bytes());
+        let mut declared = String::from_utf8_lossy(declared.as_bytes()).into_owned();
+        clip(&mut declared);
         return unsupported(format!("Content-Type is {declared}; send application/json"));
     }
     match headers.get(header::CONTENT_ENCODING) {

@@ -7,6 +7,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
+use super::body::refuse_idempotency_key;
+use super::query::Query;
 use crate::http::problem::{Kind, Problem};
 use crate::stock::{Level, Precondition, VERSION_MAX};
 
@@ -41,6 +43,11 @@ impl Conditions {
         if self.if_none_match.is_some() {
             return Err(invalid(&header::IF_NONE_MATCH, "has no meaning for this request"));
         }
+        self.if_match()
+    }
+
+    /// What a read demands of the level it shows.
+    pub fn if_match(&self) -> Result<Precondition, Problem> {
         self.if_match.as_ref().map_or(Ok(Precondition::Any), demanded)
     }
 
@@ -61,6 +68,36 @@ impl Conditions {
             Some(EntityTags::Any) => level.exists(),
             Some(EntityTags::List(tags)) => tags.iter().any(|tag| tag.version == Some(level.version())),
         }
+    }
+}
+
+/// A change that takes neither conditions nor parameters: a client that sends some believes that they count.
+#[derive(Debug)]
+pub struct Unconditional;
+
+impl<S: Sync> FromRequestParts<S> for Unconditional {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::parse(&parts.uri, &[])?;
+        for name in [&header::IF_MATCH, &header::IF_NONE_MATCH] {
+            if parts.headers.contains_key(name) {
+                return Err(invalid(name, "has no meaning for this request"));
+            }
+        }
+        Ok(Self)
+    }
+}
+
+/// A change without a body: see [`refuse_idempotency_key`].
+#[derive(Debug)]
+pub struct Unkeyed;
+
+impl<S: Sync> FromRequestParts<S> for Unkeyed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        refuse_idempotency_key(&parts.headers).map(|()| Self)
     }
 }
 
@@ -94,17 +131,24 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Pr
     if !headers.contains_key(name) {
         return Ok(None);
     }
+    let mut stars = 0;
     let mut list = Vec::new();
+    // Several fields of one name are one list (RFC 9110, section 5.3).
     for value in headers.get_all(name) {
         let text = value.to_str().map_err(|_| invalid(name, "must be ASCII"))?;
-        if text.trim() == "*" {
-            return Ok(Some(EntityTags::Any));
-        }
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            if item == "*" {
+                stars += 1;
+                continue;
+            }
             list.push(tag(item).ok_or_else(|| invalid(name, "must be * or entity tags such as \"3\""))?);
         }
     }
-    Ok(Some(EntityTags::List(list)))
+    match stars {
+        0 => Ok(Some(EntityTags::List(list))),
+        1 if list.is_empty() => Ok(Some(EntityTags::Any)),
+        _ => Err(invalid(name, "must be * alone, or entity tags")),
+    }
 }
 
 fn tag(text: &str) -> Option<EntityTag> {
@@ -139,6 +183,8 @@ mod tests {
         assert_eq!(if_match("\"03\""), list(None, false));
         assert_eq!(if_match("\"abc\""), list(None, false));
         assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
+        assert_eq!(if_match("\"3\", *"), Err(Kind::InvalidRequest));
+        assert_eq!(if_match("*, *"), Err(Kind::InvalidRequest));
         for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\""] {
             assert_eq!(if_match(malformed), Err(Kind::InvalidRequest), "{malformed}");
         }

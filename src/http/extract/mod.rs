@@ -8,6 +8,6 @@ mod query;
 mod stock_path;
 
 pub use body::JsonBody;
-pub use conditions::{Conditions, EntityTags};
+pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
 pub use query::Query;
 pub use stock_path::StockPath;

@@ -187,7 +187,7 @@ impl Kind {
                 name: "internal-error",
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 title: "The service failed",
-                explanation: "A defect. The log has the details under the answer's X-Request-Id. Whether the change was made is unknown: read the level before repeating it.",
+                explanation: "A defect. The log has the details. Whether the change was made is unknown: read the level before repeating it.",
             },
             Self::Contention => Entry {
                 name: "contention",

@@ -93,6 +93,18 @@ pub struct ProblemLine {
     pub version: u64,
 }
 
+/// The longest text of a request that an answer repeats, in characters: a client is told what was wrong, not sent
+/// its megabytes back.
+const ECHO_CHARS_MAX: usize = 256;
+
+/// Cuts a text that repeats something of the request.
+pub fn clip(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(ECHO_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 /// The most field errors one problem lists.
 pub const ERRORS_MAX: usize = 100;
 
@@ -133,10 +145,19 @@ impl Problem {
 
     /// Several fields are not as they must be; at least one. The first [`ERRORS_MAX`] are listed.
     pub fn fields(mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(ERRORS_MAX + 1);
+        for error in &mut errors {
+            error.pointer.iter_mut().chain(&mut error.parameter).chain([&mut error.detail]).for_each(clip);
+        }
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.place(), only.detail),
             [first, rest @ ..] => {
-                format!("{}: {} (and {} more)", first.place(), first.detail, rest.len())
+                let more = if rest.len() < ERRORS_MAX {
+                    rest.len().to_string()
+                } else {
+                    format!("over {}", ERRORS_MAX - 1)
+                };
+                format!("{}: {} (and {more} more)", first.place(), first.detail)
             }
             [] => String::new(),
         };

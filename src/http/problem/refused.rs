@@ -2,7 +2,7 @@
 
 use super::{Kind, Problem, ProblemLine};
 use crate::inventory::most_telling;
-use crate::stock::{Precondition, Reason, Refusal, StockKey, Transaction};
+use crate::stock::{Precondition, Reason, Refusal, StockKey, Transaction, VERSION_MAX};
 use crate::strategy::{Rejected, TransactRefused, TransactRejected};
 
 impl Problem {
@@ -99,6 +99,12 @@ fn detail(refusal: Refusal, key: &StockKey) -> String {
     let place = place(key);
     match reason {
         Reason::PreconditionFailed(_) if !found.exists() => format!("{place} does not exist"),
+        Reason::PreconditionFailed(Precondition::Version(wanted)) if wanted > VERSION_MAX => {
+            format!(
+                "{place} is at version {}; the tag of If-Match is weak, or was never one of its own",
+                found.version()
+            )
+        }
         Reason::PreconditionFailed(Precondition::Version(wanted)) => {
             format!("{place} is at version {}, not {wanted}", found.version())
         }

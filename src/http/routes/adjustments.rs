@@ -11,7 +11,7 @@ use crate::http::HttpState;
 use crate::http::dto::{
     AdjustmentsAnswer, AdjustmentsRequest, BatchWriter, LevelsAnswer, LineResult, Mode, StockLevel,
 };
-use crate::http::extract::JsonBody;
+use crate::http::extract::{JsonBody, Unconditional};
 use crate::http::problem::Problem;
 use crate::inventory::Inventory;
 use crate::stock::{Applied, Precondition, StockKey, Transaction};
@@ -40,6 +40,7 @@ const LINES_PER_TURN: usize = 256;
 )]
 pub async fn adjust_many(
     State(state): State<&'static HttpState>,
+    _: Unconditional,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: AdjustmentsRequest<'_> = body.parse()?;

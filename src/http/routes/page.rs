@@ -19,8 +19,8 @@ const LIMIT_MAX: usize = 1_000;
 
 /// List stock levels
 ///
-/// Ascending by sku, then location. Each level is current when it is read, and a level that exists all the while is in
-/// exactly one page; a page is not a snapshot of all. A page looks at 10 000 levels at most, so a filter may leave it
+/// Ascending by sku, then location. Each level is current when it is read, and a level whose creation was answered
+/// before the walk began, and that is not deleted meanwhile, is in exactly one page; a page is not a snapshot of all. A page looks at 10 000 levels at most, so a filter may leave it
 /// short, or empty, although `next_cursor` says that there is more.
 #[utoipa::path(
     get, path = "/v1/stock", tag = "stock", operation_id = "listStock",

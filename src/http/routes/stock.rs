@@ -7,8 +7,9 @@ use axum::response::Response;
 use super::{BODY_BYTES_MAX, answer};
 use crate::http::HttpState;
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
-use crate::http::extract::{Conditions, JsonBody, StockPath};
+use crate::http::extract::{Conditions, JsonBody, StockPath, Unkeyed};
 use crate::http::problem::Problem;
+use crate::stock::{Reason, Refusal};
 
 /// Read a stock level
 #[utoipa::path(
@@ -17,6 +18,7 @@ use crate::http::problem::Problem;
         ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
         ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
         ("If-None-Match" = Option<String>, Header, description = "Entity tags the client already has"),
+        ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`"),
     ),
     responses(
         (status = 200, description = "The level", body = StockLevel<'static>,
@@ -25,6 +27,7 @@ use crate::http::problem::Problem;
          headers(("ETag" = String, description = "The version, in quotes"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
@@ -34,7 +37,12 @@ pub async fn read(
     StockPath(key): StockPath,
     conditions: Conditions,
 ) -> Result<Response, Problem> {
+    let precondition = conditions.if_match()?;
     let level = state.inventory.read(&key).await?;
+    if !precondition.holds(level) {
+        let refusal = Refusal { reason: Reason::PreconditionFailed(precondition), found: level };
+        return Err(Problem::refused(refusal, &key, ""));
+    }
     if !level.exists() {
         return Err(Problem::not_found(&key, level.version()));
     }
@@ -117,6 +125,7 @@ pub async fn delete(
     State(state): State<&'static HttpState>,
     StockPath(key): StockPath,
     conditions: Conditions,
+    _: Unkeyed,
 ) -> Result<Response, Problem> {
     let outcome = state.inventory.delete(&key, conditions.if_match_only()?).await;
     let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;

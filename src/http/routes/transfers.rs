@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::{BATCH_BYTES_MAX, adjustments};
 use crate::http::HttpState;
 use crate::http::dto::{LevelsAnswer, TransfersRequest};
-use crate::http::extract::JsonBody;
+use crate::http::extract::{JsonBody, Unconditional};
 use crate::http::problem::Problem;
 
 /// Move units between locations
@@ -28,6 +28,7 @@ use crate::http::problem::Problem;
 )]
 pub async fn transfer(
     State(state): State<&'static HttpState>,
+    _: Unconditional,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: TransfersRequest<'_> = body.parse()?;

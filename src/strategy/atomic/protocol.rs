@@ -88,6 +88,7 @@ pub struct Protocol<M: Memory> {
 pub struct Patience<'a> {
     timeout: Duration,
     deadline: Option<Instant>,
+    retries: u64,
     meter: &'a Meter,
 }
 
@@ -112,17 +113,15 @@ impl<M: Memory> Protocol<M> {
         change: Change,
         mut patience: Patience<'_>,
     ) -> Result<Applied, Rejected> {
-        let mut retries = 0;
         loop {
             match self.view(cell) {
                 View::Free(before) => {
                     let after = change.judge(before)?;
                     if cell.swap_if(State::Level(before), State::Level(after)) {
-                        patience.meter.lock_free(retries, patience.deadline.is_some());
+                        patience.meter.lock_free();
                         return Ok(Applied { before, after });
                     }
-                    retries += 1;
-                    patience.after_retry(retries)?;
+                    patience.after_retry()?;
                 }
                 View::Taken { level, claim, by, verdict } => {
                     if verdict == Verdict::Undecided {
@@ -143,7 +142,7 @@ impl<M: Memory> Protocol<M> {
         mut patience: Patience<'_>,
     ) -> Result<Vec<Applied>, TransactRejected> {
         let descriptor = self.register.enter(cells.len());
-        let mut claims = Claims { protocol: self, cells, descriptor, claimed: 0, retries: 0 };
+        let mut claims = Claims { protocol: self, cells, descriptor, claimed: 0 };
         let mut applied = Vec::with_capacity(cells.len());
         for entry in transaction.entries() {
             match claims.claim_next(entry.change, &mut patience) {
@@ -155,7 +154,7 @@ impl<M: Memory> Protocol<M> {
             }
         }
         claims.descriptor.gate.decide(Verdict::Committed);
-        patience.meter.lock_free(claims.retries, patience.deadline.is_some());
+        patience.meter.lock_free();
         Ok(applied)
     }
 
@@ -221,7 +220,6 @@ struct Claims<'a, M: Memory> {
     cells: &'a [&'a M::Word],
     descriptor: Arc<Descriptor<M>>,
     claimed: usize,
-    retries: u64,
 }
 
 impl<M: Memory> Claims<'_, M> {
@@ -244,8 +242,7 @@ impl<M: Memory> Claims<'_, M> {
                         self.claimed += 1;
                         return Ok(Applied { before, after });
                     }
-                    self.retries += 1;
-                    patience.after_retry(self.retries)?;
+                    patience.after_retry()?;
                 }
                 View::Taken { level, claim, by, verdict } => {
                     if verdict == Verdict::Undecided {
@@ -275,7 +272,7 @@ impl<M: Memory> Drop for Claims<'_, M> {
 impl<'a> Patience<'a> {
     /// Waits of `timeout` in all, counted by `meter`.
     pub fn new(timeout: Duration, meter: &'a Meter) -> Self {
-        Self { timeout, deadline: None, meter }
+        Self { timeout, deadline: None, retries: 0, meter }
     }
 
     fn deadline(&mut self) -> Instant {
@@ -302,11 +299,21 @@ impl<'a> Patience<'a> {
     }
 
     /// Looks at the clock now and then, so that a change that keeps losing ends.
-    fn after_retry(&mut self, retries: u64) -> Result<(), Contention> {
-        if retries.is_multiple_of(RETRIES_PER_CLOCK) && Instant::now() >= self.deadline() {
+    fn after_retry(&mut self) -> Result<(), Contention> {
+        self.retries += 1;
+        if self.retries.is_multiple_of(RETRIES_PER_CLOCK) && Instant::now() >= self.deadline() {
             return Err(self.meter.timed_out());
         }
         Ok(())
+    }
+}
+
+/// However the call ended - applied, refused or given up - what it cost is counted.
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        if self.retries > 0 || self.deadline.is_some() {
+            self.meter.contended(self.retries);
+        }
     }
 }
 
