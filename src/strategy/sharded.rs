@@ -224,7 +224,7 @@ mod tests {
         let strategy = impatient(Sharded::new);
         let [free, busy] = keys_of_ascending_shards(&strategy);
         let strategy = stocked(strategy, &[free.clone(), busy.clone()]);
-        let held = strategy.write_shard(strategy.place(&busy).shard).unwrap();
+        let held = strategy.write_shard(strategy.place(&busy).shard, &mut None).unwrap();
         assert_changes_are_kept_out(&strategy, &free, &busy);
         assert_eq!(read(&strategy, &busy), Err(Contention));
         assert_eq!(take(&strategy, &free).map(|applied| applied.before), Ok(five()));

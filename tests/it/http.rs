@@ -12,4 +12,5 @@ mod operations;
 mod protection;
 mod shutdown;
 mod stock;
+mod strictness;
 mod transfers;

@@ -55,6 +55,32 @@ async fn pipelined_requests_are_answered_in_order() {
     }
 }
 
+/// The answer to a change that was made is sent, whatever stands behind its request: a stray line end (RFC 9112,
+/// section 2.2), or a head of which the rest never comes.
+#[tokio::test]
+async fn what_follows_a_request_does_not_hold_its_answer_back() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    for (version, behind) in (2..).zip(["\r\n", "\n", "G", "GET /liv"]) {
+        let mut connection = app.connect().await;
+        connection.write(adjust("1") + behind).await;
+        connection.answer().await.assert_level(200, version, version);
+    }
+}
+
+/// P10: a client that takes nothing of its answers loses its connection, and with it its slot.
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let app = TestApp::with(Kind::Atomic).with_connections_max(1).with_write_timeout(SHORT).start().await;
+    let mut deaf = app.connect().await;
+    // Far more than the socket's buffers hold: each answer is some forty kilobytes.
+    deaf.write("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000)).await;
+    // The only slot there is: this is answered when the other is out.
+    let mut next = app.connect().await;
+    next.write(LIVEZ).await;
+    next.answer().await.assert_status(200);
+    drop(deaf);
+}
+
 /// A request in pieces of one byte is a request.
 #[tokio::test]
 async fn a_request_may_come_byte_by_byte() {

@@ -59,6 +59,11 @@ impl Builder {
         self
     }
 
+    pub(crate) fn with_write_timeout(mut self, timeout: Duration) -> Self {
+        self.config.server.write_timeout = timeout;
+        self
+    }
+
     pub(crate) fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.config.http.request_timeout = timeout;
         self
