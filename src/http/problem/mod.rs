@@ -145,23 +145,18 @@ impl Problem {
 
     /// Several fields are not as they must be; at least one. The first [`ERRORS_MAX`] are listed.
     pub fn fields(mut errors: Vec<FieldError>) -> Self {
-        errors.truncate(ERRORS_MAX + 1);
+        let count = errors.len();
+        errors.truncate(ERRORS_MAX);
         for error in &mut errors {
             error.pointer.iter_mut().chain(&mut error.parameter).chain([&mut error.detail]).for_each(clip);
         }
-        let detail = match errors.as_slice() {
-            [only] => format!("{}: {}", only.place(), only.detail),
-            [first, rest @ ..] => {
-                let more = if rest.len() < ERRORS_MAX {
-                    rest.len().to_string()
-                } else {
-                    format!("over {}", ERRORS_MAX - 1)
-                };
-                format!("{}: {} (and {more} more)", first.place(), first.detail)
+        let detail = match errors.first() {
+            Some(first) if count > 1 => {
+                format!("{}: {} (and {} more)", first.place(), first.detail, count - 1)
             }
-            [] => String::new(),
+            Some(only) => format!("{}: {}", only.place(), only.detail),
+            None => String::new(),
         };
-        errors.truncate(ERRORS_MAX);
         Self { errors, ..Self::new(Kind::ValidationFailed, detail) }
     }
 
