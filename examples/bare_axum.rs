@@ -16,8 +16,7 @@ use tokio::net::TcpListener;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ANSWER: &str =
-    r#"{"sku":"85123A","location":"main","on_hand":1000000,"reserved":0,"available":1000000,"version":10000}"#;
+const ANSWER: &str = r#"{"sku":"85123A","location":"main","on_hand":1000000,"reserved":0,"available":1000000,"version":10000}"#;
 
 async fn answer(body: Bytes) -> impl IntoResponse {
     std::hint::black_box(body);
