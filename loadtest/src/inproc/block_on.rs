@@ -35,7 +35,14 @@ impl Parker {
     /// Polls until the future is ready. Only on the thread that made the parker: no other would be woken.
     #[inline]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
+        self.block_on_made(|| future)
+    }
+
+    /// As [`Parker::block_on`], with the future made where it is polled: moving it there first costs a copy of some hundred
+    /// bytes, which callers in a runtime do not pay.
+    #[inline]
+    pub fn block_on_made<F: Future>(&self, make: impl FnOnce() -> F) -> F::Output {
+        let mut future = pin!(make());
         let mut context = Context::from_waker(&self.waker);
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use history::Key;
-use inventory::stock::{Applied, Level, Location, Sku, StockKey};
+use inventory::stock::{Applied, Change, Level, Location, Sku, StockKey};
 use inventory::strategy::{
     AnyStrategy, Contention, ContentionReport, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
     TransactRejected,
@@ -77,17 +77,15 @@ impl Stock {
         match step {
             Step::Read(level) => Answer::Read(self.read(parker, Key(level))),
             Step::Adjust { level, delta } => {
-                let change = super::tape::adjustment(delta);
-                Answer::One(parker.block_on(self.strategy.apply(self.key(level), change, ())))
+                Answer::One(self.apply(parker, level, super::tape::adjustment(delta)))
             }
             Step::Change(index) => {
                 let one = tape.changes[index as usize];
-                let call = self.strategy.apply(self.key(one.line.key.0), one.change, ());
-                Answer::One(parker.block_on(call))
+                Answer::One(self.apply(parker, one.line.key.0, one.change))
             }
             Step::Transact(index) => {
                 let transaction = &tape.transactions[index as usize].transaction;
-                Answer::Many(parker.block_on(self.strategy.transact(transaction, ())))
+                Answer::Many(parker.block_on_made(|| self.strategy.transact(transaction, ())))
             }
         }
     }
@@ -95,7 +93,7 @@ impl Stock {
     /// Reads a level.
     #[inline]
     pub fn read(&self, parker: &Parker, level: Key) -> Result<Level, Contention> {
-        parker.block_on(Strategy::<()>::read(&self.strategy, self.key(level.0)))
+        parker.block_on_made(|| Strategy::<()>::read(&self.strategy, self.key(level.0)))
     }
 
     /// Every level.
@@ -124,6 +122,11 @@ impl Stock {
     }
 
     #[inline]
+    fn apply(&self, parker: &Parker, level: u32, change: Change) -> Result<Applied, Rejected> {
+        parker.block_on_made(|| self.strategy.apply(self.key(level), change, ()))
+    }
+
+    #[inline]
     fn key(&self, level: u32) -> &StockKey {
         &self.keys[level as usize]
     }
@@ -132,23 +135,40 @@ impl Stock {
 impl Target for Stock {
     #[inline]
     fn perform(&self, parker: &Parker, tape: &Tape, step: Step, tally: &mut Tally) {
-        match self.answer(parker, tape, step) {
-            Answer::Read(Ok(_)) => {}
-            Answer::One(Ok(applied)) => tally.add(applied),
-            Answer::Many(Ok(applied)) => applied.into_iter().for_each(|applied| tally.add(applied)),
-            Answer::One(Err(Rejected::Refused(_))) | Answer::Many(Err(TransactRejected::Refused(_))) => {
-                tally.refused += 1;
+        // The two steps that nearly all are need no copy of their answer.
+        match step {
+            Step::Read(level) => match self.read(parker, Key(level)) {
+                Ok(level) => {
+                    std::hint::black_box(level);
+                }
+                Err(Contention) => tally.timed_out += 1,
+            },
+            Step::Adjust { level, delta } => {
+                tally.one(&self.apply(parker, level, super::tape::adjustment(delta)));
             }
-            Answer::Read(Err(Contention))
-            | Answer::One(Err(Rejected::Contention(_)))
-            | Answer::Many(Err(TransactRejected::Contention(_))) => tally.timed_out += 1,
+            Step::Change(_) | Step::Transact(_) => match self.answer(parker, tape, step) {
+                Answer::Read(_) => {}
+                Answer::One(outcome) => tally.one(&outcome),
+                Answer::Many(Ok(applied)) => applied.iter().for_each(|applied| tally.add(applied)),
+                Answer::Many(Err(TransactRejected::Refused(_))) => tally.refused += 1,
+                Answer::Many(Err(TransactRejected::Contention(_))) => tally.timed_out += 1,
+            },
         }
     }
 }
 
 impl Tally {
     #[inline]
-    fn add(&mut self, Applied { before, after }: Applied) {
+    fn one(&mut self, outcome: &Result<Applied, Rejected>) {
+        match outcome {
+            Ok(applied) => self.add(applied),
+            Err(Rejected::Refused(_)) => self.refused += 1,
+            Err(Rejected::Contention(_)) => self.timed_out += 1,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, Applied { before, after }: &Applied) {
         self.changes += 1;
         // Quantities have 40 bits: neither the difference nor the sum of a pass leaves 64.
         self.units += after.on_hand().cast_signed() - before.on_hand().cast_signed();

@@ -173,6 +173,8 @@ impl SweepReport {
                 title: title.to_owned(),
                 x_label: x_label.to_owned(),
                 y_label: y_label.to_owned(),
+                landmark: (face == Face::Inproc)
+                    .then(|| (self.machine.cores as f64, format!("{} cores", self.machine.cores))),
                 series: own.into_iter().map(series).collect(),
             })
         };

@@ -28,6 +28,8 @@ pub struct Panel {
     pub x_label: String,
     /// What runs upwards.
     pub y_label: String,
+    /// A place on the horizontal axis to point out, and what it is.
+    pub landmark: Option<(f64, String)>,
     /// What is drawn.
     pub series: Vec<Series>,
 }
@@ -66,6 +68,8 @@ const AXIS_LEFT: f64 = 62.0;
 const PLOT_WIDTH: f64 = 480.0;
 const PLOT_HEIGHT: f64 = 340.0;
 const PANEL_GAP: f64 = 40.0;
+/// How far the points of neighbouring series at one place stand apart.
+const ASIDE: f64 = 7.0;
 const LINE: f64 = 19.0;
 const LEGEND_LINE: f64 = 36.0;
 /// From the plot's lower edge to the legend: ticks and the axis' label.
@@ -155,7 +159,9 @@ impl Frame {
         let turned = format!("text-anchor=\"middle\" transform=\"rotate(-90 {x:.1} {y:.1})\"");
         svg.text((x, y), &turned, &format!("{}{}", self.unit.1, panel.y_label));
         for (number, series) in panel.series.iter().enumerate() {
-            self.series(number, series, svg);
+            // Points of several series at one place are set apart a little, so that each can be seen.
+            let aside = ASIDE * (number as f64 - (panel.series.len() as f64 - 1.0) / 2.0);
+            self.series(number, series, aside, svg);
             self.legend(number, series, legend_top + LEGEND_LINE * number as f64, svg);
         }
     }
@@ -186,11 +192,18 @@ impl Frame {
                 last_label = x;
             }
         }
+        if let Some((place, what)) = &panel.landmark {
+            let (x, (least, most)) = (self.x(*place), self.x_range);
+            if (least..=most).contains(place) {
+                svg.stroke((x, self.top), (x, below), "#9a9a9a", 1.0);
+                svg.text((x + 5.0, below - 8.0), "fill=\"#666666\" font-size=\"12\"", what);
+            }
+        }
         svg.stroke((self.left, self.top), (self.left, below), "#333333", 1.2);
         svg.stroke((self.left, below), (right, below), "#333333", 1.2);
     }
 
-    fn series(&self, number: usize, series: &Series, svg: &mut Svg) {
+    fn series(&self, number: usize, series: &Series, aside: f64, svg: &mut Svg) {
         let colour = COLOURS[number % COLOURS.len()];
         let is_fitted = !series.curve.is_empty();
         let straight: Vec<(f64, f64)> = series.points.iter().map(|point| (point.x, point.y)).collect();
@@ -204,8 +217,12 @@ impl Frame {
             places.join(" ")
         ));
         for point in &series.points {
-            let x = self.x(point.x);
-            svg.stroke((x, self.y(point.y_min)), (x, self.y(point.y_max)), colour, 1.2);
+            let x = self.x(point.x) + aside;
+            let (low, high) = (self.y(point.y_min), self.y(point.y_max));
+            svg.stroke((x, low), (x, high), colour, 1.2);
+            for end in [low, high] {
+                svg.stroke((x - 3.0, end), (x + 3.0, end), colour, 1.2);
+            }
             svg.mark(number, (x, self.y(point.y)), colour);
         }
     }
@@ -306,6 +323,7 @@ mod tests {
             title: "in this process".to_owned(),
             x_label: "threads".to_owned(),
             y_label: "operations/s".to_owned(),
+            landmark: Some((2.0, "2 <cores>".to_owned())),
             series: vec![series(name, vec![(1.0, 1e6), (4.0, 3e6)]), series("b", Vec::new())],
         };
         Chart {
@@ -353,6 +371,7 @@ mod tests {
             title: String::new(),
             x_label: String::new(),
             y_label: String::new(),
+            landmark: None,
             series: Vec::new(),
         };
         let chart = Chart { panels: vec![empty], ..chart("empty") };

@@ -106,6 +106,7 @@ impl<M: Memory> Protocol<M> {
     }
 
     /// Judges one change and makes it.
+    #[inline]
     pub fn apply(
         &self,
         cell: &M::Word,
@@ -176,6 +177,7 @@ impl<M: Memory> Protocol<M> {
         }
     }
 
+    #[inline]
     fn view(&self, cell: &M::Word) -> View<M> {
         loop {
             let claim = match cell.load() {
