@@ -4,11 +4,14 @@
 //! Each figure is of [`CALLS`] calls, after some to warm up. Of a strategy that passes messages it is the caller's thread
 //! and whatever its owner did meanwhile, and not exact.
 
+#![expect(missing_docs, reason = "what the macros of gungraun make")]
+
 mod subject;
 
 use std::hint::black_box;
 
 use gungraun::prelude::*;
+use inventory::strategy::Kind;
 
 use subject::{Subject, Task, kinds};
 
@@ -16,8 +19,8 @@ use subject::{Subject, Task, kinds};
 const CALLS: usize = 64;
 
 /// Names, since they become the names of the benchmarks.
-fn names() -> Vec<String> {
-    kinds().map(|kind| kind.name().to_owned()).collect()
+fn names() -> Vec<&'static str> {
+    kinds().map(Kind::name).collect()
 }
 
 /// A subject that has been used: every lazily made thing is made.
@@ -30,24 +33,24 @@ fn warm(name: &str, task: Task) -> Subject {
     subject
 }
 
-fn read(name: String) -> Subject {
-    warm(&name, Task::Read)
+fn read(name: &str) -> Subject {
+    warm(name, Task::Read)
 }
 
-fn adjust(name: String) -> Subject {
-    warm(&name, Task::Adjust)
+fn adjust(name: &str) -> Subject {
+    warm(name, Task::Adjust)
 }
 
-fn refused(name: String) -> Subject {
-    warm(&name, Task::Refused)
+fn refused(name: &str) -> Subject {
+    warm(name, Task::Refused)
 }
 
-fn transaction_of_2(name: String) -> Subject {
-    warm(&name, Task::Transaction(2))
+fn transaction_of_2(name: &str) -> Subject {
+    warm(name, Task::Transaction(2))
 }
 
-fn transaction_of_16(name: String) -> Subject {
-    warm(&name, Task::Transaction(16))
+fn transaction_of_16(name: &str) -> Subject {
+    warm(name, Task::Transaction(16))
 }
 
 #[library_benchmark]

@@ -19,13 +19,9 @@ const LEVELS: usize = 1_000;
 /// What a level opens with: more than any benchmark takes.
 const UNITS: u64 = 1 << 38;
 
-/// The operations, by name.
-pub const OPERATIONS: [Task; 5] =
-    [Task::Read, Task::Adjust, Task::Refused, Task::Transaction(2), Task::Transaction(16)];
-
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// Read a level.
     Read,
     /// Add a unit to a level.
@@ -37,7 +33,7 @@ pub enum Task {
 }
 
 /// A strategy with its levels.
-pub struct Subject {
+pub(crate) struct Subject {
     strategy: AnyStrategy,
     keys: Vec<StockKey>,
     transaction: Arc<Transaction>,
@@ -47,25 +43,13 @@ pub struct Subject {
 }
 
 /// The strategies to measure: all but the negative control.
-pub fn kinds() -> impl Iterator<Item = Kind> {
+pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
     Kind::ALL.into_iter().filter(|kind| kind.is_correct())
-}
-
-impl Task {
-    /// Its name in reports.
-    pub fn name(self) -> String {
-        match self {
-            Self::Read => "read".to_owned(),
-            Self::Adjust => "adjust".to_owned(),
-            Self::Refused => "refused adjust".to_owned(),
-            Self::Transaction(lines) => format!("transaction of {lines}"),
-        }
-    }
 }
 
 impl Subject {
     /// A fresh strategy with its levels open.
-    pub fn new(kind: Kind, task: Task) -> Self {
+    pub(crate) fn new(kind: Kind, task: Task) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let context = runtime.enter();
@@ -88,7 +72,7 @@ impl Subject {
 
     /// Performs the task once; whether it was done, not refused.
     #[inline]
-    pub fn perform(&self) -> bool {
+    pub(crate) fn perform(&self) -> bool {
         let key = &self.keys[LEVELS / 2];
         match self.task {
             Task::Read => self.wait(Strategy::<()>::read(&self.strategy, key)).is_ok(),

@@ -57,7 +57,6 @@ impl StockKey {
 // Two keys are equal exactly when their texts are: the separator is in no name, so it splits one way only.
 
 impl PartialEq for StockKey {
-    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
@@ -66,7 +65,6 @@ impl PartialEq for StockKey {
 impl Eq for StockKey {}
 
 impl Hash for StockKey {
-    #[inline]
     fn hash<S: Hasher>(&self, state: &mut S) {
         self.text.hash(state);
     }

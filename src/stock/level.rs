@@ -25,7 +25,6 @@ impl Level {
         Self { on_hand: Quantity::ZERO, reserved: Quantity::ZERO, version: 0, exists: false };
 
     /// A level that exists; `None` where the parts break the invariant.
-    #[inline]
     pub fn existing(on_hand: u64, reserved: u64, version: u64) -> Option<Self> {
         let (on_hand, reserved) = (Quantity::new(on_hand)?, Quantity::new(reserved)?);
         let valid = reserved <= on_hand && version <= VERSION_MAX;
@@ -82,7 +81,6 @@ impl Level {
     const VERSION_SHIFT: u32 = 80;
 
     /// Packs the level into one word.
-    #[inline]
     pub fn to_bits(self) -> u128 {
         let flag = if self.exists { 0 } else { Self::ABSENT_FLAG };
         u128::from(self.on_hand())
@@ -93,7 +91,6 @@ impl Level {
 
     /// Unpacks a word made by [`Level::to_bits`]; `None` for any other word.
     #[expect(clippy::cast_possible_truncation, reason = "each field is cut out of the word and masked")]
-    #[inline]
     pub fn from_bits(bits: u128) -> Option<Self> {
         let on_hand = (bits as u64) & QUANTITY_MAX;
         let reserved = ((bits >> Self::RESERVED_SHIFT) as u64) & QUANTITY_MAX;

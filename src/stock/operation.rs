@@ -106,7 +106,6 @@ impl Change {
     ///
     /// Pure and total: the same level and change give the same answer on every strategy, in recovery and in
     /// tests. The result keeps every invariant of [`Level`] and its version is one higher.
-    #[inline]
     pub fn judge(self, found: Level) -> Result<Level, Refusal> {
         let refuse = |reason| Err(Refusal { reason, found });
         if !self.precondition.holds(found) {
@@ -130,7 +129,6 @@ impl Change {
 
 impl Operation {
     /// The level to start from: `None` where the operation needs another state of existence than it finds.
-    #[inline]
     fn base(self, found: Level) -> Option<Level> {
         let creates = match self {
             Self::Create { .. } => return (!found.exists()).then_some(found),
@@ -141,7 +139,6 @@ impl Operation {
     }
 
     /// `(on_hand, reserved)` after the operation, `None` after a delete.
-    #[inline]
     fn act(self, base: Level) -> Result<Option<(u64, u64)>, Reason> {
         let (on_hand, reserved) = (base.on_hand(), base.reserved());
         let stock = match self {
@@ -193,7 +190,6 @@ impl Operation {
     }
 }
 
-#[inline]
 fn adjusted(base: Level, delta: i64) -> Result<u64, Reason> {
     let requested = delta.unsigned_abs();
     if delta < 0 {

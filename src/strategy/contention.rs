@@ -79,7 +79,6 @@ impl Meter {
     }
 
     /// Counts a change made without a lock, and how often it had to be tried again.
-    #[inline]
     pub fn lock_free(&self, retries: u64) {
         self.counters.add(ACQUISITIONS, 1);
         if retries > 0 {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use history::{Effect, Key, Line};
 use inventory::stock::StockKey;
+use portable_atomic::AtomicU128;
 
 use super::block_on::Parker;
 use super::tape::{Step, Tape};
@@ -36,6 +37,10 @@ pub trait Find: Sync {
 #[derive(Debug)]
 pub struct Swapped(AtomicI64);
 
+/// Units in a word of 128 bits, changed by a compare-and-swap loop: the size of the word of `atomic`.
+#[derive(Debug)]
+pub struct SwappedWide(AtomicU128);
+
 /// Units behind a mutex.
 #[derive(Debug)]
 pub struct Locked(parking_lot::Mutex<i64>);
@@ -46,9 +51,9 @@ pub struct Bare<C>(C);
 
 /// A cell for each level in papaya's lock-free map: the look-up that `atomic` makes.
 #[derive(Debug)]
-pub struct Papaya {
+pub struct Papaya<C> {
     keys: Arc<[StockKey]>,
-    map: papaya::HashMap<StockKey, Swapped, ahash::RandomState>,
+    map: papaya::HashMap<StockKey, C, ahash::RandomState>,
 }
 
 /// A cell for each level in a plain hash map that nobody changes: the least that a look-up can cost.
@@ -88,6 +93,38 @@ impl Cell for Swapped {
     }
 }
 
+impl Cell for SwappedWide {
+    fn new(units: i64) -> Self {
+        Self(AtomicU128::new(wide(units)))
+    }
+
+    #[inline]
+    fn get(&self) -> i64 {
+        narrow(self.0.load(Ordering::SeqCst))
+    }
+
+    #[inline]
+    fn change(&self, next: impl Fn(i64) -> Option<i64>) -> Option<(i64, i64)> {
+        let mut before = self.get();
+        loop {
+            let after = next(before)?;
+            match self.0.compare_exchange(wide(before), wide(after), Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Some((before, after)),
+                Err(found) => before = narrow(found),
+            }
+        }
+    }
+}
+
+fn wide(units: i64) -> u128 {
+    u128::from(units.cast_unsigned())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "only 64 bits of the word are used")]
+fn narrow(word: u128) -> i64 {
+    (word as u64).cast_signed()
+}
+
 impl Cell for Locked {
     fn new(units: i64) -> Self {
         Self(parking_lot::Mutex::new(units))
@@ -114,14 +151,14 @@ impl<C: Cell> Bare<C> {
     }
 }
 
-impl Papaya {
+impl<C: Cell> Papaya<C> {
     /// A cell with these units for each key.
     pub fn new(keys: &Arc<[StockKey]>, units: i64) -> Self {
         let map = papaya::HashMap::default();
         // Less than half full, as `atomic` keeps its map.
         map.pin().reserve(2 * keys.len());
         keys.iter().for_each(|key| {
-            map.pin().insert(key.clone(), Swapped::new(units));
+            map.pin().insert(key.clone(), C::new(units));
         });
         Self { keys: Arc::clone(keys), map }
     }
@@ -144,11 +181,11 @@ impl<C: Cell> Find for Bare<C> {
     }
 }
 
-impl Find for Papaya {
-    type Cell = Swapped;
+impl<C: Cell> Find for Papaya<C> {
+    type Cell = C;
 
     #[inline]
-    fn visit<R>(&self, level: u32, visit: impl FnOnce(&Swapped) -> R) -> R {
+    fn visit<R>(&self, level: u32, visit: impl FnOnce(&C) -> R) -> R {
         visit(self.map.pin().get(&self.keys[level as usize]).expect("every key is there"))
     }
 }
@@ -205,7 +242,9 @@ impl<F: Find> Target for Floor<F> {
             Step::Change(index) => self.line(tape.changes[index as usize].line, tally),
             Step::Transact(index) => {
                 let lines = &tape.transactions[index as usize].lines;
-                lines.iter().for_each(|line| self.line(*line, tally));
+                for line in lines {
+                    self.line(*line, tally);
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use inventory::strategy::Kind;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
-use super::floor::{Bare, Find, Floor, Hashbrown, Locked, Papaya, Swapped};
+use super::floor::{Bare, Find, Floor, Hashbrown, Locked, Papaya, Swapped, SwappedWide};
 use super::recorded::recorded;
 use super::stock::{Stock, Sum, keys};
 use super::tape::{BATCH, Tape};
@@ -119,11 +119,16 @@ impl<'a> Bench<'a> {
         let levels = self.keys.len();
         let turn = match subject {
             Subject::Strategy(kind) => self.strategy(kind, tapes),
-            Subject::BareSwap => self.floor(Floor::new(Bare::<Swapped>::new(units), 1), tapes),
-            Subject::BareMutex => self.floor(Floor::new(Bare::<Locked>::new(units), 1), tapes),
-            Subject::LookUpSwap => self.floor(Floor::new(Papaya::new(&self.keys, units), levels), tapes),
+            Subject::BareSwap => self.floor(&Floor::new(Bare::<Swapped>::new(units), 1), tapes),
+            Subject::BareMutex => self.floor(&Floor::new(Bare::<Locked>::new(units), 1), tapes),
+            Subject::LookUpSwap => {
+                self.floor(&Floor::new(Papaya::<Swapped>::new(&self.keys, units), levels), tapes)
+            }
+            Subject::LookUpWideSwap => {
+                self.floor(&Floor::new(Papaya::<SwappedWide>::new(&self.keys, units), levels), tapes)
+            }
             Subject::PlainLookUpSwap => {
-                self.floor(Floor::new(Hashbrown::new(&self.keys, units), levels), tapes)
+                self.floor(&Floor::new(Hashbrown::new(&self.keys, units), levels), tapes)
             }
         };
         Turn { subject: subject.name(), correct: subject.is_correct(), threads, round, ..turn }
@@ -149,12 +154,12 @@ impl<'a> Bench<'a> {
         turn
     }
 
-    fn floor<F: Find>(&self, floor: Floor<F>, tapes: &[Tape]) -> Turn {
-        self.warm_up(&floor, tapes);
+    fn floor<F: Find>(&self, floor: &Floor<F>, tapes: &[Tape]) -> Turn {
+        self.warm_up(floor, tapes);
         let before = floor.sum();
-        let pass = self.timed(&floor, tapes);
-        let sum = |units, versions| Sum { units, versions };
-        figures(&pass, sum(before, 0), sum(floor.sum(), pass.tally.changes), true)
+        let pass = self.timed(floor, tapes);
+        let sum = |versions, units| Sum { versions, units };
+        figures(&pass, sum(0, before), sum(pass.tally.changes, floor.sum()), true)
     }
 
     /// Plays and records until two changes of a level overlapped, which is what makes passing mean something. One thread

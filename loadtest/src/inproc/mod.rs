@@ -66,13 +66,16 @@ pub enum Subject {
     BareMutex,
     /// A look-up in a lock-free map (papaya), then a compare-and-swap loop: what `atomic` is held against.
     LookUpSwap,
+    /// The same with a word of 128 bits, which is what `atomic` swaps.
+    LookUpWideSwap,
     /// A look-up in a hash map that nobody changes (hashbrown), then a compare-and-swap loop.
     PlainLookUpSwap,
 }
 
 impl Subject {
     /// The bare primitives: the floor under the strategies.
-    pub const FLOOR: [Self; 4] = [Self::BareSwap, Self::BareMutex, Self::PlainLookUpSwap, Self::LookUpSwap];
+    pub const FLOOR: [Self; 5] =
+        [Self::BareSwap, Self::BareMutex, Self::PlainLookUpSwap, Self::LookUpSwap, Self::LookUpWideSwap];
 
     /// Its name in tables and reports.
     pub fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Subject {
             Self::BareSwap => "floor: AtomicI64",
             Self::BareMutex => "floor: Mutex<i64>",
             Self::LookUpSwap => "floor: papaya + AtomicI64",
+            Self::LookUpWideSwap => "floor: papaya + AtomicU128",
             Self::PlainLookUpSwap => "floor: hashbrown + AtomicI64",
         }
     }

@@ -52,7 +52,9 @@ pub fn recorded(stock: &Stock, tapes: &[Tape], calls: usize, runtime: &Handle, m
     });
     let last = reads(stock, clock, observer);
     for (client, (noted, tape)) in (0..).zip(noted.into_iter().zip(tapes)) {
-        noted.into_iter().for_each(|noted| noted.tell(client, tape, &mut records));
+        for noted in noted {
+            noted.tell(client, tape, &mut records);
+        }
     }
     records.extend(last);
     History { meta, keys: stock.names(), records }

@@ -107,12 +107,12 @@ impl Tape {
         let one = |key: Key| if drawn == Keys::Single { Key(key.0 | 1) } else { key };
         let step = match request {
             Request::Read(key) => Step::Read(one(key).0),
-            Request::Write(lines) => match lines.as_slice() {
-                &[Line { key, effect: Effect::Add(delta) }] if i32::try_from(delta).is_ok() => {
+            Request::Write(lines) => match *lines.as_slice() {
+                [Line { key, effect: Effect::Add(delta) }] if i32::try_from(delta).is_ok() => {
                     let delta = i32::try_from(delta).expect("just looked");
                     Step::Adjust { level: one(key).0, delta }
                 }
-                &[line] => {
+                [line] => {
                     self.changes.push(OneLine { line, change: change(line.effect) });
                     Step::Change(last(&self.changes))
                 }

@@ -23,7 +23,6 @@ pub struct Pinned<'a> {
 
 impl Cells {
     /// Looks at the map.
-    #[inline]
     pub fn pin(&self) -> Pinned<'_> {
         Pinned { map: self.map.pin(), created: &self.created }
     }
@@ -31,7 +30,6 @@ impl Cells {
 
 impl Pinned<'_> {
     /// The cell of a key, if there is one.
-    #[inline]
     pub fn get(&self, key: &StockKey) -> Option<&PackedWord> {
         self.map.get(key)
     }

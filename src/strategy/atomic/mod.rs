@@ -70,7 +70,6 @@ impl Atomic {
         Patience::new(self.config.lock_timeout, &self.meter)
     }
 
-    #[inline]
     fn apply_now(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         let cells = self.cells.pin();
         let cell = match cells.get(key) {

@@ -106,7 +106,6 @@ impl<M: Memory> Protocol<M> {
     }
 
     /// Judges one change and makes it.
-    #[inline]
     pub fn apply(
         &self,
         cell: &M::Word,
@@ -177,7 +176,6 @@ impl<M: Memory> Protocol<M> {
         }
     }
 
-    #[inline]
     fn view(&self, cell: &M::Word) -> View<M> {
         loop {
             let claim = match cell.load() {
