@@ -1,5 +1,8 @@
 //! The command line: what can be asked for, and the bounds of every number.
 
+pub mod inproc;
+pub mod sweep;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +37,10 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Start a fresh server for each strategy, drive all with the same workload, and rank them.
     Compare(CompareArgs),
+    /// Measure the strategies in this process, without HTTP, against the bare primitives.
+    Inproc(inproc::InprocArgs),
+    /// Measure throughput against concurrency, fit the Universal Scalability Law, and draw it.
+    Sweep(sweep::SweepArgs),
 }
 
 /// The workload, the same for `run` and `compare`.

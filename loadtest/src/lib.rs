@@ -9,10 +9,12 @@
 //! * [`runner`] is a run: open the levels, warm up, measure, read everything back, clean up.
 //! * [`measure`] turns samples into percentiles; [`verdict`] turns the recorded history into pass or fail.
 //! * [`replay`] drives the orders of a real shop; [`compare`] starts one server per strategy and ranks them.
+//! * [`inproc`] measures the strategies in this process, without HTTP in the way.
+//! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
 //! * [`report`] writes text, JSON and Markdown; [`output`] is the only place that prints.
 //!
-//! The crate never links the service: it has its own types for what goes over the wire, so that a mistake in
-//! the service's types cannot hide itself here.
+//! What speaks to a server never uses the service's own types: it has its own for what goes over the wire, so that a
+//! mistake in the service's cannot hide itself here. Only [`inproc`] links the service, for its strategies.
 
 pub mod catalogue;
 pub mod cli;
@@ -20,6 +22,7 @@ pub mod client;
 pub mod commands;
 pub mod compare;
 pub mod exit;
+pub mod inproc;
 pub mod interrupt;
 pub mod measure;
 pub mod output;
@@ -27,5 +30,6 @@ pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod sweep;
 pub mod verdict;
 pub mod workload;

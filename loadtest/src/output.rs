@@ -119,7 +119,7 @@ impl FromStr for Out {
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {source}; choose another file with --out")]
+#[error("{path} cannot be written: {source}; choose another file")]
 pub struct WriteError {
     path: String,
     source: std::io::Error,
@@ -137,7 +137,12 @@ impl Out {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), WriteError> {
+/// Writes a text file, in a folder that is made if it is missing.
+pub fn write(path: &Path, text: &str) -> Result<(), WriteError> {
+    if let Some(folder) = path.parent() {
+        // If it cannot be made, neither can the file, which says so.
+        let _ = std::fs::create_dir_all(folder);
+    }
     let text = format!("{}\n", text.trim_end());
     std::fs::write(path, text).map_err(|source| WriteError { path: path.display().to_string(), source })
 }

@@ -168,6 +168,10 @@ fn the_load_tester_speaks_over_the_wire() {
         let lines = source.code().filter(|(_, line)| line.contains("inventory::"));
         lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())).collect::<Vec<_>>()
     };
-    let broken = sources("loadtest").into_iter().flat_map(|source| linked(&source));
-    assert_none("loadtest does not link the service:", broken);
+    // Its part that measures the strategies without HTTP has to name them.
+    let is_wired = |source: &Source| !source.path.starts_with("loadtest/src/inproc/");
+    let wired: Vec<Source> = sources("loadtest").into_iter().filter(is_wired).collect();
+    assert!(wired.len() > 50 && wired.len() < sources("loadtest").len(), "the files are found");
+    let broken = wired.iter().flat_map(linked);
+    assert_none("loadtest uses the service's own types in src/inproc only:", broken);
 }

@@ -2,8 +2,10 @@
 
 mod check;
 mod compare;
+mod inproc;
 mod replay;
 mod run;
+mod sweep;
 
 use clap::Parser;
 
@@ -49,6 +51,8 @@ async fn execute(command: Command, stop: interrupt::Stop) -> Exit {
         Command::Check(args) => check::check(args).await,
         Command::Replay(args) => replay::replay(args, &stop).await,
         Command::Compare(args) => compare::compare(args, &stop).await,
+        Command::Inproc(args) => inproc::inproc(args, &stop).await,
+        Command::Sweep(args) => sweep::sweep(args, &stop).await,
     }
 }
 

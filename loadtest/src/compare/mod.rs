@@ -34,8 +34,8 @@ pub enum CompareError {
         /// What happened.
         source: RunError,
     },
-    /// A strategy that the server does not have.
-    #[error("the server has no strategy `{name}`; it has {known}")]
+    /// A strategy that there is not.
+    #[error("there is no strategy `{name}`; there are {known}")]
     UnknownStrategy {
         /// What was asked for.
         name: String,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::server::Strategy;
-use crate::measure::Quantiles;
+use crate::measure::{Quantiles, median};
 use crate::report::run::WorkloadReport;
 use crate::report::table::{self, Style};
 use crate::report::{Remarks, VERSION, VerdictReport};
@@ -231,25 +231,5 @@ fn severity(result: &str) -> u8 {
         "indeterminate" => 2,
         "vacuous" => 1,
         _ => 0,
-    }
-}
-
-/// The middle value; of an even number of values the mean of the middle two.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    let upper = *values.get(middle)?;
-    if values.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(values[middle - 1], upper)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
-        assert_eq!(median(Vec::new()), None);
     }
 }

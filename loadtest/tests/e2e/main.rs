@@ -5,6 +5,7 @@
 
 mod compare;
 mod fake;
+mod inproc;
 mod replay;
 mod run;
 
