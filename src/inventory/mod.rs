@@ -17,7 +17,7 @@ use crate::strategy::{
     TransactRejected,
 };
 
-pub use refusals::{REASONS, RefusalCounts, most_telling, reason_name};
+pub use refusals::{REASONS, RefusalCounts, most_telling};
 
 /// The stock, and everything a client may do with it.
 #[derive(Debug)]

@@ -34,11 +34,6 @@ impl RefusalCounts {
     }
 }
 
-/// The name of a reason.
-pub fn reason_name(reason: Reason) -> &'static str {
-    REASONS[index(reason)]
-}
-
 /// The refusal a transaction is told of when its levels are refused for several reasons: precondition before
 /// existence before state before stock, and the first line among equals.
 pub fn most_telling(refusals: &[EntryRefusal]) -> Refusal {
