@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod inventory;
+pub mod journal;
 pub mod shutdown;
 pub mod stock;
 pub mod strategy;

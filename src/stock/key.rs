@@ -43,6 +43,17 @@ impl StockKey {
         Some(Self { text: SmolStr::new(format!("{prefix} ")), sku_len })
     }
 
+    /// The key whose [`StockKey::text`] this is: `None` where it is no key's.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (sku, location) = text.split_once(SEPARATOR)?;
+        Some(Self::new(Sku::parse(sku).ok()?, Location::parse(location).ok()?))
+    }
+
+    /// `sku`, a space, `location`: the form in which keys are stored.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The sku.
     pub fn sku(&self) -> &str {
         &self.text[..usize::from(self.sku_len)]
