@@ -6,3 +6,4 @@ pub mod keys;
 pub mod log;
 pub mod record;
 pub mod segment;
+pub mod watermark;
