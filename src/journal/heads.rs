@@ -5,7 +5,6 @@
 //! a snapshot to walk all levels. It is a plain map in shards, each behind a lock held for one look-up: its readers never meet
 //! the strategy's, and the writer is alone in changing it.
 
-use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
 use parking_lot::RwLock;
@@ -99,15 +98,39 @@ impl Heads {
         Written::NotYet(telling)
     }
 
+    /// Sets the last written change of a level if it is the one that follows the last: what [`Heads::get`] and [`Heads::set`]
+    /// do, with one look-up. Returns the head before; if the change does not follow it, nothing is set.
+    pub fn advance(
+        &self,
+        key: &str,
+        head: Head,
+        woken: &mut Vec<oneshot::Sender<()>>,
+    ) -> Result<Option<Head>, Option<Head>> {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash).write();
+        let before = shard.find_mut(key, hash);
+        if version(before.as_deref().copied()) + 1 != head.level.version() {
+            return Err(before.copied());
+        }
+        let before = match before {
+            Some(there) => Some(std::mem::replace(there, head)),
+            None => {
+                shard.insert(&self.hasher, key, hash, head);
+                None
+            }
+        };
+        shard.wake(hash, head, woken);
+        Ok(before)
+    }
+
     /// Sets the last written change of a level, and moves those who wait for it to `woken`, to be told once it is on disk.
     pub fn set(&self, key: &str, hash: KeyHash, head: Head, woken: &mut Vec<oneshot::Sender<()>>) {
         let mut shard = self.shard(hash).write();
-        shard.put(&self.hasher, key, hash, head);
-        if !shard.waiting.is_empty() {
-            let is_told =
-                |waiting: &mut Waiting| waiting.hash == hash.0 && waiting.version <= head.level.version();
-            woken.extend(shard.waiting.extract_if(.., is_told).map(|waiting| waiting.told));
+        match shard.find_mut(key, hash) {
+            Some(there) => *there = head,
+            None => shard.insert(&self.hasher, key, hash, head),
         }
+        shard.wake(hash, head, woken);
     }
 
     /// Forgets everybody who waits: they are told that it will never happen.
@@ -162,14 +185,28 @@ impl Shard {
         self.find(key, hash).filter(|head| head.level.version() >= version).map(|head| head.position)
     }
 
-    fn put(&mut self, hasher: &ahash::RandomState, key: &str, hash: KeyHash, head: Head) {
-        if let Some(entry) = self.table.find_mut(hash.0, |entry| entry.key.text() == key) {
-            entry.head = head;
-            return;
-        }
+    fn find_mut(&mut self, key: &str, hash: KeyHash) -> Option<&mut Head> {
+        self.table.find_mut(hash.0, |entry| entry.key.text() == key).map(|entry| &mut entry.head)
+    }
+
+    fn insert(&mut self, hasher: &ahash::RandomState, key: &str, hash: KeyHash, head: Head) {
         let key = StockKey::from_text(key).expect("the key of a level that was changed");
         self.table.insert_unique(hash.0, Entry { key, head }, |entry| hasher.hash_one(entry.key.text()));
     }
+
+    fn wake(&mut self, hash: KeyHash, head: Head, woken: &mut Vec<oneshot::Sender<()>>) {
+        if !self.waiting.is_empty() {
+            let is_told = |waiting: &mut Waiting| {
+                waiting.hash == hash.0 && waiting.version <= head.level.version()
+            };
+            woken.extend(self.waiting.extract_if(.., is_told).map(|waiting| waiting.told));
+        }
+    }
+}
+
+/// The version of a level's head: 0 where nothing was written of it.
+pub fn version(head: Option<Head>) -> u64 {
+    head.map_or(0, |head| head.level.version())
 }
 
 impl Default for Heads {

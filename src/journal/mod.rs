@@ -1,9 +1,185 @@
-//! The durable log: acknowledged means on disk, once, in order.
+//! The durable log: acknowledged means on disk, once, in order (promises P7 and P8).
+//!
+//! One append-only log, which is the ledger as well: no change is there without every change it depends on, and none is
+//! acknowledged, or shown, before it is there.
+//!
+//! The way of a change: [`lanes`] (a permit before it is applied, the record after) → [`order`] (nothing before what it
+//! depends on) → [`writer`] (one thread: number, seal, write, sync) → [`watermark`] and [`heads`] (who waits is told).
+//!
+//! The forms: [`record`] in [`group`] in [`segment`]. The files: [`disk`] (every storage call), [`append`], [`prepare`],
+//! [`log`].
+//!
+//! It never retries a failed write, never shows what a crash could take back, and knows neither HTTP nor how the stock is
+//! shared.
+
+pub mod append;
 pub mod disk;
 pub mod group;
 pub mod heads;
 pub mod keys;
+pub mod lanes;
 pub mod log;
+pub mod metrics;
+pub mod order;
+pub mod prepare;
 pub mod record;
 pub mod segment;
 pub mod watermark;
+pub mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use self::append::Appender;
+use self::disk::Disk;
+use self::heads::{Heads, Written};
+use self::keys::Keys;
+use self::lanes::{Closed, Keyed, Lanes, Permit, Remark};
+use self::log::{Log, Segment};
+use self::metrics::JournalMetrics;
+use self::record::Kind;
+use self::watermark::{Failed, GroupEnd, Watermark};
+use self::writer::Writer;
+use crate::stock::StockKey;
+
+/// What a journal goes on from: an empty log, or what recovery found.
+#[derive(Debug)]
+pub struct Start {
+    /// The last written change of every level.
+    pub heads: Heads,
+    /// The idempotency keys that were used.
+    pub keys: Keys,
+    /// The segments there are.
+    pub log: Log,
+    /// The last segment, if it is not sealed.
+    pub tail: Option<Arc<Segment>>,
+    /// The end of the last group.
+    pub end: GroupEnd,
+}
+
+/// The running journal.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer and its clients share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where changes are handed over.
+    pub lanes: Lanes,
+    /// What was written of each level.
+    pub heads: Heads,
+    /// Which idempotency keys were used.
+    pub keys: Arc<Keys>,
+    /// The files.
+    pub log: Arc<Log>,
+    /// How much of it is on disk.
+    pub watermark: Watermark,
+    /// What is counted.
+    pub metrics: JournalMetrics,
+    closed: AtomicBool,
+    has_failed: Notify,
+}
+
+impl Journal {
+    /// Starts the writer where `start` ends. Segments get `segment_bytes` long.
+    pub fn start(disk: Arc<dyn Disk>, start: Start, segment_bytes: u64) -> io::Result<Self> {
+        let log = Arc::new(start.log);
+        let appender = Appender::new(disk, Arc::clone(&log), start.tail, start.end, segment_bytes)?;
+        let shared = Arc::new(Shared {
+            lanes: Lanes::new(),
+            heads: start.heads,
+            keys: Arc::new(start.keys),
+            log,
+            watermark: Watermark::new(start.end),
+            metrics: JournalMetrics::default(),
+            closed: AtomicBool::new(false),
+            has_failed: Notify::new(),
+        });
+        let writer = Writer::new(Arc::clone(&shared), appender);
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+    }
+
+    /// Waits for a slot for one record, which is taken before the change is asked for. Fails once the journal has failed.
+    pub async fn permit(
+        &self,
+        kind: Kind,
+        remark: Option<Arc<Remark>>,
+        keyed: Option<Keyed>,
+    ) -> Result<Permit, Failed> {
+        let permit = self.shared.lanes.permit(kind, remark, keyed).await;
+        permit.map_err(|Closed| self.shared.watermark.failure())
+    }
+
+    /// Waits until that version of the level, which somebody saw, is on disk. A version 0 is that of no change.
+    pub async fn durable(&self, key: &StockKey, version: u64) -> Result<(), Failed> {
+        if version == 0 {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        match shared.heads.written(key, version) {
+            Written::At(position) => shared.watermark.reach(position).await,
+            Written::NotYet(told) => {
+                // Looked at after the place on the list was taken: who fails first and clears the list then is seen here.
+                if let Some(failed) = shared.watermark.failed() {
+                    return Err(failed.clone());
+                }
+                told.await.map_err(|_| shared.watermark.failure())
+            }
+        }
+    }
+
+    /// What the journal shares with its clients.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Completes when the journal has failed.
+    pub async fn failed(&self) -> Failed {
+        loop {
+            let notified = self.shared.has_failed.notified();
+            if let Some(failed) = self.shared.watermark.failed() {
+                return failed.clone();
+            }
+            notified.await;
+        }
+    }
+
+    /// Takes no more changes, and blocks until those handed over are on disk.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.lanes.close();
+        if let Some(writer) = self.writer.lock().take() {
+            // A writer that panicked has lost nothing that was acknowledged; its failure was logged by the panic.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The journal has failed: nothing is written from here on, and everybody who waits is told.
+    fn fail(&self, reason: &str) {
+        self.watermark.fail(reason);
+        self.lanes.close();
+        self.heads.give_up();
+        self.has_failed.notify_waiters();
+    }
+}

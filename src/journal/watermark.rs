@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 use super::group::Hash;
 
@@ -19,6 +20,11 @@ pub struct GroupEnd {
     pub hash: Hash,
     /// When it was written, in milliseconds of Unix time.
     pub time_ms: u64,
+}
+
+impl GroupEnd {
+    /// The end of a log in which nothing was ever written.
+    pub const GENESIS: Self = Self { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
 }
 
 /// The journal has failed: nothing more will be written by this process.
@@ -36,13 +42,21 @@ pub struct Watermark {
     end: Mutex<GroupEnd>,
     moved: Condvar,
     failed: OnceLock<Failed>,
+    sleepers: Mutex<Vec<Sleeper>>,
+}
+
+/// Who is told when the record at a position is on disk.
+#[derive(Debug)]
+struct Sleeper {
+    position: u64,
+    told: oneshot::Sender<()>,
 }
 
 impl Watermark {
     /// Everything before `end` is on disk.
     pub fn new(end: GroupEnd) -> Self {
         let durable = AtomicU64::new(end.position);
-        Self { durable, end: Mutex::new(end), moved: Condvar::new(), failed: OnceLock::new() }
+        Self { durable, end: Mutex::new(end), moved: Condvar::new(), failed: OnceLock::new(), sleepers: Mutex::default() }
     }
 
     /// Whether the record at that position is on disk.
@@ -66,6 +80,13 @@ impl Watermark {
         *self.end.lock() = end;
         self.durable.store(end.position, Ordering::Release);
         self.moved.notify_all();
+        let mut sleepers = self.sleepers.lock();
+        if !sleepers.is_empty() {
+            for sleeper in sleepers.extract_if(.., |sleeper| sleeper.position < end.position) {
+                // Who has gone away meanwhile need not be told.
+                let _ = sleeper.told.send(());
+            }
+        }
     }
 
     /// The journal has failed, for ever; the first reason is kept. For the writer, and for who finds damage.
@@ -75,6 +96,34 @@ impl Watermark {
         let _ = self.failed.set(Failed { reason: reason.into() });
         drop(end);
         self.moved.notify_all();
+        // Dropping their senders tells them.
+        self.sleepers.lock().clear();
+    }
+
+    /// Waits until the record at that position, which is written, is on disk.
+    pub async fn reach(&self, position: u64) -> Result<(), Failed> {
+        if self.covers(position) {
+            return Ok(());
+        }
+        let told = {
+            let mut sleepers = self.sleepers.lock();
+            // Again, under the lock under which the writer looks for sleepers after it moved the mark.
+            if self.covers(position) {
+                return Ok(());
+            }
+            if let Some(failed) = self.failed() {
+                return Err(failed.clone());
+            }
+            let (teller, told) = oneshot::channel();
+            sleepers.push(Sleeper { position, told: teller });
+            told
+        };
+        told.await.map_err(|_| self.failure())
+    }
+
+    /// Why whoever waits was not told.
+    pub fn failure(&self) -> Failed {
+        self.failed().cloned().unwrap_or_else(|| Failed { reason: "it was closed".to_owned() })
     }
 
     /// Why nothing more will be written, if so.

@@ -1,0 +1,145 @@
+//! [`Appender`]: writes groups at the end of the log and syncs them, one segment after the other.
+//!
+//! What survives a crash, step by step, when a segment is full: its footer and its length (synced before anything else
+//! happens); the next file under its preparing name with its header (synced before it is renamed); its name (synced before
+//! a group is written to it). A crash in between leaves a sealed last segment, which recovery follows with a new one.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::group::{self, SECTOR};
+use super::log::{Log, Segment};
+use super::prepare::{self, Preparer};
+use super::segment::{self, Header};
+use super::watermark::GroupEnd;
+
+/// The length of the very first segment; each is twice as long as the one before it, up to the bound. So a small stock takes
+/// little disk, and a large one few files.
+const FIRST_BYTES: u64 = 1024 * 1024;
+
+/// Between two looks whether a full disk has room again.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+
+/// The end of the log.
+#[derive(Debug)]
+pub struct Appender {
+    disk: Arc<dyn Disk>,
+    log: Arc<Log>,
+    preparer: Preparer,
+    segment: Option<Active>,
+    end: GroupEnd,
+    segment_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    /// Bytes that the file was prepared for.
+    len: u64,
+}
+
+impl Appender {
+    /// The log ends at `end`: in the segment `tail`, if that is not sealed.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        log: Arc<Log>,
+        tail: Option<Arc<Segment>>,
+        end: GroupEnd,
+        segment_bytes: u64,
+    ) -> io::Result<Self> {
+        let segment = match tail {
+            Some(segment) => Some(Active { len: segment.file.len()?, segment }),
+            None => None,
+        };
+        let preparer = Preparer::new(Arc::clone(&disk));
+        Ok(Self { disk, log, preparer, segment, end, segment_bytes })
+    }
+
+    /// The end of the last group.
+    pub fn end(&self) -> GroupEnd {
+        self.end
+    }
+
+    /// Makes sure that a group with a body of that many bytes fits, and returns the position at which it will start. While
+    /// the disk is full it waits, and calls `full` before each look, which says whether to wait on.
+    pub fn make_room(&mut self, body: usize, time_ms: u64, full: impl FnMut() -> bool) -> io::Result<u64> {
+        if !self.fits(body) {
+            self.seal()?;
+            self.next_segment(time_ms, full)?;
+        }
+        Ok(self.end.position)
+    }
+
+    /// Whether a group with a body of that many bytes fits where the log ends.
+    pub fn fits(&self, body: usize) -> bool {
+        self.segment.as_ref().is_some_and(|active| {
+            let used = self.end.position - active.segment.header.base;
+            // A segment takes at least one group, however long.
+            used + group::size(body) as u64 <= active.len || used == SECTOR as u64
+        })
+    }
+
+    /// Writes and syncs a group, as [`group::finish`] made it. [`Appender::make_room`] came before. After an error nothing may
+    /// be written any more: nobody knows what is on disk.
+    pub fn append(&mut self, bytes: &[u8], end: GroupEnd) -> io::Result<()> {
+        let active = self.segment.as_ref().expect("room was made");
+        let segment = &active.segment;
+        let offset = self.end.position - segment.header.base;
+        segment.file.write_at(bytes, offset)?;
+        segment.file.sync()?;
+        segment.index_group(self.end.next_seq, offset);
+        segment.set_end(end.position);
+        self.end = end;
+        // The file that follows is prepared in good time, and not before: a quiet log stays small.
+        if offset + bytes.len() as u64 > active.len / 2 {
+            self.preparer.begin(self.next_len())?;
+        }
+        Ok(())
+    }
+
+    fn next_len(&self) -> u64 {
+        let last = self.log.segments().last().map(|last| last.end() - last.header.base);
+        let active = self.segment.as_ref().map(|active| active.len);
+        active.or(last).map_or(FIRST_BYTES, |len| (2 * len).next_power_of_two()).min(self.segment_bytes)
+    }
+
+    /// Ends the active segment with its footer.
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(Active { segment, .. }) = self.segment.take() else { return Ok(()) };
+        let offset = self.end.position - segment.header.base;
+        let footer = segment::footer_to_bytes(&segment.index());
+        segment.file.write_at(&footer, offset)?;
+        segment.file.set_len(offset + footer.len() as u64)?;
+        segment.file.sync()?;
+        self.end.position += footer.len() as u64;
+        segment.set_end(self.end.position);
+        Ok(())
+    }
+
+    fn next_segment(&mut self, time_ms: u64, mut full: impl FnMut() -> bool) -> io::Result<()> {
+        let len = self.next_len();
+        let (file, len) = loop {
+            match self.preparer.take(len) {
+                Err(error) if is_full(&error) && full() => std::thread::sleep(FULL_PAUSE),
+                outcome => break outcome?,
+            }
+        };
+        let GroupEnd { position: base, next_seq: first_seq, hash: anchor, .. } = self.end;
+        let header = Header { base, first_seq, time_ms, anchor };
+        file.write_at(&header.to_bytes(), 0)?;
+        file.sync()?;
+        self.disk.rename(prepare::NAME, &segment::name(base))?;
+        self.disk.sync_names()?;
+        self.end.position = base + SECTOR as u64;
+        let segment = Arc::new(Segment::new(header, file, Vec::new(), self.end.position));
+        self.log.push(Arc::clone(&segment));
+        self.segment = Some(Active { segment, len });
+        Ok(())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

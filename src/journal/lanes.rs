@@ -1,0 +1,231 @@
+//! Lanes: the bounded way from whoever applies a change to the writer.
+//!
+//! A caller takes a [`Permit`], a slot in the lane of its thread, *before* it asks a strategy for a change, and moves it in as
+//! the hand-off. Whoever applies the change encodes the record into the lane: no await, no waiting for a slot, nothing that
+//! can fail. Threads have lanes of their own so that they do not meet at one lock, and the writer empties a lane by
+//! swapping its buffer for an empty one.
+//!
+//! **A permit that is lost ends the process.** Dropping a permit gives its slot back. But while its thread unwinds, nobody
+//! can say whether the change was applied; if it was, every later change of that level would wait for a record that never
+//! comes. So that drop aborts, and recovery starts from what is on disk, which has neither.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::keys::Claim;
+use super::record::{self, Answer, Kind, Note, Once};
+use crate::strategy::{Changed, HandOff};
+use crate::telemetry::striped;
+
+/// Lanes. Threads past this share.
+const LANES: usize = 16;
+
+/// Records a lane holds, handed over and not yet in a group: some megabytes.
+pub const SLOTS: usize = 8_192;
+
+/// All lanes, and the bell that wakes the writer.
+#[derive(Debug)]
+pub struct Lanes {
+    lanes: Box<[Arc<Lane>]>,
+    bell: Arc<Bell>,
+}
+
+/// One lane.
+#[derive(Debug)]
+pub struct Lane {
+    queue: Mutex<Queue>,
+    slots: Semaphore,
+    bell: Arc<Bell>,
+}
+
+/// What was handed over and not yet taken.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Records, unsealed, one after the other.
+    pub records: Vec<u8>,
+    /// Who is told when a stored answer is on disk: one for each such record, in their order.
+    pub told: Vec<oneshot::Sender<()>>,
+}
+
+/// What is said about a change, kept until it is applied.
+#[derive(Debug, Clone, Default)]
+pub struct Remark {
+    /// Free text, at most 64 characters.
+    pub reason: String,
+    /// Free text, at most 128 characters.
+    pub reference: String,
+}
+
+/// The idempotency key under which a change is made: held by the request and by its permit.
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    /// Key and fingerprint, for the record.
+    pub once: Once,
+    /// Nobody else may use the key while this is held.
+    pub claim: Arc<Claim>,
+}
+
+/// A slot in a lane, for one record.
+#[derive(Debug)]
+pub struct Permit {
+    lane: Arc<Lane>,
+    kind: Kind,
+    keyed: Option<Box<Keyed>>,
+    remark: Option<Arc<Remark>>,
+    used: bool,
+}
+
+/// The journal has failed or was closed: no slot is given out any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl Lanes {
+    /// Empty lanes.
+    pub fn new() -> Self {
+        let bell = Arc::new(Bell::default());
+        let lane = || Arc::new(Lane { queue: Mutex::default(), slots: Semaphore::new(SLOTS), bell: Arc::clone(&bell) });
+        Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
+    }
+
+    /// Waits for a slot in the lane of this thread.
+    pub async fn permit(&self, kind: Kind, remark: Option<Arc<Remark>>, keyed: Option<Keyed>) -> Result<Permit, Closed> {
+        let lane = &self.lanes[striped::my_stripe() % LANES];
+        let slot = match lane.slots.try_acquire() {
+            Ok(slot) => slot,
+            Err(_) => lane.slots.acquire().await.map_err(|_| Closed)?,
+        };
+        slot.forget();
+        Ok(Permit { lane: Arc::clone(lane), kind, keyed: keyed.map(Box::new), remark, used: false })
+    }
+
+    /// Gives out no more slots; those given out stay good.
+    pub fn close(&self) {
+        self.lanes.iter().for_each(|lane| lane.slots.close());
+        self.bell.ring();
+    }
+
+    /// Takes what lane number `lane` holds; `into` must be empty. For the writer.
+    pub fn take(&self, lane: usize, into: &mut Queue) {
+        debug_assert!(into.records.is_empty() && into.told.is_empty(), "what was taken was used");
+        std::mem::swap(&mut *self.lanes[lane].queue.lock(), into);
+    }
+
+    /// Gives the slots of records that are in a group back to their lane.
+    pub fn release(&self, lane: usize, slots: usize) {
+        self.lanes[lane].slots.add_permits(slots);
+    }
+
+    /// How many lanes there are.
+    pub fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Whether nothing was handed over that was not taken.
+    pub fn are_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.queue.lock().records.is_empty())
+    }
+
+    /// Whether every slot is free: nothing is handed over, and nobody can.
+    pub fn all_slots_free(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.slots.available_permits() == SLOTS)
+    }
+
+    /// What wakes the writer.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
+    }
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Permit {
+    /// Hands a stored answer over instead of a change. The receiver is told when it is on disk.
+    ///
+    /// # Panics
+    ///
+    /// If the permit was not taken for an answer, under a key.
+    pub fn answer(mut self, answer: Answer<'_>) -> oneshot::Receiver<()> {
+        assert!(self.kind == Kind::Answer && self.keyed.is_some(), "an answer is stored under a key");
+        let (told, telling) = oneshot::channel();
+        self.push(|note, queue| {
+            record::encode_answer(&mut queue.records, note, answer);
+            queue.told.push(told);
+        });
+        telling
+    }
+
+    fn push(&mut self, encode: impl FnOnce(&Note<'_>, &mut Queue)) {
+        let remark = self.remark.as_deref();
+        let note = Note {
+            kind: self.kind,
+            once: self.keyed.as_ref().map(|keyed| keyed.once),
+            reason: remark.map_or("", |remark| &remark.reason),
+            reference: remark.map_or("", |remark| &remark.reference),
+        };
+        // First, since the writer replaces it by a position as soon as it has the record.
+        if let Some(keyed) = &self.keyed {
+            keyed.claim.handed_over();
+        }
+        encode(&note, &mut self.lane.queue.lock());
+        self.used = true;
+        self.lane.bell.ring();
+    }
+}
+
+impl HandOff for Permit {
+    fn hand_over<'a, C>(mut self, changes: C)
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        self.push(|note, queue| record::encode(&mut queue.records, note, changes));
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.used {
+            return;
+        }
+        if std::thread::panicking() {
+            tracing::error!("a thread panicked while it held a journal permit: a change may be lost; aborting");
+            std::process::abort();
+        }
+        self.lane.slots.add_permits(1);
+    }
+}
+
+/// Wakes the writer if it sleeps; costs one load of a shared line if it does not.
+#[derive(Debug, Default)]
+pub struct Bell {
+    asleep: AtomicBool,
+    sleeper: OnceLock<Thread>,
+}
+
+impl Bell {
+    /// Wakes the sleeper. Called after work was put where it looks.
+    pub fn ring(&self) {
+        // Work is put and looked for under a lane's lock. If the sleeper looked before the work was there, its store of `true`
+        // came before that look, so it is seen here; if it looked after, it found the work. Hence relaxed.
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+            self.sleeper.get().expect("who is asleep has registered").unpark();
+        }
+    }
+
+    /// Sleeps until the next ring, or that long, unless there is `work` already. For the one thread that is woken.
+    pub fn sleep(&self, at_most: std::time::Duration, work: impl FnOnce() -> bool) {
+        self.sleeper.get_or_init(std::thread::current);
+        self.asleep.store(true, Ordering::Relaxed);
+        if !work() {
+            std::thread::park_timeout(at_most);
+        }
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,330 @@
+//! [`Writer`]: the one thread that writes the log.
+//!
+//! It takes what the lanes hold, puts it in an order in which every change follows what it depends on ([`Order`]), seals the
+//! records (number, time, links, checksum) into one group, writes and syncs that, and then tells those who wait. While it
+//! syncs, the next group gathers in the lanes.
+//!
+//! **Failure is final.** After a failed write or sync nobody knows what is on disk, so nothing is tried again: the watermark
+//! stops, everybody who waits is told, and the process is to end. A full disk is not a failure: it is met where the next
+//! segment is prepared, before anything is written to it, and waited out.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::append::Appender;
+use super::group;
+use super::heads::{Head, version};
+use super::lanes::Queue;
+use super::order::{Held, Order};
+use super::record;
+use super::watermark::GroupEnd;
+use crate::stock::{Level, StockKey};
+
+/// A record held back for longer waits for a change that will never come: whoever made it is gone.
+const HELD_BACK_MAX: Duration = Duration::from_secs(10);
+
+/// How often the writer looks up without being woken: for the age of what is held back.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// After the lanes were closed, how long permits that are out may still be used.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+
+/// The thread's state.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    appender: Appender,
+    order: Order,
+    group: Gathering,
+    /// Swapped with a lane's queue, so that neither allocates.
+    taken: Queue,
+    ready: Vec<Held>,
+}
+
+/// The group that is being gathered.
+#[derive(Debug, Default)]
+struct Gathering {
+    bytes: Vec<u8>,
+    /// Where its first byte will be.
+    position: u64,
+    next_seq: u64,
+    first_seq: u64,
+    time_ms: u64,
+    records: u32,
+    movements: u32,
+    slots: Vec<usize>,
+    told: Vec<oneshot::Sender<()>>,
+}
+
+/// Why the writer stops for good.
+#[derive(Debug, thiserror::Error)]
+enum Fatal {
+    #[error("writing the log: {0}")]
+    Disk(#[from] io::Error),
+    #[error("{key} was changed to version {version} after version {written} was written: the stock broke its contract")]
+    Twice { key: String, version: u64, written: u64 },
+    #[error("the change of {key} to version {version} was never handed over, and others wait for it")]
+    Gap { key: String, version: u64 },
+}
+
+impl Writer {
+    /// A writer that goes on where `appender` ends.
+    pub fn new(shared: Arc<Shared>, appender: Appender) -> Self {
+        let slots = vec![0; shared.lanes.count()];
+        Self {
+            shared,
+            appender,
+            order: Order::default(),
+            group: Gathering { slots, ..Gathering::default() },
+            taken: Queue::default(),
+            ready: Vec::new(),
+        }
+    }
+
+    /// Writes until the journal is closed and everything handed over is on disk, or until it fails.
+    pub fn run(mut self) {
+        if let Err(fatal) = self.write_until_closed() {
+            tracing::error!(error = %fatal, "the journal has failed; no change is acknowledged any more");
+            self.shared.fail(&fatal.to_string());
+        }
+    }
+
+    fn write_until_closed(&mut self) -> Result<(), Fatal> {
+        let mut closing_since = None;
+        loop {
+            for lane in 0..self.shared.lanes.count() {
+                self.take(lane)?;
+            }
+            if self.group.records > 0 {
+                self.commit()?;
+                continue;
+            }
+            self.check_age()?;
+            if self.shared.is_closed() {
+                let since = *closing_since.get_or_insert_with(Instant::now);
+                if self.shared.lanes.all_slots_free() || since.elapsed() > CLOSING_MAX {
+                    return Ok(());
+                }
+                std::thread::yield_now();
+                continue;
+            }
+            let lanes = &self.shared.lanes;
+            lanes.bell().sleep(IDLE, || !lanes.are_empty() || self.shared.is_closed());
+        }
+    }
+
+    /// Takes what a lane holds and adds each record to the group, or holds it back.
+    fn take(&mut self, lane: usize) -> Result<(), Fatal> {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.shared.lanes.take(lane, &mut taken);
+        let mut told = taken.told.drain(..);
+        let mut rest = taken.records.as_slice();
+        while !rest.is_empty() {
+            let len = record::len_of(rest).expect("the hand-off writes whole records");
+            let (record, after) = rest.split_at(len);
+            rest = after;
+            if record::trusted_lines(record).len() == 0 {
+                let position = self.push(record, lane, |_| 0)?;
+                self.group.told.extend(told.next());
+                self.used(record, position);
+            } else {
+                self.offer(record, lane)?;
+            }
+        }
+        drop(told);
+        taken.records.clear();
+        self.taken = taken;
+        Ok(())
+    }
+
+    /// Adds a record to the group if all it depends on is written, and then those that waited for it; else holds it back.
+    fn offer(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
+        if !self.add(record, lane)? {
+            return Ok(());
+        }
+        while let Some(held) = self.ready.pop() {
+            let added = self.add(&held.record, held.lane)?;
+            debug_assert!(added, "a record is ready when all it waited for is written");
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, record: &[u8], lane: usize) -> Result<bool, Fatal> {
+        let added = match record::trusted_lines(record).len() {
+            1 => self.add_one(record, lane)?,
+            _ => self.add_many(record, lane)?,
+        };
+        if added && !self.order.is_empty() {
+            for (key, after) in record::trusted_lines(record) {
+                self.order.written(key, after.version(), &mut self.ready);
+            }
+        }
+        Ok(added)
+    }
+
+    /// One line, which is what nearly all records have: one look-up.
+    fn add_one(&mut self, record: &[u8], lane: usize) -> Result<bool, Fatal> {
+        let (key, level) = record::trusted_lines(record).next().expect("a record of one line");
+        let position = self.room_for(record)?;
+        let shared = Arc::clone(&self.shared);
+        match shared.heads.advance(key, Head { level, position }, &mut self.group.told) {
+            Ok(before) => {
+                self.push(record, lane, |_| before.map_or(0, |head| head.position))?;
+                self.used(record, position);
+                Ok(true)
+            }
+            Err(before) => {
+                let missing = missing(key, level, before)?;
+                self.order.hold(record, lane, missing);
+                Ok(false)
+            }
+        }
+    }
+
+    fn add_many(&mut self, record: &[u8], lane: usize) -> Result<bool, Fatal> {
+        let shared = Arc::clone(&self.shared);
+        let mut before = Vec::with_capacity(record::trusted_lines(record).len());
+        let mut missing_ones = Vec::new();
+        for (key, level) in record::trusted_lines(record) {
+            let hash = shared.heads.hash(key);
+            let head = shared.heads.get(key, hash);
+            missing_ones.extend(missing(key, level, head)?);
+            before.push((hash, head));
+        }
+        if !missing_ones.is_empty() {
+            self.order.hold(record, lane, missing_ones);
+            return Ok(false);
+        }
+        let position = self.room_for(record)?;
+        for ((key, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
+            shared.heads.set(key, *hash, Head { level, position }, &mut self.group.told);
+        }
+        self.push(record, lane, |line| before[line].1.map_or(0, |head| head.position))?;
+        self.used(record, position);
+        Ok(true)
+    }
+
+    /// Where the record will be: in this group, or in a fresh one if this one would get too long.
+    fn room_for(&mut self, record: &[u8]) -> Result<u64, Fatal> {
+        let body = self.group.bytes.len().saturating_sub(group::HEADER_BYTES) + record.len();
+        if self.group.records > 0 && (body > GATHER_BYTES_MAX || !self.appender.fits(body)) {
+            self.commit()?;
+        }
+        if self.group.records == 0 && self.group.bytes.is_empty() {
+            self.begin(record.len())?;
+        }
+        Ok(self.group.position + self.group.bytes.len() as u64)
+    }
+
+    fn begin(&mut self, body: usize) -> Result<(), Fatal> {
+        let time_ms = now_ms().max(self.appender.end().time_ms);
+        let shared = Arc::clone(&self.shared);
+        self.group.position = self.appender.make_room(body, time_ms, || {
+            if shared.metrics.full.swap(1, Ordering::Relaxed) == 0 {
+                tracing::error!("the disk is full: changes wait until there is room for the next segment of the log");
+            }
+            !shared.is_closed()
+        })?;
+        if self.shared.metrics.full.swap(0, Ordering::Relaxed) == 1 {
+            tracing::info!("there is room on the disk again");
+        }
+        self.group.time_ms = time_ms;
+        self.group.first_seq = self.appender.end().next_seq;
+        self.group.next_seq = self.group.first_seq;
+        group::begin(&mut self.group.bytes);
+        Ok(())
+    }
+
+    /// Appends the record, sealed, to the group.
+    fn push(&mut self, record: &[u8], lane: usize, previous: impl FnMut(usize) -> u64) -> Result<u64, Fatal> {
+        let position = self.room_for(record)?;
+        let group = &mut self.group;
+        let start = group.bytes.len();
+        group.bytes.extend_from_slice(record);
+        record::seal(&mut group.bytes[start..], group.next_seq, group.time_ms, previous);
+        let lines = record::trusted_lines(record).len();
+        group.next_seq += lines as u64;
+        group.movements += u32::try_from(lines).expect("a record has at most 65 535 lines");
+        group.records += 1;
+        group.slots[lane] += 1;
+        Ok(position)
+    }
+
+    /// Notes where the outcome of an idempotency key is.
+    fn used(&self, record: &[u8], position: u64) {
+        if let Some(key) = record::trusted_once(record) {
+            self.shared.keys.insert(key, position);
+        }
+    }
+
+    /// Writes and syncs the group, then tells everybody.
+    fn commit(&mut self) -> Result<(), Fatal> {
+        let group = &mut self.group;
+        let header = group::Header {
+            body_len: group.bytes.len() - group::HEADER_BYTES,
+            records: group.records,
+            movements: group.movements,
+            first_seq: group.first_seq,
+            time_ms: group.time_ms,
+            previous: self.appender.end().hash,
+        };
+        let hash = group::finish(&mut group.bytes, &header);
+        let bytes = group.bytes.len() as u64;
+        let end =
+            GroupEnd { position: group.position + bytes, next_seq: group.next_seq, hash, time_ms: group.time_ms };
+        let started = Instant::now();
+        self.appender.append(&group.bytes, end)?;
+        let shared = &self.shared;
+        shared.metrics.syncs.observe(started.elapsed());
+        shared.metrics.group(u64::from(group.records), bytes);
+        // shared.keys.mark
+        shared.watermark.advance(end);
+        for told in group.told.drain(..) {
+            // Who has gone away meanwhile need not be told.
+            let _ = told.send(());
+        }
+        for (lane, slots) in group.slots.iter_mut().enumerate().filter(|(_, slots)| **slots > 0) {
+            shared.lanes.release(lane, std::mem::take(slots));
+        }
+        shared.metrics.held.store(self.order.len() as u64, Ordering::Relaxed);
+        group.bytes.clear();
+        (group.records, group.movements) = (0, 0);
+        Ok(())
+    }
+
+    fn check_age(&self) -> Result<(), Fatal> {
+        let age = self.order.age().unwrap_or_default();
+        self.shared.metrics.held.store(self.order.len() as u64, Ordering::Relaxed);
+        let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.metrics.held_age_ns.store(age_ns, Ordering::Relaxed);
+        match self.order.missing() {
+            Some((key, version)) if age > HELD_BACK_MAX => Err(Fatal::Gap { key: key.to_string(), version }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A group takes no further record past this; the slots of the lanes bound it too.
+const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The change that must be written before that one, if it is not.
+fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<(StockKey, u64)>, Fatal> {
+    let (written, version) = (version(head), after.version());
+    if version <= written {
+        return Err(Fatal::Twice { key: key.to_owned(), version, written });
+    }
+    let before = (version - 1 > written).then(|| {
+        (StockKey::from_text(key).expect("the key of a level that was changed"), version - 1)
+    });
+    Ok(before)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
