@@ -5,7 +5,6 @@
 //! a snapshot to walk all levels. It is a plain map in shards, each behind a lock held for one look-up: its readers never meet
 //! the strategy's, and the writer is alone in changing it.
 
-
 use hashbrown::HashTable;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
@@ -196,9 +195,8 @@ impl Shard {
 
     fn wake(&mut self, hash: KeyHash, head: Head, woken: &mut Vec<oneshot::Sender<()>>) {
         if !self.waiting.is_empty() {
-            let is_told = |waiting: &mut Waiting| {
-                waiting.hash == hash.0 && waiting.version <= head.level.version()
-            };
+            let is_told =
+                |waiting: &mut Waiting| waiting.hash == hash.0 && waiting.version <= head.level.version();
             woken.extend(self.waiting.extract_if(.., is_told).map(|waiting| waiting.told));
         }
     }

@@ -115,7 +115,8 @@ impl Keys {
     /// Calls `each` with all keys whose outcome is in the log, and its position, shard by shard.
     pub fn walk(&self, mut each: impl FnMut(u128, u64)) {
         for shard in &self.shards {
-            let copied: Vec<(u128, u64)> = shard.lock().iter().filter(|entry| entry.1 < HANDED_OVER).copied().collect();
+            let copied: Vec<(u128, u64)> =
+                shard.lock().iter().filter(|entry| entry.1 < HANDED_OVER).copied().collect();
             copied.into_iter().for_each(|(key, position)| each(key, position));
         }
     }

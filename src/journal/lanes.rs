@@ -87,12 +87,19 @@ impl Lanes {
     /// Empty lanes.
     pub fn new() -> Self {
         let bell = Arc::new(Bell::default());
-        let lane = || Arc::new(Lane { queue: Mutex::default(), slots: Semaphore::new(SLOTS), bell: Arc::clone(&bell) });
+        let lane = || {
+            Arc::new(Lane { queue: Mutex::default(), slots: Semaphore::new(SLOTS), bell: Arc::clone(&bell) })
+        };
         Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
     }
 
     /// Waits for a slot in the lane of this thread.
-    pub async fn permit(&self, kind: Kind, remark: Option<Arc<Remark>>, keyed: Option<Keyed>) -> Result<Permit, Closed> {
+    pub async fn permit(
+        &self,
+        kind: Kind,
+        remark: Option<Arc<Remark>>,
+        keyed: Option<Keyed>,
+    ) -> Result<Permit, Closed> {
         let lane = &self.lanes[striped::my_stripe() % LANES];
         let slot = match lane.slots.try_acquire() {
             Ok(slot) => slot,
@@ -195,7 +202,9 @@ impl Drop for Permit {
             return;
         }
         if std::thread::panicking() {
-            tracing::error!("a thread panicked while it held a journal permit: a change may be lost; aborting");
+            tracing::error!(
+                "a thread panicked while it held a journal permit: a change may be lost; aborting"
+            );
             std::process::abort();
         }
         self.lane.slots.add_permits(1);

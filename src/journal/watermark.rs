@@ -56,7 +56,13 @@ impl Watermark {
     /// Everything before `end` is on disk.
     pub fn new(end: GroupEnd) -> Self {
         let durable = AtomicU64::new(end.position);
-        Self { durable, end: Mutex::new(end), moved: Condvar::new(), failed: OnceLock::new(), sleepers: Mutex::default() }
+        Self {
+            durable,
+            end: Mutex::new(end),
+            moved: Condvar::new(),
+            failed: OnceLock::new(),
+            sleepers: Mutex::default(),
+        }
     }
 
     /// Whether the record at that position is on disk.

@@ -66,7 +66,9 @@ struct Gathering {
 enum Fatal {
     #[error("writing the log: {0}")]
     Disk(#[from] io::Error),
-    #[error("{key} was changed to version {version} after version {written} was written: the stock broke its contract")]
+    #[error(
+        "{key} was changed to version {version} after version {written} was written: the stock broke its contract"
+    )]
     Twice { key: String, version: u64, written: u64 },
     #[error("the change of {key} to version {version} was never handed over, and others wait for it")]
     Gap { key: String, version: u64 },
@@ -226,7 +228,9 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         self.group.position = self.appender.make_room(body, time_ms, || {
             if shared.metrics.full.swap(1, Ordering::Relaxed) == 0 {
-                tracing::error!("the disk is full: changes wait until there is room for the next segment of the log");
+                tracing::error!(
+                    "the disk is full: changes wait until there is room for the next segment of the log"
+                );
             }
             !shared.is_closed()
         })?;
@@ -275,8 +279,12 @@ impl Writer {
         };
         let hash = group::finish(&mut group.bytes, &header);
         let bytes = group.bytes.len() as u64;
-        let end =
-            GroupEnd { position: group.position + bytes, next_seq: group.next_seq, hash, time_ms: group.time_ms };
+        let end = GroupEnd {
+            position: group.position + bytes,
+            next_seq: group.next_seq,
+            hash,
+            time_ms: group.time_ms,
+        };
         let started = Instant::now();
         self.appender.append(&group.bytes, end)?;
         let shared = &self.shared;
@@ -318,9 +326,8 @@ fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<(StockK
     if version <= written {
         return Err(Fatal::Twice { key: key.to_owned(), version, written });
     }
-    let before = (version - 1 > written).then(|| {
-        (StockKey::from_text(key).expect("the key of a level that was changed"), version - 1)
-    });
+    let before = (version - 1 > written)
+        .then(|| (StockKey::from_text(key).expect("the key of a level that was changed"), version - 1));
     Ok(before)
 }
 

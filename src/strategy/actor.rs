@@ -44,6 +44,11 @@ impl Actor {
         Self { owners: Owners::start("actor", 1, &config, &ledger) }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub async fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        self.owners.restore(OWNER, levels).await;
+    }
+
     /// The owner, to wait for what was sent to it, or for its end.
     pub fn owners(&self) -> &Owners {
         &self.owners

@@ -69,6 +69,20 @@ impl AnyStrategy {
         }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet; the ledger is not told.
+    pub async fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        match self {
+            Self::Mutex(mutex) => mutex.restore(levels),
+            Self::Reentrant(reentrant) => reentrant.restore(levels),
+            Self::RwLock(rwlock) => rwlock.restore(levels),
+            Self::Sharded(sharded) => sharded.restore(levels),
+            Self::Atomic(atomic) => atomic.restore(levels),
+            Self::Actor(actor) => actor.restore(levels).await,
+            Self::Partitioned(partitioned) => partitioned.restore(levels).await,
+            Self::Racy(racy) => racy.restore(levels),
+        }
+    }
+
     /// Which one it is.
     pub fn kind(&self) -> Kind {
         match self {

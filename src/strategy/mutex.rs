@@ -36,6 +36,11 @@ impl Mutex {
         Self { table: parking_lot::Mutex::default(), ledger, meter: Meter::default(), config }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        self.table.lock().extend(levels);
+    }
+
     fn lock(&self) -> Result<Held<'_, MutexGuard<'_, Table>>, Contention> {
         self.meter.acquire(
             self.config.lock_timeout,

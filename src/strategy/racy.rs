@@ -35,6 +35,11 @@ impl Racy {
         Self { table: parking_lot::RwLock::default(), ledger, meter: Meter::default(), config }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        self.table.write().extend(levels);
+    }
+
     fn look(&self, key: &StockKey) -> Result<Level, Contention> {
         let table = self.meter.acquire(
             self.config.lock_timeout,

@@ -47,6 +47,11 @@ impl Reentrant {
         Self { table: ReentrantMutex::default(), ledger, meter: Meter::default(), config }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        self.table.lock().borrow_mut().extend(levels);
+    }
+
     fn lock(&self) -> Result<Held<'_, ReentrantMutexGuard<'_, RefCell<Table>>>, Contention> {
         self.meter.acquire(
             self.config.lock_timeout,

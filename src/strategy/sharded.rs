@@ -57,6 +57,13 @@ impl Sharded {
         Self { map: DashMap::default(), ledger, meter: Meter::default(), config }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        for (key, level) in levels {
+            self.map.insert(key, level);
+        }
+    }
+
     fn place(&self, key: &StockKey) -> Place {
         let hash = self.map.hasher().hash_one(key);
         #[expect(clippy::cast_possible_truncation, reason = "what dashmap itself does with a hash")]

@@ -47,6 +47,12 @@ impl Pinned<'_> {
         cell
     }
 
+    /// A cell of a level that was there before, in a map that has none of that key.
+    pub fn restore(&self, key: StockKey, level: Level) {
+        self.map.insert(key, PackedWord::new(level));
+        self.keep_sparse();
+    }
+
     /// Makes room for as many cells again at each doubling. Left to itself the map fills to some 85% before it
     /// grows, and a look-up then takes several probes; this way it is never more than half full.
     fn keep_sparse(&self) {

@@ -66,6 +66,14 @@ impl Atomic {
         }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        let cells = self.cells.pin();
+        for (key, level) in levels {
+            cells.restore(key, level);
+        }
+    }
+
     fn patience(&self) -> Patience<'_> {
         Patience::new(self.config.lock_timeout, &self.meter)
     }

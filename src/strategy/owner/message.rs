@@ -77,6 +77,13 @@ pub struct Transact<H> {
     pub hand_off: H,
 }
 
+/// Levels as recovery found them, for an owner that has none yet.
+#[derive(Debug)]
+pub struct Restore {
+    /// The levels.
+    pub levels: Vec<(StockKey, Level)>,
+}
+
 /// Nothing: its answer says that all that was asked before is done.
 #[derive(Debug)]
 pub struct Nothing;
@@ -106,6 +113,14 @@ impl<H: HandOff> Question for Transact<H> {
         let applied = table::transact(table, &self.transaction)?;
         ledger.many(self.hand_off, &self.transaction, &applied);
         Ok(applied)
+    }
+}
+
+impl Question for Restore {
+    type Answer = ();
+
+    fn put_to(self, table: &mut Table, _ledger: &Ledger) {
+        table.extend(self.levels);
     }
 }
 

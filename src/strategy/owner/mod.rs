@@ -24,11 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::call::{Answer, Call, Outstanding};
-use self::message::{Message, Nothing, Question};
+use self::message::{Message, Nothing, Question, Restore};
 use self::queue::{Patience, Queue};
 use self::reaper::Reaper;
 use self::worker::Desk;
 use super::{Contention, ContentionReport, Ledger, Meter, StrategyConfig};
+use crate::stock::{Level, StockKey};
 
 /// Owners and their queues. Dropped, it closes the queues: the owners work off what is there, and end.
 #[derive(Debug)]
@@ -99,6 +100,12 @@ impl Owners {
             // An owner that has ended has nothing left to do.
             let _ended = self.ask_patiently(owner, Nothing, Patience::new(None)).await;
         }
+    }
+
+    /// Gives an owner levels that were there before.
+    pub async fn restore(&self, owner: usize, levels: Vec<(StockKey, Level)>) {
+        let restored = self.ask_patiently(owner, Restore { levels }, Patience::new(None)).await;
+        restored.expect("an owner lives as long as its strategy is open, and nobody's patience ends");
     }
 
     /// Takes no more questions, and waits until the owners have answered those there are and have ended.

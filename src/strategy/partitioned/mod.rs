@@ -63,6 +63,17 @@ impl Partitioned {
         Self { owners, hasher: ahash::RandomState::default(), order: Mutex::new(()) }
     }
 
+    /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
+    pub async fn restore(&self, levels: Vec<(StockKey, Level)>) {
+        let mut parts = vec![Vec::new(); self.owners.count()];
+        for (key, level) in levels {
+            parts[self.owner_of(&key)].push((key, level));
+        }
+        for (owner, part) in parts.into_iter().enumerate() {
+            self.owners.restore(owner, part).await;
+        }
+    }
+
     /// The owners, to wait for what was sent to them, or for their end.
     pub fn owners(&self) -> &Owners {
         &self.owners
