@@ -7,6 +7,7 @@ mod healthcheck;
 
 use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::App;
-use crate::config::Config;
+use crate::app::{App, Ended};
+use crate::config::{Config, DATA_DIR_DEFAULT, Storage};
 use crate::http::openapi;
 use crate::http::server::Drained;
+use crate::journal::JournalConfig;
 use crate::shutdown;
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, Kind};
 
@@ -65,6 +67,18 @@ struct ServeArgs {
     /// How stock is shared between threads; `inventory strategies` explains them
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
     strategy: Kind,
+    /// Where stock is kept on disk; made where it is missing. One process at a time
+    #[arg(long, env = "INVENTORY_DATA_DIR", value_name = "DIR", default_value = DATA_DIR_DEFAULT)]
+    data_dir: PathBuf,
+    /// Keep stock in memory only: nothing survives the process, and there is no ledger
+    #[arg(long, env = "INVENTORY_EPHEMERAL", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "data_dir")]
+    ephemeral: bool,
+    /// How many idempotency keys are held at most; a new one beyond gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_IDEMPOTENCY_KEYS", value_name = "N", default_value_t = 1_000_000)]
+    idempotency_keys: usize,
+    /// How long an idempotency key is held
+    #[arg(long, env = "INVENTORY_IDEMPOTENCY_RETENTION", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    idempotency_retention: Duration,
     /// Allow the strategy that loses updates on purpose
     #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = clap::builder::BoolishValueParser::new())]
     allow_racy: bool,
@@ -132,6 +146,7 @@ pub fn run() -> ExitCode {
 impl ServeArgs {
     fn config(&self) -> Result<Config, crate::config::ConfigError> {
         let mut config = Config::new(self.strategy);
+        config.storage = self.storage();
         config.strategy.lock_timeout = self.lock_timeout;
         config.strategy.actor_queue = self.actor_queue;
         if let Some(partitions) = self.partitions {
@@ -143,6 +158,18 @@ impl ServeArgs {
         config.server.connections_max = self.max_connections;
         config.server.shutdown_grace = self.shutdown_grace;
         config.check(self.allow_racy)
+    }
+
+    fn storage(&self) -> Storage {
+        if self.ephemeral {
+            return Storage::Ephemeral;
+        }
+        let journal = JournalConfig {
+            keys_max: self.idempotency_keys,
+            keys_retention: self.idempotency_retention,
+            ..JournalConfig::default()
+        };
+        Storage::Durable { data_dir: self.data_dir.clone(), journal }
     }
 }
 
@@ -182,21 +209,30 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
             return fail(ExitCode::from(EXIT_USAGE), &format!("cannot listen on {listen}: {error}"));
         }
     };
-    tracing::info!(%address, strategy = %config.kind, version = env!("CARGO_PKG_VERSION"), "serving; stock is in memory only");
-    let app = App::build(config);
+    let durability = match &config.storage {
+        Storage::Ephemeral => "in memory only".to_owned(),
+        Storage::Durable { data_dir, .. } => data_dir.display().to_string(),
+    };
+    tracing::info!(%address, strategy = %config.kind, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
+    let app = match App::build(config) {
+        Ok(app) => app,
+        Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
+    };
     // The listener queues connections from here on, so whoever reads the line may connect at once.
     if print(&format!("http://{address}\n")) != ExitCode::SUCCESS {
         return ExitCode::FAILURE;
     }
     match app.serve(listener, shutdown).await {
-        Drained::Clean => {
+        Ended::Shutdown(Drained::Clean) => {
             tracing::info!("every accepted request was answered; bye");
             ExitCode::SUCCESS
         }
-        Drained::CutOff => {
+        Ended::Shutdown(Drained::CutOff) => {
             tracing::warn!("the shutdown grace ran out; some requests were cut off");
             ExitCode::FAILURE
         }
+        Ended::NotOpened(error) => fail(ExitCode::FAILURE, &error.to_string()),
+        Ended::Failed(failed) => fail(ExitCode::FAILURE, &failed.to_string()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The configuration of a service, checked: one small struct per area, made from the command line in [`crate::cli`].
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::http::HttpConfig;
 use crate::http::server::ServerConfig;
+use crate::journal::JournalConfig;
 use crate::strategy::{Kind, StrategyConfig};
 
 /// Everything a service is built from.
@@ -13,6 +15,8 @@ use crate::strategy::{Kind, StrategyConfig};
 pub struct Config {
     /// How stock is shared.
     pub kind: Kind,
+    /// Where stock is kept.
+    pub storage: Storage,
     /// The bounds of the strategy.
     pub strategy: StrategyConfig,
     /// The bounds of requests.
@@ -21,12 +25,32 @@ pub struct Config {
     pub server: ServerConfig,
 }
 
+/// Where stock is kept.
+#[derive(Debug, Clone)]
+pub enum Storage {
+    /// In memory, until the process ends.
+    Ephemeral,
+    /// On disk.
+    Durable {
+        /// The folder.
+        data_dir: PathBuf,
+        /// The bounds of the journal.
+        journal: JournalConfig,
+    },
+}
+
+/// The folder that is used unless another is asked for.
+pub const DATA_DIR_DEFAULT: &str = "./inventory-data";
+
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The negative control was asked for, but not allowed.
     #[error("--strategy racy loses updates on purpose; it needs --allow-racy as well")]
     RacyNotAllowed,
+    /// The negative control was asked to keep a ledger.
+    #[error("--strategy racy needs --ephemeral as well: no ledger can be kept of updates that are lost")]
+    RacyIsEphemeral,
     /// A bound of zero.
     #[error("{flag} must be more than 0")]
     Zero {
@@ -58,6 +82,10 @@ impl Config {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
+            storage: Storage::Durable {
+                data_dir: PathBuf::from(DATA_DIR_DEFAULT),
+                journal: JournalConfig::default(),
+            },
             strategy: StrategyConfig::default(),
             http: HttpConfig { request_timeout: Duration::from_secs(30) },
             server: ServerConfig {
@@ -71,8 +99,13 @@ impl Config {
 
     /// Checks what no single field can.
     pub fn check(self, allow_racy: bool) -> Result<Self, ConfigError> {
-        if !self.kind.is_correct() && !allow_racy {
-            return Err(ConfigError::RacyNotAllowed);
+        if !self.kind.is_correct() {
+            if !allow_racy {
+                return Err(ConfigError::RacyNotAllowed);
+            }
+            if !matches!(self.storage, Storage::Ephemeral) {
+                return Err(ConfigError::RacyIsEphemeral);
+            }
         }
         let durations = [
             ("--lock-timeout", self.strategy.lock_timeout),

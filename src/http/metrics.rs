@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 
 use super::HttpState;
+use crate::inventory::Inventory;
 use crate::telemetry::{Exposition, Histogram, Striped};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
@@ -107,15 +108,16 @@ impl Default for HttpMetrics {
 /// Everything that is counted, as Prometheus reads it. What it shows may be ahead of what is durable.
 pub fn expose(state: &HttpState) -> String {
     let mut text = Exposition::default();
-    let strategy = state.inventory.strategy().name();
     text.gauge("inventory_build_info", "Always 1; the labels say what runs.");
-    let labels = [("version", env!("CARGO_PKG_VERSION")), ("strategy", strategy)];
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("strategy", state.strategy.name())];
     text.sample("inventory_build_info", &labels, 1);
     text.gauge("inventory_uptime_seconds", "Seconds since the service started.");
     text.sample("inventory_uptime_seconds", &[], state.started.elapsed().as_secs_f64());
     requests(&mut text, &state.metrics);
-    stock(&mut text, state);
-    contention(&mut text, state, strategy);
+    if let Ok(inventory) = state.inventory() {
+        stock(&mut text, inventory);
+        contention(&mut text, inventory, state.strategy.name());
+    }
     text.into_text()
 }
 
@@ -144,20 +146,20 @@ fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
     }
 }
 
-fn stock(text: &mut Exposition, state: &HttpState) {
+fn stock(text: &mut Exposition, inventory: &Inventory) {
     text.gauge("inventory_stock_levels", "Stock levels that exist.");
-    text.sample("inventory_stock_levels", &[], state.inventory.level_count());
+    text.sample("inventory_stock_levels", &[], inventory.level_count());
     text.counter(
         "inventory_refusals_total",
         "Changes and transactions refused for the state of the stock, by the reason told.",
     );
-    for (reason, count) in state.inventory.refusals().all() {
+    for (reason, count) in inventory.refusals().all() {
         text.sample("inventory_refusals_total", &[("reason", reason)], count);
     }
 }
 
-fn contention(text: &mut Exposition, state: &HttpState, strategy: &str) {
-    let seen = state.inventory.contention();
+fn contention(text: &mut Exposition, inventory: &Inventory, strategy: &str) {
+    let seen = inventory.contention();
     let labels = [("strategy", strategy)];
     let counters = [
         (

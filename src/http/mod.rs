@@ -11,6 +11,7 @@ pub mod dto;
 pub mod extract;
 pub mod metrics;
 pub mod middleware;
+mod once;
 pub mod openapi;
 pub mod problem;
 pub mod routes;
@@ -18,6 +19,7 @@ pub mod server;
 pub mod stack;
 pub mod write_bound;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ use self::metrics::HttpMetrics;
 use self::openapi::Documents;
 use self::problem::{Kind, Problem};
 use crate::inventory::Inventory;
+use crate::strategy::Kind as Strategy;
 
 /// What every handler sees, for as long as the process lives.
 ///
@@ -34,8 +37,10 @@ use crate::inventory::Inventory;
 /// be a counter in one cache line that every core writes twice per request.
 #[derive(Debug)]
 pub struct HttpState {
-    /// The service.
-    pub inventory: Inventory,
+    /// The service, once it has recovered what it had.
+    inventory: OnceLock<Inventory>,
+    /// How stock is shared, known before the service has recovered.
+    pub strategy: Strategy,
     /// What was counted of requests.
     pub metrics: HttpMetrics,
     /// Whether to tell a load balancer to send requests here.
@@ -57,15 +62,28 @@ pub struct HttpConfig {
 }
 
 impl HttpState {
-    /// The state of a service that has just started.
-    pub fn new(inventory: Inventory) -> Self {
+    /// The state of a service that has just started, and has yet to recover what it had.
+    pub fn new(strategy: Strategy) -> Self {
         Self {
-            inventory,
+            inventory: OnceLock::new(),
+            strategy,
             metrics: HttpMetrics::default(),
             readiness: Readiness::default(),
             started: Instant::now(),
             documents: Documents::new(),
         }
+    }
+
+    /// The service has recovered: requests are taken from here on.
+    pub fn open(&self, inventory: Inventory) {
+        assert!(self.inventory.set(inventory).is_ok(), "a service opens once");
+        self.readiness.set(true);
+    }
+
+    /// The service; `not-ready` until it has recovered.
+    pub fn inventory(&self) -> Result<&Inventory, Problem> {
+        let recovering = || Problem::new(Kind::NotReady, "the service is still reading what it has on disk");
+        self.inventory.get().ok_or_else(recovering)
     }
 }
 

@@ -12,12 +12,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::error::Elapsed;
 
 use super::keys::Claim;
 use super::record::{self, Answer, Kind, Note, Once};
+use super::watermark::Failed;
 use crate::strategy::{Changed, HandOff};
 use crate::telemetry::striped;
 
@@ -79,9 +82,17 @@ pub struct Permit {
     used: bool,
 }
 
-/// The journal has failed or was closed: no slot is given out any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
+/// Why no slot was given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// The lane stayed full: the disk is full, or slower than what is asked of it.
+    TimedOut,
+    /// The journal has failed or was closed.
+    Failed(Failed),
+}
+
+/// How long a request waits for a slot.
+const PERMIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 impl Lanes {
     /// Empty lanes.
@@ -93,20 +104,22 @@ impl Lanes {
         Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
     }
 
-    /// Waits for a slot in the lane of this thread.
+    /// Waits for a slot in the lane of this thread, a bounded time. `None` once the lanes are closed.
     pub async fn permit(
         &self,
         kind: Kind,
         remark: Option<Arc<Remark>>,
         keyed: Option<Keyed>,
-    ) -> Result<Permit, Closed> {
+    ) -> Result<Option<Permit>, Elapsed> {
         let lane = &self.lanes[striped::my_stripe() % LANES];
         let slot = match lane.slots.try_acquire() {
-            Ok(slot) => slot,
-            Err(_) => lane.slots.acquire().await.map_err(|_| Closed)?,
+            Ok(slot) => Ok(slot),
+            Err(_) => tokio::time::timeout(PERMIT_WAIT_MAX, lane.slots.acquire()).await?,
         };
-        slot.forget();
-        Ok(Permit { lane: Arc::clone(lane), kind, keyed: keyed.map(Box::new), remark, used: false })
+        Ok(slot.ok().map(|slot| {
+            slot.forget();
+            Permit { lane: Arc::clone(lane), kind, keyed: keyed.map(Box::new), remark, used: false }
+        }))
     }
 
     /// Gives out no more slots; those given out stay good.

@@ -13,9 +13,11 @@
 //! shared.
 
 pub mod append;
+pub mod data_dir;
 pub mod disk;
 pub mod group;
 pub mod heads;
+pub mod history;
 pub mod keys;
 pub mod lanes;
 pub mod log;
@@ -31,6 +33,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -38,8 +41,8 @@ use tokio::sync::Notify;
 use self::append::Appender;
 use self::disk::Disk;
 use self::heads::{Heads, Written};
-use self::keys::Keys;
-use self::lanes::{Closed, Keyed, Lanes, Permit, Remark};
+use self::keys::{Claim, Keys, Taken};
+use self::lanes::{Denied, Keyed, Lanes, Permit, Remark};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
 use self::record::Kind;
@@ -67,6 +70,29 @@ pub struct Start {
 pub struct Journal {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    keys_max: usize,
+}
+
+/// The bounds of a journal.
+#[derive(Debug, Clone)]
+pub struct JournalConfig {
+    /// How long segments get, in bytes.
+    pub segment_bytes: u64,
+    /// How many idempotency keys may be held.
+    pub keys_max: usize,
+    /// How long an idempotency key is held.
+    pub keys_retention: Duration,
+}
+
+impl Default for JournalConfig {
+    /// 64 MiB, and a million keys (48 MB) for a day.
+    fn default() -> Self {
+        Self {
+            segment_bytes: segment::BYTES_DEFAULT,
+            keys_max: 1_000_000,
+            keys_retention: Duration::from_hours(24),
+        }
+    }
 }
 
 /// What the writer and its clients share.
@@ -89,10 +115,10 @@ pub struct Shared {
 }
 
 impl Journal {
-    /// Starts the writer where `start` ends. Segments get `segment_bytes` long.
-    pub fn start(disk: Arc<dyn Disk>, start: Start, segment_bytes: u64) -> io::Result<Self> {
+    /// Starts the writer where `start` ends.
+    pub fn start(disk: Arc<dyn Disk>, start: Start, config: &JournalConfig) -> io::Result<Self> {
         let log = Arc::new(start.log);
-        let appender = Appender::new(disk, Arc::clone(&log), start.tail, start.end, segment_bytes)?;
+        let appender = Appender::new(disk, Arc::clone(&log), start.tail, start.end, config.segment_bytes)?;
         let shared = Arc::new(Shared {
             lanes: Lanes::new(),
             heads: start.heads,
@@ -105,18 +131,26 @@ impl Journal {
         });
         let writer = Writer::new(Arc::clone(&shared), appender);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        Ok(Self { shared, writer: Mutex::new(Some(thread)), keys_max: config.keys_max })
     }
 
-    /// Waits for a slot for one record, which is taken before the change is asked for. Fails once the journal has failed.
+    /// Waits for a slot for one record, which is taken before the change is asked for.
     pub async fn permit(
         &self,
         kind: Kind,
         remark: Option<Arc<Remark>>,
         keyed: Option<Keyed>,
-    ) -> Result<Permit, Failed> {
-        let permit = self.shared.lanes.permit(kind, remark, keyed).await;
-        permit.map_err(|Closed| self.shared.watermark.failure())
+    ) -> Result<Permit, Denied> {
+        match self.shared.lanes.permit(kind, remark, keyed).await {
+            Ok(Some(permit)) => Ok(permit),
+            Ok(None) => Err(Denied::Failed(self.shared.watermark.failure())),
+            Err(_) => Err(Denied::TimedOut),
+        }
+    }
+
+    /// Claims an idempotency key, if it was not used and there is room for it.
+    pub fn claim(&self, key: u128) -> Result<Claim, Taken> {
+        self.shared.keys.claim(key, self.keys_max)
     }
 
     /// Waits until that version of the level, which somebody saw, is on disk. A version 0 is that of no change.

@@ -1,6 +1,7 @@
 //! The bodies of answers.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
@@ -82,7 +83,18 @@ pub struct LineResult<'a> {
     pub level: Option<StockLevel<'a>>,
     /// Why not, where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Box<Problem>>,
+    #[schema(value_type = Option<Problem>)]
+    pub problem: Option<LineProblem>,
+}
+
+/// Why a line was not applied.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum LineProblem {
+    /// As it was just found out.
+    Fresh(Box<Problem>),
+    /// As it was stored under an idempotency key.
+    Stored(Box<RawValue>),
 }
 
 /// What `POST /v1/adjustments` answers. For the document only: each form is written by itself.
@@ -310,7 +322,7 @@ mod tests {
         written(&PageAnswer { items: vec![], next_cursor: None });
         let change = Change::unconditional(Operation::Adjust { delta: -1, if_missing: IfMissing::Refuse });
         let refusal = change.judge(Level::ABSENT).unwrap_err();
-        let problem = Some(Box::new(Problem::refused(refusal, &key, "/lines/1")));
+        let problem = Some(LineProblem::Fresh(Box::new(Problem::refused(refusal, &key, "/lines/1"))));
         let (sku, location) = (key.sku(), key.location());
         let applied = LineResult { sku, location, status: 200, level: Some(level), problem: None };
         let refused = LineResult { sku, location, status: 404, level: None, problem };

@@ -8,7 +8,7 @@ mod fields;
 mod requests;
 
 pub use answers::{
-    AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineResult, PageAnswer,
+    AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult, PageAnswer,
     StatusAnswer, StockLevel, WriteJson,
 };
 pub use fields::{Delta, Object, Text, Units};

@@ -1,11 +1,14 @@
 //! The bodies of requests.
 
+use std::sync::Arc;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::fields::{Delta, Object, Text, Units};
 use crate::http::problem::{FieldError, Kind, Problem};
+use crate::journal::lanes::Remark;
 use crate::stock::{
     Change, Entry, IfMissing, Location, Operation, Sku, StockKey, Transaction, TransactionError,
 };
@@ -152,23 +155,27 @@ impl<'de> Deserialize<'de> for Mode {
 }
 
 impl PutRequest<'_> {
-    /// Checks what the types cannot.
-    pub fn validate(&self) -> Result<(), Problem> {
-        check_note(self.reason.as_ref(), self.reference.as_ref())
+    /// Checks what the types cannot, and takes the reason and the reference out.
+    pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
+        remark(self.reason.as_ref(), self.reference.as_ref())
     }
 }
 
 impl AdjustRequest<'_> {
-    /// Checks what the types cannot.
-    pub fn validate(&self) -> Result<(), Problem> {
-        check_note(self.reason.as_ref(), self.reference.as_ref())
+    /// Checks what the types cannot, and takes the reason and the reference out.
+    pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
+        remark(self.reason.as_ref(), self.reference.as_ref())
     }
 }
 
 impl AdjustmentsRequest<'_> {
+    /// The reason and the reference, checked.
+    pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
+        remark(self.reason.as_ref(), self.reference.as_ref())
+    }
+
     /// The level of each line, in the order of the lines; every line that names none is told.
     pub fn keys(&self) -> Result<Vec<StockKey>, Problem> {
-        check_note(self.reason.as_ref(), self.reference.as_ref())?;
         check_count(self.lines.len())?;
         each_line(&self.lines, |index, Object(line), errors| {
             let sku = field(errors, index, "sku", Sku::parse(&line.sku.0));
@@ -192,9 +199,13 @@ impl AdjustmentsRequest<'_> {
 }
 
 impl TransfersRequest<'_> {
+    /// The reason and the reference, checked.
+    pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
+        remark(self.reason.as_ref(), self.reference.as_ref())
+    }
+
     /// All moves as one transaction.
     pub fn transaction(&self) -> Result<Transaction, Problem> {
-        check_note(self.reason.as_ref(), self.reference.as_ref())?;
         check_count(self.lines.len())?;
         let moves = each_line(&self.lines, TransferLine::check)?;
         let entries = moves.into_iter().enumerate().flat_map(|(line, (from, to, units))| {
@@ -243,14 +254,19 @@ fn check_count(lines: usize) -> Result<(), Problem> {
     }
 }
 
-fn check_note(reason: Option<&Text<'_>>, reference: Option<&Text<'_>>) -> Result<(), Problem> {
+/// Reason and reference, if there is any, checked.
+fn remark(reason: Option<&Text<'_>>, reference: Option<&Text<'_>>) -> Result<Option<Arc<Remark>>, Problem> {
     let fields = [("/reason", reason, REASON_CHARS_MAX), ("/reference", reference, REFERENCE_CHARS_MAX)];
     for (pointer, text, chars_max) in fields {
         if text.is_some_and(|text| text.0.chars().nth(chars_max).is_some()) {
             return Err(Problem::field(pointer, format!("must be at most {chars_max} characters long")));
         }
     }
-    Ok(())
+    if reason.is_none() && reference.is_none() {
+        return Ok(None);
+    }
+    let owned = |text: Option<&Text<'_>>| text.map(|text| text.0.to_string()).unwrap_or_default();
+    Ok(Some(Arc::new(Remark { reason: owned(reason), reference: owned(reference) })))
 }
 
 /// What `check` makes of each line; if any line has an error, all errors.

@@ -18,6 +18,11 @@ use crate::http::problem::{Kind, Problem, clip};
 pub struct JsonBody<const BYTES_MAX: usize>(Bytes);
 
 impl<const BYTES_MAX: usize> JsonBody<BYTES_MAX> {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// What the body says.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         json::parse::<Object<T>>(&self.0).map(|Object(value)| value)
@@ -28,20 +33,9 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        refuse_idempotency_key(request.headers())?;
         check_media_type(request.headers())?;
         read(request.into_body(), BYTES_MAX).await.map(Self)
     }
-}
-
-/// A client that sends a key relies on its request taking effect once. This version cannot promise that, and says
-/// so before anything happens rather than after a retry has sold the same thing twice.
-pub(super) fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key("idempotency-key") {
-        let detail = "the header idempotency-key is not supported by this version; nothing was changed";
-        return Err(Problem::new(Kind::InvalidRequest, detail));
-    }
-    Ok(())
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {

@@ -7,7 +7,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::body::refuse_idempotency_key;
 use super::query::Query;
 use crate::http::problem::{Kind, Problem};
 use crate::stock::{Level, Precondition, VERSION_MAX};
@@ -89,7 +88,8 @@ impl<S: Sync> FromRequestParts<S> for Unconditional {
     }
 }
 
-/// A change without a body: see [`refuse_idempotency_key`].
+/// A change that is not a POST. A client that sends it with a key relies on its taking effect once, and is told that
+/// preconditions are what this method has for that, before anything happens.
 #[derive(Debug)]
 pub struct Unkeyed;
 
@@ -97,7 +97,11 @@ impl<S: Sync> FromRequestParts<S> for Unkeyed {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        refuse_idempotency_key(&parts.headers).map(|()| Self)
+        if parts.headers.contains_key("idempotency-key") {
+            let detail = "the header idempotency-key is for POST; use If-Match or If-None-Match here; nothing was changed";
+            return Err(Problem::new(Kind::InvalidRequest, detail));
+        }
+        Ok(Self)
     }
 }
 

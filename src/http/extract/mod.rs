@@ -3,11 +3,15 @@
 
 mod body;
 mod conditions;
+mod idempotency;
 mod json;
 mod query;
+mod service;
 mod stock_path;
 
 pub use body::JsonBody;
+pub use idempotency::{IdempotencyKey, Keyring};
 pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
 pub use query::Query;
+pub use service::Service;
 pub use stock_path::StockPath;

@@ -23,6 +23,12 @@ pub enum Kind {
     BelowReserved,
     /// 409
     StockReserved,
+    /// 404
+    LedgerNotKept,
+    /// 409
+    IdempotencyKeyInProgress,
+    /// 410
+    HistoryCompacted,
     /// 412
     VersionMismatch,
     /// 413
@@ -35,6 +41,8 @@ pub enum Kind {
     QuantityOverflow,
     /// 422
     TooManyLines,
+    /// 422
+    IdempotencyKeyReused,
     /// 428
     PreconditionRequired,
     /// 500
@@ -43,6 +51,10 @@ pub enum Kind {
     Contention,
     /// 503
     NotReady,
+    /// 503
+    Overloaded,
+    /// 503
+    JournalUnavailable,
     /// 503
     RequestTimeout,
 }
@@ -200,6 +212,42 @@ impl Kind {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "Not serving",
                 explanation: "The service is starting or shutting down. Nothing was changed: repeat the request after Retry-After, or at another instance.",
+            },
+            Self::LedgerNotKept => Entry {
+                name: "ledger-not-kept",
+                status: StatusCode::NOT_FOUND,
+                title: "This service keeps no ledger",
+                explanation: "It runs with --ephemeral: stock is in memory only, and no movements are recorded. Start it with --data-dir to have a ledger.",
+            },
+            Self::IdempotencyKeyInProgress => Entry {
+                name: "idempotency-key-in-progress",
+                status: StatusCode::CONFLICT,
+                title: "A request with this key is under way",
+                explanation: "Two requests with the same Idempotency-Key met. This one changed nothing; send it again after a moment, and it is answered as the other one was.",
+            },
+            Self::IdempotencyKeyReused => Entry {
+                name: "idempotency-key-reused",
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                title: "The key belongs to another request",
+                explanation: "An Idempotency-Key stands for one request: the same method, path, parameters and body. This key was used with others. Nothing was changed; use a fresh key for each new request.",
+            },
+            Self::HistoryCompacted => Entry {
+                name: "history-compacted",
+                status: StatusCode::GONE,
+                title: "That part of the ledger was dropped",
+                explanation: "Movements of that age are past the retention of this service. The answer says which is the oldest that is kept.",
+            },
+            Self::Overloaded => Entry {
+                name: "overloaded",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "More is asked than can be taken in",
+                explanation: "A bound was reached: the journal is slower than the changes that come, its disk is full, or all room for idempotency keys is taken. Nothing was changed: repeat the request after Retry-After.",
+            },
+            Self::JournalUnavailable => Entry {
+                name: "journal-unavailable",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "The journal has failed",
+                explanation: "The disk refused a write, and the service is stopping. Where applied is unknown, the change may or may not be on disk: repeat it with the same Idempotency-Key, or read the level, once the service runs again.",
             },
             Self::RequestTimeout => Entry {
                 name: "request-timeout",

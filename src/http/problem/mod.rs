@@ -9,14 +9,14 @@ mod refused;
 use std::borrow::Cow;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use catalog::Kind;
 
-use crate::strategy::Contention;
+use crate::inventory::Obstacle;
 
 /// An error answer.
 ///
@@ -113,8 +113,8 @@ impl Problem {
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         let entry = kind.entry();
         let applied = match kind {
-            Kind::Contention | Kind::NotReady => Some(WasApplied::No),
-            Kind::RequestTimeout | Kind::InternalError => Some(WasApplied::Unknown),
+            Kind::Contention | Kind::NotReady | Kind::Overloaded => Some(WasApplied::No),
+            Kind::RequestTimeout | Kind::InternalError | Kind::JournalUnavailable => Some(WasApplied::Unknown),
             _ => None,
         };
         Self {
@@ -165,6 +165,29 @@ impl Problem {
         self.entry
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.entry.entry().status
+    }
+
+    /// Whether this is what came of a request that was judged by the state of the stock: an idempotency key keeps it.
+    pub fn is_outcome(&self) -> bool {
+        matches!(
+            self.entry,
+            Kind::StockNotFound
+                | Kind::InsufficientStock
+                | Kind::BelowReserved
+                | Kind::StockReserved
+                | Kind::VersionMismatch
+                | Kind::QuantityOverflow
+        )
+    }
+
+    /// The body.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a problem has string keys and plain values")
+    }
+
     fn retry_after(&self) -> Option<HeaderValue> {
         matches!(self.status, 429 | 503).then(|| HeaderValue::from_static("1"))
     }
@@ -180,9 +203,8 @@ impl FieldError {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self).expect("a problem has string keys and plain values");
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.entry.entry().status;
+        let mut response = Response::new(Body::from(self.to_json()));
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after() {
@@ -192,9 +214,20 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<Contention> for Problem {
-    fn from(contention: Contention) -> Self {
-        Self::new(Kind::Contention, contention.to_string())
+impl From<Obstacle> for Problem {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Contention(contention) => Self::new(Kind::Contention, contention.to_string()),
+            Obstacle::Overloaded => {
+                let detail = "the journal took no further change in time: its disk is full, or too slow for what is asked";
+                Self::new(Kind::Overloaded, detail)
+            }
+            Obstacle::Unavailable { failed, applied } => {
+                let applied = Some(if applied { WasApplied::Unknown } else { WasApplied::No });
+                Self { applied, ..Self::new(Kind::JournalUnavailable, failed.to_string()) }
+            }
+            Obstacle::Damaged(detail) => Self::new(Kind::InternalError, detail),
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! Refusals of the domain as problems: which kind, which words, which lines.
 
 use super::{Kind, Problem, ProblemLine};
-use crate::inventory::most_telling;
+use crate::inventory::{ChangeError, TransactError, most_telling};
 use crate::stock::{Precondition, Reason, Refusal, StockKey, Transaction, VERSION_MAX};
-use crate::strategy::{Rejected, TransactRefused, TransactRejected};
+use crate::strategy::TransactRefused;
 
 impl Problem {
     /// A change of one level that was not made. `pointer` names the field of the body that asked for it.
-    pub fn rejected(rejected: Rejected, key: &StockKey, pointer: &str) -> Self {
-        match rejected {
-            Rejected::Refused(refusal) => Self::refused(refusal, key, pointer),
-            Rejected::Contention(contention) => contention.into(),
+    pub fn rejected(error: ChangeError, key: &StockKey, pointer: &str) -> Self {
+        match error {
+            ChangeError::Refused(refusal) => Self::refused(refusal, key, pointer),
+            ChangeError::Obstacle(obstacle) => obstacle.into(),
         }
     }
 
@@ -35,10 +35,10 @@ impl Problem {
 
     /// A transaction that was not made. Where its levels are refused for several reasons, the one that comes first
     /// in the order of precedence is told, with every line it concerns.
-    pub fn transaction_rejected(rejected: TransactRejected, transaction: &Transaction) -> Self {
-        match rejected {
-            TransactRejected::Refused(refused) => Self::transaction_refused(&refused, transaction),
-            TransactRejected::Contention(contention) => contention.into(),
+    pub fn transaction_rejected(error: TransactError, transaction: &Transaction) -> Self {
+        match error {
+            TransactError::Refused(refused) => Self::transaction_refused(&refused, transaction),
+            TransactError::Obstacle(obstacle) => obstacle.into(),
         }
     }
 

@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::HeaderValue;
 use axum::response::Response;
 
-use super::{BATCH_BYTES_MAX, answer};
-use crate::http::HttpState;
-use crate::http::dto::{
-    AdjustmentsAnswer, AdjustmentsRequest, BatchWriter, LevelsAnswer, LineResult, Mode, StockLevel,
-};
-use crate::http::extract::{JsonBody, Unconditional};
+use super::{BATCH_BYTES_MAX, answer, independent};
+use crate::http::dto::{AdjustmentsAnswer, AdjustmentsRequest, LevelsAnswer, Mode, StockLevel};
+use crate::http::extract::{IdempotencyKey, JsonBody, Keyring, Service, Unconditional};
+use crate::http::once::once;
 use crate::http::problem::Problem;
-use crate::inventory::Inventory;
-use crate::stock::{Applied, Precondition, StockKey, Transaction};
-
-/// Lines of an independent batch between two chances for other tasks of the thread to run: some ten microseconds.
-const LINES_PER_TURN: usize = 256;
+use crate::inventory::{Inventory, Memo, StoredRecord};
+use crate::journal::record::Kind as RecordKind;
+use crate::stock::Transaction;
 
 /// Adjust several stock levels
 ///
@@ -39,52 +33,50 @@ const LINES_PER_TURN: usize = 256;
     )
 )]
 pub async fn adjust_many(
-    State(state): State<&'static HttpState>,
+    Service(inventory): Service,
     _: Unconditional,
+    idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: AdjustmentsRequest<'_> = body.parse()?;
+    let memo = Memo { remark: request.remark()?, keyed: None };
+    let keyring = idempotency_key.with_body(body.bytes());
     match request.mode {
-        Mode::Atomic => together(&state.inventory, request.transaction()?).await,
-        Mode::Independent => each_alone(&state.inventory, &request).await,
+        Mode::Atomic => {
+            let transaction = request.transaction()?;
+            together(inventory, keyring, RecordKind::Change, memo, transaction).await
+        }
+        Mode::Independent => {
+            let keys = request.keys()?;
+            let lines: Vec<_> = keys.into_iter().zip(request.lines.iter().map(|line| line.0.delta.0)).collect();
+            independent::each_alone(inventory, keyring, memo, &lines).await
+        }
     }
 }
 
 /// Makes a transaction and answers with the levels after it.
-pub(super) async fn together(inventory: &Inventory, transaction: Transaction) -> Result<Response, Problem> {
+pub(super) async fn together(
+    inventory: &Inventory,
+    keyring: Option<Keyring>,
+    kind: RecordKind,
+    memo: Memo,
+    transaction: Transaction,
+) -> Result<Response, Problem> {
     let transaction = Arc::new(transaction);
-    let outcome = inventory.transact(&transaction).await;
-    let applied = outcome.map_err(|rejected| Problem::transaction_rejected(rejected, &transaction))?;
-    let entries = transaction.entries().iter().zip(&applied);
-    let levels = entries.map(|(entry, applied)| StockLevel::new(&entry.key, applied.after)).collect();
-    Ok(answer::json(&LevelsAnswer { levels }, StockLevel::JSON_BYTES * (applied.len() + 1)))
+    let transact = async |memo| {
+        let outcome = inventory.transact(&transaction, kind, memo).await;
+        let applied = outcome.map_err(|rejected| Problem::transaction_rejected(rejected, &transaction))?;
+        let entries = transaction.entries().iter().zip(&applied);
+        Ok(levels(entries.map(|(entry, applied)| StockLevel::new(&entry.key, applied.after)).collect()))
+    };
+    let replay = |stored: &StoredRecord| {
+        let after: Vec<_> = stored.levels().collect();
+        levels(after.iter().map(|(key, level)| StockLevel::new(key, *level)).collect())
+    };
+    once(inventory, keyring, memo, transact, replay).await
 }
 
-async fn each_alone(inventory: &Inventory, request: &AdjustmentsRequest<'_>) -> Result<Response, Problem> {
-    let keys = request.keys()?;
-    let mut batch = BatchWriter::new(keys.len());
-    for (index, (key, line)) in keys.iter().zip(&request.lines).enumerate() {
-        if index % LINES_PER_TURN == LINES_PER_TURN - 1 {
-            tokio::task::yield_now().await;
-        }
-        let outcome = inventory.adjust(key, line.0.delta.0, Precondition::Any).await;
-        let outcome =
-            outcome.map_err(|rejected| Problem::rejected(rejected, key, &format!("/lines/{index}")));
-        batch.push(&result(key, outcome));
-    }
-    Ok(answer::typed(batch.finish(), HeaderValue::from_static("application/json")))
-}
-
-fn result(key: &StockKey, outcome: Result<Applied, Problem>) -> LineResult<'_> {
-    let (sku, location) = (key.sku(), key.location());
-    match outcome {
-        Ok(applied) => {
-            let level = Some(StockLevel::new(key, applied.after));
-            LineResult { sku, location, status: 200, level, problem: None }
-        }
-        Err(problem) => {
-            let status = problem.kind().entry().status.as_u16();
-            LineResult { sku, location, status, level: None, problem: Some(Box::new(problem)) }
-        }
-    }
+fn levels(levels: Vec<StockLevel<'_>>) -> Response {
+    let bytes = StockLevel::JSON_BYTES * (levels.len() + 1);
+    answer::json(&LevelsAnswer { levels }, bytes)
 }

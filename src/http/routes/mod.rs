@@ -3,6 +3,7 @@
 pub mod adjustments;
 mod answer;
 pub mod docs;
+mod independent;
 pub mod operations;
 pub mod page;
 pub mod stock;

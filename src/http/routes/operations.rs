@@ -16,15 +16,16 @@ use crate::telemetry::exposition::CONTENT_TYPE;
     get, path = "/v1/status", tag = "operations", operation_id = "status",
     responses((status = 200, description = "What runs, since when, and what sharing has cost", body = StatusAnswer))
 )]
-pub async fn status(State(state): State<&'static HttpState>) -> Json<StatusAnswer> {
-    let contention = state.inventory.contention();
+pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
+    let inventory = state.inventory()?;
+    let contention = inventory.contention();
     let holds = contention.holds;
-    Json(StatusAnswer {
+    Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
-        strategy: state.inventory.strategy().name(),
-        durability: "ephemeral",
+        strategy: inventory.strategy().name(),
+        durability: if inventory.books().journal().is_some() { "durable" } else { "ephemeral" },
         uptime_seconds: state.started.elapsed().as_secs(),
-        levels: state.inventory.level_count(),
+        levels: inventory.level_count(),
         contention: ContentionAnswer {
             acquisitions: contention.acquisitions,
             contended: contention.contended,
@@ -33,7 +34,7 @@ pub async fn status(State(state): State<&'static HttpState>) -> Json<StatusAnswe
             wait_ns: contention.waits.sum_ns,
             hold_ns_mean: holds.sum_ns.checked_div(holds.count),
         },
-    })
+    }))
 }
 
 /// Whether the process is alive

@@ -1,15 +1,13 @@
 //! `/v1/stock`: levels in pages.
 
-use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::answer;
-use crate::http::HttpState;
 use crate::http::dto::{PageAnswer, StockLevel};
-use crate::http::extract::Query;
+use crate::http::extract::{Query, Service};
 use crate::http::problem::Problem;
 use crate::stock::{Location, Sku, StockKey};
 use crate::strategy::index::Filter;
@@ -37,7 +35,7 @@ const LIMIT_MAX: usize = 1_000;
         (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(State(state): State<&'static HttpState>, uri: Uri) -> Result<Response, Problem> {
+pub async fn list(Service(inventory): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["limit", "cursor", "location", "sku_prefix"])?;
     let limit = query.get("limit").map_or(Ok(LIMIT_DEFAULT), parse_limit)?;
     let after = query.get("cursor").map(decode_cursor).transpose()?;
@@ -47,7 +45,7 @@ pub async fn list(State(state): State<&'static HttpState>, uri: Uri) -> Result<R
     let sku_prefix = sku_prefix.map_err(|error| Problem::parameter("sku_prefix", error.to_string()))?;
     let filter = Filter { sku_prefix: sku_prefix.unwrap_or_default(), location };
 
-    let page = state.inventory.list(filter, after.as_ref(), limit).await?;
+    let page = inventory.list(filter, after.as_ref(), limit).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
     let next_cursor = page.resume_after.as_ref().map(encode_cursor);
     let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, filter));

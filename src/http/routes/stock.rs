@@ -1,14 +1,14 @@
 //! `/v1/stock/{sku}`: one level.
 
-use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::{BODY_BYTES_MAX, answer};
-use crate::http::HttpState;
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
-use crate::http::extract::{Conditions, JsonBody, StockPath, Unkeyed};
+use crate::http::extract::{Conditions, IdempotencyKey, JsonBody, Service, StockPath, Unkeyed};
+use crate::http::once::once;
 use crate::http::problem::Problem;
+use crate::inventory::{Memo, StoredRecord};
 use crate::stock::{Reason, Refusal};
 
 /// Read a stock level
@@ -33,12 +33,12 @@ use crate::stock::{Reason, Refusal};
     )
 )]
 pub async fn read(
-    State(state): State<&'static HttpState>,
+    Service(inventory): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
 ) -> Result<Response, Problem> {
     let precondition = conditions.if_match()?;
-    let level = state.inventory.read(&key).await?;
+    let level = inventory.read(&key).await?;
     if !precondition.holds(level) {
         let refusal = Refusal { reason: Reason::PreconditionFailed(precondition), found: level };
         return Err(Problem::refused(refusal, &key, ""));
@@ -81,15 +81,16 @@ pub async fn read(
     )
 )]
 pub async fn put(
-    State(state): State<&'static HttpState>,
+    Service(inventory): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
+    _: Unkeyed,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: PutRequest<'_> = body.parse()?;
-    request.validate()?;
+    let memo = Memo { remark: request.remark()?, keyed: None };
     let precondition = conditions.for_put()?;
-    let outcome = state.inventory.put(&key, request.on_hand.0, precondition).await;
+    let outcome = inventory.put(&key, request.on_hand.0, precondition, memo).await;
     let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;
     if applied.before.exists() {
         return Ok(answer::level(StatusCode::OK, &key, applied.after));
@@ -122,12 +123,13 @@ pub async fn put(
     )
 )]
 pub async fn delete(
-    State(state): State<&'static HttpState>,
+    Service(inventory): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
     _: Unkeyed,
 ) -> Result<Response, Problem> {
-    let outcome = state.inventory.delete(&key, conditions.if_match_only()?).await;
+    let precondition = conditions.if_match_only()?;
+    let outcome = inventory.delete(&key, precondition, Memo::default()).await;
     let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;
     Ok(answer::empty(StatusCode::NO_CONTENT, applied.after))
 }
@@ -158,14 +160,24 @@ pub async fn delete(
     )
 )]
 pub async fn adjust(
-    State(state): State<&'static HttpState>,
+    Service(inventory): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
+    idempotency_key: IdempotencyKey,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: AdjustRequest<'_> = body.parse()?;
-    request.validate()?;
-    let outcome = state.inventory.adjust(&key, request.delta.0, conditions.if_match_only()?).await;
-    let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, "/delta"))?;
-    Ok(answer::level(StatusCode::OK, &key, applied.after))
+    let memo = Memo { remark: request.remark()?, keyed: None };
+    let precondition = conditions.if_match_only()?;
+    let delta = request.delta.0;
+    let adjust = async |memo| {
+        let outcome = inventory.adjust(&key, delta, precondition, memo).await;
+        let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, "/delta"))?;
+        Ok(answer::level(StatusCode::OK, &key, applied.after))
+    };
+    let replay = |stored: &StoredRecord| {
+        let after = stored.levels().next().expect("an adjustment has a line").1;
+        answer::level(StatusCode::OK, &key, after)
+    };
+    once(inventory, idempotency_key.with_body(body.bytes()), memo, adjust, replay).await
 }

@@ -1,13 +1,13 @@
 //! `/v1/transfers`: units from one location to another.
 
-use axum::extract::State;
 use axum::response::Response;
 
 use super::{BATCH_BYTES_MAX, adjustments};
-use crate::http::HttpState;
 use crate::http::dto::{LevelsAnswer, TransfersRequest};
-use crate::http::extract::{JsonBody, Unconditional};
+use crate::http::extract::{IdempotencyKey, JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
+use crate::inventory::Memo;
+use crate::journal::record::Kind as RecordKind;
 
 /// Move units between locations
 ///
@@ -27,10 +27,14 @@ use crate::http::problem::Problem;
     )
 )]
 pub async fn transfer(
-    State(state): State<&'static HttpState>,
+    Service(inventory): Service,
     _: Unconditional,
+    idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: TransfersRequest<'_> = body.parse()?;
-    adjustments::together(&state.inventory, request.transaction()?).await
+    let memo = Memo { remark: request.remark()?, keyed: None };
+    let transaction = request.transaction()?;
+    let keyring = idempotency_key.with_body(body.bytes());
+    adjustments::together(inventory, keyring, RecordKind::Transfer, memo, transaction).await
 }

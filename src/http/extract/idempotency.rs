@@ -1,0 +1,92 @@
+//! [`IdempotencyKey`]: the header of the same name.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use sha2::{Digest as _, Sha256};
+
+use crate::http::problem::{Kind, Problem};
+use crate::journal::record::Once;
+
+/// The longest key, in characters.
+const CHARS_MAX: usize = 255;
+
+/// Who asks: one for all, until there are credentials.
+const PRINCIPAL: &str = "";
+
+/// The key of a request, if it has one: with its principal, method and path it names one effect.
+#[derive(Debug)]
+pub struct IdempotencyKey(Option<Scope>);
+
+/// Principal, method, path and key, hashed, and the part of the fingerprint that is not the body.
+#[derive(Debug)]
+struct Scope {
+    hash: blake3::Hasher,
+    query: String,
+}
+
+/// A key together with the body it came with.
+#[derive(Debug)]
+pub struct Keyring {
+    scope: blake3::Hasher,
+    fingerprint: [u8; 32],
+}
+
+impl IdempotencyKey {
+    /// The key for that body: `None` where the request has no key.
+    pub fn with_body(self, body: &[u8]) -> Option<Keyring> {
+        let Scope { hash, query } = self.0?;
+        let mut fingerprint = Sha256::new();
+        // The query says which level is meant: a request with another one is another request.
+        fingerprint.update(query.as_bytes());
+        fingerprint.update([0]);
+        fingerprint.update(body);
+        Some(Keyring { scope: hash, fingerprint: fingerprint.finalize().into() })
+    }
+}
+
+impl Keyring {
+    /// The whole request as one unit.
+    pub fn whole(&self) -> Once {
+        self.unit(&self.scope)
+    }
+
+    /// One line of the request as a unit of its own.
+    pub fn line(&self, line: usize) -> Once {
+        self.unit(self.scope.clone().update(&(line as u64).to_le_bytes()))
+    }
+
+    fn unit(&self, scope: &blake3::Hasher) -> Once {
+        let hash = scope.finalize();
+        let half = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
+        Once { key: u128::from_le_bytes(*half), fingerprint: self.fingerprint }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let Some(value) = values.next() else { return Ok(Self(None)) };
+        let invalid = |detail: &str| {
+            Problem::new(Kind::InvalidRequest, format!("the header idempotency-key {detail}; nothing was changed"))
+        };
+        if values.next().is_some() {
+            return Err(invalid("is there twice"));
+        }
+        let text = value.to_str().map_err(|_| invalid("must be visible ASCII"))?;
+        // The draft has it as a quoted string, most clients send it bare: both mean the same key.
+        let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+        let allowed = |&byte: &u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if key.is_empty() || key.len() > CHARS_MAX || !key.as_bytes().iter().all(|byte| allowed(byte)) {
+            return Err(invalid("must be 1 to 255 visible ASCII characters, without quotes or backslashes inside"));
+        }
+        let mut hash = blake3::Hasher::new();
+        for part in [PRINCIPAL, parts.method.as_str(), parts.uri.path(), key] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        Ok(Self(Some(Scope { hash, query })))
+    }
+}
