@@ -15,7 +15,7 @@ cargo build --release --locked --bin inventory
 
 work=$(mktemp -d)
 mkfifo "$work/address"
-taskset -c "$server_core" target/release/inventory serve --listen 127.0.0.1:0 --strategy "$strategy" \
+taskset -c "$server_core" target/release/inventory serve --ephemeral --listen 127.0.0.1:0 --strategy "$strategy" \
   >"$work/address" 2>"$work/log" &
 pid=$!
 trap 'kill "$pid" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT

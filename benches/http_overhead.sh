@@ -28,7 +28,7 @@ start() {
   printf -v "pid_$name" %s $!
   read -r "url_$name" <"$work/$name"
 }
-start service target/release/inventory serve --listen 127.0.0.1:0 --strategy "$strategy"
+start service target/release/inventory serve --ephemeral --listen 127.0.0.1:0 --strategy "$strategy"
 start bare target/release/examples/bare_axum
 curl -fsS -X PUT --json '{"on_hand":1000000}' "$url_service/v1/stock/85123A" >/dev/null
 curl -fsS --json '{"delta":1}' "$url_service/v1/stock/85123A/adjust" >/dev/null

@@ -62,6 +62,12 @@ impl App {
         Ok(Self { state, config, data })
     }
 
+    /// Completes when the service that [`App::serve`] runs has recovered what is on disk, and takes requests.
+    pub fn opened(&self) -> impl Future<Output = ()> + use<> {
+        let state = self.state;
+        async move { state.opened().await }
+    }
+
     /// Recovers what is on disk and serves until `shutdown` completes, then finishes what was accepted. Requests that come
     /// before recovery is done are told so.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Ended {

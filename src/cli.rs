@@ -198,6 +198,9 @@ fn serve(args: &ServeArgs) -> ExitCode {
     }
 }
 
+/// How long the address is held back while the service reads what it has on disk.
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(1);
+
 async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config) -> ExitCode {
     let bound = async {
         let listener = TcpListener::bind(addresses).await?;
@@ -218,11 +221,16 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         Ok(app) => app,
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
-    // The listener queues connections from here on, so whoever reads the line may connect at once.
-    if print(&format!("http://{address}\n")) != ExitCode::SUCCESS {
-        return ExitCode::FAILURE;
-    }
-    match app.serve(listener, shutdown).await {
+    let opened = app.opened();
+    let announce = async move {
+        // Who reads the line finds the service ready, unless there is much to recover: then it finds out by asking.
+        let _late = tokio::time::timeout(ANNOUNCED_AFTER, opened).await;
+        print(&format!("http://{address}\n"))
+    };
+    let announced = tokio::spawn(announce);
+    let ended = app.serve(listener, shutdown).await;
+    announced.abort();
+    match ended {
         Ended::Shutdown(Drained::Clean) => {
             tracing::info!("every accepted request was answered; bye");
             ExitCode::SUCCESS

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use tokio::sync::Notify;
 
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
@@ -39,6 +40,7 @@ use crate::strategy::Kind as Strategy;
 pub struct HttpState {
     /// The service, once it has recovered what it had.
     inventory: OnceLock<Inventory>,
+    opened: Notify,
     /// How stock is shared, known before the service has recovered.
     pub strategy: Strategy,
     /// What was counted of requests.
@@ -66,6 +68,7 @@ impl HttpState {
     pub fn new(strategy: Strategy) -> Self {
         Self {
             inventory: OnceLock::new(),
+            opened: Notify::new(),
             strategy,
             metrics: HttpMetrics::default(),
             readiness: Readiness::default(),
@@ -78,6 +81,15 @@ impl HttpState {
     pub fn open(&self, inventory: Inventory) {
         assert!(self.inventory.set(inventory).is_ok(), "a service opens once");
         self.readiness.set(true);
+        self.opened.notify_waiters();
+    }
+
+    /// Completes when the service has recovered.
+    pub async fn opened(&self) {
+        let notified = self.opened.notified();
+        if self.inventory.get().is_none() {
+            notified.await;
+        }
     }
 
     /// The service; `not-ready` until it has recovered.

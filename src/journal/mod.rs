@@ -13,6 +13,7 @@
 //! shared.
 
 pub mod append;
+pub mod check;
 pub mod data_dir;
 pub mod disk;
 pub mod group;
@@ -21,11 +22,17 @@ pub mod history;
 pub mod keys;
 pub mod lanes;
 pub mod log;
+pub mod marks;
 pub mod metrics;
 pub mod order;
 pub mod prepare;
 pub mod record;
+pub mod recovery;
+pub mod scan;
 pub mod segment;
+pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod watermark;
 pub mod writer;
 

@@ -290,7 +290,7 @@ impl Writer {
         let shared = &self.shared;
         shared.metrics.syncs.observe(started.elapsed());
         shared.metrics.group(u64::from(group.records), bytes);
-        // shared.keys.mark
+        shared.keys.mark(group.time_ms, group.position);
         shared.watermark.advance(end);
         for told in group.told.drain(..) {
             // Who has gone away meanwhile need not be told.

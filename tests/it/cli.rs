@@ -112,7 +112,7 @@ impl Drop for Served {
 }
 
 fn serve(args: &[&str]) -> Command {
-    let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+    let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--log", "off", "--ephemeral"]);
     command.args(args);
     command
 }
@@ -194,7 +194,7 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (&["serve", "--listen", "127.0.0.1:99999"], "--listen"),
         (&["serve", "--log-format", "xml"], "--log-format"),
         (&["serve", "--log", "inventory=loud"], "--log"),
-        (&["serve", "--data-dir", "d"], "--data-dir"),
+        (&["serve", "--data-dir", "d", "--ephemeral"], "--data-dir"),
         (&["serve", "--workers"], "--workers"),
         (&["serve", "here"], "here"),
         (&["sevre"], "sevre"),

@@ -101,7 +101,8 @@ impl ServerProcess {
     /// Starts a server with a strategy on a free port, and waits until it is ready.
     pub async fn start(program: &Path, strategy: &Strategy) -> Result<Self, ServerError> {
         let mut command = Command::new(program);
-        command.args(["serve", "--strategy", &strategy.name, "--listen", "127.0.0.1:0"]);
+        // In memory: it is the strategies that are compared, and the negative control keeps no ledger.
+        command.args(["serve", "--ephemeral", "--strategy", &strategy.name, "--listen", "127.0.0.1:0"]);
         if !strategy.correct {
             command.arg("--allow-racy");
         }

@@ -1,12 +1,13 @@
 //! `/v1/status`, the probes, `/metrics`, and request ids: what those see who run the service.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use axum::http::Method;
 use inventory::config::Config;
 use inventory::http::metrics::ROUTES;
 use inventory::http::{self, HttpState, server};
-use inventory::inventory::Inventory;
+use inventory::inventory::{Books, Inventory, Memory};
 use inventory::strategy::Kind;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -69,7 +70,7 @@ for_each_strategy! {
         app.delete("/v1/stock/B").await.assert_status(204);
         let status = app.get("/v1/status").await;
         assert_eq!(status.assert_status(200).at("/strategy"), kind.name());
-        assert_eq!((status.at("/durability"), status.number("/levels")), (json!("ephemeral"), 1));
+        assert_eq!((status.at("/durability"), status.number("/levels")), (json!("durable"), 1));
         assert_eq!(status.at("/version"), env!("CARGO_PKG_VERSION"));
         assert!(status.number("/contention/acquisitions") >= 3, "{}", status.text());
     }
@@ -154,8 +155,7 @@ async fn a_service_that_runs_is_alive_and_ready() {
 #[tokio::test]
 async fn a_service_that_starts_is_alive_and_not_ready() {
     let config = Config::new(Kind::Mutex);
-    let inventory = Inventory::new(config.kind, config.strategy);
-    let state: &'static HttpState = Box::leak(Box::new(HttpState::new(inventory)));
+    let state: &'static HttpState = Box::leak(Box::new(HttpState::new(config.kind)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = http::router(state, &config.http);
@@ -169,8 +169,11 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     not_ready.assert_problem(503, "not-ready");
     assert_eq!((not_ready.at("/applied"), not_ready.header("retry-after")), (json!("no"), "1"));
     ask("/livez").await.assert_status(200);
-    state.readiness.set(true);
+    ask("/v1/stock/A").await.assert_problem(503, "not-ready");
+    let books = Books::Ephemeral(Memory::new(1, Duration::from_secs(1)));
+    state.open(Inventory::new(config.kind, config.strategy, books));
     ask("/readyz").await.assert_status(200);
+    ask("/v1/stock/A").await.assert_problem(404, "stock-not-found");
     server.abort();
 }
 

@@ -9,14 +9,17 @@ pub(crate) mod contract;
 pub(crate) mod raw;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use inventory::app::App;
-use inventory::config::Config;
+use inventory::app::{App, Ended};
+use inventory::config::{Config, Storage};
 use inventory::http::server::Drained;
+use inventory::journal::JournalConfig;
 use inventory::strategy::Kind;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,6 +33,7 @@ pub(crate) const WATCHDOG: Duration = Duration::from_secs(30);
 /// A service that is about to start.
 pub(crate) struct Builder {
     config: Config,
+    data: Arc<TempDir>,
 }
 
 /// A service that runs until it is dropped or told to [drain](TestApp::drain).
@@ -38,7 +42,9 @@ pub(crate) struct TestApp {
     connections_max: usize,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
-    server: JoinHandle<Drained>,
+    server: JoinHandle<Ended>,
+    /// Where its stock is; removed with it.
+    data: Arc<TempDir>,
 }
 
 /// A request that is about to be sent.
@@ -49,6 +55,12 @@ pub(crate) struct Call {
 }
 
 impl Builder {
+    /// Stock in memory only.
+    pub(crate) fn ephemeral(mut self) -> Self {
+        self.config.storage = Storage::Ephemeral;
+        self
+    }
+
     pub(crate) fn with_connections_max(mut self, connections: usize) -> Self {
         self.config.server.connections_max = connections;
         self
@@ -77,20 +89,28 @@ impl Builder {
     /// Starts it on a free port.
     pub(crate) async fn start(self) -> TestApp {
         let connections_max = self.config.server.connections_max;
-        let app = App::build(self.config);
+        let app = App::build(self.config).expect("a data directory of its own");
+        let opened = app.opened();
         let (stop, stopped) = oneshot::channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         // A handle that is dropped stops the service, too.
         let server = tokio::spawn(app.serve(listener, async move { drop(stopped.await) }));
-        TestApp { address, connections_max, client: client(), stop: Some(stop), server }
+        tokio::time::timeout(WATCHDOG, opened).await.expect("the service opens");
+        TestApp { address, connections_max, client: client(), stop: Some(stop), server, data: self.data }
     }
 }
 
 impl TestApp {
     /// The default configuration, with that strategy.
     pub(crate) fn with(kind: Kind) -> Builder {
-        Builder { config: Config::new(kind) }
+        Self::over(kind, Arc::new(TempDir::new().expect("a temporary folder")))
+    }
+
+    /// With that strategy, over stock that another service left.
+    pub(crate) fn over(kind: Kind, data: Arc<TempDir>) -> Builder {
+        let storage = Storage::Durable { data_dir: data.path().to_owned(), journal: JournalConfig::default() };
+        Builder { config: Config { storage, ..Config::new(kind) }, data }
     }
 
     /// With that strategy, and otherwise as it comes.
@@ -173,7 +193,15 @@ impl TestApp {
     /// Waits until the shutdown that was begun is over.
     pub(crate) async fn drained(&mut self) -> Drained {
         let server = tokio::time::timeout(WATCHDOG, &mut self.server);
-        server.await.expect("a shutdown ends").expect("the service does not panic")
+        match server.await.expect("a shutdown ends").expect("the service does not panic") {
+            Ended::Shutdown(drained) => drained,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Where its stock is.
+    pub(crate) fn data(&self) -> Arc<TempDir> {
+        Arc::clone(&self.data)
     }
 }
 
