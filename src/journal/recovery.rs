@@ -1,0 +1,277 @@
+//! [`recover`]: from what is on disk to the levels, keys and log to go on with; or a refusal that says what is damaged.
+//!
+//! The newest valid snapshot is loaded and the log replayed from where it starts. Everything read is checked: each group's
+//! checksum, its place in the chain, numbers, times and counts; each line's link and version, and that its level is what the
+//! rules of the stock make of the level before. What is left out is only what must be: a segment wholly before the
+//! snapshot's start is not read but for its header and footer (`verify` reads it).
+//!
+//! The writer writes one group at a time, so a crash leaves at most one unfinished, at the very end:
+//!
+//! - It is *cut*, as nobody was told of it: its remains are overwritten with zeros, synced, and announced with position and
+//!   number. A crash meanwhile leaves fewer remains, which the next start cuts.
+//! - So is a footer without a file that ends with it: the segment is written on.
+//! - A group that is invalid anywhere else is *damage*: in a segment that is sealed, before a group that is valid, or longer
+//!   than what one group can leave. Then [`recover`] refuses and changes nothing on disk.
+//!
+//! Only then are leftovers removed (files being prepared when the process stopped), so a refusal leaves all as it was found.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::check::Finding;
+use super::disk::Disk;
+use super::heads::Heads;
+use super::keys::Keys;
+use super::log::{Log, Segment};
+use super::segment::HeaderError;
+use super::snapshot::{self, Loaded, SnapshotError};
+use super::watermark::GroupEnd;
+
+mod files;
+mod replay;
+mod tail;
+
+pub(super) use files::{Files, footer};
+pub use tail::Cut;
+
+use replay::Replay;
+
+/// The name of the segment that is preallocated and not yet used.
+const NEXT_SEGMENT: &str = "next.segment";
+
+/// What recovery is to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The time, in milliseconds of Unix time.
+    pub now_ms: u64,
+    /// How long idempotency keys are kept.
+    pub key_retention: Duration,
+}
+
+/// How far recovery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The bytes of the log that were replayed.
+    pub bytes: u64,
+    /// The bytes of the log to replay.
+    pub bytes_total: u64,
+    /// The movements that were replayed.
+    pub movements: u64,
+}
+
+/// All there is to go on with.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The levels.
+    pub heads: Heads,
+    /// The idempotency keys.
+    pub keys: Keys,
+    /// The segments.
+    pub log: Log,
+    /// The segment to write on: none if there is none yet, or the last one is sealed.
+    pub tail: Option<Arc<Segment>>,
+    /// Where the log ends.
+    pub end: GroupEnd,
+    /// What was done.
+    pub report: Report,
+}
+
+/// What recovery did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The snapshot that was loaded.
+    pub snapshot: Option<String>,
+    /// Segments in the log.
+    pub segments: usize,
+    /// Groups that were replayed.
+    pub groups: u64,
+    /// Records that were replayed.
+    pub records: u64,
+    /// Movements that were replayed, or found in the snapshot already.
+    pub movements: u64,
+    /// Levels there are, tombstones included.
+    pub levels: usize,
+    /// Idempotency keys there are.
+    pub keys: usize,
+    /// The unfinished commit that was cut.
+    pub cut: Option<Cut>,
+    /// Leftovers that were removed.
+    pub removed: Vec<String>,
+    /// What an operator should know, and a start does not depend on.
+    pub warnings: Vec<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why the log cannot be gone on with. Nothing on disk was changed, unless it is an [`RecoveryError::Io`].
+#[derive(Debug, Error)]
+pub enum RecoveryError {
+    /// The disk said so.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file, or the folder.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A segment's header.
+    #[error("segment {file}: {source}; {}", hint(source))]
+    Header {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        source: HeaderError,
+    },
+    /// Something in the log is not what was written.
+    #[error(
+        "segment {file} is damaged at offset {offset}, where movement {seq} or a later one is: {finding}{}; {RESTORE}",
+        valid_after(*.valid_after)
+    )]
+    Damaged {
+        /// The segment's file.
+        file: String,
+        /// The offset in it.
+        offset: u64,
+        /// The number of the next movement there.
+        seq: u64,
+        /// What is wrong.
+        finding: Finding,
+        /// Where a valid group follows: it is this that makes an unfinished commit impossible.
+        valid_after: Option<u64>,
+    },
+    /// A segment does not begin where, or with what, the one before it ends.
+    #[error("segment {file} does not continue {before}: {what}; segments are missing or were exchanged; {RESTORE}")]
+    Gap {
+        /// The segment's file.
+        file: String,
+        /// What is before it.
+        before: String,
+        /// The difference.
+        what: String,
+    },
+    /// Neither a snapshot nor the log's beginning is there.
+    #[error(
+        "the log begins with {file} at movement {first_seq}, and no valid snapshot covers what was before it: {tried}; {RESTORE}"
+    )]
+    NoBeginning {
+        /// The oldest segment's file.
+        file: String,
+        /// Its first movement.
+        first_seq: u64,
+        /// What is wrong with each snapshot.
+        tried: String,
+    },
+    /// A snapshot of a later version.
+    #[error(transparent)]
+    Snapshot(SnapshotError),
+    /// The log ends before what a snapshot has seen of it: acknowledged changes are missing.
+    #[error(
+        "the log ends at position {end}, but snapshot {snapshot} was taken when it reached position {seen}: acknowledged changes are missing; {RESTORE}"
+    )]
+    LogBehind {
+        /// The snapshot.
+        snapshot: String,
+        /// What it has seen.
+        seen: u64,
+        /// Where the log ends.
+        end: u64,
+    },
+}
+
+const RESTORE: &str = "nothing was changed: restore the data directory from a backup, or find the missing file; \
+                       starting without it would lose acknowledged changes";
+
+fn hint(error: &HeaderError) -> &'static str {
+    match error {
+        HeaderError::Version(_) => "nothing was changed: start the version of the program that wrote it",
+        _ => RESTORE,
+    }
+}
+
+fn valid_after(offset: Option<u64>) -> String {
+    offset.map_or_else(String::new, |offset| {
+        format!(" (a valid group follows at offset {offset}, so it is no unfinished commit)")
+    })
+}
+
+/// Brings the journal back, as the module describes; on an empty folder it returns an empty one.
+pub fn recover(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    progress: &dyn Fn(Progress),
+) -> Result<Recovered, RecoveryError> {
+    let started = Instant::now();
+    let files = Files::open(disk.as_ref())?;
+    let mut report = Report::default();
+    let (loaded, heads, keys) = load_snapshot(disk.as_ref(), &files, &mut report)?;
+    let mut replay = Replay::new(heads, keys, loaded, &mut report, progress);
+    let segments = replay.run(&files)?;
+    let (heads, keys, tail, end) = (replay.heads, replay.keys, replay.tail, replay.end);
+    if let Some(cut) = &report.cut {
+        tail::cut(&files, cut)?;
+    }
+    remove_leftovers(disk.as_ref(), &files, &mut report)?;
+    keys.expire(options.now_ms, options.key_retention);
+    report.segments = segments.len();
+    (report.levels, report.keys) = (heads.len(), keys.len());
+    report.duration = started.elapsed();
+    Ok(Recovered { heads, keys, log: Log::new(segments), tail, end, report })
+}
+
+/// The newest valid snapshot; none is needed where the log is there from its first movement on.
+fn load_snapshot(
+    disk: &dyn Disk,
+    files: &Files,
+    report: &mut Report,
+) -> Result<(Option<Loaded>, Heads, Keys), RecoveryError> {
+    let mut tried = Vec::new();
+    for name in &files.snapshots {
+        let (heads, keys) = (Heads::new(), Keys::new());
+        match snapshot::load(disk, name, &heads, &keys) {
+            Ok(loaded) if files.reach_back_to(loaded.start.position) => {
+                report.warnings.append(&mut tried);
+                report.snapshot = Some(name.clone());
+                return Ok((Some(loaded), heads, keys));
+            }
+            Ok(_) => tried.push(format!("snapshot {name} starts before the oldest segment")),
+            // A later version would write what this one cannot read into the log as well.
+            Err(error @ SnapshotError::Version { .. }) => return Err(RecoveryError::Snapshot(error)),
+            Err(error) => tried.push(error.to_string()),
+        }
+    }
+    let whole = match files.segments.first() {
+        Some(first) => first.is_first(),
+        None => files.snapshots.is_empty(),
+    };
+    if whole {
+        report.warnings.append(&mut tried);
+        return Ok((None, Heads::new(), Keys::new()));
+    }
+    let first = files.segments.first();
+    let tried = if tried.is_empty() { "there is none".to_owned() } else { tried.join("; ") };
+    Err(RecoveryError::NoBeginning {
+        file: first.map_or_else(|| "no segment at all".to_owned(), |first| first.name.clone()),
+        first_seq: first.map_or(1, |first| first.header.first_seq),
+        tried,
+    })
+}
+
+/// Temporary files and the segment that was being prepared: whatever they hold, nobody was told of it.
+fn remove_leftovers(disk: &dyn Disk, files: &Files, report: &mut Report) -> Result<(), RecoveryError> {
+    for name in &files.leftovers {
+        disk.remove(name).map_err(|source| RecoveryError::Io { file: name.clone(), source })?;
+        report.removed.push(name.clone());
+    }
+    match files.leftovers.is_empty() {
+        true => Ok(()),
+        false => {
+            disk.sync_names().map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

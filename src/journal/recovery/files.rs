@@ -1,0 +1,128 @@
+//! What files there are, and that the segments are there without a gap.
+
+use std::sync::Arc;
+
+use super::{NEXT_SEGMENT, RecoveryError};
+use crate::journal::disk::{Disk, DiskFile};
+use crate::journal::group::SECTOR;
+use crate::journal::segment::{self, Header, HeaderError, IndexEntry};
+use crate::journal::snapshot;
+
+/// The longest footer that is read: an entry for every 64 KiB of 256 GiB.
+const FOOTER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The files of the journal.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// Oldest first.
+    pub(crate) segments: Vec<SegmentFile>,
+    /// Newest first.
+    pub(crate) snapshots: Vec<String>,
+    /// To be removed.
+    pub(super) leftovers: Vec<String>,
+}
+
+/// A segment's file, its header read.
+#[derive(Debug)]
+pub(crate) struct SegmentFile {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) header: Header,
+    pub(crate) len: u64,
+}
+
+impl Files {
+    /// Lists the folder and reads the header of every segment.
+    pub(crate) fn open(disk: &dyn Disk) -> Result<Self, RecoveryError> {
+        let names = disk.list();
+        let names =
+            names.map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })?;
+        let mut files = Self { segments: Vec::new(), snapshots: Vec::new(), leftovers: Vec::new() };
+        for name in names {
+            if let Some(base) = segment::base_of(&name) {
+                files.segments.push(SegmentFile::open(disk, name, base)?);
+            } else if snapshot::start_of(&name).is_some() {
+                files.snapshots.push(name);
+            } else if name == NEXT_SEGMENT || name.ends_with(".tmp") {
+                files.leftovers.push(name);
+            }
+        }
+        files.segments.sort_by_key(|segment| segment.header.base);
+        // Their names are numbers of equal length.
+        files.snapshots.sort_by(|a, b| b.cmp(a));
+        files.leftovers.sort();
+        files.check_gaps()?;
+        Ok(files)
+    }
+
+    fn check_gaps(&self) -> Result<(), RecoveryError> {
+        for pair in self.segments.windows(2) {
+            let end = pair[0].header.base.checked_add(pair[0].len);
+            let what = if end != Some(pair[1].header.base) {
+                let end = end.unwrap_or(u64::MAX);
+                format!("it begins at position {}, not at {end}", pair[1].header.base)
+            } else if pair[1].header.first_seq < pair[0].header.first_seq {
+                format!("it begins with movement {}", pair[1].header.first_seq)
+            } else {
+                continue;
+            };
+            let (file, before) = (pair[1].name.clone(), pair[0].name.clone());
+            return Err(RecoveryError::Gap { file, before, what });
+        }
+        Ok(())
+    }
+
+    /// Whether the log can be replayed from there.
+    pub(super) fn reach_back_to(&self, position: u64) -> bool {
+        self.segments.first().is_some_and(|first| first.header.base <= position)
+    }
+}
+
+impl SegmentFile {
+    fn open(disk: &dyn Disk, name: String, base: u64) -> Result<Self, RecoveryError> {
+        let io = |source| RecoveryError::Io { file: name.clone(), source };
+        let file = disk.open(&name).map_err(io)?;
+        let len = file.len().map_err(io)?;
+        let mut sector = [0; SECTOR];
+        let read = file.read_at(&mut sector, 0).map_err(io)?;
+        let header = Header::read(&sector[..read])
+            .and_then(|header| if header.base == base { Ok(header) } else { Err(HeaderError::Damaged) });
+        // No position is past the end of a u64: everything after this may add offsets of the file to the base.
+        let header = header.and_then(|header| match base.checked_add(len) {
+            Some(_) => Ok(header),
+            None => Err(HeaderError::Damaged),
+        });
+        match header {
+            Ok(header) => Ok(Self { name, file, header, len }),
+            Err(source) => Err(RecoveryError::Header { file: name, source }),
+        }
+    }
+
+    /// Whether nothing was ever before it: a hash of zeros is that of no group.
+    pub(crate) fn is_first(&self) -> bool {
+        self.header.first_seq == 1 && self.header.anchor == [0; 32]
+    }
+
+    /// The position after its last byte.
+    pub(crate) fn end(&self) -> u64 {
+        // Checked when it was opened.
+        self.header.base.saturating_add(self.len)
+    }
+}
+
+/// The footer that ends a file of that length, and the offset where it starts: `None` where there is none that is intact.
+pub(crate) fn footer(file: &dyn DiskFile, len: u64) -> std::io::Result<Option<(u64, Vec<IndexEntry>)>> {
+    let sector = SECTOR as u64;
+    if len < 2 * sector || !len.is_multiple_of(sector) {
+        return Ok(None);
+    }
+    let mut tail = [0; SECTOR];
+    file.read_exact_at(&mut tail, len - sector)?;
+    let Some(footer_len) = segment::footer_len(&tail) else { return Ok(None) };
+    if footer_len > FOOTER_BYTES_MAX || footer_len > len - sector {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; usize::try_from(footer_len).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, len - footer_len)?;
+    Ok(segment::read_footer(&bytes).map(|index| (len - footer_len, index)))
+}
