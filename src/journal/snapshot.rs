@@ -154,7 +154,7 @@ fn write_file<'f>(
     start: GroupEnd,
     heads: &Heads,
     keys: &Keys,
-    stop: &AtomicBool,
+    stop: &'f AtomicBool,
 ) -> Result<Out<'f>, SnapshotError> {
     let mut out = Out::new(file, &Header { start, levels: heads.len() as u64 }, stop);
     // After an error the walk goes on, and writes nothing: a walk cannot be left.
