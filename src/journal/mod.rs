@@ -28,11 +28,13 @@ pub mod order;
 pub mod prepare;
 pub mod record;
 pub mod recovery;
+pub mod retention;
 pub mod scan;
 pub mod segment;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod verify;
 pub mod watermark;
 pub mod writer;
 

@@ -34,7 +34,7 @@ mod files;
 mod replay;
 mod tail;
 
-pub(super) use files::{Files, footer};
+pub(super) use files::Files;
 pub use tail::Cut;
 
 use replay::Replay;
@@ -128,7 +128,7 @@ pub enum RecoveryError {
     /// Something in the log is not what was written.
     #[error(
         "segment {file} is damaged at offset {offset}, where movement {seq} or a later one is: {finding}{}; {RESTORE}",
-        follows(*.valid_after)
+        followed(*.valid_after)
     )]
     Damaged {
         /// The segment's file.
@@ -191,7 +191,7 @@ fn hint(error: &HeaderError) -> &'static str {
     }
 }
 
-fn follows(offset: Option<u64>) -> String {
+fn followed(offset: Option<u64>) -> String {
     offset.map_or_else(String::new, |offset| {
         format!(" (a valid group follows at offset {offset}, so it is no unfinished commit)")
     })

@@ -12,7 +12,7 @@ use crate::journal::keys::Keys;
 use crate::journal::log::Segment;
 use crate::journal::record::Record;
 use crate::journal::scan::{PIECE_BYTES, Scan, Step};
-use crate::journal::segment::{self, Header};
+use crate::journal::segment::Header;
 use crate::journal::snapshot::{self, Loaded};
 use crate::journal::watermark::GroupEnd;
 
@@ -170,7 +170,7 @@ impl<'r> Replay<'r> {
 
     fn group(&mut self, file: &SegmentFile, offset: u64, group: &Group<'_>) -> Result<(), RecoveryError> {
         let (before, position) = (self.end, file.header.base + offset);
-        let Self { heads, keys, report, applies, .. } = self;
+        let Self { heads, keys, applies, .. } = self;
         let mut records = 0;
         let each = |position: u64, record: &Record<'_>| {
             records += 1;
