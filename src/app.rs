@@ -89,7 +89,8 @@ impl App {
                 ended = opened => early = Some(ended),
             }
         };
-        let drained = server::serve(listener, router, config.server.clone(), stop, || state.readiness.set(false)).await;
+        let drained =
+            server::serve(listener, router, config.server.clone(), stop, || state.readiness.set(false)).await;
         if let Some(ended) = early {
             return ended;
         }
@@ -156,7 +157,10 @@ fn log_report(report: &Report) {
         tracing::warn!("{warning}");
     }
     if let Some(cut) = &report.cut {
-        tracing::warn!(?cut, "the last commit was not finished when the service stopped, and was never acknowledged: cut");
+        tracing::warn!(
+            ?cut,
+            "the last commit was not finished when the service stopped, and was never acknowledged: cut"
+        );
     }
     tracing::info!(
         levels = report.levels,

@@ -11,13 +11,14 @@ use crate::telemetry::{Exposition, Histogram, Striped};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 14] = [
+pub const ROUTES: [&str; 15] = [
     "none",
     "/v1/stock",
     "/v1/stock/{sku}",
     "/v1/stock/{sku}/adjust",
     "/v1/adjustments",
     "/v1/transfers",
+    "/v1/movements",
     "/v1/status",
     "/livez",
     "/readyz",
@@ -31,8 +32,8 @@ pub const ROUTES: [&str; 14] = [
 const METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "HEAD", "other"];
 
 /// Every status the service answers with; any other is counted as the last.
-const STATUSES: [u16; 19] =
-    [200, 201, 202, 204, 303, 304, 400, 404, 405, 409, 412, 413, 415, 422, 428, 429, 500, 503, 0];
+const STATUSES: [u16; 20] =
+    [200, 201, 202, 204, 303, 304, 400, 404, 405, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503, 0];
 
 const REQUESTS: usize = ROUTES.len() * METHODS.len() * STATUSES.len();
 

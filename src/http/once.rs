@@ -88,9 +88,7 @@ fn replayed(stored: &StoredRecord, replay: impl FnOnce(&StoredRecord) -> Respons
     let Some(answer) = stored.record().answer() else { return replay(stored) };
     let mut response = Response::new(Body::from(answer.body.to_vec()));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
 

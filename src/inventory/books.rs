@@ -107,9 +107,10 @@ impl Books {
     pub async fn witness(&self, key: &StockKey, version: u64, applied: bool) -> Result<(), Obstacle> {
         match self {
             Self::Ephemeral(_) => Ok(()),
-            Self::Durable(journal) => {
-                journal.durable(key, version).await.map_err(|failed| Obstacle::Unavailable { failed, applied })
-            }
+            Self::Durable(journal) => journal
+                .durable(key, version)
+                .await
+                .map_err(|failed| Obstacle::Unavailable { failed, applied }),
         }
     }
 

@@ -5,6 +5,7 @@
 //! there.
 
 mod books;
+mod ledger;
 mod memory;
 mod refusals;
 
@@ -21,6 +22,7 @@ use crate::strategy::{
 };
 
 pub use books::{Begun, Books, Entry, Memo, Obstacle, StoredRecord, Told};
+pub use ledger::{LedgerError, MovementFilter};
 pub use memory::Memory;
 pub use refusals::{REASONS, RefusalCounts, most_telling};
 

@@ -169,26 +169,6 @@ impl Heads {
         self.len() == 0
     }
 
-    /// Replaces a level's last written change by what `next` makes of it, unless that is `None`: one look-up. Returns whether the
-    /// key is that of a possible level; if not, nothing was set. For recovery, where nobody waits.
-    pub fn replay<E>(
-        &self,
-        key: &str,
-        next: impl FnOnce(Option<Head>) -> Result<Option<Head>, E>,
-    ) -> Result<bool, E> {
-        let hash = self.hash(key);
-        let table = &mut self.shard(hash).write().table;
-        let found = table.find_mut(hash.0, |entry| entry.key.text() == key);
-        let Some(head) = next(found.as_deref().map(|entry| entry.head))? else { return Ok(true) };
-        if let Some(entry) = found {
-            entry.head = head;
-            return Ok(true);
-        }
-        let Some(key) = StockKey::from_text(key) else { return Ok(false) };
-        table.insert_unique(hash.0, Entry { key, head }, |entry| self.hasher.hash_one(entry.key.text()));
-        Ok(true)
-    }
-
     /// Makes room for that many levels in all.
     pub fn reserve(&self, levels: usize) {
         for shard in &self.shards {

@@ -222,7 +222,11 @@ impl Writer {
     }
 
     /// Goes on where a recovery ended.
-    pub(crate) fn resume(disk: Arc<dyn Disk>, recovered: super::recovery::Recovered, segment_bytes: u64) -> Self {
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        recovered: super::recovery::Recovered,
+        segment_bytes: u64,
+    ) -> Self {
         let mut writer = Self::new(disk, segment_bytes);
         writer.log = Arc::new(recovered.log);
         writer.heads = Arc::new(recovered.heads);

@@ -10,7 +10,7 @@ use super::name::{Location, Sku};
 
 /// Sorts below every character of a name, so that comparing whole keys compares skus first, then locations
 /// (`a` before `a-b`, whatever their locations).
-const SEPARATOR: char = ' ';
+pub const SEPARATOR: char = ' ';
 
 /// One sku at one location. Orders by sku, then location.
 ///

@@ -5,13 +5,15 @@
 
 mod answers;
 mod fields;
+mod movements;
 mod requests;
 
 pub use answers::{
-    AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult, PageAnswer,
-    StatusAnswer, StockLevel, WriteJson,
+    AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
+    PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
 pub use fields::{Delta, Object, Text, Units};
+pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer};
 pub use requests::{
     AdjustRequest, AdjustmentsRequest, Line, Mode, PutRequest, TransferLine, TransfersRequest,
 };

@@ -69,7 +69,10 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         let mut values = parts.headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let invalid = |detail: &str| {
-            Problem::new(Kind::InvalidRequest, format!("the header idempotency-key {detail}; nothing was changed"))
+            Problem::new(
+                Kind::InvalidRequest,
+                format!("the header idempotency-key {detail}; nothing was changed"),
+            )
         };
         if values.next().is_some() {
             return Err(invalid("is there twice"));
@@ -79,7 +82,9 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         let allowed = |&byte: &u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if key.is_empty() || key.len() > CHARS_MAX || !key.as_bytes().iter().all(|byte| allowed(byte)) {
-            return Err(invalid("must be 1 to 255 visible ASCII characters, without quotes or backslashes inside"));
+            return Err(invalid(
+                "must be 1 to 255 visible ASCII characters, without quotes or backslashes inside",
+            ));
         }
         let mut hash = blake3::Hasher::new();
         for part in [PRINCIPAL, parts.method.as_str(), parts.uri.path(), key] {

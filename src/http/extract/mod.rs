@@ -10,8 +10,8 @@ mod service;
 mod stock_path;
 
 pub use body::JsonBody;
-pub use idempotency::{IdempotencyKey, Keyring};
 pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
+pub use idempotency::{IdempotencyKey, Keyring};
 pub use query::Query;
 pub use service::Service;
 pub use stock_path::StockPath;

@@ -114,7 +114,9 @@ impl Problem {
         let entry = kind.entry();
         let applied = match kind {
             Kind::Contention | Kind::NotReady | Kind::Overloaded => Some(WasApplied::No),
-            Kind::RequestTimeout | Kind::InternalError | Kind::JournalUnavailable => Some(WasApplied::Unknown),
+            Kind::RequestTimeout | Kind::InternalError | Kind::JournalUnavailable => {
+                Some(WasApplied::Unknown)
+            }
             _ => None,
         };
         Self {

@@ -48,7 +48,8 @@ pub async fn adjust_many(
         }
         Mode::Independent => {
             let keys = request.keys()?;
-            let lines: Vec<_> = keys.into_iter().zip(request.lines.iter().map(|line| line.0.delta.0)).collect();
+            let lines: Vec<_> =
+                keys.into_iter().zip(request.lines.iter().map(|line| line.0.delta.0)).collect();
             independent::each_alone(inventory, keyring, memo, &lines).await
         }
     }

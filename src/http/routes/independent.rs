@@ -164,7 +164,8 @@ fn stored_result<'a>(key: &'a StockKey, stored: &StoredRecord) -> Result<LineRes
     };
     let text = String::from_utf8(answer.body.to_vec()).ok();
     let problem = text.and_then(|text| RawValue::from_string(text).ok());
-    let damaged = || crate::inventory::Obstacle::Damaged("the stored answer of a line is not JSON".to_owned());
+    let damaged =
+        || crate::inventory::Obstacle::Damaged("the stored answer of a line is not JSON".to_owned());
     let problem = Some(LineProblem::Stored(problem.ok_or_else(damaged)?));
     Ok(LineResult { sku, location, status: answer.status, level: None, problem })
 }

@@ -4,6 +4,7 @@ pub mod adjustments;
 mod answer;
 pub mod docs;
 mod independent;
+pub mod movements;
 pub mod operations;
 pub mod page;
 pub mod stock;
@@ -29,6 +30,7 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(stock::adjust))
         .routes(routes!(adjustments::adjust_many))
         .routes(routes!(transfers::transfer))
+        .routes(routes!(movements::list))
         .routes(routes!(operations::status))
         .routes(routes!(operations::alive))
         .routes(routes!(operations::ready))

@@ -59,10 +59,8 @@ async fn a_read_honours_if_match() {
 #[tokio::test]
 async fn a_key_is_refused_by_put_and_delete() {
     let app = TestApp::stocked(Kind::Atomic, &[("A", 5)]).await;
-    let requests = [
-        (Method::PUT, "/v1/stock/B", json!({ "on_hand": 1 })),
-        (Method::DELETE, "/v1/stock/A", json!({})),
-    ];
+    let requests =
+        [(Method::PUT, "/v1/stock/B", json!({ "on_hand": 1 })), (Method::DELETE, "/v1/stock/A", json!({}))];
     for (method, path, body) in requests {
         let call = app.call(method, path).header("idempotency-key", "k1").json(&body);
         call.send().await.assert_problem(400, "invalid-request");

@@ -109,7 +109,8 @@ impl TestApp {
 
     /// With that strategy, over stock that another service left.
     pub(crate) fn over(kind: Kind, data: Arc<TempDir>) -> Builder {
-        let storage = Storage::Durable { data_dir: data.path().to_owned(), journal: JournalConfig::default() };
+        let storage =
+            Storage::Durable { data_dir: data.path().to_owned(), journal: JournalConfig::default() };
         Builder { config: Config { storage, ..Config::new(kind) }, data }
     }
 

@@ -1,0 +1,128 @@
+//! The ledger's bodies.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::journal::history::Movement;
+use crate::journal::record::Kind;
+use crate::stock::Operation;
+
+/// What happened to one stock level.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MovementAnswer<'a> {
+    /// The number of the movement: rises by 1 over all levels, in the order in which movements became durable.
+    #[schema(example = 4711)]
+    seq: u64,
+    /// When it was written (RFC 3339, UTC).
+    #[schema(example = "2026-11-22T14:05:00.123Z")]
+    time: String,
+    /// What it was.
+    #[schema(example = "adjusted")]
+    kind: MovementKind,
+    /// The sku.
+    #[schema(example = "85123A")]
+    sku: &'a str,
+    /// The location.
+    #[schema(example = "main")]
+    location: &'a str,
+    /// Units added to what is on hand; negative where they were taken.
+    #[schema(example = -3)]
+    delta: i64,
+    /// The units before. All zero where there was no level.
+    before: UnitsAnswer,
+    /// The units after. All zero where there is no level any more.
+    after: UnitsAnswer,
+    /// The version of the level after it.
+    #[schema(example = 2)]
+    version: u64,
+    /// Why, in the words of who asked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    reason: &'a str,
+    /// What it belongs to, in the words of who asked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = Option<String>, max_length = 128)]
+    reference: &'a str,
+}
+
+/// Units of a level at one moment.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct UnitsAnswer {
+    /// Units physically there.
+    on_hand: u64,
+    /// Units held by reservations.
+    reserved: u64,
+}
+
+/// What a movement was.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MovementKind {
+    /// The level came into being.
+    Created,
+    /// A physical count.
+    Counted,
+    /// Units were added or taken.
+    Adjusted,
+    /// Units were moved to or from another location.
+    Transferred,
+    /// The level was brought in from a file.
+    Imported,
+    /// Units were held.
+    Reserved,
+    /// Held units were let go.
+    Released,
+    /// Held units left the house.
+    Shipped,
+    /// The level was removed; its units went with it.
+    Deleted,
+}
+
+/// A page of movements.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MovementsAnswer<'a> {
+    /// The movements: newest first of one level, in the order of their numbers otherwise.
+    pub items: Vec<MovementAnswer<'a>>,
+    /// Where the next page starts; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+    /// Whether there were older movements, which are past the retention of this service.
+    pub compacted: bool,
+}
+
+impl<'a> MovementAnswer<'a> {
+    /// A movement, as it is told.
+    pub fn new(movement: &'a Movement) -> Self {
+        let (on_hand, reserved) = movement.before;
+        let time = UNIX_EPOCH + Duration::from_millis(movement.time_ms);
+        Self {
+            seq: movement.seq,
+            time: humantime::format_rfc3339_millis(time).to_string(),
+            kind: kind(movement.kind, movement.operation),
+            sku: movement.key.sku(),
+            location: movement.key.location(),
+            delta: movement.after.on_hand().cast_signed() - on_hand.cast_signed(),
+            before: UnitsAnswer { on_hand, reserved },
+            after: UnitsAnswer { on_hand: movement.after.on_hand(), reserved: movement.after.reserved() },
+            version: movement.after.version(),
+            reason: &movement.reason,
+            reference: &movement.reference,
+        }
+    }
+}
+
+fn kind(record: Kind, operation: Operation) -> MovementKind {
+    match (record, operation) {
+        (Kind::Transfer, _) => MovementKind::Transferred,
+        (Kind::Import, _) => MovementKind::Imported,
+        (_, Operation::Create { .. }) => MovementKind::Created,
+        (_, Operation::Count { .. }) => MovementKind::Counted,
+        (_, Operation::Adjust { .. }) => MovementKind::Adjusted,
+        (_, Operation::Reserve { .. }) => MovementKind::Reserved,
+        (_, Operation::Release { .. }) => MovementKind::Released,
+        (_, Operation::Ship { .. }) => MovementKind::Shipped,
+        (_, Operation::Delete) => MovementKind::Deleted,
+    }
+}
