@@ -5,8 +5,6 @@
 //! a snapshot to walk all levels. It is a plain map in shards, each behind a lock held for one look-up: its readers never meet
 //! the strategy's, and the writer is alone in changing it.
 
-use std::hash::BuildHasher as _;
-
 use hashbrown::HashTable;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
