@@ -17,7 +17,9 @@ pub enum Finding {
     #[error("{0}")]
     Group(#[from] GroupError),
     /// It is intact, but was not written after the group before it.
-    #[error("the group does not continue the chain: it was written after another group than the one before it")]
+    #[error(
+        "the group does not continue the chain: it was written after another group than the one before it"
+    )]
     Chain,
     /// Its first movement has another number than the next.
     #[error("the group begins with movement {0}")]
@@ -51,7 +53,9 @@ pub enum Finding {
         found: u64,
     },
     /// A line links to another place than the level's last record.
-    #[error("{key}: version {version} says that the change before it is at position {found}; it is at {expected}")]
+    #[error(
+        "{key}: version {version} says that the change before it is at position {found}; it is at {expected}"
+    )]
     Link {
         /// The level.
         key: String,

@@ -86,7 +86,9 @@ pub enum HistoryError {
         source: io::Error,
     },
     /// The log is not what was written.
-    #[error("segment {file} is damaged at offset {offset}: {finding}; verify the log and restore it from a backup")]
+    #[error(
+        "segment {file} is damaged at offset {offset}: {finding}; verify the log and restore it from a backup"
+    )]
     Damaged {
         /// The segment's file.
         file: String,
@@ -173,7 +175,9 @@ impl Walk<'_> {
     fn resume(&mut self, position: u64, newest: u64) -> Result<(), HistoryError> {
         let bytes = match record_at(self.log, position) {
             Ok(bytes) => bytes,
-            Err(HistoryError::Damaged { .. } | HistoryError::NoRecord(_)) => return Err(HistoryError::Cursor),
+            Err(HistoryError::Damaged { .. } | HistoryError::NoRecord(_)) => {
+                return Err(HistoryError::Cursor);
+            }
             Err(error) => return Err(error),
         };
         let record = Record::read(&bytes).map_err(|_| HistoryError::Cursor)?;
@@ -252,7 +256,12 @@ struct Forward<F> {
 
 impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
     /// Walks one segment from an offset on. Returns false where the page is full.
-    fn segment(&mut self, segment: &Arc<Segment>, mut offset: u64, durable: u64) -> Result<bool, HistoryError> {
+    fn segment(
+        &mut self,
+        segment: &Arc<Segment>,
+        mut offset: u64,
+        durable: u64,
+    ) -> Result<bool, HistoryError> {
         let base = segment.header.base;
         let end = segment.end().min(durable).saturating_sub(base);
         let mut scan = Scan::new(Arc::clone(&segment.file), end, WALK_BYTES);
@@ -267,9 +276,9 @@ impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
                 Step::Invalid(error) => return Err(damaged(segment, offset, error.into())),
             };
             let size = group::size(group.header.body_len) as u64;
-            let full = self.group(group.body).map_err(|(at, finding)| {
-                damaged(segment, offset + HEADER_BYTES as u64 + at, finding)
-            })?;
+            let full = self
+                .group(group.body)
+                .map_err(|(at, finding)| damaged(segment, offset + HEADER_BYTES as u64 + at, finding))?;
             if full {
                 return Ok(false);
             }
@@ -298,7 +307,8 @@ impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
                 if (self.filter)(&line) {
                     let version = line.after.version();
                     let impossible = || Finding::Outcome { key: line.key.to_owned(), version };
-                    let movement = movement(&record, index, &line).ok_or_else(|| (at as u64, impossible()))?;
+                    let movement =
+                        movement(&record, index, &line).ok_or_else(|| (at as u64, impossible()))?;
                     self.page.movements.push(movement);
                 }
                 self.last = seq;
@@ -313,7 +323,11 @@ impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
 pub fn record_at(log: &Log, position: u64) -> Result<Vec<u8>, HistoryError> {
     let Some(segment) = log.at_position(position) else {
         let oldest = log.segments().first().map_or(0, |segment| segment.header.base);
-        return Err(if position < oldest { HistoryError::Compacted } else { HistoryError::NoRecord(position) });
+        return Err(if position < oldest {
+            HistoryError::Compacted
+        } else {
+            HistoryError::NoRecord(position)
+        });
     };
     let offset = position - segment.header.base;
     let mut bytes = vec![0; FIRST_READ];

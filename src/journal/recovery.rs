@@ -143,7 +143,9 @@ pub enum RecoveryError {
         valid_after: Option<u64>,
     },
     /// A segment does not begin where, or with what, the one before it ends.
-    #[error("segment {file} does not continue {before}: {what}; segments are missing or were exchanged; {RESTORE}")]
+    #[error(
+        "segment {file} does not continue {before}: {what}; segments are missing or were exchanged; {RESTORE}"
+    )]
     Gap {
         /// The segment's file.
         file: String,
@@ -267,11 +269,13 @@ fn remove_leftovers(disk: &dyn Disk, files: &Files, report: &mut Report) -> Resu
     }
     match files.leftovers.is_empty() {
         true => Ok(()),
-        false => {
-            disk.sync_names().map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })
-        }
+        false => disk
+            .sync_names()
+            .map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source }),
     }
 }
 
+#[cfg(test)]
+mod scale;
 #[cfg(test)]
 mod tests;

@@ -192,6 +192,8 @@ pub(crate) struct Writer {
     /// All movements ever, if `tells` is set.
     pub(crate) told: Vec<Told>,
     pub(crate) tells: bool,
+    /// Whether groups are synced.
+    pub(crate) syncs: bool,
     tail: Option<Arc<Segment>>,
     end: GroupEnd,
     group: Vec<u8>,
@@ -213,6 +215,7 @@ impl Writer {
             time_ms: 1_000_000,
             told: Vec::new(),
             tells: true,
+            syncs: true,
             tail: None,
             end: EMPTY,
             group,
@@ -222,7 +225,11 @@ impl Writer {
     }
 
     /// Goes on where a recovery ended.
-    pub(crate) fn resume(disk: Arc<dyn Disk>, recovered: super::recovery::Recovered, segment_bytes: u64) -> Self {
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        recovered: super::recovery::Recovered,
+        segment_bytes: u64,
+    ) -> Self {
         let mut writer = Self::new(disk, segment_bytes);
         writer.log = Arc::new(recovered.log);
         writer.heads = Arc::new(recovered.heads);
@@ -341,7 +348,9 @@ impl Writer {
         let tail = self.tail.as_ref().unwrap();
         let offset = self.end.position - tail.header.base;
         tail.file.write_at(&self.group, offset).unwrap();
-        tail.file.sync().unwrap();
+        if self.syncs {
+            tail.file.sync().unwrap();
+        }
         tail.index_group(self.end.next_seq, offset);
         self.keys.mark(self.time_ms, self.end.position);
         self.end = GroupEnd {

@@ -144,7 +144,8 @@ fn damage_is_found_and_named() {
     let writer = written(&memory);
     let name = segment::name(0);
     memory.edit(&name, |bytes| bytes[700] ^= 1);
-    let error = of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 1000).unwrap_err();
+    let error =
+        of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 1000).unwrap_err();
     assert!(error.to_string().contains(&name), "{error}");
     let error = after(&writer.log, &writer.watermark, 0, 10, |_| true).unwrap_err();
     assert!(matches!(error, HistoryError::Damaged { offset: 512, .. }), "{error}");

@@ -115,9 +115,8 @@ impl<'r> Replay<'r> {
         let groups = self.groups(file, &mut scan)?;
         let footer = footer(file.file.as_ref(), file.len).map_err(|source| io(file, source))?;
         let footer_at = footer.map(|(offset, _)| offset);
-        let follows = next.is_some_and(|next| {
-            next.anchor == self.end.hash && next.first_seq == self.end.next_seq
-        });
+        let follows =
+            next.is_some_and(|next| next.anchor == self.end.hash && next.first_seq == self.end.next_seq);
         match next {
             _ if footer_at == Some(groups.offset) => self.sealed(file, &groups)?,
             Some(_) if follows => {
@@ -140,8 +139,15 @@ impl<'r> Replay<'r> {
         if is_first {
             (self.end.next_seq, self.end.hash) = (header.first_seq, header.anchor);
         } else if header.first_seq != self.end.next_seq || header.anchor != self.end.hash {
-            let what = format!("it continues another group than the last, or another movement than {}", self.end.next_seq);
-            return Err(RecoveryError::Gap { file: file.name.clone(), before: "the segment before it".to_owned(), what });
+            let what = format!(
+                "it continues another group than the last, or another movement than {}",
+                self.end.next_seq
+            );
+            return Err(RecoveryError::Gap {
+                file: file.name.clone(),
+                before: "the segment before it".to_owned(),
+                what,
+            });
         }
         self.end.position = header.base;
         self.boundary(file, 0)?;
@@ -200,7 +206,12 @@ impl<'r> Replay<'r> {
     }
 
     /// The end of the last segment, which is not sealed.
-    fn open_end(&mut self, file: &SegmentFile, scan: &mut Scan, groups: &Groups) -> Result<(), RecoveryError> {
+    fn open_end(
+        &mut self,
+        file: &SegmentFile,
+        scan: &mut Scan,
+        groups: &Groups,
+    ) -> Result<(), RecoveryError> {
         let looked = tail::look(scan, groups.offset, &self.end).map_err(|source| io(file, source))?;
         match looked {
             Tail::Clean => {}
@@ -255,8 +266,20 @@ impl<'r> Replay<'r> {
         self.report.warnings.push(format!("the footer of segment {name} is damaged; its index was rebuilt"));
     }
 
-    fn damaged(&self, file: &SegmentFile, offset: u64, finding: Finding, valid_after: Option<u64>) -> RecoveryError {
-        RecoveryError::Damaged { file: file.name.clone(), offset, seq: self.end.next_seq, finding, valid_after }
+    fn damaged(
+        &self,
+        file: &SegmentFile,
+        offset: u64,
+        finding: Finding,
+        valid_after: Option<u64>,
+    ) -> RecoveryError {
+        RecoveryError::Damaged {
+            file: file.name.clone(),
+            offset,
+            seq: self.end.next_seq,
+            finding,
+            valid_after,
+        }
     }
 
     fn progress(&mut self, offset: u64, bytes: u64) {

@@ -58,7 +58,11 @@ pub(super) fn look(scan: &mut Scan, offset: u64, end: &GroupEnd) -> io::Result<T
 /// Overwrites the remains with zeros, and syncs. After a crash meanwhile some of them are left, in whatever order they went:
 /// still no group, and cut by the next start.
 pub(super) fn cut(files: &Files, cut: &Cut) -> Result<(), RecoveryError> {
-    let file = files.segments.last().filter(|file| file.name == cut.file).expect("what is cut ends the last segment");
+    let file = files
+        .segments
+        .last()
+        .filter(|file| file.name == cut.file)
+        .expect("what is cut ends the last segment");
     let io = |source| RecoveryError::Io { file: cut.file.clone(), source };
     let len = usize::try_from(cut.bytes).expect("the length of one group at most");
     let zeros = vec![0; len];

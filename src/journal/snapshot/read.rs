@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::format::{
-    self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, HEADER_BYTES, Header, HeaderError, LEVEL_HEAD_BYTES, Trailer,
-    array, u64_at,
+    self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, HEADER_BYTES, Header, HeaderError, LEVEL_HEAD_BYTES,
+    Trailer, array, u64_at,
 };
 use super::{SnapshotError, start_of};
 use crate::journal::disk::{Disk, DiskFile};
