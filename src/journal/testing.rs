@@ -271,13 +271,13 @@ impl Writer {
         let Some(judged) = judged else { return false };
         let start = self.begin_record();
         let note = Note { kind: Kind::Change, once, reason: "test", reference: "" };
-        let changed = judged.iter().map(|(key, operation, before, after)| Changed {
+        let lines = judged.iter().map(|(key, operation, before, after)| Changed {
             key,
             operation: *operation,
             before: *before,
             after: *after,
         });
-        record::encode(&mut self.group, &note, changed);
+        record::encode(&mut self.group, &note, lines);
         let position = self.seal_record(start, changes);
         for (key, operation, before, after) in judged {
             let head = Head { level: after, position };

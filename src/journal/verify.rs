@@ -157,14 +157,13 @@ impl Report {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |level: &Level| match level.exists() {
-            true => format!(
-                "{} on hand, {} reserved, version {}",
-                level.on_hand(),
-                level.reserved(),
-                level.version()
-            ),
-            false => format!("deleted, version {}", level.version()),
+        let show = |level: &Level| {
+            let (on_hand, reserved, version) = (level.on_hand(), level.reserved(), level.version());
+            if level.exists() {
+                format!("{on_hand} on hand, {reserved} reserved, version {version}")
+            } else {
+                format!("deleted, version {version}")
+            }
         };
         match self {
             Self::Log { file, offset, seq, finding } => {
@@ -211,9 +210,10 @@ impl<'r> Run<'r> {
         for name in snapshots {
             let candidate = Heads::new();
             let wanted = heads.is_none() && dropped.is_some();
-            let outcome = match wanted {
-                true => snapshot::load(disk, &name, &candidate, &Keys::new()),
-                false => snapshot::check(disk, &name),
+            let outcome = if wanted {
+                snapshot::load(disk, &name, &candidate, &Keys::new())
+            } else {
+                snapshot::check(disk, &name)
             };
             match outcome {
                 Ok(loaded)
