@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::journal::now_ms;
 use crate::journal::keys::{Claim, Keys, Taken};
 use crate::journal::lanes::Keyed;
+use crate::journal::now_ms;
 use crate::journal::record::{self, Answer, Kind, Note};
 use crate::strategy::{Changed, HandOff};
 

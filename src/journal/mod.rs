@@ -139,11 +139,7 @@ pub struct Shared {
 
 impl JournalConfig {
     fn policy(&self) -> Policy {
-        Policy {
-            age_max: self.retain_age,
-            bytes_max: self.retain_bytes,
-            key_retention: self.keys_retention,
-        }
+        Policy { age_max: self.retain_age, bytes_max: self.retain_bytes, key_retention: self.keys_retention }
     }
 }
 
@@ -151,7 +147,8 @@ impl Journal {
     /// Starts the writer where `start` ends.
     pub fn start(disk: Arc<dyn Disk>, start: Start, config: &JournalConfig) -> io::Result<Self> {
         let log = Arc::new(start.log);
-        let appender = Appender::new(Arc::clone(&disk), Arc::clone(&log), start.tail, start.end, config.segment_bytes)?;
+        let appender =
+            Appender::new(Arc::clone(&disk), Arc::clone(&log), start.tail, start.end, config.segment_bytes)?;
         let shared = Arc::new(Shared {
             lanes: Lanes::new(),
             heads: Arc::new(start.heads),

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Shared, now_ms};
 use super::append::Appender;
 use super::group;
 use super::heads::{Head, version};
@@ -23,6 +22,7 @@ use super::lanes::Queue;
 use super::order::{Held, Order};
 use super::record;
 use super::watermark::GroupEnd;
+use super::{Shared, now_ms};
 use crate::stock::{Level, StockKey};
 
 /// A record held back for longer waits for a change that will never come: whoever made it is gone.
