@@ -3,6 +3,8 @@
 //! A key belongs to one call for ever: the same key with another body is a mistake of the client, which the service
 //! refuses. Nothing here decides when to send again.
 
+use std::fmt;
+
 use reqwest::header::HeaderValue;
 
 /// The longest key the service takes, without its quotes.
@@ -43,6 +45,12 @@ impl IdempotencyKey {
         let is_key = (1..=KEY_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_plain);
         let value = is_key.then(|| HeaderValue::try_from(wire).ok()).flatten();
         value.map(Self).ok_or_else(|| KeyError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_str().unwrap_or_default())
     }
 }
 
