@@ -332,7 +332,8 @@ impl<'a> Driver<'a> {
         self.lives.push((Life { number, end, ready_after_ms, in_doubt: 0 }, Arc::clone(doubts)));
     }
 
-    /// Reads every level while nobody changes anything: what a crash has left, before the retries change it.
+    /// Reads every level while nobody changes anything: what a crash has left, before the retries change it. What was
+    /// read before the crash must still be there.
     async fn look_back(&mut self, client: &Arc<Client>) {
         let mut stage = self.stage(client);
         let seen = self.read_back(&mut stage).await;

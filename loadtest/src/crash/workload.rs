@@ -3,7 +3,8 @@
 //! Workload design. One sku in four is a *pair*: its two levels are only ever changed together, by transfers between
 //! them and by atomic batches that take from one what they give to the other. So the units of a pair and the distance
 //! of its two versions never change, which shows a torn transaction at one look. The other skus are fought over by
-//! single adjustments, atomic batches and independent ones. Nothing is counted (`PUT`) or deleted after the opening:
+//! single adjustments, atomic batches and independent ones. One client in eight only reads, as fast as it can: it is
+//! there to see what a kill then takes back, in the short time between a change and its being on disk. Nothing is counted (`PUT`) or deleted after the opening:
 //! these take no idempotency key, so a lost answer could never be made up for.
 
 use history::{Key, Seen, Stock};
@@ -18,6 +19,12 @@ pub const MIX: &str = "adjust=40,read=15,batch=20,independent=15,transfer=10";
 
 /// One sku of so many is a pair.
 const PAIR_EVERY: u32 = 4;
+
+/// One client of so many only reads.
+const WATCHER_EVERY: u32 = 8;
+
+/// Which of them: a small number, so that a run of few clients has one.
+const WATCHER: u32 = 3;
 
 /// The least number of skus: one pair, and one to fight over.
 pub const SKUS_MIN: u32 = 2;
@@ -65,6 +72,7 @@ impl Spec {
             pairs: KeyPicker::new(Keys::Uniform, self.pair_count()),
             fought_over: KeyPicker::new(self.0.keys, self.0.skus - self.pair_count()),
             first: self.pair_count(),
+            watches: client % WATCHER_EVERY == WATCHER && self.0.mix.weight(Operation::Read) > 0,
         }
     }
 
@@ -117,11 +125,16 @@ pub struct Generator {
     fought_over: KeyPicker,
     /// The first sku that is no pair.
     first: u32,
+    /// Whether it only reads.
+    watches: bool,
 }
 
 impl Generator {
     /// The next call.
     pub fn next_call(&mut self) -> Call {
+        if self.watches {
+            return Call::Read(self.any_level());
+        }
         match self.mix.draw(&mut self.rng) {
             Operation::Read => Call::Read(self.any_level()),
             Operation::Batch => Call::Batch(self.batch()),
@@ -206,6 +219,15 @@ mod tests {
         assert_eq!(calls(1, 0), calls(1, 0));
         assert_ne!(calls(1, 0), calls(1, 1));
         assert_ne!(calls(1, 0), calls(2, 0));
+    }
+
+    #[test]
+    fn some_clients_only_read_unless_reads_are_not_wanted() {
+        assert!(calls(1, WATCHER).iter().all(Call::is_read));
+        assert!(calls(1, WATCHER + WATCHER_EVERY).iter().all(Call::is_read));
+        let mix = "adjust=1".parse().unwrap();
+        let mut unread = Spec(workload::Spec { mix, ..spec(1).base().clone() }).generator(WATCHER);
+        assert!(!unread.next_call().is_read());
     }
 
     #[test]
