@@ -91,17 +91,14 @@ type HeldShards<'a> = Vec<(usize, Held<'a, Inside<'a, Levels>>)>;
 impl Combining {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        let env = |name: &str, default: u32| {
-            std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-        };
-        let tuning = Tuning {
-            slots: env("COMB_SLOTS", 32) as usize,
-            looks: env("COMB_LOOKS", 16),
-            passes: env("COMB_PASSES", 1),
-        };
+        Self::tuned(config, ledger, Tuning { slots: SLOTS, looks: 16, passes: 1, wait: 0 }, 16)
+    }
+
+    /// For experiments.
+    pub fn tuned(config: StrategyConfig, ledger: Ledger, tuning: Tuning, shards: u32) -> Self {
         let hasher = ahash::RandomState::new();
         let levels = |_| Shard::new(Levels { table: RawTable::new(), hasher: hasher.clone() }, tuning);
-        let shards = (0..env("COMB_SHARDS", 16)).map(levels).collect();
+        let shards = (0..shards).map(levels).collect();
         Self { shards, hasher, ledger, meter: Meter::default(), config }
     }
 

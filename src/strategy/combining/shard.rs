@@ -64,6 +64,8 @@ pub struct Tuning {
     pub looks: u32,
     /// How many batches who goes out serves at most.
     pub passes: u32,
+    /// 0 queue, 1 back off, 2 wake.
+    pub wait: u32,
 }
 
 /// Being inside. Dropped, it serves what is published, and lets the next one in.
@@ -112,8 +114,42 @@ impl<D: Desk> Shard<D> {
             }
             sync::pause(look);
         }
-        if let Some(inside) = self.enter_until(deadline) {
-            return Some(inside.own(slot));
+        match self.tuning.wait {
+            1 => {
+                let outcome = crate::strategy::backoff::until(deadline, || {
+                    if slot.is_answered() {
+                        return Some(unwrapped(slot.collect()));
+                    }
+                    self.try_enter().map(|inside| inside.own(slot))
+                });
+                if outcome.is_some() {
+                    return outcome;
+                }
+            }
+            2 => {
+                let mut nap = std::time::Duration::from_micros(200);
+                loop {
+                    if slot.is_answered() {
+                        slot.awake();
+                        return Some(unwrapped(slot.collect()));
+                    }
+                    if let Some(inside) = self.try_enter() {
+                        slot.awake();
+                        return Some(inside.own(slot));
+                    }
+                    if Instant::now() >= deadline {
+                        slot.awake();
+                        break;
+                    }
+                    slot.sleep(nap);
+                    nap = (nap * 2).min(std::time::Duration::from_millis(1));
+                }
+            }
+            _ => {
+                if let Some(inside) = self.enter_until(deadline) {
+                    return Some(inside.own(slot));
+                }
+            }
         }
         match slot.withdraw() {
             Some(_question) => None,
