@@ -27,6 +27,9 @@ pub mod shard;
 pub mod slot;
 pub mod sync;
 
+#[cfg(test)]
+mod model;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,6 +46,11 @@ use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
 
 /// Requests that can be published in a shard at a time. More callers wait at its lock.
 pub const SLOTS: usize = 32;
+
+/// Shards: a power of two.
+const SHARDS: usize = 16;
+
+const TUNING: Tuning = Tuning { slots: SLOTS, looks: 16, passes: 1 };
 
 /// Maps behind locks whose holders serve those who wait.
 #[derive(Debug)]
@@ -91,14 +99,9 @@ type HeldShards<'a> = Vec<(usize, Held<'a, Inside<'a, Levels>>)>;
 impl Combining {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        Self::tuned(config, ledger, Tuning { slots: SLOTS, looks: 16, passes: 1, wait: 0 }, 16)
-    }
-
-    /// For experiments.
-    pub fn tuned(config: StrategyConfig, ledger: Ledger, tuning: Tuning, shards: u32) -> Self {
         let hasher = ahash::RandomState::new();
-        let levels = |_| Shard::new(Levels { table: RawTable::new(), hasher: hasher.clone() }, tuning);
-        let shards = (0..shards).map(levels).collect();
+        let levels = |_| Shard::new(Levels { table: RawTable::new(), hasher: hasher.clone() }, TUNING);
+        let shards = (0..SHARDS).map(levels).collect();
         Self { shards, hasher, ledger, meter: Meter::default(), config }
     }
 

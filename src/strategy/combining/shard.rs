@@ -64,8 +64,6 @@ pub struct Tuning {
     pub looks: u32,
     /// How many batches who goes out serves at most.
     pub passes: u32,
-    /// 0 queue, 1 back off, 2 wake.
-    pub wait: u32,
 }
 
 /// Being inside. Dropped, it serves what is published, and lets the next one in.
@@ -73,6 +71,14 @@ pub struct Tuning {
 pub struct Inside<'a, D: Desk> {
     shard: &'a Shard<D>,
     desk: MutexGuard<'a, D>,
+}
+
+/// A question in a slot. It must be waited for: dropped, it keeps its slot for good.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Posted<'a, D: Desk> {
+    shard: &'a Shard<D>,
+    slot: &'a Slot<D::Question, D::Answer>,
 }
 
 impl<D: Desk> Shard<D> {
@@ -99,68 +105,50 @@ impl<D: Desk> Shard<D> {
     /// Has a question answered by whoever is inside, or goes in itself; `None` at the deadline, and then the question was not
     /// served and never will be.
     pub fn ask_until(&self, question: D::Question, deadline: Instant) -> Option<D::Answer> {
+        match self.post(question) {
+            Ok(posted) => posted.wait(deadline),
+            Err(question) => self.enter_until(deadline).map(|mut inside| inside.desk.serve(question)),
+        }
+    }
+
+    /// Publishes a question; gives it back if no slot is free.
+    pub(super) fn post(&self, question: D::Question) -> Result<Posted<'_, D>, D::Question> {
         let Some(number) = self.reserve() else {
-            return self.enter_until(deadline).map(|mut inside| inside.desk.serve(question));
+            return Err(question);
         };
         let slot = &*self.slots[number];
         slot.publish(question);
         self.published.fetch_or(1 << number, Ordering::SeqCst);
-        for look in 0..self.tuning.looks {
-            if slot.is_answered() {
-                return Some(unwrapped(slot.collect()));
-            }
-            if let Some(inside) = self.try_enter() {
-                return Some(inside.own(slot));
-            }
-            sync::pause(look);
-        }
-        match self.tuning.wait {
-            1 => {
-                let outcome = crate::strategy::backoff::until(deadline, || {
-                    if slot.is_answered() {
-                        return Some(unwrapped(slot.collect()));
-                    }
-                    self.try_enter().map(|inside| inside.own(slot))
-                });
-                if outcome.is_some() {
-                    return outcome;
-                }
-            }
-            2 => {
-                let mut nap = std::time::Duration::from_micros(200);
-                loop {
-                    if slot.is_answered() {
-                        slot.awake();
-                        return Some(unwrapped(slot.collect()));
-                    }
-                    if let Some(inside) = self.try_enter() {
-                        slot.awake();
-                        return Some(inside.own(slot));
-                    }
-                    if Instant::now() >= deadline {
-                        slot.awake();
-                        break;
-                    }
-                    slot.sleep(nap);
-                    nap = (nap * 2).min(std::time::Duration::from_millis(1));
-                }
-            }
-            _ => {
-                if let Some(inside) = self.enter_until(deadline) {
-                    return Some(inside.own(slot));
-                }
-            }
-        }
-        match slot.withdraw() {
-            Some(_question) => None,
-            None => Some(unwrapped(taken(slot))),
-        }
+        Ok(Posted { shard: self, slot })
     }
 
     fn reserve(&self) -> Option<usize> {
         let count = self.slots.len();
         let first = sync::thread_number();
         (0..count).map(|step| (first + step) % count).find(|&number| self.slots[number].reserve())
+    }
+}
+
+impl<D: Desk> Posted<'_, D> {
+    /// Waits for the answer, or for a way in; `None` at the deadline, and then the question was withdrawn.
+    pub(super) fn wait(self, deadline: Instant) -> Option<D::Answer> {
+        let Self { shard, slot } = self;
+        for look in 0..shard.tuning.looks {
+            if slot.is_answered() {
+                return Some(unwrapped(slot.collect()));
+            }
+            if let Some(inside) = shard.try_enter() {
+                return Some(inside.own(slot));
+            }
+            sync::pause(look);
+        }
+        if let Some(inside) = shard.enter_until(deadline) {
+            return Some(inside.own(slot));
+        }
+        match slot.withdraw() {
+            Some(_question) => None,
+            None => Some(unwrapped(taken(slot))),
+        }
     }
 }
 

@@ -32,8 +32,6 @@ const ANSWERED: u8 = 4;
 pub struct Slot<Q, A> {
     stage: AtomicU8,
     content: Mutex<Content<Q, A>>,
-    asleep: std::sync::atomic::AtomicBool,
-    sleeper: Mutex<Option<thread::Thread>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +45,7 @@ enum Content<Q, A> {
 impl<Q, A> Slot<Q, A> {
     /// A free one.
     pub fn new() -> Self {
-        Self { stage: AtomicU8::new(FREE), content: Mutex::new(Content::Nothing), asleep: std::sync::atomic::AtomicBool::new(false), sleeper: Mutex::new(None) }
+        Self { stage: AtomicU8::new(FREE), content: Mutex::new(Content::Nothing) }
     }
 
     /// Makes a free slot the caller's. Whether it was free.
@@ -69,27 +67,7 @@ impl<Q, A> Slot<Q, A> {
     /// Answers the question that was taken.
     pub fn answer(&self, answer: thread::Result<A>) {
         *self.content.lock() = Content::Answer(answer);
-        self.stage.swap(ANSWERED, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) {
-            let sleeper = self.sleeper.lock().take();
-            sleeper.inspect(thread::Thread::unpark);
-        }
-    }
-
-    /// Naps.
-    pub fn sleep(&self, nap: std::time::Duration) {
-        if !self.asleep.load(Ordering::Relaxed) {
-            *self.sleeper.lock() = Some(thread::current());
-            self.asleep.store(true, Ordering::SeqCst);
-        }
-        if self.stage.load(Ordering::SeqCst) != ANSWERED {
-            thread::park_timeout(nap);
-        }
-    }
-
-    /// Naps no more.
-    pub fn awake(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.stage.store(ANSWERED, Ordering::Release);
     }
 
     /// Whether the answer is there.
