@@ -13,7 +13,8 @@
 //! served at that moment, which takes no longer than the change itself.
 //!
 //! **Who hands over:** the caller itself, whoever applied its change, after it saw the answer, with no lock held and
-//! no await in between. Nothing of a call awaits, so it cannot be cancelled between the two. A combiner knows no hand-off.
+//! no await in between. Nothing of a call awaits, so it cannot be cancelled between the two, and a panic of its own change reaches it before
+//! it. A combiner knows no hand-off, so one that dies leaves none undone.
 //!
 //! **Fairness:** a published request is passed over by fewer than twice [`SLOTS`] others of its shard ([`shard`] says why); a transaction
 //! has the lock's own fairness: half a millisecond after it could have had it.
