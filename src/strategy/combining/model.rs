@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use super::shard::{Desk, Shard, Tuning};
 use super::Combining;
+use super::shard::{Desk, Shard, Tuning};
 use crate::stock::StockKey;
 use crate::strategy::kept_out::{assert_changes_are_kept_out, impatient};
 use crate::strategy::owner::model::{Bench, Told, key, outcomes};
