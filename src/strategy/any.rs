@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::actor::Actor;
 use super::atomic::Atomic;
-use super::combining::Combining;
 use super::mutex::Mutex;
 use super::owner::Owners;
 use super::partitioned::Partitioned;
@@ -36,8 +35,6 @@ pub enum AnyStrategy {
     Actor(Actor),
     /// See [`super::partitioned`].
     Partitioned(Partitioned),
-    /// See [`super::combining`].
-    Combining(Combining),
     /// See [`super::racy`].
     Racy(Racy),
 }
@@ -52,7 +49,6 @@ macro_rules! each {
             AnyStrategy::Atomic($inner) => $call,
             AnyStrategy::Actor($inner) => $call,
             AnyStrategy::Partitioned($inner) => $call,
-            AnyStrategy::Combining($inner) => $call,
             AnyStrategy::Racy($inner) => $call,
         }
     };
@@ -69,7 +65,6 @@ impl AnyStrategy {
             Kind::Atomic => Self::Atomic(Atomic::new(config, ledger)),
             Kind::Actor => Self::Actor(Actor::new(config, ledger)),
             Kind::Partitioned => Self::Partitioned(Partitioned::new(config, ledger)),
-            Kind::Combining => Self::Combining(Combining::new(config, ledger)),
             Kind::Racy => Self::Racy(Racy::new(config, ledger)),
         }
     }
@@ -84,7 +79,6 @@ impl AnyStrategy {
             Self::Atomic(_) => Kind::Atomic,
             Self::Actor(_) => Kind::Actor,
             Self::Partitioned(_) => Kind::Partitioned,
-            Self::Combining(_) => Kind::Combining,
             Self::Racy(_) => Kind::Racy,
         }
     }

@@ -22,8 +22,6 @@ pub enum Kind {
     Actor,
     /// [`super::partitioned`].
     Partitioned,
-    /// [`super::combining`].
-    Combining,
     /// [`super::racy`].
     Racy,
 }
@@ -52,7 +50,7 @@ pub struct UnknownStrategy {
 
 impl Kind {
     /// Every strategy, in the order in which they are best explained; the negative control last.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Mutex,
         Self::Reentrant,
         Self::RwLock,
@@ -60,7 +58,6 @@ impl Kind {
         Self::Atomic,
         Self::Actor,
         Self::Partitioned,
-        Self::Combining,
         Self::Racy,
     ];
 
@@ -126,13 +123,6 @@ impl Kind {
                 choose_when: "many cores, many levels, and nearly every call is for one of them",
                 correct: true,
             },
-            Self::Combining => Description {
-                name: "combining",
-                shares: "maps in shards, each behind a lock whose holder does the work of those who wait",
-                cost: "as sharded, plus a slot for who waits; a hot level moves between cores once per batch",
-                choose_when: "a few levels take most of the changes, and each must get its turn",
-                correct: true,
-            },
             Self::Racy => Description {
                 name: "racy",
                 shares: "one map, checked and changed in two separate critical sections",
@@ -175,7 +165,7 @@ mod tests {
         let error = "mutes".parse::<Kind>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "there is no strategy \"mutes\"; there are mutex, reentrant, rwlock, sharded, atomic, actor, partitioned, combining, racy"
+            "there is no strategy \"mutes\"; there are mutex, reentrant, rwlock, sharded, atomic, actor, partitioned, racy"
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Strategy`] is the contract. [`Kind`] is the catalogue of the ways there are, [`AnyStrategy`] the one that
 //! was chosen at startup. The ways: [`mutex`], [`reentrant`], [`rwlock`], [`sharded`], [`atomic`], [`actor`],
-//! [`partitioned`], [`combining`], and [`racy`], which breaks
+//! [`partitioned`], and [`racy`], which breaks
 //! the contract on purpose so that the tools that look for lost updates can be seen to find one.
 //!
 //! What they have in common lives beside them: [`table`] (the rules of the domain on a plain map),
@@ -15,7 +15,6 @@ pub mod any;
 pub mod atomic;
 pub mod backoff;
 pub mod catalog;
-pub mod combining;
 pub mod contention;
 pub mod hand_off;
 pub mod index;

@@ -14,7 +14,7 @@ pub(crate) mod stock;
 /// runs every test there is, and a test fails while this list and the catalogue differ.
 macro_rules! correct_strategies {
     ($then:ident) => {
-        $crate::support::$then! { mutex: Mutex, reentrant: Reentrant, rwlock: RwLock, sharded: Sharded, atomic: Atomic, actor: Actor, partitioned: Partitioned, combining: Combining }
+        $crate::support::$then! { mutex: Mutex, reentrant: Reentrant, rwlock: RwLock, sharded: Sharded, atomic: Atomic, actor: Actor, partitioned: Partitioned }
     };
 }
 
