@@ -207,9 +207,14 @@ fn an_invalid_group_in_a_sealed_segment_is_refused_even_if_it_is_the_last_of_all
     let memory = Memory::new();
     let mut written = small_log(&memory, 1);
     written.seal();
-    damage_group(&memory, &written, 0, 0);
-    let error = start(&memory).unwrap_err();
-    assert!(matches!(error, RecoveryError::Damaged { valid_after: None, .. }), "{error}");
+    let name = memory.names()[0].clone();
+    // In its records; and in its header, after which its remains could be as long as they are.
+    for at in [100, 0, 40] {
+        let damaged = memory.copy();
+        damaged.edit(&name, |bytes| bytes[SECTOR + at] ^= 1);
+        let error = start(&damaged).unwrap_err();
+        assert!(matches!(error, RecoveryError::Damaged { valid_after: None, .. }), "{error}");
+    }
 }
 
 #[test]
