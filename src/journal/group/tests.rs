@@ -134,6 +134,14 @@ fn no_flipped_bit_passes() {
 }
 
 #[test]
+fn a_group_fills_whole_sectors_and_no_more() {
+    for (body_len, sectors) in [(0, 1), (1, 1), (440, 1), (441, 2), (952, 2), (953, 3)] {
+        let (bytes, _) = written(&header(0), &vec![7; body_len]);
+        assert_eq!((bytes.len(), size(body_len)), (sectors * SECTOR, sectors * SECTOR), "{body_len} bytes");
+    }
+}
+
+#[test]
 fn each_group_names_the_one_before() {
     let chain = |third: &[u8]| {
         let first = written(&Header { previous: [0; 32], ..header(0) }, b"one");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::RwLockUpgradableReadGuard;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
@@ -117,6 +118,30 @@ fn no_wait_begins_after_the_version_was_set() {
         }
         assert_eq!(waiter.join().unwrap(), 2_000);
     });
+}
+
+/// As above, with the writer held up in the narrowest place: after the look without the lock, before the one with it.
+#[test]
+fn a_version_set_between_the_two_looks_is_seen() {
+    let heads = Heads::new();
+    set(&heads, "a main", 1);
+    for version in 2..=300 {
+        let barrier = Barrier::new(2);
+        // Readers get in meanwhile, and nobody else who wants to write.
+        let held = heads.shard(heads.hash("a main")).upgradable_read();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                barrier.wait();
+                heads.written(&key("a main"), version)
+            });
+            barrier.wait();
+            (0..100).for_each(|_| std::thread::yield_now());
+            let mut held = RwLockUpgradableReadGuard::upgrade(held);
+            held.table.iter_mut().for_each(|entry| entry.head = head(version));
+            drop(held);
+            assert!(matches!(waiter.join().unwrap(), Written::At(position) if position == version * 512));
+        });
+    }
 }
 
 #[test]

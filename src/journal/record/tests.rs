@@ -353,6 +353,10 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(lines_at + LINE_HEAD_BYTES, 0xFF), part("key"));
     assert_eq!(with(KIND, Kind::Answer as u8), part("lines"), "an answer has no lines");
     assert_eq!(with(KIND, Kind::Transfer as u8), None);
+    let mut longer = golden().sealed(1, 2);
+    longer.push(0);
+    fix_up(&mut longer);
+    assert_eq!(Record::read(&longer).err(), part("lines"), "something after the last line");
 }
 
 #[test]
