@@ -114,7 +114,7 @@ fn the_bytes_are_those_documented() {
         "6eb80bc8640c3d6f",
         "6120626f6479", // body
     ];
-    let hex: String = bytes[..78].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:02x?}", &bytes[..78]).replace(['[', ',', ' ', ']'], "");
     assert_eq!(hex, documented.concat().replace(' ', ""));
     assert_eq!((bytes.len(), &hash[..8]), (SECTOR, &bytes[64..72]));
 }

@@ -55,7 +55,9 @@ fn what_was_written_is_known_and_what_was_not_is_waited_for() {
     assert_eq!(waits.try_recv(), Err(TryRecvError::Empty));
     let woken = set(&heads, "a main", 3);
     assert_eq!(waits.try_recv(), Err(TryRecvError::Empty), "set is not yet synced");
-    woken.into_iter().for_each(|told| told.send(()).unwrap());
+    for told in woken {
+        told.send(()).unwrap();
+    }
     assert_eq!(waits.try_recv(), Ok(()));
 }
 
@@ -68,7 +70,9 @@ fn those_are_told_who_wait_for_that_level_and_that_version_or_one_before() {
     let mut waits: Vec<_> = (1..=6).map(|version| not_yet(&heads, "a main", version)).collect();
     waits.push(not_yet(&heads, "a main", 4));
     let told = |woken: Vec<oneshot::Sender<()>>, waits: &mut [oneshot::Receiver<()>]| -> Vec<usize> {
-        woken.into_iter().for_each(|told| told.send(()).unwrap());
+        for told in woken {
+            told.send(()).unwrap();
+        }
         (0..waits.len()).filter(|&index| waits[index].try_recv() == Ok(())).collect()
     };
     assert_eq!(told(set(&heads, "a main", 4), &mut waits), [0, 1, 2, 3, 6]);
