@@ -69,9 +69,10 @@ fn any_change() -> impl Strategy<Value = (Level, Operation, Level)> {
     let choice = (0..8_u8, prop_oneof![Just(None), any::<u64>().prop_map(Some), Just(Some(0))]);
     (any_level(), choice).prop_map(|(level, (which, at))| {
         let version = level.version().min(VERSION_MAX - 1);
-        let before = match level.exists() {
-            true => Level::existing(level.on_hand(), level.reserved(), version),
-            false => Level::tombstone(version),
+        let before = if level.exists() {
+            Level::existing(level.on_hand(), level.reserved(), version)
+        } else {
+            Level::tombstone(version)
         };
         let before = before.unwrap();
         let operation = allowed(before, which, |max| at.map_or(max, |at| at % (max + 1)));
@@ -292,8 +293,8 @@ fn the_bytes_are_those_documented() {
         "03 0a f8ffffffffffffff 0c000000000500000000030000000000", // operation, key_len, operand, level
         "0807060504030201 534b552d31206d61696e",                   // previous, key
     ];
-    let hex: String =
-        golden().sealed(77, 1_700_000_000_000).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = golden().sealed(77, 1_700_000_000_000);
+    let hex = format!("{bytes:02x?}").replace(['[', ',', ' ', ']'], "");
     assert_eq!(hex, documented.concat().replace(' ', ""));
 }
 
@@ -353,6 +354,10 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(lines_at + LINE_HEAD_BYTES, 0xFF), part("key"));
     assert_eq!(with(KIND, Kind::Answer as u8), part("lines"), "an answer has no lines");
     assert_eq!(with(KIND, Kind::Transfer as u8), None);
+    let mut longer = golden().sealed(1, 2);
+    longer.push(0);
+    fix_up(&mut longer);
+    assert_eq!(Record::read(&longer).err(), part("lines"), "something after the last line");
 }
 
 #[test]
