@@ -91,15 +91,18 @@ pub struct JournalConfig {
     pub keys_max: usize,
     /// How long an idempotency key is held.
     pub keys_retention: Duration,
+    /// How long a change may be held back for one before it that was not handed over; then the journal fails.
+    pub held_back_max: Duration,
 }
 
 impl Default for JournalConfig {
-    /// 64 MiB, and a million keys (48 MB) for a day.
+    /// 64 MiB, a million keys (48 MB) for a day, and ten seconds.
     fn default() -> Self {
         Self {
             segment_bytes: segment::BYTES_DEFAULT,
             keys_max: 1_000_000,
             keys_retention: Duration::from_hours(24),
+            held_back_max: Duration::from_secs(10),
         }
     }
 }
@@ -138,7 +141,7 @@ impl Journal {
             closed: AtomicBool::new(false),
             has_failed: Notify::new(),
         });
-        let writer = Writer::new(Arc::clone(&shared), appender);
+        let writer = Writer::new(Arc::clone(&shared), appender, config.held_back_max);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self { shared, writer: Mutex::new(Some(thread)), keys_max: config.keys_max })
     }

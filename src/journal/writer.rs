@@ -25,9 +25,6 @@ use super::record;
 use super::watermark::GroupEnd;
 use crate::stock::{Level, StockKey};
 
-/// A record held back for longer waits for a change that will never come: whoever made it is gone.
-const HELD_BACK_MAX: Duration = Duration::from_secs(10);
-
 /// How often the writer looks up without being woken: for the age of what is held back.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -40,6 +37,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     appender: Appender,
     order: Order,
+    /// A record held back for longer waits for a change that will never come: whoever made it is gone.
+    held_back_max: Duration,
     group: Gathering,
     /// Swapped with a lane's queue, so that neither allocates.
     taken: Queue,
@@ -76,12 +75,13 @@ enum Fatal {
 
 impl Writer {
     /// A writer that goes on where `appender` ends.
-    pub fn new(shared: Arc<Shared>, appender: Appender) -> Self {
+    pub fn new(shared: Arc<Shared>, appender: Appender, held_back_max: Duration) -> Self {
         let slots = vec![0; shared.lanes.count()];
         Self {
             shared,
             appender,
             order: Order::default(),
+            held_back_max,
             group: Gathering { slots, ..Gathering::default() },
             taken: Queue::default(),
             ready: Vec::new(),
@@ -311,7 +311,7 @@ impl Writer {
         let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         self.shared.metrics.held_age_ns.store(age_ns, Ordering::Relaxed);
         match self.order.missing() {
-            Some((key, version)) if age > HELD_BACK_MAX => Err(Fatal::Gap { key: key.to_string(), version }),
+            Some((key, version)) if age > self.held_back_max => Err(Fatal::Gap { key: key.to_string(), version }),
             _ => Ok(()),
         }
     }
