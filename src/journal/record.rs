@@ -354,17 +354,23 @@ impl<'a> Record<'a> {
 }
 
 impl Line<'_> {
-    /// The level before, as far as units go: on hand and reserved. `None` where the line contradicts itself.
+    /// The level before, as far as units go: on hand and reserved. `None` where the line contradicts itself: its operation does
+    /// not lead to its level after from any level that can be.
     pub fn units_before(&self) -> Option<(u64, u64)> {
         let (on_hand, reserved) = (self.after.on_hand(), self.after.reserved());
-        Some(match self.operation {
-            Operation::Create { .. } => (0, 0),
+        let before = match self.operation {
+            Operation::Create { .. } => (0, reserved),
             Operation::Count { .. } | Operation::Delete => (self.on_hand_before?, reserved),
             Operation::Adjust { delta, .. } => (on_hand.checked_add_signed(delta.checked_neg()?)?, reserved),
             Operation::Reserve { quantity } => (on_hand, reserved.checked_sub(quantity.units())?),
             Operation::Release { quantity } => (on_hand, reserved + quantity.units()),
             Operation::Ship { quantity } => (on_hand + quantity.units(), reserved + quantity.units()),
-        })
+        };
+        let exists_after = self.operation != Operation::Delete;
+        let version_before = self.after.version().checked_sub(1)?;
+        let possible = exists_after == self.after.exists()
+            && Level::existing(before.0, before.1, version_before).is_some();
+        possible.then_some(before)
     }
 
     /// The key, parsed: `None` where the text is none.
