@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::service::{Outcome, Shown};
-use crate::journal::Start;
+use crate::journal::{Start, now_ms};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::history::{self, Movement};
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError, Report};
+use crate::journal::snapshot;
 use crate::journal::watermark::Watermark;
 use crate::stock::Level;
 
@@ -145,10 +146,16 @@ pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history:
     }
 }
 
+/// What a journal goes on from, and what recovery reported.
+pub(super) fn start(recovered: Recovered) -> (Start, Report) {
+    let Recovered { heads, keys, log, tail, end, report } = recovered;
+    let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
+    (Start { covered, heads, keys, log, tail, end }, report)
+}
+
 /// What the service goes on from.
 pub(super) fn start_of(disk: &FaultyDisk) -> Result<(Start, Report), RecoveryError> {
-    let Recovered { heads, keys, log, tail, end, report } = recover(disk)?;
-    Ok((Start { heads, keys, log, tail, end }, report))
+    Ok(start(recover(disk)?))
 }
 
 pub(super) fn recover(disk: &FaultyDisk) -> Result<Recovered, RecoveryError> {
@@ -159,9 +166,4 @@ pub(super) fn recover(disk: &FaultyDisk) -> Result<Recovered, RecoveryError> {
 pub(super) fn recover_at(disk: &FaultyDisk, now_ms: u64) -> Result<Recovered, RecoveryError> {
     let options = Options { now_ms, key_retention: Duration::from_hours(24) };
     recovery::recover(&Arc::clone(&disk.disk()), &options, &|_| {})
-}
-
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    u64::try_from(since.as_millis()).expect("before the year 500 million")
 }

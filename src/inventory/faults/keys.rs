@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::for_each_strategy;
-use super::image::{Image, Truth, now_ms, recover_at};
+use super::image::{Image, Truth, recover_at};
 use super::script::{Ask, Deed};
 use super::service::{Outcome, Service, Told, config, key, once, quantity, text};
 use crate::inventory::{Begun, Memo};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::record::{Answer, Kind as RecordKind};
-use crate::journal::{Journal, JournalConfig};
+use crate::journal::{Journal, JournalConfig, now_ms};
 use crate::stock::Precondition;
 use crate::strategy::Kind;
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::for_each_strategy;
-use super::image::now_ms;
+use super::image::start;
 use super::service::{key, quantity, transaction};
 use crate::inventory::{Books, Entry, Inventory, Memo};
 use crate::journal::data_dir::DataDir;
 use crate::journal::record::Kind as RecordKind;
 use crate::journal::recovery::{self, Options, Recovered};
-use crate::journal::{Journal, JournalConfig, Start};
+use crate::journal::{Journal, JournalConfig, now_ms};
 use crate::stock::{Change, IfMissing, Operation, Precondition};
 use crate::strategy::{Changed, HandOff, Kind, Strategy as _, StrategyConfig};
 
@@ -50,8 +50,7 @@ async fn panics_before_it_hands_over() {
     let Ok(folder) = std::env::var(DATA) else { return };
     let kind: Kind = std::env::var(STRATEGY).unwrap().parse().unwrap();
     let data = DataDir::open_or_create(Path::new(&folder)).unwrap();
-    let Recovered { heads, keys, log, tail, end, .. } = recovered(&data);
-    let start = Start { heads, keys, log, tail, end };
+    let (start, _) = start(recovered(&data));
     let journal = Journal::start(data.disk(), start, &JournalConfig::default()).unwrap();
     let inventory = Inventory::new(kind, StrategyConfig::default(), Books::Durable(Box::new(journal)));
     for level in 0..2 {
@@ -96,8 +95,7 @@ for_each_strategy! {
             found.heads.walk(|key, head| versions.push((key.text().to_owned(), head.level.version())));
             versions.sort();
             assert_eq!(versions, [("k0 main".to_owned(), 1), ("k1 main".to_owned(), 1)]);
-            let Recovered { heads, keys, log, tail, end, .. } = found;
-            let start = Start { heads, keys, log, tail, end };
+            let (start, _) = start(found);
             let journal = Journal::start(data.disk(), start, &JournalConfig::default()).expect("threads");
             let inventory = Arc::new(Inventory::new(kind, StrategyConfig::default(), Books::Durable(Box::new(journal))));
             inventory.put(&key(9), quantity(1), Precondition::Absent, Memo::default()).await.expect("it goes on");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -9,6 +10,7 @@ use super::for_each_strategy;
 use super::image::{Image, Truth};
 use super::script::Script;
 use super::service::{Service, Shown, Told, config};
+use crate::journal::JournalConfig;
 use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::strategy::Kind;
 
@@ -25,19 +27,29 @@ struct Found {
     image: Image,
 }
 
-/// Clients at work on a disk that `at_call` looks at before each change.
-async fn work(kind: Kind, seed: u64, at_call: impl Fn(&Service, &FaultyDisk) + Send + Sync + 'static) -> Arc<Service> {
-    let service = Service::new(kind).await;
+/// Clients at work, and snapshots taken meanwhile, on a disk that `at_call` looks at before each change.
+async fn work(
+    kind: Kind,
+    seed: u64,
+    config: &JournalConfig,
+    at_call: impl Fn(&Service, &FaultyDisk) + Send + Sync + 'static,
+) -> Arc<Service> {
+    let service = Service::open(kind, &FaultyDisk::new(), config).await.expect("an empty disk");
     let looks = Arc::downgrade(&service);
     service.disk.at_each(Call::Change, move |disk| {
         if let Some(service) = looks.upgrade() {
             at_call(&service, disk);
         }
     });
+    // The records of keys may not leave with their segments while the keys are kept.
+    let keys = if config.retain_bytes.is_some() { 0 } else { 40 };
     let client = |number: u64| {
-        let (service, mut script) = (Arc::clone(&service), Script::new(seed * 100 + number, 0..LEVELS, 0..40));
+        let (service, mut script) = (Arc::clone(&service), Script::new(seed * 100 + number, 0..LEVELS, 0..keys));
         async move {
-            for _ in 0..ASKS_PER_CLIENT {
+            for asked in 0..ASKS_PER_CLIENT {
+                if number == 0 && asked % 5 == 4 {
+                    tokio::task::block_in_place(|| service.journal().snapshots().take()).expect("a snapshot");
+                }
                 let told = service.ask(&script.next()).await;
                 assert!(!matches!(told, Told::Obstacle(_)), "{told:?}");
                 tokio::task::yield_now().await;
@@ -74,7 +86,7 @@ for_each_strategy! {
         for seed in 0..RUNS {
             let found: Arc<Mutex<Vec<Found>>> = Arc::default();
             let (finds, counts) = (Arc::clone(&found), Arc::clone(&cuts));
-            let service = work(kind, seed, move |service, disk| {
+            let service = work(kind, seed, &config(), move |service, disk| {
                 // First what was shown: whatever is shown later need not be there.
                 let shown = service.shown();
                 for _ in 0..CUTS_PER_CALL {
@@ -100,11 +112,31 @@ for_each_strategy! {
         assert!(cuts > 300, "{cuts}");
     }
 
+    /// P7: the same while old segments and snapshots are removed.
+    async fn a_power_cut_while_segments_are_dropped_loses_nothing(kind: Kind) {
+        let config = JournalConfig { retain_bytes: Some(0), keys_retention: Duration::ZERO, ..config() };
+        let cuts = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&cuts);
+        let service = work(kind, 40, &config, move |service, disk| {
+            let shown = service.shown();
+            for _ in 0..CUTS_PER_CALL {
+                let cut = counts.fetch_add(1, Ordering::Relaxed);
+                recovered(&disk.power_cut(cut), cut, cut % 5 == 0).assert_holds(&shown);
+            }
+        })
+        .await;
+        let image = Image::of(&service.disk.only_synced()).expect("a clean end");
+        image.assert_holds(&service.shown());
+        image.assert_consistent_with(&service.shown());
+        let dropped = &service.journal().snapshots().metrics().segments_dropped;
+        println!("{kind}: {} power cuts, {} segments dropped", cuts.load(Ordering::Relaxed), dropped.load(Ordering::Relaxed));
+    }
+
     /// P7: what is found after a cut is gone on with, and what is acknowledged then survives the next cut too.
     async fn a_service_goes_on_after_a_power_cut(kind: Kind) {
         let found: Arc<Mutex<Vec<FaultyDisk>>> = Arc::default();
         let finds = Arc::clone(&found);
-        work(kind, 77, move |_, disk| finds.lock().push(disk.power_cut(disk.count(Call::Change)))).await;
+        work(kind, 77, &config(), move |_, disk| finds.lock().push(disk.power_cut(disk.count(Call::Change)))).await;
         let disks = std::mem::take(&mut *found.lock());
         for (seed, disk) in (0..).zip(disks).step_by(4) {
             let service = Service::open(kind, &disk, &config()).await.expect("recovered");
