@@ -243,7 +243,7 @@ impl Journal {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.lanes.close();
         if let Some(writer) = self.writer.lock().take() {
-            // A writer that panicked has lost nothing that was acknowledged; its failure was logged by the panic.
+            // A writer that panicked has failed the journal, and everybody was told.
             let _ = writer.join();
         }
     }
@@ -275,6 +275,7 @@ impl Shared {
         self.watermark.fail(reason);
         self.lanes.close();
         self.heads.give_up();
+        self.lanes.give_up();
         self.has_failed.notify_waiters();
     }
 }
