@@ -82,7 +82,7 @@ async fn hand_over_shuffled(journal: &Journal, disk: &FaultyDisk, mut made: Vec<
     let sync_waits = Mutex::new(sync_waits);
     if random.random_bool(0.7) {
         // Until the sender is dropped.
-        disk.at(Call::Sync, 2, move |_| drop(sync_waits.lock().recv()));
+        disk.at(Call::Sync, 2, move |_| _ = sync_waits.lock().recv());
     }
     let mut permits = Vec::new();
     for _ in 0..made.len() {

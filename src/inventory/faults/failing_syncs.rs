@@ -79,3 +79,18 @@ for_each_strategy! {
         }
     }
 }
+
+/// P7: a writer that panics in the middle of a write has failed: nobody waits for it, and nobody is told that it is on disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_panics_has_failed() {
+    for nth in 1..20 {
+        let service = Service::new(Kind::Atomic).await;
+        service.disk.at(Call::Write, nth, |_| panic!("in the middle of a write, on purpose"));
+        let watchdog = std::time::Duration::from_secs(30);
+        let met = tokio::time::timeout(watchdog, client(&service, nth, 0)).await.expect("nobody waits for it");
+        let failed = service.journal().failed().await;
+        assert!(matches!(met, Obstacle::Unavailable { failed: told, .. } if told == failed));
+        let image = Image::of(&service.disk.only_synced()).expect("an unfinished group");
+        image.assert_holds(&service.shown());
+    }
+}

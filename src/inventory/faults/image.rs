@@ -36,8 +36,8 @@ impl Image {
 
     pub(super) fn found(recovered: &Recovered) -> Self {
         let (mut levels, mut keys) = (BTreeMap::new(), BTreeMap::new());
-        recovered.heads.walk(|key, head| drop(levels.insert(key.text().to_owned(), head.level)));
-        recovered.keys.walk(|key, position| drop(keys.insert(key, position)));
+        recovered.heads.walk(|key, head| _ = levels.insert(key.text().to_owned(), head.level));
+        recovered.keys.walk(|key, position| _ = keys.insert(key, position));
         Self { levels, keys, next_seq: recovered.end.next_seq }
     }
 

@@ -148,8 +148,10 @@ async fn who_stores_a_refusal_while_the_journal_fails_is_told() {
     let held = parking_lot::Mutex::new((Some(entered), go_on));
     service.disk.at(Call::Sync, 1, move |_| {
         let mut held = held.lock();
-        drop(held.0.take().map(|entered| entered.send(())));
-        drop(held.1.recv());
+        if let Some(entered) = held.0.take() {
+            let _ = entered.send(());
+        }
+        let _ = held.1.recv();
     });
     service.disk.fail(Fault::next(Call::Sync, ErrorKind::Other));
     let asks = Arc::clone(&service);

@@ -13,7 +13,7 @@ use crate::inventory::{Begun, Books, ChangeError, Entry, Inventory, Memo, Obstac
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::lanes::Keyed;
 use crate::journal::record::{Answer, Kind as RecordKind, Once};
-use crate::journal::recovery::{Report, RecoveryError};
+use crate::journal::recovery::RecoveryError;
 use crate::journal::{Journal, JournalConfig};
 use crate::stock::{
     Applied, Change, IfMissing, Level, Location, Operation, Precondition, Quantity, Sku, StockKey, Transaction,
@@ -28,7 +28,6 @@ pub(super) const SEGMENT_BYTES: u64 = 8 * 1024;
 pub(super) struct Service {
     pub(super) inventory: Inventory,
     pub(super) disk: FaultyDisk,
-    pub(super) report: Report,
     shown: Mutex<Shown>,
     acknowledged: AtomicU64,
 }
@@ -83,7 +82,7 @@ impl Service {
         disk: &FaultyDisk,
         config: &JournalConfig,
     ) -> Result<Arc<Self>, RecoveryError> {
-        let (start, report) = start_of(disk)?;
+        let (start, _) = start_of(disk)?;
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let journal = Journal::start(disk.disk(), start, config).expect("threads");
@@ -91,7 +90,7 @@ impl Service {
         let inventory = Inventory::new(kind, patient, Books::Durable(Box::new(journal)));
         inventory.restore(levels).await;
         let (shown, acknowledged) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Arc::new(Self { inventory, disk: disk.clone(), report, shown, acknowledged }))
+        Ok(Arc::new(Self { inventory, disk: disk.clone(), shown, acknowledged }))
     }
 
     pub(super) fn journal(&self) -> &Journal {
