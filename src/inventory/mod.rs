@@ -9,6 +9,9 @@ mod ledger;
 mod memory;
 mod refusals;
 
+#[cfg(test)]
+mod faults;
+
 use std::sync::Arc;
 
 use crate::journal::record::Kind as RecordKind;

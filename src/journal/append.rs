@@ -64,10 +64,10 @@ impl Appender {
 
     /// Makes sure that a group with a body of that many bytes fits, and returns the position at which it will start. While
     /// the disk is full it waits, and calls `full` before each look, which says whether to wait on.
-    pub fn make_room(&mut self, body: usize, time_ms: u64, full: impl FnMut() -> bool) -> io::Result<u64> {
+    pub fn make_room(&mut self, body: usize, time_ms: u64, mut full: impl FnMut() -> bool) -> io::Result<u64> {
         if !self.fits(body) {
-            self.seal()?;
-            self.next_segment(time_ms, full)?;
+            self.seal(&mut full)?;
+            self.next_segment(time_ms, &mut full)?;
         }
         Ok(self.end.position)
     }
@@ -76,8 +76,9 @@ impl Appender {
     pub fn fits(&self, body: usize) -> bool {
         self.segment.as_ref().is_some_and(|active| {
             let used = self.end.position - active.segment.header.base;
-            // A segment takes at least one group, however long.
-            used + group::size(body) as u64 <= active.len || used == SECTOR as u64
+            // Its footer fits as well, so that a disk that is full can take it. A segment takes at least one group, however long.
+            let footer = segment::footer_bytes(active.segment.index_len() + 1);
+            used + (group::size(body) + footer) as u64 <= active.len || used == SECTOR as u64
         })
     }
 
@@ -105,12 +106,14 @@ impl Appender {
         active.or(last).map_or(FIRST_BYTES, |len| (2 * len).next_power_of_two()).min(self.segment_bytes)
     }
 
-    /// Ends the active segment with its footer.
-    fn seal(&mut self) -> io::Result<()> {
+    /// Ends the active segment with its footer, which may have no room where the last group was longer than the segment.
+    fn seal(&mut self, full: &mut dyn FnMut() -> bool) -> io::Result<()> {
         let Some(Active { segment, .. }) = self.segment.take() else { return Ok(()) };
         let offset = self.end.position - segment.header.base;
         let footer = segment::footer_to_bytes(&segment.index());
-        segment.file.write_at(&footer, offset)?;
+        while let Err(error) = segment.file.write_at(&footer, offset) {
+            wait_for_room(error, full)?;
+        }
         segment.file.set_len(offset + footer.len() as u64)?;
         segment.file.sync()?;
         self.end.position += footer.len() as u64;
@@ -118,12 +121,12 @@ impl Appender {
         Ok(())
     }
 
-    fn next_segment(&mut self, time_ms: u64, mut full: impl FnMut() -> bool) -> io::Result<()> {
+    fn next_segment(&mut self, time_ms: u64, full: &mut dyn FnMut() -> bool) -> io::Result<()> {
         let len = self.next_len();
         let (file, len) = loop {
             match self.preparer.take(len) {
-                Err(error) if is_full(&error) && full() => std::thread::sleep(FULL_PAUSE),
-                outcome => break outcome?,
+                Ok(prepared) => break prepared,
+                Err(error) => wait_for_room(error, full)?,
             }
         };
         let GroupEnd { position: base, next_seq: first_seq, hash: anchor, .. } = self.end;
@@ -138,6 +141,15 @@ impl Appender {
         self.segment = Some(Active { segment, len });
         Ok(())
     }
+}
+
+/// Waits a little, if that is what the error is about and the caller waits on. Nothing of what is repeated then was synced.
+fn wait_for_room(error: io::Error, full: &mut dyn FnMut() -> bool) -> io::Result<()> {
+    if !is_full(&error) || !full() {
+        return Err(error);
+    }
+    std::thread::sleep(FULL_PAUSE);
+    Ok(())
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -74,10 +74,12 @@ impl Keys {
                 CLAIMED | HANDED_OVER => Taken::InProgress,
                 position => Taken::At(position),
             }),
-            Entry::Vacant(_) if self.len() >= keys_max => Err(Taken::Full),
             Entry::Vacant(entry) => {
+                // In one step: other shards are asked for room at the same time.
+                let counted = |count| (count < keys_max).then_some(count + 1);
+                let room = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
+                room.map_err(|_| Taken::Full)?;
                 entry.insert(Slot::new(key, CLAIMED));
-                self.count.fetch_add(1, Ordering::Relaxed);
                 Ok(Claim { keys: Arc::clone(self), key })
             }
         }

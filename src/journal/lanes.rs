@@ -42,6 +42,8 @@ pub struct Lanes {
 pub struct Lane {
     queue: Mutex<Queue>,
     slots: Semaphore,
+    /// Nobody takes anything from it any more: see [`Lanes::give_up`]. Changed under the queue's lock.
+    given_up: AtomicBool,
     bell: Arc<Bell>,
 }
 
@@ -99,7 +101,8 @@ impl Lanes {
     pub fn new() -> Self {
         let bell = Arc::new(Bell::default());
         let lane = || {
-            Arc::new(Lane { queue: Mutex::default(), slots: Semaphore::new(SLOTS), bell: Arc::clone(&bell) })
+            let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
+            Arc::new(Lane { queue: Mutex::default(), slots, given_up, bell: Arc::clone(&bell) })
         };
         Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
     }
@@ -126,6 +129,15 @@ impl Lanes {
     pub fn close(&self) {
         self.lanes.iter().for_each(|lane| lane.slots.close());
         self.bell.ring();
+    }
+
+    /// Nothing is taken any more: whoever handed an answer over, or still does, is told that it will never be on disk.
+    pub fn give_up(&self) {
+        for lane in &self.lanes {
+            let mut queue = lane.queue.lock();
+            lane.given_up.store(true, Ordering::Relaxed);
+            *queue = Queue::default();
+        }
     }
 
     /// Takes what lane number `lane` holds; `into` must be empty. For the writer.
@@ -194,7 +206,12 @@ impl Permit {
         if let Some(keyed) = &self.keyed {
             keyed.claim.handed_over();
         }
-        encode(&note, &mut self.lane.queue.lock());
+        let mut queue = self.lane.queue.lock();
+        encode(&note, &mut queue);
+        if self.lane.given_up.load(Ordering::Relaxed) {
+            *queue = Queue::default();
+        }
+        drop(queue);
         self.used = true;
         self.lane.bell.ring();
     }

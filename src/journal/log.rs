@@ -100,6 +100,11 @@ impl Segment {
         }
     }
 
+    /// How many entries the sparse index has.
+    pub fn index_len(&self) -> usize {
+        self.index.read().len()
+    }
+
     /// The sparse index.
     pub fn index(&self) -> Vec<IndexEntry> {
         self.index.read().clone()

@@ -32,9 +32,20 @@ impl Marks {
     pub fn mark(&self, time_ms: u64, position: u64) {
         let mut marks = self.0.lock();
         let due = |last: &Mark| time_ms.saturating_sub(last.time_ms) >= EVERY_MS && position >= last.position;
-        if !marks.back().is_none_or(due) {
-            return;
+        if marks.back().is_none_or(due) {
+            Self::push(&mut marks, Mark { time_ms, position });
         }
+    }
+
+    /// Notes where the log ends and when that was, also within a minute: a log that is quiet has no later mark.
+    pub fn mark_end(&self, time_ms: u64, position: u64) {
+        let mut marks = self.0.lock();
+        if marks.back().map_or(position > 0, |last| time_ms >= last.time_ms && position > last.position) {
+            Self::push(&mut marks, Mark { time_ms, position });
+        }
+    }
+
+    fn push(marks: &mut VecDeque<Mark>, mark: Mark) {
         if marks.len() >= MARKS_MAX {
             let mut odd = false;
             marks.retain(|_| {
@@ -42,7 +53,7 @@ impl Marks {
                 odd
             });
         }
-        marks.push_back(Mark { time_ms, position });
+        marks.push_back(mark);
     }
 
     /// The position before which everything is older than `age`; marks before it are not needed any more, and go.

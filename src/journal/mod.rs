@@ -96,6 +96,8 @@ pub struct JournalConfig {
     pub keys_max: usize,
     /// How long an idempotency key is held.
     pub keys_retention: Duration,
+    /// How long a change may be held back for one before it that was not handed over; then the journal fails.
+    pub held_back_max: Duration,
     /// When snapshots are taken.
     pub snapshots: Schedule,
     /// Segments whose movements are all older than this are dropped, once a snapshot covers them. Never, if there is none.
@@ -105,12 +107,13 @@ pub struct JournalConfig {
 }
 
 impl Default for JournalConfig {
-    /// 64 MiB, and a million keys (48 MB) for a day.
+    /// 64 MiB, a million keys (48 MB) for a day, and ten seconds.
     fn default() -> Self {
         Self {
             segment_bytes: segment::BYTES_DEFAULT,
             keys_max: 1_000_000,
             keys_retention: Duration::from_hours(24),
+            held_back_max: Duration::from_secs(10),
             snapshots: Schedule::default(),
             retain_age: None,
             retain_bytes: None,
@@ -159,7 +162,7 @@ impl Journal {
             closed: AtomicBool::new(false),
             has_failed: Notify::new(),
         });
-        let writer = Writer::new(Arc::clone(&shared), appender);
+        let writer = Writer::new(Arc::clone(&shared), appender, config.held_back_max);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         let snapshots = Snapshotter::start(
             shared.snapshot_parts(&disk),
@@ -240,7 +243,7 @@ impl Journal {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.lanes.close();
         if let Some(writer) = self.writer.lock().take() {
-            // A writer that panicked has lost nothing that was acknowledged; its failure was logged by the panic.
+            // A writer that panicked has failed the journal, and everybody was told.
             let _ = writer.join();
         }
     }
@@ -272,6 +275,7 @@ impl Shared {
         self.watermark.fail(reason);
         self.lanes.close();
         self.heads.give_up();
+        self.lanes.give_up();
         self.has_failed.notify_waiters();
     }
 }

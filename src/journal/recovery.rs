@@ -23,9 +23,11 @@ use thiserror::Error;
 
 use super::check::Finding;
 use super::disk::Disk;
+use super::group;
 use super::heads::Heads;
 use super::keys::Keys;
 use super::log::{Log, Segment};
+use super::scan::{PIECE_BYTES, Scan, Step};
 use super::segment::HeaderError;
 use super::snapshot::{self, Loaded, SnapshotError};
 use super::watermark::GroupEnd;
@@ -211,11 +213,14 @@ pub fn recover(
     let (loaded, heads, keys) = load_snapshot(disk.as_ref(), &files, &mut report)?;
     let mut replay = Replay::new(heads, keys, loaded, &mut report, progress);
     let segments = replay.run(&files)?;
+    let last_group = replay.last_group;
     let (heads, keys, tail, end) = (replay.heads, replay.keys, replay.tail, replay.end);
     if let Some(cut) = &report.cut {
         tail::cut(&files, cut)?;
     }
+    persist(disk.as_ref(), &files, last_group)?;
     remove_leftovers(disk.as_ref(), &files, &mut report)?;
+    keys.marks().mark_end(end.time_ms, end.position);
     keys.expire(options.now_ms, options.key_retention);
     report.segments = segments.len();
     (report.levels, report.keys) = (heads.len(), keys.len());
@@ -259,6 +264,24 @@ fn load_snapshot(
         first_seq: first.map_or(1, |first| first.header.first_seq),
         tried,
     })
+}
+
+/// Makes what was found survive a power cut, before anything of it is shown: a process that was killed may have written the last
+/// group, or renamed a file, and not synced it. The last group is written once more, as the one sync that failed before the
+/// process ended may have left it readable, and not on disk: no later sync would write it. `last_group` is its position.
+fn persist(disk: &dyn Disk, files: &Files, last_group: Option<u64>) -> Result<(), RecoveryError> {
+    let Some(last) = files.segments.last() else { return Ok(()) };
+    let io = |source| RecoveryError::Io { file: last.name.clone(), source };
+    if let Some(offset) = last_group.and_then(|position| position.checked_sub(last.header.base)) {
+        let mut scan = Scan::new(Arc::clone(&last.file), last.len, PIECE_BYTES);
+        if let Step::Group(group) = scan.step(offset).map_err(io)? {
+            let mut bytes = vec![0; group::size(group.header.body_len)];
+            last.file.read_exact_at(&mut bytes, offset).map_err(io)?;
+            last.file.write_at(&bytes, offset).map_err(io)?;
+        }
+    }
+    last.file.sync().map_err(io)?;
+    disk.sync_names().map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })
 }
 
 /// Temporary files and the segment that was being prepared: whatever they hold, nobody was told of it.

@@ -110,9 +110,14 @@ impl Header {
     }
 }
 
+/// The length of the footer of a segment with that many entries in its index.
+pub fn footer_bytes(entries: usize) -> usize {
+    (8 + 16 * entries + TRAILER).next_multiple_of(SECTOR)
+}
+
 /// The footer of a sealed segment, whole sectors long.
 pub fn footer_to_bytes(index: &[IndexEntry]) -> Vec<u8> {
-    let len = (8 + 16 * index.len() + TRAILER).next_multiple_of(SECTOR);
+    let len = footer_bytes(index.len());
     let mut bytes = Vec::with_capacity(len);
     bytes.extend_from_slice(&FOOTER_MAGIC.to_le_bytes());
     bytes.extend_from_slice(&u32::try_from(index.len()).expect("one entry per 64 KiB").to_le_bytes());

@@ -25,9 +25,6 @@ use super::watermark::GroupEnd;
 use super::{Shared, now_ms};
 use crate::stock::{Level, StockKey};
 
-/// A record held back for longer waits for a change that will never come: whoever made it is gone.
-const HELD_BACK_MAX: Duration = Duration::from_secs(10);
-
 /// How often the writer looks up without being woken: for the age of what is held back.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -40,6 +37,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     appender: Appender,
     order: Order,
+    /// A record held back for longer waits for a change that will never come: whoever made it is gone.
+    held_back_max: Duration,
     group: Gathering,
     /// Swapped with a lane's queue, so that neither allocates.
     taken: Queue,
@@ -76,12 +75,13 @@ enum Fatal {
 
 impl Writer {
     /// A writer that goes on where `appender` ends.
-    pub fn new(shared: Arc<Shared>, appender: Appender) -> Self {
+    pub fn new(shared: Arc<Shared>, appender: Appender, held_back_max: Duration) -> Self {
         let slots = vec![0; shared.lanes.count()];
         Self {
             shared,
             appender,
             order: Order::default(),
+            held_back_max,
             group: Gathering { slots, ..Gathering::default() },
             taken: Queue::default(),
             ready: Vec::new(),
@@ -90,6 +90,7 @@ impl Writer {
 
     /// Writes until the journal is closed and everything handed over is on disk, or until it fails.
     pub fn run(mut self) {
+        let _fails = FailsOnPanic(Arc::clone(&self.shared));
         if let Err(fatal) = self.write_until_closed() {
             tracing::error!(error = %fatal, "the journal has failed; no change is acknowledged any more");
             self.shared.fail(&fatal.to_string());
@@ -104,6 +105,8 @@ impl Writer {
             }
             if self.group.records > 0 {
                 self.commit()?;
+                // Also while there is always more to do.
+                self.check_age()?;
                 continue;
             }
             self.check_age()?;
@@ -124,23 +127,33 @@ impl Writer {
     fn take(&mut self, lane: usize) -> Result<(), Fatal> {
         let mut taken = std::mem::take(&mut self.taken);
         self.shared.lanes.take(lane, &mut taken);
-        let mut told = taken.told.drain(..);
-        let mut rest = taken.records.as_slice();
+        taken.told.reverse();
+        let sorted = self.sort(&taken.records, &mut taken.told, lane);
+        taken.records.clear();
+        // After an error too: who waits for what is left is told by its drop, which comes after the reason is known.
+        self.taken = taken;
+        sorted
+    }
+
+    /// `told` has one for each stored answer, the last one first.
+    fn sort(
+        &mut self,
+        mut rest: &[u8],
+        told: &mut Vec<oneshot::Sender<()>>,
+        lane: usize,
+    ) -> Result<(), Fatal> {
         while !rest.is_empty() {
             let len = record::len_of(rest).expect("the hand-off writes whole records");
             let (record, after) = rest.split_at(len);
             rest = after;
             if record::trusted_lines(record).len() == 0 {
                 let position = self.push(record, lane, |_| 0)?;
-                self.group.told.extend(told.next());
+                self.group.told.extend(told.pop());
                 self.used(record, position);
             } else {
                 self.offer(record, lane)?;
             }
         }
-        drop(told);
-        taken.records.clear();
-        self.taken = taken;
         Ok(())
     }
 
@@ -311,8 +324,19 @@ impl Writer {
         let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         self.shared.metrics.held_age_ns.store(age_ns, Ordering::Relaxed);
         match self.order.missing() {
-            Some((key, version)) if age > HELD_BACK_MAX => Err(Fatal::Gap { key: key.to_string(), version }),
+            Some((key, version)) if age > self.held_back_max => Err(Fatal::Gap { key: key.to_string(), version }),
             _ => Ok(()),
+        }
+    }
+}
+
+/// A writer that panics has failed like any other: nobody may wait for it, and the process is to end.
+struct FailsOnPanic(Arc<Shared>);
+
+impl Drop for FailsOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("its thread panicked");
         }
     }
 }

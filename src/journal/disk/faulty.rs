@@ -197,6 +197,20 @@ impl FaultyDisk {
         state.found(state.names.clone(), Inode::all_written)
     }
 
+    /// As [`FaultyDisk::process_killed`], but what was not synced still is not: a power cut may follow.
+    pub fn process_restarted(&self) -> Self {
+        let state = self.state.lock();
+        let copy = State {
+            inodes: state.inodes.clone(),
+            names: state.names.clone(),
+            synced_names: state.synced_names.clone(),
+            name_changes: state.name_changes.clone(),
+            names_lost: state.names_lost,
+            ..State::default()
+        };
+        Self { state: Arc::new(Mutex::new(copy)) }
+    }
+
     /// The names of all files.
     pub fn names(&self) -> Vec<String> {
         self.state.lock().names.keys().cloned().collect()

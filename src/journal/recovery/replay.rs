@@ -26,6 +26,8 @@ pub(super) struct Replay<'r> {
     pub(super) tail: Option<Arc<Segment>>,
     /// Where the last group that was read ends.
     pub(super) end: GroupEnd,
+    /// The position of the last group that was read.
+    pub(super) last_group: Option<u64>,
     /// The snapshot under the levels.
     snapshot: Option<Loaded>,
     /// Whether records are applied: from the snapshot's start on.
@@ -62,7 +64,7 @@ impl<'r> Replay<'r> {
         let end = GroupEnd { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
         let told = Progress { bytes: 0, bytes_total: 0, movements: 0 };
         let applies = snapshot.is_none();
-        Self { heads, keys, tail: None, end, snapshot, applies, report, progress, told }
+        Self { heads, keys, tail: None, end, last_group: None, snapshot, applies, report, progress, told }
     }
 
     /// Replays the segments from the one where the snapshot starts; of those before it only the footers are read.
@@ -195,6 +197,7 @@ impl<'r> Replay<'r> {
             self.keys.mark(end.time_ms, position);
         }
         self.end = end;
+        self.last_group = Some(position);
         self.progress(offset, end.position - position);
         self.boundary(file, offset)
     }

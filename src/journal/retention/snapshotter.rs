@@ -183,6 +183,8 @@ impl Thread {
                 Woken::Asked(asked) => Some(asked),
             };
             if forgot.elapsed() >= FORGET_EVERY {
+                let end = self.parts.watermark.end();
+                self.parts.keys.marks().mark_end(end.time_ms, end.position);
                 self.parts.keys.expire((self.now_ms)(), self.policy.key_retention);
                 forgot = Instant::now();
             }

@@ -19,6 +19,7 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
+use super::sync::modelled;
 use crate::stock::{Applied, Change, IfMissing, Location, Operation, Sku, StockKey, Transaction};
 use crate::strategy::{
     Changed, HandOff, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
@@ -45,8 +46,10 @@ pub(in crate::strategy) fn outcomes(model: impl Fn() -> String + Send + Sync + '
         config.stack_size = 256 * 1024;
         config
     };
-    Runner::new(RandomScheduler::new(SCHEDULES / 2), config()).run(run());
-    Runner::new(PctScheduler::new(DEPTH, SCHEDULES / 2), config()).run(run());
+    modelled(|| {
+        Runner::new(RandomScheduler::new(SCHEDULES / 2), config()).run(run());
+        Runner::new(PctScheduler::new(DEPTH, SCHEDULES / 2), config()).run(run());
+    });
     let occurred = occurred.lock().unwrap_or_else(PoisonError::into_inner);
     occurred.clone()
 }

@@ -129,8 +129,7 @@ impl TestApp {
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call {
-        let request = self.client.request(method.clone(), format!("http://{}{path}", self.address));
-        Call { method, path: path.to_owned(), request }
+        Call::new(&self.client, method, &format!("http://{}", self.address), path)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -213,6 +212,12 @@ impl Drop for TestApp {
 }
 
 impl Call {
+    /// A request to the service at that base URL.
+    pub(crate) fn new(client: &reqwest::Client, method: Method, url: &str, path: &str) -> Self {
+        let request = client.request(method.clone(), format!("{url}{path}"));
+        Self { method, path: path.to_owned(), request }
+    }
+
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.request = self.request.header(name, value.as_ref());
         self
@@ -239,7 +244,8 @@ impl Call {
     }
 }
 
-fn client() -> reqwest::Client {
+/// A client that follows nothing and gives up in time.
+pub(crate) fn client() -> reqwest::Client {
     let client = reqwest::Client::builder().no_proxy().timeout(WATCHDOG);
     client.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }

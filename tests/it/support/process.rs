@@ -1,34 +1,88 @@
-//! The real server in a process of its own.
+//! The real server in a process of its own, which may be killed and started again over the stock it left.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
+use axum::http::Method;
 use inventory::strategy::Kind;
+use serde_json::Value;
 use tempfile::TempDir;
+
+use super::app::answer::Answer;
+use super::app::{Call, client};
 
 /// `inventory serve` on a free port. Killed, by its pid, when dropped.
 pub(crate) struct Server {
     process: Child,
-    /// Where its stock is; removed with it.
-    data: TempDir,
+    kind: Kind,
+    /// Where its stock is; removed with the last that uses it. `None` where it is in memory only.
+    data: Option<Arc<TempDir>>,
+    client: reqwest::Client,
     /// Its base URL.
     pub(crate) url: String,
 }
 
 impl Server {
+    /// Over a data directory of its own.
     pub(crate) fn start(kind: Kind) -> Self {
-        let data = TempDir::new().expect("a temporary folder");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_inventory"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--strategy", kind.name(), "--data-dir"])
-            .arg(data.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
+        Self::over(kind, Arc::new(TempDir::new().expect("a temporary folder")))
+    }
+
+    /// Over stock that another process left.
+    pub(crate) fn over(kind: Kind, data: Arc<TempDir>) -> Self {
+        let command = serve_over(kind, &data);
+        Self::run(command, kind, Some(data))
+    }
+
+    /// With stock in memory only.
+    pub(crate) fn ephemeral(kind: Kind) -> Self {
+        let mut command = serve(kind);
+        command.arg("--ephemeral");
+        Self::run(command, kind, None)
+    }
+
+    /// Ends it as a crash would, at whatever it is, and starts another over what it left.
+    pub(crate) fn kill_and_restart(self) -> Self {
+        let kind = self.kind;
+        Self::over(kind, self.kill())
+    }
+
+    /// `SIGKILL`; returns what it left.
+    pub(crate) fn kill(mut self) -> Arc<TempDir> {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+        self.data.take().expect("a data directory")
+    }
+
+    /// Where its stock is.
+    pub(crate) fn data(&self) -> Arc<TempDir> {
+        Arc::clone(self.data.as_ref().expect("a data directory"))
+    }
+
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call {
+        Call::new(&self.client, method, &self.url, path)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path).send().await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, path).json(body).send().await
+    }
+
+    /// A POST with an idempotency key.
+    pub(crate) async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path).header("idempotency-key", key).json(body).send().await
+    }
+
+    fn run(mut command: Command, kind: Kind, data: Option<Arc<TempDir>>) -> Self {
+        let mut process = command.stderr(Stdio::null()).spawn().expect("the server starts");
         let mut url = String::new();
         let stdout = process.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut url).expect("the server says where it listens");
-        Self { process, data, url: url.trim().to_owned() }
+        Self { process, kind, data, client: client(), url: url.trim().to_owned() }
     }
 }
 
@@ -37,4 +91,31 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// How a server ends that cannot start over that data directory.
+pub(crate) fn refused_start(kind: Kind, data: &TempDir) -> Output {
+    let mut process = serve_over(kind, data).stderr(Stdio::piped()).spawn().expect("the executable");
+    let mut line = String::new();
+    let stdout = process.stdout.take().expect("standard output is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a pipe");
+    if !line.is_empty() {
+        let _ = process.kill();
+    }
+    let output = process.wait_with_output().expect("an end");
+    assert!(line.is_empty(), "it serves at {line}");
+    output
+}
+
+fn serve_over(kind: Kind, data: &TempDir) -> Command {
+    let mut command = serve(kind);
+    command.arg("--data-dir").arg(data.path());
+    command
+}
+
+fn serve(kind: Kind) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--strategy", kind.name()]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
 }

@@ -1,0 +1,5 @@
+//! Crashes of the real server, and requests that are repeated (P7, P8): killed with `SIGKILL`, started again over what it left.
+
+mod idempotency;
+mod recovering;
+mod restarts;
