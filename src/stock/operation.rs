@@ -45,6 +45,9 @@ pub enum Operation {
 }
 
 /// What an adjustment does where there is no level.
+// As wide as the units beside it. As a byte it made every copy of an operation two overlapping moves, one of them across
+// the edge of the units written just before: the processor then waits for the write, once a copy, on every strategy.
+#[repr(u64)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
     /// Refuse it.
@@ -106,6 +109,7 @@ impl Change {
     ///
     /// Pure and total: the same level and change give the same answer on every strategy, in recovery and in
     /// tests. The result keeps every invariant of [`Level`] and its version is one higher.
+    #[inline]
     pub fn judge(self, found: Level) -> Result<Level, Refusal> {
         let refuse = |reason| Err(Refusal { reason, found });
         if !self.precondition.holds(found) {
