@@ -45,9 +45,6 @@ pub enum Operation {
 }
 
 /// What an adjustment does where there is no level.
-// As wide as the units beside it. As a byte it made every copy of an operation two overlapping moves, one of them across
-// the edge of the units written just before: the processor then waits for the write, once a copy, on every strategy.
-#[repr(u64)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
     /// Refuse it.

@@ -143,6 +143,10 @@ impl Vertical {
         Self::Linear { most: (highest / step).ceil() * step, step }
     }
 
+    fn is_logarithmic(&self) -> bool {
+        matches!(self, Self::Logarithmic { .. })
+    }
+
     fn most(&self) -> f64 {
         match *self {
             Self::Linear { most, .. } | Self::Logarithmic { most, .. } => most,
@@ -181,6 +185,8 @@ impl Frame {
         let lowest = points().map(|point| point.y_min).fold(f64::INFINITY, f64::min);
         let vertical = Vertical::new(lowest, highest);
         let unit = match vertical.most() {
+            // Decades apart no one unit suits: each tick names its own.
+            _ if vertical.is_logarithmic() => (1.0, ""),
             large if large >= 2e6 => (1e6, "million "),
             middle if middle >= 2e3 => (1e3, "thousand "),
             _ => (1.0, ""),
@@ -208,7 +214,8 @@ impl Frame {
         svg.text((middle, below + 42.0), "text-anchor=\"middle\"", &panel.x_label);
         let (x, y) = (self.left - 48.0, self.top + PLOT_HEIGHT / 2.0);
         let turned = format!("text-anchor=\"middle\" transform=\"rotate(-90 {x:.1} {y:.1})\"");
-        let scale = if matches!(self.vertical, Vertical::Logarithmic { .. }) { ", logarithmic" } else { "" };
+        let scale =
+            if self.vertical.is_logarithmic() { " (k: thousand, M: million), logarithmic" } else { "" };
         svg.text((x, y), &turned, &format!("{}{}{scale}", self.unit.1, panel.y_label));
         for (number, series) in panel.series.iter().enumerate() {
             // Points of several series at one place are set apart a little, so that each can be seen.
@@ -223,9 +230,9 @@ impl Frame {
         for tick in self.vertical.ticks() {
             let y = self.y(tick);
             svg.stroke((self.left, y), (right, y), "#e3e3e3", 1.0);
-            // Three digits are more than a tick needs, and hide what is left of binary fractions.
-            let label = (tick / self.unit.0 * 1e3).round() / 1e3;
-            svg.text((self.left - 8.0, y + 4.5), "text-anchor=\"end\"", &label.to_string());
+            let label =
+                if self.vertical.is_logarithmic() { abbreviated(tick) } else { rounded(tick / self.unit.0) };
+            svg.text((self.left - 8.0, y + 4.5), "text-anchor=\"end\"", &label);
         }
         let mut ticks: Vec<f64> =
             panel.series.iter().flat_map(|series| &series.points).map(|point| point.x).collect();
@@ -350,6 +357,20 @@ fn skip_the_quarter(step: f64) -> f64 {
     if (nice_below(step) / step - 0.8).abs() < 1e-3 { step * 2.0 } else { step }
 }
 
+/// A round number in thousands or millions, where it is that large.
+fn abbreviated(number: f64) -> String {
+    match number {
+        large if large >= 1e6 => format!("{} M", rounded(large / 1e6)),
+        middle if middle >= 1e3 => format!("{} k", rounded(middle / 1e3)),
+        small => rounded(small),
+    }
+}
+
+/// Three decimals are more than a tick needs, and hide what binary fractions leave over.
+fn rounded(number: f64) -> String {
+    ((number * 1e3).round() / 1e3).to_string()
+}
+
 /// Text as XML wants it.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -448,6 +469,8 @@ mod tests {
         let far = Vertical::new(0.12e6, 4.2e6);
         let ticks: Vec<f64> = far.ticks().iter().map(|tick| (tick / 1e3).round()).collect();
         assert_eq!(ticks, [100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0]);
+        let labels = [500.0, 2_000.0, 50_000.0, 1e6].map(abbreviated);
+        assert_eq!(labels, ["500", "2 k", "50 k", "1 M"]);
         let places = [far.share(0.0), far.share(0.1e6), far.share(5e6)];
         assert!(
             places.iter().zip([0.0, 0.0, 1.0]).all(|(place, is)| (place - is).abs() < 1e-9),
