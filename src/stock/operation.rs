@@ -106,6 +106,7 @@ impl Change {
     ///
     /// Pure and total: the same level and change give the same answer on every strategy, in recovery and in
     /// tests. The result keeps every invariant of [`Level`] and its version is one higher.
+    #[inline]
     pub fn judge(self, found: Level) -> Result<Level, Refusal> {
         let refuse = |reason| Err(Refusal { reason, found });
         if !self.precondition.holds(found) {

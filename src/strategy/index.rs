@@ -49,14 +49,19 @@ pub struct Page {
 }
 
 impl KeyIndex {
-    /// Takes in what was applied: creates and deletes; the rest costs two comparisons.
-    pub fn update<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
-        let mut moved = changes.filter(|change| change.before.exists() != change.after.exists()).peekable();
-        if moved.peek().is_none() {
-            return;
+    /// Takes in what was applied: creates and deletes; the rest costs a comparison each.
+    #[inline]
+    pub fn update<'a>(&self, changes: impl Iterator<Item = Changed<'a>> + Clone) {
+        if changes.clone().any(|change| change.creates_or_deletes()) {
+            self.record(changes);
         }
+    }
+
+    // Apart, so that what nearly every change does not need is not in its way.
+    #[cold]
+    fn record<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
         let mut keys = self.keys.write();
-        for change in moved {
+        for change in changes.filter(Changed::creates_or_deletes) {
             keys.set(change.key, change.after.version(), change.after.exists());
         }
     }
