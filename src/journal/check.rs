@@ -82,6 +82,15 @@ pub enum Finding {
         /// Its version.
         version: u64,
     },
+    /// The header of a segment is not what it was when the log was opened.
+    #[error("the segment's header is damaged")]
+    Header,
+    /// The footer of a sealed segment is not intact, or its index is not that of its groups.
+    #[error("the segment's footer is damaged; the next start rebuilds its index")]
+    Footer,
+    /// A segment's first group does not follow the last group before it.
+    #[error("the segment continues another group than the last one before it")]
+    Missing,
     /// A snapshot was taken after another group than the one that ends there.
     #[error("the snapshot {0} does not belong to this log: the group that ends where it starts is another")]
     SnapshotStart(String),

@@ -34,7 +34,7 @@ mod files;
 mod replay;
 mod tail;
 
-pub(super) use files::Files;
+pub(super) use files::{Files, footer};
 pub use tail::Cut;
 
 use replay::Replay;

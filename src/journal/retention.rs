@@ -1,1 +1,130 @@
-//! Stub.
+//! What may leave the disk, and the thread that takes snapshots.
+//!
+//! Kept are the two newest snapshots that are whole, and every segment that a start from the older of them needs. By default no
+//! segment ever leaves: the log is the history. With a bound of age or of size the oldest ones do, if they are all of this:
+//! before the start of the older snapshot kept, past either bound, and older than idempotency keys are kept (their outcomes are
+//! in the log).
+//!
+//! What a crash leaves: files go one at a time, oldest first, and each removal is on disk before the next begins, so the
+//! segments that are left never have a gap. Snapshots go before segments; the one that the segments were measured by was read
+//! from end to end before the first went.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::disk::Disk;
+use super::log::{Log, Segment};
+use super::segment;
+use super::snapshot::{self, SnapshotError};
+
+mod snapshotter;
+
+pub use snapshotter::{Metrics, Parts, Schedule, Snapshotter};
+
+/// How many snapshots are kept: if the newest is damaged there is another.
+pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// Which segments may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Those whose movements are all older than this.
+    pub age_max: Option<Duration>,
+    /// The oldest, as long as the others are more than this many bytes.
+    pub bytes_max: Option<u64>,
+    /// How long idempotency keys are kept: no segment that is younger goes.
+    pub key_retention: Duration,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Snapshots.
+    pub snapshots: Vec<String>,
+    /// Segments.
+    pub segments: Vec<String>,
+    /// Snapshots that are damaged: they are left for somebody to look at, and count for nothing.
+    pub damaged: Vec<String>,
+}
+
+/// Why something could not be removed. Whatever is left is consistent.
+#[derive(Debug, Error)]
+#[error("{file}: {source}")]
+pub struct RetentionError {
+    /// The file, or the folder.
+    pub file: String,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// Removes what the policy lets go. Called by one thread at a time, after a snapshot was taken.
+pub fn apply(disk: &dyn Disk, log: &Log, policy: &Policy, now_ms: u64) -> Result<Removed, RetentionError> {
+    let mut removed = Removed::default();
+    let kept = snapshots(disk, &mut removed)?;
+    // Fewer than two, and nothing may go: the newest alone could turn out to be damaged.
+    let Some(&oldest_start) = kept.get(SNAPSHOTS_KEPT - 1) else { return Ok(removed) };
+    let before = droppable(&log.segments(), policy, oldest_start, now_ms);
+    for segment in log.take_before(before) {
+        let name = segment::name(segment.header.base);
+        remove(disk, &name)?;
+        removed.segments.push(name);
+    }
+    Ok(removed)
+}
+
+/// Removes all but the newest snapshots that are whole; returns the starts of those, newest first.
+fn snapshots(disk: &dyn Disk, removed: &mut Removed) -> Result<Vec<u64>, RetentionError> {
+    let names = disk.list();
+    let names = names.map_err(|source| RetentionError { file: "the data directory".to_owned(), source })?;
+    let mut starts: Vec<u64> = names.iter().filter_map(|name| snapshot::start_of(name)).collect();
+    starts.sort_unstable_by(|a, b| b.cmp(a));
+    let mut kept = Vec::with_capacity(SNAPSHOTS_KEPT);
+    let mut surplus = Vec::new();
+    for start in starts {
+        let name = snapshot::name(start);
+        if kept.len() == SNAPSHOTS_KEPT {
+            surplus.push(name);
+            continue;
+        }
+        match snapshot::check(disk, &name) {
+            Ok(_) => kept.push(start),
+            Err(SnapshotError::Io { source, .. }) => return Err(RetentionError { file: name, source }),
+            Err(_) => removed.damaged.push(name),
+        }
+    }
+    for name in surplus.into_iter().rev() {
+        remove(disk, &name)?;
+        removed.snapshots.push(name);
+    }
+    Ok(kept)
+}
+
+/// The base of the first segment that must stay.
+fn droppable(segments: &[Arc<Segment>], policy: &Policy, oldest_start: u64, now_ms: u64) -> u64 {
+    let older_than = |time_ms: u64, age: Duration| u128::from(now_ms.saturating_sub(time_ms)) > age.as_millis();
+    let end = segments.last().map_or(0, |last| last.end());
+    let mut before = 0;
+    for pair in segments.windows(2) {
+        // Where the next segment begins, and when: nothing in this one is later.
+        let next = &pair[1].header;
+        let too_old = policy.age_max.is_some_and(|age| older_than(next.time_ms, age));
+        let too_many = policy.bytes_max.is_some_and(|bytes| end - next.base > bytes);
+        let needed = next.base > oldest_start || !older_than(next.time_ms, policy.key_retention);
+        if needed || !(too_old || too_many) {
+            break;
+        }
+        before = next.base;
+    }
+    before
+}
+
+/// Removes a file for good: on disk before this returns.
+fn remove(disk: &dyn Disk, name: &str) -> Result<(), RetentionError> {
+    let removed = disk.remove(name).and_then(|()| disk.sync_names());
+    removed.map_err(|source| RetentionError { file: name.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -213,45 +213,53 @@ fn a_snapshot_gets_its_name_only_once_what_it_saw_is_on_disk() {
     assert!(!memory.names().contains(&name(start)));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+/// A snapshot that starts at `start` and of which a walk saw these levels and keys.
+fn put_snapshot(writer: &Writer, start: GroupEnd, heads: &Heads, keys: &Keys) {
+    let file = writer.disk.create(TEMPORARY).unwrap();
+    write_file(&file, start, heads, keys, &AtomicBool::new(false)).unwrap().finish().unwrap();
+    writer.disk.rename(TEMPORARY, &name(start.position)).unwrap();
+}
 
-    /// A snapshot whose walk saw more than its start says: as if the writer had gone on meanwhile.
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The writer goes on while the walk is under way: each level, and each key, is seen as of any moment from the start on.
     #[test]
-    fn a_fuzzy_snapshot_and_the_replay_are_the_replay_alone(before in 1..25_u64, during in 0..25_u64, after in 0..10_u64) {
+    fn a_fuzzy_snapshot_and_the_replay_are_the_replay_alone(
+        before in 1..25_u64,
+        during in proptest::collection::vec(1..4_u64, 0..6),
+        after in 0..10_u64,
+        moments in proptest::collection::vec(any::<proptest::sample::Index>(), 32),
+    ) {
         let memory = Memory::new();
         let mut writer = Writer::new(memory.disk(), 4 * 1024);
         groups(&mut writer, before);
-        // The start is noted here, the walk comes later.
-        let early = Watermark::new(writer.end());
-        groups(&mut writer, during);
-        early.advance(writer.end());
-        let lagging = Lagging { start: writer.watermark.end(), early };
+        let begun = writer.end();
+        let mut seen = vec![(levels(&writer.heads), all_keys(&writer.keys))];
+        for &count in &during {
+            groups(&mut writer, count);
+            seen.push((levels(&writer.heads), all_keys(&writer.keys)));
+        }
+        let (heads, keys) = (Heads::new(), Keys::new());
+        let last = &seen[seen.len() - 1];
+        for (at, key) in last.0.keys().enumerate() {
+            if let Some(head) = moments[at % 32].get(&seen).0.get(key) {
+                heads.set(key, heads.hash(key), *head, &mut Vec::new());
+            }
+        }
+        for (at, key) in last.1.keys().enumerate() {
+            if let Some(&position) = moments[at % 32].get(&seen).1.get(key) {
+                keys.insert(*key, position);
+            }
+        }
         groups(&mut writer, after);
         let alone = start(&memory).unwrap();
         prop_assert!(alone.report.snapshot.is_none());
-        lagging.take(&writer, before);
+        put_snapshot(&writer, begun, &heads, &keys);
         let with = start(&memory).unwrap();
         assert_same(&alone, &writer);
         assert_same(&with, &writer);
         prop_assert!(with.report.snapshot.is_some());
-        prop_assert_eq!(with.report.groups, after);
-    }
-}
-
-/// A snapshot that starts earlier than it walks.
-struct Lagging {
-    start: GroupEnd,
-    early: Watermark,
-}
-
-impl Lagging {
-    fn take(&self, writer: &Writer, _before: u64) {
-        let file = writer.disk.create(TEMPORARY).unwrap();
-        let stop = AtomicBool::new(false);
-        let mut out = write_file(&file, self.start, &writer.heads, &writer.keys, &stop).unwrap();
-        out.finish().unwrap();
-        assert!(self.early.covers(0));
-        writer.disk.rename(TEMPORARY, &name(self.start.position)).unwrap();
+        prop_assert_eq!(with.report.groups, during.iter().sum::<u64>() + after);
     }
 }

@@ -1,0 +1,245 @@
+//! [`Snapshotter`]: the thread that takes snapshots, forgets old idempotency keys and removes what may go.
+//!
+//! A snapshot that fails is reported, and tried again when the next one is due: the log has everything. Nothing here ever
+//! stops the writer.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Policy, apply};
+use crate::journal::disk::Disk;
+use crate::journal::heads::Heads;
+use crate::journal::keys::Keys;
+use crate::journal::log::Log;
+use crate::journal::snapshot::{self, SnapshotError, Written};
+use crate::journal::watermark::Watermark;
+
+/// Between two looks whether a snapshot is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two rounds of forgetting idempotency keys.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// When a snapshot is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// When the log grew by that much since the last one.
+    pub bytes: u64,
+    /// When that long has passed since the last one, and the log grew at all.
+    pub interval: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { bytes: 256 * 1024 * 1024, interval: Duration::from_mins(15) }
+    }
+}
+
+/// The parts of the journal that snapshots are taken of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where the files are.
+    pub disk: Arc<dyn Disk>,
+    /// The segments.
+    pub log: Arc<Log>,
+    /// The levels.
+    pub heads: Arc<Heads>,
+    /// The idempotency keys.
+    pub keys: Arc<Keys>,
+    /// How far the log is on disk.
+    pub watermark: Arc<Watermark>,
+}
+
+/// What the thread has done, as numbers. Zero before the first time.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Snapshots that were taken.
+    pub taken: AtomicU64,
+    /// Snapshots that failed.
+    pub failed: AtomicU64,
+    /// How long the last one took.
+    pub duration_ms: AtomicU64,
+    /// The length of its file.
+    pub bytes: AtomicU64,
+    /// When it was taken, in milliseconds of Unix time: its age is the time since then.
+    pub time_ms: AtomicU64,
+    /// Where it starts: what a start would have to replay is the log from there.
+    pub position: AtomicU64,
+    /// Segments that were dropped.
+    pub segments_dropped: AtomicU64,
+}
+
+/// The thread. Dropping it stops it, and waits for it.
+#[derive(Debug)]
+pub struct Snapshotter {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    metrics: Metrics,
+    /// Snapshots that were asked for, and that many were answered.
+    requests: Mutex<Requests>,
+    changed: Condvar,
+    stop: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    asked: u64,
+    answered: u64,
+    /// The outcome of the last one.
+    outcome: Option<Result<Written, String>>,
+}
+
+impl Snapshotter {
+    /// Starts the thread. `covered` is the position from which a start would replay now: the snapshot that was loaded, or 0.
+    pub fn start(
+        parts: Parts,
+        schedule: Schedule,
+        policy: Policy,
+        covered: u64,
+        now_ms: fn() -> u64,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        shared.metrics.position.store(covered, Ordering::Relaxed);
+        let thread = Thread { parts, schedule, policy, now_ms, shared: Arc::clone(&shared), covered };
+        let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || thread.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Takes a snapshot now, and waits for it. Blocks: for a thread of its own, never for a task.
+    pub fn take(&self) -> Result<Written, String> {
+        let mut requests = self.shared.requests.lock();
+        requests.asked += 1;
+        let mine = requests.asked;
+        self.shared.changed.notify_all();
+        while requests.answered < mine && !self.shared.stop.load(Ordering::Relaxed) {
+            self.shared.changed.wait(&mut requests);
+        }
+        if requests.answered < mine {
+            return Err(SnapshotError::Stopped.to_string());
+        }
+        requests.outcome.clone().unwrap_or_else(|| Err(SnapshotError::Stopped.to_string()))
+    }
+
+    /// What it has done.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Tells the thread to stop; a snapshot under way is given up at its next block. Does not wait.
+    pub fn stop(&self) {
+        // Under the lock, so that a thread about to wait sees it or is woken.
+        let requests = self.shared.requests.lock();
+        self.shared.stop.store(true, Ordering::Relaxed);
+        drop(requests);
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Snapshotter {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    parts: Parts,
+    schedule: Schedule,
+    policy: Policy,
+    now_ms: fn() -> u64,
+    shared: Arc<Shared>,
+    /// Where the last snapshot starts.
+    covered: u64,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let (mut last, mut forgot) = (Instant::now(), Instant::now());
+        while let Some(asked) = self.wait() {
+            if forgot.elapsed() >= FORGET_EVERY {
+                self.parts.keys.expire((self.now_ms)(), self.policy.key_retention);
+                forgot = Instant::now();
+            }
+            let grown = self.parts.watermark.position().saturating_sub(self.covered);
+            let due = grown >= self.schedule.bytes || (grown > 0 && last.elapsed() >= self.schedule.interval);
+            if asked.is_none() && !due {
+                continue;
+            }
+            let outcome = self.take();
+            last = Instant::now();
+            if let Some(asked) = asked {
+                let mut requests = self.shared.requests.lock();
+                (requests.answered, requests.outcome) = (asked, Some(outcome));
+                drop(requests);
+                self.shared.changed.notify_all();
+            }
+        }
+    }
+
+    /// Waits for a request, or a little. `None` to stop; otherwise the newest request that is not answered.
+    fn wait(&self) -> Option<Option<u64>> {
+        let mut requests = self.shared.requests.lock();
+        let stopped = || self.shared.stop.load(Ordering::Relaxed);
+        if !stopped() && requests.asked == requests.answered {
+            self.shared.changed.wait_for(&mut requests, LOOK_EVERY);
+        }
+        let asked = (requests.asked > requests.answered).then_some(requests.asked);
+        (!stopped()).then_some(asked)
+    }
+
+    fn take(&mut self) -> Result<Written, String> {
+        let (began, parts, metrics) = (Instant::now(), &self.parts, &self.shared.metrics);
+        let outcome = snapshot::write(
+            parts.disk.as_ref(),
+            &parts.heads,
+            &parts.keys,
+            &parts.watermark,
+            &self.shared.stop,
+        );
+        let written = match outcome {
+            Ok(written) => written,
+            Err(error) => {
+                if !matches!(error, SnapshotError::Stopped) {
+                    metrics.failed.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "no snapshot was taken; the log has everything, and the next start takes longer");
+                }
+                return Err(error.to_string());
+            }
+        };
+        self.covered = written.start.position;
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        metrics.duration_ms.store(duration_ms, Ordering::Relaxed);
+        metrics.bytes.store(written.bytes, Ordering::Relaxed);
+        metrics.time_ms.store((self.now_ms)(), Ordering::Relaxed);
+        metrics.position.store(written.start.position, Ordering::Relaxed);
+        metrics.taken.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(duration_ms, bytes = written.bytes, levels = written.levels, "snapshot taken");
+        self.retain();
+        Ok(written)
+    }
+
+    fn retain(&self) {
+        match apply(self.parts.disk.as_ref(), &self.parts.log, &self.policy, (self.now_ms)()) {
+            Ok(removed) => {
+                let dropped = removed.segments.len() as u64;
+                self.shared.metrics.segments_dropped.fetch_add(dropped, Ordering::Relaxed);
+                for file in removed.damaged {
+                    tracing::warn!(file, "a snapshot is damaged: it is kept, and not used");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what may leave the disk could not be removed"),
+        }
+    }
+}
