@@ -105,7 +105,9 @@ impl Inventory {
     ) -> Result<Applied, ChangeError> {
         let operation = match precondition {
             Precondition::Any | Precondition::Absent => Operation::Create { on_hand },
-            Precondition::Exists | Precondition::Version(_) => Operation::Count { on_hand },
+            Precondition::Exists | Precondition::Version(_) => {
+                Operation::Count { on_hand, if_missing: IfMissing::Refuse }
+            }
         };
         self.apply(key, Change { operation, precondition }, memo).await
     }
