@@ -6,6 +6,7 @@
 
 mod books;
 mod chores;
+pub mod export;
 pub mod import;
 mod ledger;
 mod memory;

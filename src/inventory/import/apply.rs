@@ -55,7 +55,7 @@ impl Inventory {
     /// Refuses an import that could not be applied as the levels are now.
     async fn check(&self, staged: &Staged) -> Result<(), ImportError> {
         let mut entries = staged.entries();
-        let (mut errors, mut total, mut first) = (Vec::new(), 0, None);
+        let (mut errors, mut total) = (Vec::new(), 0);
         loop {
             let chunk;
             (entries, chunk) = next_chunk(entries).await?;
@@ -72,10 +72,9 @@ impl Inventory {
                     let detail = format!("{} units of {} are reserved", level.reserved(), entry.key);
                     errors.push(LineError { line: entry.line, field: "on_hand".to_owned(), detail });
                 }
-                first.get_or_insert((entry.key, level.reserved()));
             }
         }
-        first.map_or(Ok(()), |first| Err(ImportError::Refused { errors, total, first }))
+        if total == 0 { Ok(()) } else { Err(ImportError::Refused { errors, total }) }
     }
 
     async fn apply_import(&self, staged: &mut Staged, keyed: Option<Keyed>) -> Result<Imported, ImportError> {

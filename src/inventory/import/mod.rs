@@ -22,14 +22,15 @@ mod sort;
 mod stage;
 mod staged;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Obstacle;
-use crate::journal::disk::Disk;
-use crate::stock::StockKey;
+use super::{Home, Obstacle};
+use crate::journal::disk::{Disk, Folder};
 
 pub use line::{LINE_BYTES_MAX, LineError};
 pub use stage::{BYTES_MAX, ERRORS_MAX, Stage};
@@ -53,7 +54,7 @@ pub struct Imported {
     pub left_out: u64,
 }
 
-/// Why nothing was imported; or, of the last two, why it is not known to be.
+/// Why nothing was imported; or, of the last two, perhaps why it is not known to be.
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// Lines that are wrong.
@@ -80,8 +81,6 @@ pub enum ImportError {
         errors: Vec<LineError>,
         /// How many there are.
         total: u64,
-        /// The first of them, and the units of it that are held.
-        first: (StockKey, u64),
     },
     /// The disk said so.
     #[error("the import cannot be kept on disk: {0}")]
@@ -117,6 +116,42 @@ impl Imported {
 /// again, over whatever came after it.
 pub fn pending(disk: &Arc<dyn Disk>) -> io::Result<Vec<String>> {
     Ok(disk.list()?.into_iter().filter(|name| staged::is_pending(name)).collect())
+}
+
+/// An id for an import that has no idempotency key.
+pub fn fresh_id() -> u128 {
+    // Each state is seeded by the system's randomness.
+    let half = || u128::from(RandomState::new().hash_one(std::process::id()));
+    half() << 64 | half()
+}
+
+/// The folder in which an import is staged.
+#[derive(Debug)]
+pub struct Place {
+    /// Its files.
+    pub disk: Arc<dyn Disk>,
+    /// Where nothing is to be kept: a folder that goes with this value.
+    temporary: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data directory; a temporary folder for a service that has none.
+    pub fn of(home: Option<&Home>) -> io::Result<Self> {
+        if let Some(home) = home {
+            return Ok(Self { disk: Arc::clone(&home.disk), temporary: None });
+        }
+        let path = std::env::temp_dir().join(format!("inventory-import-{:032x}", fresh_id()));
+        let disk = Arc::new(Folder::open_or_create(&path)?);
+        Ok(Self { disk, temporary: Some(path) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(path) = &self.temporary {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::entries::{Entries, Entry};
 use crate::journal::disk::{Disk, DiskFile};
 
 /// Entries that are sorted in memory.
-pub const RUN_ENTRIES: usize = 64 * 1024;
+pub(super) const RUN_ENTRIES: usize = 64 * 1024;
 /// What is read of a run at a time.
 const PIECE_BYTES: usize = 32 * 1024;
 
