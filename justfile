@@ -40,6 +40,11 @@ compare *flags:
     cargo build --release --locked --workspace
     target/release/loadtest compare --strategies all "$@"
 
+# Kill a server of its own again and again under load, and verify what it kept.
+crash *flags:
+    cargo build --release --locked --workspace
+    target/release/loadtest crash "$@"
+
 # Replay a shop's orders from a file against a running server.
 replay file url="http://127.0.0.1:8080" *flags:
     cargo run --release --locked --package loadtest -- replay "$2" "$1" "${@:3}"

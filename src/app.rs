@@ -2,7 +2,7 @@
 
 mod offline;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::inventory::{Books, Home, Inventory, Memory};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::recovery::{self, Progress, RecoveryError, Report};
 use crate::journal::watermark::Failed;
-use crate::journal::{Journal, JournalConfig, Start};
+use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot};
 
 pub use offline::{Offline, OfflineError, verify};
 
@@ -161,7 +161,9 @@ async fn recover(data: &DataDir, config: &JournalConfig, keep_keys: bool) -> Res
     let read = move || recovery::recover(&disk, &options, &report_progress());
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
     log_report(&recovered.report);
+    let loaded = recovered.report.snapshot.as_deref();
     Ok(Start {
+        covered: loaded.and_then(snapshot::start_of).unwrap_or(0),
         heads: recovered.heads,
         keys: recovered.keys,
         log: recovered.log,
@@ -201,9 +203,4 @@ fn report_progress() -> impl Fn(Progress) {
             tracing::info!(percent, movements = progress.movements, "reading the log");
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 
 mod healthcheck;
 mod offline;
+mod size;
 mod sqlite;
 
 use std::io::{self, IsTerminal, Write as _};
@@ -24,6 +25,7 @@ use crate::config::{Config, DATA_DIR_DEFAULT, Storage};
 use crate::http::openapi;
 use crate::http::server::Drained;
 use crate::journal::JournalConfig;
+use crate::journal::retention::Schedule;
 use crate::shutdown;
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, Kind};
 
@@ -89,6 +91,18 @@ struct ServeArgs {
     /// How long an idempotency key is held
     #[arg(long, env = "INVENTORY_IDEMPOTENCY_RETENTION", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     idempotency_retention: Duration,
+    /// A snapshot is taken when the log has grown by this much; recovery reads what was written since
+    #[arg(long, env = "INVENTORY_SNAPSHOT_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = size::parse)]
+    snapshot_bytes: u64,
+    /// A snapshot is taken after this long, if anything was written
+    #[arg(long, env = "INVENTORY_SNAPSHOT_INTERVAL", value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
+    snapshot_interval: Duration,
+    /// Drop movements older than this; all are kept if left out
+    #[arg(long, env = "INVENTORY_RETAIN_AGE", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    retain_age: Option<Duration>,
+    /// Drop the oldest movements while the log is longer than this; all are kept if left out
+    #[arg(long, env = "INVENTORY_RETAIN_BYTES", value_name = "SIZE", value_parser = size::parse)]
+    retain_bytes: Option<u64>,
     /// Allow the strategy that loses updates on purpose
     #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = clap::builder::BoolishValueParser::new())]
     allow_racy: bool,
@@ -181,6 +195,9 @@ impl ServeArgs {
         let journal = JournalConfig {
             keys_max: self.idempotency_keys,
             keys_retention: self.idempotency_retention,
+            snapshots: Schedule { bytes: self.snapshot_bytes, interval: self.snapshot_interval },
+            retain_age: self.retain_age,
+            retain_bytes: self.retain_bytes,
             ..JournalConfig::default()
         };
         Storage::Durable { data_dir: self.data_dir.clone(), journal }

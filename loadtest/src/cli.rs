@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the bounds of every number.
 
+pub mod crash;
 pub mod inproc;
 pub mod sweep;
 
@@ -41,6 +42,8 @@ pub enum Command {
     Inproc(inproc::InprocArgs),
     /// Measure throughput against concurrency, fit the Universal Scalability Law, and draw it.
     Sweep(sweep::SweepArgs),
+    /// Kill a server of its own with `kill -9` again and again, retry what was in flight, and verify what it kept.
+    Crash(crash::CrashArgs),
 }
 
 /// The workload, the same for `run` and `compare`.

@@ -11,6 +11,7 @@
 //! * [`replay`] drives the orders of a real shop; [`compare`] starts one server per strategy and ranks them.
 //! * [`inproc`] measures the strategies in this process, without HTTP in the way.
 //! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
+//! * [`crash`] kills a server again and again, and sees what it kept.
 //! * [`report`] writes text, JSON and Markdown; [`output`] is the only place that prints.
 //!
 //! What speaks to a server never uses the service's own types: it has its own for what goes over the wire, so that a
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod compare;
+pub mod crash;
 pub mod exit;
 pub mod inproc;
 pub mod interrupt;

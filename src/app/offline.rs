@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{OpenError, now_ms};
+use super::OpenError;
 use crate::config::{Config, Storage};
 use crate::inventory::Inventory;
-use crate::journal::JournalConfig;
+use crate::journal::{JournalConfig, now_ms};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::recovery::{self, RecoveryError};
 use crate::journal::verify::{self, Live, Progress, Report, VerifyError};
@@ -45,7 +45,10 @@ impl Offline {
     /// `create`: whether a folder that is not there is made.
     pub async fn open(path: &Path, create: bool) -> Result<Self, OfflineError> {
         let data = if create { DataDir::open_or_create(path)? } else { DataDir::open(path)? };
-        let storage = Storage::Durable { data_dir: path.to_owned(), journal: JournalConfig::default() };
+        // No key is turned away or forgotten, and nothing dropped: how long they are kept is for the server to say.
+        let (keys_max, keys_retention) = (usize::MAX, Duration::MAX);
+        let journal = JournalConfig { keys_max, keys_retention, ..JournalConfig::default() };
+        let storage = Storage::Durable { data_dir: path.to_owned(), journal };
         let config = Config { storage, ..Config::new(Kind::Atomic) };
         let inventory = super::open(&config, Some(&data)).await?;
         Ok(Self { inventory, _data: data })

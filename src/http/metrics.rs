@@ -1,5 +1,7 @@
 //! What is counted of requests, and how everything that is counted is shown at `/metrics`.
 
+mod journal;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -122,6 +124,16 @@ pub fn expose(state: &HttpState) -> String {
     if let Ok(inventory) = state.inventory() {
         stock(&mut text, inventory);
         contention(&mut text, inventory, state.strategy.name());
+        if let Some(recovery) = state.recovery() {
+            text.gauge(
+                "inventory_recovery_seconds",
+                "How long reading what was on disk took when the service started.",
+            );
+            text.sample("inventory_recovery_seconds", &[], recovery.as_secs_f64());
+        }
+        if let Some(kept) = inventory.books().journal() {
+            journal::expose(&mut text, kept);
+        }
     }
     text.into_text()
 }

@@ -41,6 +41,7 @@ pub struct HttpState {
     /// The service, once it has recovered what it had.
     inventory: OnceLock<Inventory>,
     opened: Notify,
+    recovery: OnceLock<Duration>,
     /// How stock is shared, known before the service has recovered.
     pub strategy: Strategy,
     /// What was counted of requests.
@@ -69,6 +70,7 @@ impl HttpState {
         Self {
             inventory: OnceLock::new(),
             opened: Notify::new(),
+            recovery: OnceLock::new(),
             strategy,
             metrics: HttpMetrics::default(),
             readiness: Readiness::default(),
@@ -79,9 +81,16 @@ impl HttpState {
 
     /// The service has recovered: requests are taken from here on.
     pub fn open(&self, inventory: Inventory) {
+        // First, as whoever finds the service finds it too.
+        let _first = self.recovery.set(self.started.elapsed());
         assert!(self.inventory.set(inventory).is_ok(), "a service opens once");
         self.readiness.set(true);
         self.opened.notify_waiters();
+    }
+
+    /// How long recovery took, once it is over.
+    pub fn recovery(&self) -> Option<Duration> {
+        self.recovery.get().copied()
     }
 
     /// Completes when the service has recovered.

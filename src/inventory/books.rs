@@ -4,6 +4,7 @@
 //! else of the service asks the books and does not know which they are.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -179,6 +180,11 @@ impl Books {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether changes wait for room on the disk.
+    pub fn is_full(&self) -> bool {
+        self.journal().is_some_and(|journal| journal.shared().metrics.full.load(Ordering::Relaxed) > 0)
     }
 
     /// The journal, where there is one.

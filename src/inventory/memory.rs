@@ -3,12 +3,13 @@
 //! The same records as in the journal, in a list: what a retry is answered with is made from them in the same way.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::journal::keys::{Claim, Keys, Taken};
 use crate::journal::lanes::Keyed;
+use crate::journal::now_ms;
 use crate::journal::record::{self, Answer, Kind, Note};
 use crate::strategy::{Changed, HandOff};
 
@@ -128,8 +129,4 @@ impl HandOff for MemoryPermit {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn now_ms() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

@@ -91,7 +91,9 @@ pub fn begin(buffer: &mut Vec<u8>) {
 /// Completes a buffer that [`begin`] started: header, checksum, zeros up to the sector's end. `header.body_len` is taken
 /// from the buffer. Returns the group's hash.
 pub fn finish(buffer: &mut Vec<u8>, header: &Header) -> Hash {
-    let body_len = u32::try_from(buffer.len() - HEADER_BYTES).expect("a body is at most BODY_BYTES_MAX");
+    let body_len = buffer.len() - HEADER_BYTES;
+    assert!(body_len <= BODY_BYTES_MAX, "a body of {body_len} bytes, which no reader would take for one");
+    let body_len = u32::try_from(body_len).expect("checked above");
     buffer[0..4].copy_from_slice(&MAGIC.to_le_bytes());
     buffer[4..8].copy_from_slice(&body_len.to_le_bytes());
     buffer[8..12].copy_from_slice(&header.records.to_le_bytes());

@@ -189,7 +189,6 @@ impl Heads {
 
     fn shard(&self, hash: KeyHash) -> &RwLock<Shard> {
         // The table uses the lowest bits and the highest seven: the shard is chosen by those in the middle.
-        #[expect(clippy::cast_possible_truncation, reason = "masked")]
         let index = (hash.0 >> 32) as usize % SHARDS;
         &self.shards[index]
     }

@@ -135,7 +135,9 @@ impl Keys {
         for shard in &self.shards {
             let in_log = |slot: &&Slot| slot.position < HANDED_OVER;
             let copied: Vec<Slot> = shard.lock().iter().filter(in_log).copied().collect();
-            copied.into_iter().for_each(|slot| each(slot.key(), slot.position));
+            for slot in copied {
+                each(slot.key(), slot.position);
+            }
         }
     }
 

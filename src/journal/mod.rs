@@ -43,7 +43,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -56,6 +56,7 @@ use self::lanes::{Denied, Keyed, Lanes, Permit, Remark};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
 use self::record::Kind;
+use self::retention::{Parts, Policy, Schedule, Snapshotter};
 use self::watermark::{Failed, GroupEnd, Watermark};
 use self::writer::Writer;
 use crate::stock::StockKey;
@@ -73,6 +74,8 @@ pub struct Start {
     pub tail: Option<Arc<Segment>>,
     /// The end of the last group.
     pub end: GroupEnd,
+    /// Where the snapshot starts that was loaded; 0 if none was.
+    pub covered: u64,
 }
 
 /// The running journal.
@@ -80,6 +83,8 @@ pub struct Start {
 pub struct Journal {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    snapshots: Snapshotter,
+    disk: Arc<dyn Disk>,
     keys_max: usize,
 }
 
@@ -92,6 +97,12 @@ pub struct JournalConfig {
     pub keys_max: usize,
     /// How long an idempotency key is held.
     pub keys_retention: Duration,
+    /// When snapshots are taken.
+    pub snapshots: Schedule,
+    /// Segments whose movements are all older than this are dropped, once a snapshot covers them. Never, if there is none.
+    pub retain_age: Option<Duration>,
+    /// The oldest segments are dropped while the others are longer than this, once a snapshot covers them. Never, if there is none.
+    pub retain_bytes: Option<u64>,
 }
 
 impl Default for JournalConfig {
@@ -101,6 +112,9 @@ impl Default for JournalConfig {
             segment_bytes: segment::BYTES_DEFAULT,
             keys_max: 1_000_000,
             keys_retention: Duration::from_hours(24),
+            snapshots: Schedule::default(),
+            retain_age: None,
+            retain_bytes: None,
         }
     }
 }
@@ -111,37 +125,51 @@ pub struct Shared {
     /// Where changes are handed over.
     pub lanes: Lanes,
     /// What was written of each level.
-    pub heads: Heads,
+    pub heads: Arc<Heads>,
     /// Which idempotency keys were used.
     pub keys: Arc<Keys>,
     /// The files.
     pub log: Arc<Log>,
     /// How much of it is on disk.
-    pub watermark: Watermark,
+    pub watermark: Arc<Watermark>,
     /// What is counted.
     pub metrics: JournalMetrics,
     closed: AtomicBool,
     has_failed: Notify,
 }
 
+impl JournalConfig {
+    fn policy(&self) -> Policy {
+        Policy { age_max: self.retain_age, bytes_max: self.retain_bytes, key_retention: self.keys_retention }
+    }
+}
+
 impl Journal {
     /// Starts the writer where `start` ends.
     pub fn start(disk: Arc<dyn Disk>, start: Start, config: &JournalConfig) -> io::Result<Self> {
         let log = Arc::new(start.log);
-        let appender = Appender::new(disk, Arc::clone(&log), start.tail, start.end, config.segment_bytes)?;
+        let appender =
+            Appender::new(Arc::clone(&disk), Arc::clone(&log), start.tail, start.end, config.segment_bytes)?;
         let shared = Arc::new(Shared {
             lanes: Lanes::new(),
-            heads: start.heads,
+            heads: Arc::new(start.heads),
             keys: Arc::new(start.keys),
             log,
-            watermark: Watermark::new(start.end),
+            watermark: Arc::new(Watermark::new(start.end)),
             metrics: JournalMetrics::default(),
             closed: AtomicBool::new(false),
             has_failed: Notify::new(),
         });
         let writer = Writer::new(Arc::clone(&shared), appender);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)), keys_max: config.keys_max })
+        let snapshots = Snapshotter::start(
+            shared.snapshot_parts(&disk),
+            config.snapshots,
+            config.policy(),
+            start.covered,
+            now_ms,
+        )?;
+        Ok(Self { shared, writer: Mutex::new(Some(thread)), snapshots, disk, keys_max: config.keys_max })
     }
 
     /// Waits for a slot for one record, which is taken before the change is asked for.
@@ -181,6 +209,16 @@ impl Journal {
         }
     }
 
+    /// The thread that takes snapshots.
+    pub fn snapshots(&self) -> &Snapshotter {
+        &self.snapshots
+    }
+
+    /// Where the files are.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
     /// What the journal shares with its clients.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -199,6 +237,7 @@ impl Journal {
 
     /// Takes no more changes, and blocks until those handed over are on disk.
     pub fn close(&self) {
+        self.snapshots.stop();
         self.shared.closed.store(true, Ordering::Release);
         self.shared.lanes.close();
         if let Some(writer) = self.writer.lock().take() {
@@ -215,6 +254,16 @@ impl Drop for Journal {
 }
 
 impl Shared {
+    fn snapshot_parts(&self, disk: &Arc<dyn Disk>) -> Parts {
+        Parts {
+            disk: Arc::clone(disk),
+            log: Arc::clone(&self.log),
+            heads: Arc::clone(&self.heads),
+            keys: Arc::clone(&self.keys),
+            watermark: Arc::clone(&self.watermark),
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -226,4 +275,10 @@ impl Shared {
         self.heads.give_up();
         self.has_failed.notify_waiters();
     }
+}
+
+/// Now, in milliseconds of Unix time.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -357,11 +357,12 @@ impl<'a> Record<'a> {
 }
 
 impl Line<'_> {
-    /// The level before, as far as units go: on hand and reserved. `None` where the line contradicts itself.
+    /// The level before, as far as units go: on hand and reserved. `None` where the line contradicts itself: its operation does
+    /// not lead to its level after from any level that can be.
     pub fn units_before(&self) -> Option<(u64, u64)> {
         let (on_hand, reserved) = (self.after.on_hand(), self.after.reserved());
-        Some(match self.operation {
-            Operation::Create { .. } => (0, 0),
+        let before = match self.operation {
+            Operation::Create { .. } => (0, reserved),
             // A count that found no level, and so made it, says so by naming none before.
             Operation::Count { if_missing: IfMissing::Create, .. } => {
                 (self.on_hand_before.unwrap_or(0), reserved)
@@ -371,7 +372,12 @@ impl Line<'_> {
             Operation::Reserve { quantity } => (on_hand, reserved.checked_sub(quantity.units())?),
             Operation::Release { quantity } => (on_hand, reserved + quantity.units()),
             Operation::Ship { quantity } => (on_hand + quantity.units(), reserved + quantity.units()),
-        })
+        };
+        let exists_after = self.operation != Operation::Delete;
+        let version_before = self.after.version().checked_sub(1)?;
+        let possible = exists_after == self.after.exists()
+            && Level::existing(before.0, before.1, version_before).is_some();
+        possible.then_some(before)
     }
 
     /// Whether a line of an import made the level, rather than count one that was there.

@@ -118,7 +118,7 @@ pub enum RecoveryError {
         source: io::Error,
     },
     /// A segment's header.
-    #[error("segment {file}: {source}; {}", hint(source))]
+    #[error("segment {file}: {source}; {}", hint(*.source))]
     Header {
         /// The file.
         file: String,
@@ -186,7 +186,7 @@ pub enum RecoveryError {
 const RESTORE: &str = "nothing was changed: restore the data directory from a backup, or find the missing file; \
                        starting without it would lose acknowledged changes";
 
-fn hint(error: &HeaderError) -> &'static str {
+fn hint(error: HeaderError) -> &'static str {
     match error {
         HeaderError::Version(_) => "nothing was changed: start the version of the program that wrote it",
         _ => RESTORE,
@@ -267,13 +267,13 @@ fn remove_leftovers(disk: &dyn Disk, files: &Files, report: &mut Report) -> Resu
         disk.remove(name).map_err(|source| RecoveryError::Io { file: name.clone(), source })?;
         report.removed.push(name.clone());
     }
-    match files.leftovers.is_empty() {
-        true => Ok(()),
-        false => disk
-            .sync_names()
-            .map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source }),
+    if files.leftovers.is_empty() {
+        return Ok(());
     }
+    disk.sync_names().map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })
 }
 
+#[cfg(test)]
+mod scale;
 #[cfg(test)]
 mod tests;

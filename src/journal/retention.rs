@@ -103,7 +103,8 @@ fn snapshots(disk: &dyn Disk, removed: &mut Removed) -> Result<Vec<u64>, Retenti
 
 /// The base of the first segment that must stay.
 fn droppable(segments: &[Arc<Segment>], policy: &Policy, oldest_start: u64, now_ms: u64) -> u64 {
-    let older_than = |time_ms: u64, age: Duration| u128::from(now_ms.saturating_sub(time_ms)) > age.as_millis();
+    let older_than =
+        |time_ms: u64, age: Duration| u128::from(now_ms.saturating_sub(time_ms)) > age.as_millis();
     let end = segments.last().map_or(0, |last| last.end());
     let mut before = 0;
     for pair in segments.windows(2) {

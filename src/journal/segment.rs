@@ -152,7 +152,8 @@ pub fn read_footer(bytes: &[u8]) -> Option<Vec<IndexEntry>> {
         seq: u64::from_le_bytes(chunk[..8].try_into().expect("eight bytes")),
         offset: u64::from_le_bytes(chunk[8..].try_into().expect("eight bytes")),
     };
-    Some(bytes.get(8..8 + 16 * entries)?.chunks_exact(16).map(entry).collect())
+    // Up to the trailer: what comes after is no entry, whatever the count says.
+    Some(bytes[..trailer_at].get(8..8 + 16 * entries)?.chunks_exact(16).map(entry).collect())
 }
 
 /// Whether a footer starts here, rather than a group.

@@ -192,6 +192,8 @@ pub(crate) struct Writer {
     /// All movements ever, if `tells` is set.
     pub(crate) told: Vec<Told>,
     pub(crate) tells: bool,
+    /// Whether groups are synced.
+    pub(crate) syncs: bool,
     tail: Option<Arc<Segment>>,
     end: GroupEnd,
     group: Vec<u8>,
@@ -213,6 +215,7 @@ impl Writer {
             time_ms: 1_000_000,
             told: Vec::new(),
             tells: true,
+            syncs: true,
             tail: None,
             end: EMPTY,
             group,
@@ -268,13 +271,13 @@ impl Writer {
         let Some(judged) = judged else { return false };
         let start = self.begin_record();
         let note = Note { kind: Kind::Change, once, reason: "test", reference: "" };
-        let changed = judged.iter().map(|(key, operation, before, after)| Changed {
+        let lines = judged.iter().map(|(key, operation, before, after)| Changed {
             key,
             operation: *operation,
             before: *before,
             after: *after,
         });
-        record::encode(&mut self.group, &note, changed);
+        record::encode(&mut self.group, &note, lines);
         let position = self.seal_record(start, changes);
         for (key, operation, before, after) in judged {
             let head = Head { level: after, position };
@@ -345,7 +348,9 @@ impl Writer {
         let tail = self.tail.as_ref().unwrap();
         let offset = self.end.position - tail.header.base;
         tail.file.write_at(&self.group, offset).unwrap();
-        tail.file.sync().unwrap();
+        if self.syncs {
+            tail.file.sync().unwrap();
+        }
         tail.index_group(self.end.next_seq, offset);
         self.keys.mark(self.time_ms, self.end.position);
         self.end = GroupEnd {

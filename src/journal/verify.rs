@@ -157,9 +157,13 @@ impl Report {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |level: &Level| match level.exists() {
-            true => format!("{} on hand, {} reserved, version {}", level.on_hand(), level.reserved(), level.version()),
-            false => format!("deleted, version {}", level.version()),
+        let show = |level: &Level| {
+            let (on_hand, reserved, version) = (level.on_hand(), level.reserved(), level.version());
+            if level.exists() {
+                format!("{on_hand} on hand, {reserved} reserved, version {version}")
+            } else {
+                format!("deleted, version {version}")
+            }
         };
         match self {
             Self::Log { file, offset, seq, finding } => {
@@ -196,26 +200,32 @@ impl<'r> Run<'r> {
     /// The levels before the oldest segment: those of the oldest snapshot that starts in the log. Checks all snapshots.
     fn beginning(&mut self, disk: &dyn Disk, oldest: Option<&Header>) -> Result<Heads, VerifyError> {
         let names = disk.list();
-        let names = names.map_err(|source| VerifyError::Io { file: "the data directory".to_owned(), source })?;
-        let mut snapshots: Vec<String> = names.into_iter().filter(|name| snapshot::start_of(name).is_some()).collect();
+        let names =
+            names.map_err(|source| VerifyError::Io { file: "the data directory".to_owned(), source })?;
+        let mut snapshots: Vec<String> =
+            names.into_iter().filter(|name| snapshot::start_of(name).is_some()).collect();
         snapshots.sort();
         let dropped = oldest.filter(|oldest| oldest.first_seq > 1 || oldest.anchor != [0; 32]);
         let mut heads = None;
         for name in snapshots {
             let candidate = Heads::new();
             let wanted = heads.is_none() && dropped.is_some();
-            let outcome = match wanted {
-                true => snapshot::load(disk, &name, &candidate, &Keys::new()),
-                false => snapshot::check(disk, &name),
+            let outcome = if wanted {
+                snapshot::load(disk, &name, &candidate, &Keys::new())
+            } else {
+                snapshot::check(disk, &name)
             };
             match outcome {
-                Ok(loaded) if wanted && dropped.is_some_and(|oldest| oldest.base <= loaded.start.position) => {
+                Ok(loaded)
+                    if wanted && dropped.is_some_and(|oldest| oldest.base <= loaded.start.position) =>
+                {
                     self.report.snapshot = Some(name);
                     heads = Some(candidate);
                 }
                 Ok(_) => {}
                 // Retention may remove it meanwhile.
-                Err(snapshot::SnapshotError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(snapshot::SnapshotError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => self.report.add(Problem::Snapshot(error.to_string())),
             }
         }
@@ -276,7 +286,10 @@ impl<'r> Run<'r> {
         if Header::read(&sector[..read]) != Ok(*header) {
             self.found(header, 0, Finding::Header);
         }
-        if self.before.is_some_and(|before| before.hash != header.anchor || before.next_seq != header.first_seq) {
+        if self
+            .before
+            .is_some_and(|before| before.hash != header.anchor || before.next_seq != header.first_seq)
+        {
             self.found(header, 0, Finding::Missing);
         }
         let time_ms = self.before.map_or(0, |before| before.time_ms);

@@ -11,11 +11,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Shared;
 use super::append::Appender;
 use super::group;
 use super::heads::{Head, version};
@@ -23,6 +22,7 @@ use super::lanes::Queue;
 use super::order::{Held, Order};
 use super::record;
 use super::watermark::GroupEnd;
+use super::{Shared, now_ms};
 use crate::stock::{Level, StockKey};
 
 /// A record held back for longer waits for a change that will never come: whoever made it is gone.
@@ -329,9 +329,4 @@ fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<(StockK
     let before = (version - 1 > written)
         .then(|| (StockKey::from_text(key).expect("the key of a level that was changed"), version - 1));
     Ok(before)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

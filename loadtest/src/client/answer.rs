@@ -25,7 +25,7 @@ pub struct Judgement {
 }
 
 /// One outcome for the whole call, or one for each line of an independent batch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcomes {
     /// Of the whole call.
     Whole(Outcome),

@@ -117,6 +117,11 @@ impl Call {
         matches!(self, Self::Read(_))
     }
 
+    /// Whether the service takes an idempotency key with it: it does with every POST.
+    pub const fn takes_key(&self) -> bool {
+        matches!(self, Self::Adjust(_) | Self::Batch(_) | Self::Independent(_) | Self::Transfer(_))
+    }
+
     /// The levels it names, each once, in wire order.
     pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = match self {

@@ -2,12 +2,14 @@
 //!
 //! Nothing here retries. A request that was repeated behind the recorder's back could take effect twice, and the
 //! proof would blame the server for it. (The connection pool re-sends only a request of which no byte was written.)
-//! Redirects and proxies are off for the same reason.
+//! Redirects and proxies are off for the same reason. Who wants to send a write again gives it an [`IdempotencyKey`]
+//! ([`Client::prepare_keyed`]), and records all attempts as one operation.
 
 pub mod answer;
 pub mod body;
 pub mod call;
 pub mod failure;
+pub mod key;
 pub mod wire;
 
 use std::sync::Arc;
@@ -19,8 +21,10 @@ use reqwest::{Method, Request, Url};
 pub use answer::{Judgement, Outcomes, Problems};
 pub use call::{Call, Change, Kind, Move};
 pub use failure::Failure;
+pub use key::IdempotencyKey;
 
 use crate::catalogue::Catalogue;
+use key::{KEY_HEADER, REPLAYED_HEADER};
 
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,8 @@ pub struct Answer {
     pub status: u16,
     /// The version in the `ETag`, where there is one.
     pub etag: Option<u64>,
+    /// Whether it is the stored answer to an earlier request with the same idempotency key.
+    pub replayed: bool,
     /// The whole body.
     pub body: Vec<u8>,
 }
@@ -146,19 +152,40 @@ impl Client {
         request
     }
 
+    /// A write that may be sent again: the same call with the same key is the same request, byte for byte.
+    ///
+    /// Only for calls that take a key ([`Call::takes_key`]).
+    pub fn prepare_keyed(&self, call: &Call, key: &IdempotencyKey) -> Request {
+        debug_assert!(call.takes_key(), "{call:?} takes no key");
+        let mut request = self.prepare(call);
+        request.headers_mut().insert(KEY_HEADER, key.header().clone());
+        request
+    }
+
     /// Sends a prepared request and waits for the whole answer.
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
         let response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
         let status = response.status().as_u16();
         let etag = response.headers().get(ETAG).and_then(etag_version);
+        let replayed = response.headers().get(REPLAYED_HEADER).is_some_and(|value| value == "true");
         // A body that breaks off is as good as no answer: what it would have said is not known.
         let body = response.bytes().await.map_err(|error| Failure::broken_off(&error))?;
-        Ok(Answer { status, etag, body: body.into() })
+        Ok(Answer { status, etag, replayed, body: body.into() })
     }
 
     /// A request outside the catalogue: `GET path`.
     pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Request::new(Method::GET, self.beside(path))).await
+    }
+
+    /// One page of the listing of all levels whose sku begins with a prefix.
+    pub async fn list(&self, sku_prefix: &str, limit: u32, cursor: Option<&str>) -> Result<Answer, Failure> {
+        let mut url = self.beside("/v1/stock");
+        url.query_pairs_mut().append_pair("sku_prefix", sku_prefix).append_pair("limit", &limit.to_string());
+        if let Some(cursor) = cursor {
+            url.query_pairs_mut().append_pair("cursor", cursor);
+        }
+        self.send(Request::new(Method::GET, url)).await
     }
 
     /// A request outside the catalogue: a batch with a body of its own.
@@ -225,5 +252,17 @@ mod tests {
         let create = client.prepare(&Call::Create { key: Key(1), on_hand: 1 });
         assert_eq!(create.headers()[IF_NONE_MATCH], "*");
         assert_eq!(create.method(), Method::PUT);
+    }
+
+    #[test]
+    fn a_keyed_write_is_the_same_request_each_time() {
+        let client = client("http://127.0.0.1:1").unwrap();
+        let key = IdempotencyKey::quoted("one").unwrap();
+        let call = Call::Adjust(Change { key: Key(0), delta: -3 });
+        let [first, again] = [(), ()].map(|()| client.prepare_keyed(&call, &key));
+        assert_eq!(first.headers()["Idempotency-Key"], "\"one\"");
+        assert_eq!(first.headers(), again.headers());
+        let body = |request: &Request| request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec);
+        assert_eq!(body(&first), body(&again));
     }
 }

@@ -37,6 +37,17 @@ pub struct Levels<'a> {
     pub levels: Vec<Level<'a>>,
 }
 
+/// One page of a listing.
+#[derive(Debug, Deserialize)]
+pub struct Page<'a> {
+    /// Levels by sku, then location, each current when it was read.
+    #[serde(borrow)]
+    pub items: Vec<Level<'a>>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(borrow)]
+    pub next_cursor: Option<Cow<'a, str>>,
+}
+
 /// The answer to an independent batch.
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]

@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod crash;
 mod inproc;
 mod replay;
 mod run;
@@ -53,6 +54,7 @@ async fn execute(command: Command, stop: interrupt::Stop) -> Exit {
         Command::Compare(args) => compare::compare(args, &stop).await,
         Command::Inproc(args) => inproc::inproc(args, &stop).await,
         Command::Sweep(args) => sweep::sweep(args, &stop).await,
+        Command::Crash(args) => crash::crash(args, &stop).await,
     }
 }
 

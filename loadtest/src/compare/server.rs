@@ -106,18 +106,10 @@ impl ServerProcess {
         if !strategy.correct {
             command.arg("--allow-racy");
         }
-        // Ctrl-C on a terminal goes to the whole process group. The server must outlast it until its turn has been
-        // read back and verified; it is stopped by this program alone.
-        command.process_group(0);
-        // Settings meant for another server must not reach this one.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("INVENTORY_"))
-        {
-            command.env_remove(name);
-        }
-        let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = pipes
-            .kill_on_drop(true)
+        isolate(&mut command);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|source| ServerError::Spawn { program: program.display().to_string(), source })?;
         let log = Log::default();
@@ -191,8 +183,21 @@ impl ServerProcess {
     }
 }
 
+/// Makes a server of its own out of a command: nobody else stops it, configures it or is left with it.
+pub fn isolate(command: &mut Command) {
+    // Ctrl-C on a terminal goes to the whole process group. The server must outlast it until what it did has been
+    // read back and verified; it is stopped by this program alone.
+    command.process_group(0);
+    // Settings meant for another server must not reach this one.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("INVENTORY_"))
+    {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+}
+
 /// The first line on its stdout. The rest is read and thrown away, so that the server never blocks on a full pipe.
-async fn address(child: &mut Child) -> Option<String> {
+pub async fn address(child: &mut Child) -> Option<String> {
     let mut lines = BufReader::new(child.stdout.take()?).lines();
     let line = lines.next_line().await.ok().flatten()?;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

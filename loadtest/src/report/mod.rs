@@ -1,7 +1,7 @@
 //! What is told in the end: text for people, Markdown for pages, JSON for programs, all from the same figures.
 //!
 //! The JSON is a promise. Its `format` is `loadtest-run/1`, `loadtest-replay/1`, `loadtest-compare/1`,
-//! `loadtest-inproc/1` or `loadtest-sweep/1`; members may be
+//! `loadtest-inproc/1`, `loadtest-sweep/1` or `loadtest-crash/1`; members may be
 //! added within a number, never changed or taken away. Units are last in every name.
 
 pub mod run;

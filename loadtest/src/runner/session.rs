@@ -116,23 +116,27 @@ impl Session {
             Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
             _ => None,
         };
-        self.record(call, judgement.outcomes, invoked_ns, returned_ns);
+        self.records.extend(records(self.id, call, judgement.outcomes, invoked_ns, returned_ns));
         Exchange { kind, invoked_ns, returned_ns, class, fate, seen }
     }
+}
 
-    fn record(&mut self, call: Call, outcomes: Outcomes, invoked_ns: u64, returned_ns: u64) {
-        let client = self.id;
-        let record = |(request, outcome)| Record { client, invoked_ns, returned_ns, request, outcome };
-        let requests = call.into_requests();
-        match outcomes {
-            // A failed independent batch has one outcome for all its lines.
-            Outcomes::Whole(outcome) => {
-                let outcomes = std::iter::repeat_n(outcome, requests.len());
-                self.records.extend(requests.into_iter().zip(outcomes).map(record));
-            }
-            Outcomes::Lines(outcomes) => self.records.extend(requests.into_iter().zip(outcomes).map(record)),
-        }
-    }
+/// What the history remembers of a call: one record, or one for each line of an independent batch.
+pub fn records(
+    client: u32,
+    call: Call,
+    outcomes: Outcomes,
+    invoked_ns: u64,
+    returned_ns: u64,
+) -> impl Iterator<Item = Record> {
+    let requests = call.into_requests();
+    let outcomes = match outcomes {
+        // A failed independent batch has one outcome for all its lines.
+        Outcomes::Whole(outcome) => vec![outcome; requests.len()],
+        Outcomes::Lines(outcomes) => outcomes,
+    };
+    let both = requests.into_iter().zip(outcomes);
+    both.map(move |(request, outcome)| Record { client, invoked_ns, returned_ns, request, outcome })
 }
 
 fn class(judgement: &Judgement) -> Class {
@@ -176,7 +180,8 @@ impl Tally {
         self.failures.get(CONTRACT_BREACH).map_or(0, |failures| failures.count)
     }
 
-    fn add(&mut self, judgement: &Judgement) {
+    /// Counts one judgement.
+    pub fn add(&mut self, judgement: &Judgement) {
         for name in &judgement.refusals {
             match self.refusals.get_mut(name.as_str()) {
                 Some(count) => *count += 1,

@@ -78,6 +78,11 @@ pub enum MixError {
 }
 
 impl Mix {
+    /// How often an operation is drawn, against the others.
+    pub fn weight(&self, of: Operation) -> u32 {
+        self.weights.iter().find(|(operation, _)| *operation == of).map_or(0, |(_, weight)| *weight)
+    }
+
     /// One operation, as often as its weight says.
     pub fn draw(&self, rng: &mut impl Rng) -> Operation {
         let mut rest = rng.random_range(0..self.total);

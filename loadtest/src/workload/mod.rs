@@ -173,12 +173,12 @@ impl Generator {
 }
 
 /// The level of a sku at the second location.
-const fn at_annex(sku: u32) -> Key {
+pub const fn at_annex(sku: u32) -> Key {
     Key(2 * sku)
 }
 
 /// The level of a sku at the default location.
-const fn at_main(sku: u32) -> Key {
+pub const fn at_main(sku: u32) -> Key {
     Key(2 * sku + 1)
 }
 

@@ -110,7 +110,7 @@ fn endless() -> std::process::Child {
 }
 
 /// Waits for the server that a comparison starts (the one it asks for strategies ends by itself).
-fn child_of(pid: u32) -> u32 {
+pub(crate) fn child_of(pid: u32) -> u32 {
     loop {
         for entry in std::fs::read_dir("/proc").expect("Linux").flatten() {
             let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -124,13 +124,13 @@ fn child_of(pid: u32) -> u32 {
     }
 }
 
-fn terminate(pid: u32) {
+pub(crate) fn terminate(pid: u32) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it is our child");
 }
 
 /// A killed process may stay as a zombie until somebody reaps it, but it serves nobody.
-fn wait_until_gone(pid: u32) {
+pub(crate) fn wait_until_gone(pid: u32) {
     let is_there = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

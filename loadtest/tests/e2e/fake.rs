@@ -59,6 +59,7 @@ pub(crate) fn router(fault: Fault) -> Router {
     Router::new()
         .route("/readyz", get(|| async { "ok" }))
         .route("/v1/status", get(status))
+        .route("/v1/stock", get(list))
         .route("/v1/stock/{sku}", get(read).put(put).delete(delete))
         .route("/v1/stock/{sku}/adjust", post(adjust))
         .route("/v1/adjustments", post(adjustments))
@@ -161,6 +162,28 @@ async fn read(
         Some(_) => shown(200, &key, level),
         None => problem("stock-not-found", 404, json!({ "lines": [witness(&key, level, 0)] })),
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    limit: usize,
+    sku_prefix: String,
+    cursor: Option<String>,
+}
+
+/// The cursor is how many levels came before: enough while nothing is created or deleted in between.
+async fn list(State(shop): State<Arc<Shop>>, Query(page): Query<Page>) -> Json<Value> {
+    let from: usize = page.cursor.map_or(0, |cursor| cursor.parse().expect("a cursor of ours"));
+    let levels = shop.lock();
+    let is_listed =
+        |(key, level): &(&Key, &Level)| key.0.starts_with(&page.sku_prefix) && level.on_hand.is_some();
+    let mut rest = levels.iter().filter(is_listed).skip(from);
+    let items: Vec<Value> = rest.by_ref().take(page.limit).map(|(key, level)| show(key, *level)).collect();
+    let next = rest.next().map(|_| (from + items.len()).to_string());
+    Json(match next {
+        Some(next) => json!({ "items": items, "next_cursor": next }),
+        None => json!({ "items": items }),
+    })
 }
 
 async fn put(

@@ -4,6 +4,7 @@
 //! a clock, and nothing is asserted about time.
 
 mod compare;
+mod crash;
 mod fake;
 mod inproc;
 mod replay;

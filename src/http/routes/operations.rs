@@ -58,6 +58,9 @@ pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, 
     if !state.readiness.get() {
         return Err(Problem::new(Kind::NotReady, "the service is starting or shutting down"));
     }
+    if state.inventory()?.books().is_full() {
+        return Err(Problem::new(Kind::NotReady, "the disk is full: changes wait for room"));
+    }
     Ok(answer::typed("ready\n", HeaderValue::from_static("text/plain")))
 }
 

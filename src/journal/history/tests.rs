@@ -23,7 +23,7 @@ fn written(memory: &Memory) -> Writer {
         writer.change("a main", Operation::Reserve { quantity: units(1) });
         writer.change("a main", Operation::Ship { quantity: units(1) });
         if group % 4 == 3 {
-            writer.answer(group as u128, &[0; 2000]);
+            writer.answer(u128::try_from(group).unwrap(), &[0; 2000]);
         }
         if group % 10 == 9 {
             writer.change("a main", Operation::Count { on_hand: units(3), if_missing: IfMissing::Refuse });

@@ -43,7 +43,7 @@ impl Files {
                 files.segments.push(SegmentFile::open(disk, name, base)?);
             } else if snapshot::start_of(&name).is_some() {
                 files.snapshots.push(name);
-            } else if name == NEXT_SEGMENT || name.ends_with(".tmp") {
+            } else if name == NEXT_SEGMENT || name.strip_suffix(".tmp").is_some() {
                 files.leftovers.push(name);
             }
         }

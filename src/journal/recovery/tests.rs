@@ -18,6 +18,15 @@ fn start(memory: &Memory) -> Result<Recovered, RecoveryError> {
     recover(&memory.disk(), &OPTIONS, &|_| {})
 }
 
+/// Where a group ends in the file of the first segment.
+fn place(end: GroupEnd) -> usize {
+    bytes_of(end.position)
+}
+
+fn bytes_of(offset: u64) -> usize {
+    usize::try_from(offset).unwrap()
+}
+
 fn writer(memory: &Memory) -> Writer {
     Writer::new(memory.disk(), SEGMENT)
 }
@@ -105,7 +114,7 @@ fn a_torn_last_group_is_cut_whatever_part_of_it_is_there() {
     }
     let end = written.commit();
     let whole = memory.get(&name);
-    let (from, to) = (before.position as usize, end.position as usize);
+    let (from, to) = (place(before), place(end));
     let sectors = (to - from) / SECTOR;
     assert!((3..10).contains(&sectors), "{sectors}");
     for kept in 0..(1_u32 << sectors) - 1 {
@@ -174,7 +183,7 @@ fn damage_group(memory: &Memory, writer: &Writer, segment: usize, group_from_end
     let segment = &writer.log.segments()[segment];
     let name = segment::name(segment.header.base);
     let offset = SECTOR as u64 * (1 + group_from_end);
-    memory.edit(&name, |bytes| bytes[offset as usize + 100] ^= 1);
+    memory.edit(&name, |bytes| bytes[bytes_of(offset) + 100] ^= 1);
     (name, offset)
 }
 
@@ -211,7 +220,7 @@ fn the_last_group_of_a_segment_before_another_is_no_unfinished_commit() {
     let last = second.end() - second.header.base;
     let name = segment::name(second.header.base);
     // The footer takes one sector; the group before it at least one.
-    memory.edit(&name, |bytes| bytes[last as usize - 2 * SECTOR + 10] ^= 1);
+    memory.edit(&name, |bytes| bytes[bytes_of(last) - 2 * SECTOR + 10] ^= 1);
     assert!(matches!(start(&memory).unwrap_err(), RecoveryError::Damaged { .. }));
 }
 
@@ -222,9 +231,9 @@ fn remains_longer_than_the_unfinished_group_says_are_damage() {
     let (before, name) = (written.end(), memory.names()[0].clone());
     written.add("torn main", 1);
     let end = written.commit();
-    memory.edit(&name, |bytes| bytes[before.position as usize + 80] ^= 1);
+    memory.edit(&name, |bytes| bytes[place(before) + 80] ^= 1);
     assert!(start(&memory.copy()).unwrap().report.cut.is_some());
-    memory.edit(&name, |bytes| bytes[end.position as usize + 700] = 1);
+    memory.edit(&name, |bytes| bytes[place(end) + 700] = 1);
     assert!(matches!(start(&memory).unwrap_err(), RecoveryError::Damaged { .. }));
 }
 
@@ -236,7 +245,7 @@ fn an_unfinished_footer_is_removed_and_the_segment_written_on() {
     let blank = memory.get(&name);
     let index = written.log.segments()[0].index();
     let footer = segment::footer_to_bytes(&index);
-    let at = written.end().position as usize;
+    let at = place(written.end());
     // Written and not cut to its length; and torn, cut or not.
     for (torn, cut) in [(false, false), (true, false), (true, true)] {
         let interrupted = Memory::new();
@@ -284,20 +293,16 @@ fn missing_exchanged_and_foreign_segments_are_refused() {
     let memory = Memory::new();
     small_log(&memory, 40);
     let names = memory.names();
-    for missing in 0..names.len() - 1 {
+    for (missing, name) in names.iter().enumerate().take(names.len() - 1) {
         let damaged = memory.copy();
-        damaged.delete(&names[missing]);
+        damaged.delete(name);
         let error = start(&damaged).unwrap_err();
         match missing {
             0 => assert!(matches!(error, RecoveryError::NoBeginning { .. }), "{error}"),
             _ => assert!(matches!(error, RecoveryError::Gap { .. }), "{error}"),
         }
     }
-    // A segment of another log that has the same length.
-    let other = Memory::new();
-    let mut writer = writer(&other);
-    writer.time_ms += 1;
-    drop(writer);
+    // A segment that begins where this one does, and after another group.
     let damaged = memory.copy();
     let mut header = segment::Header::read(&memory.get(&names[1])).unwrap();
     header.anchor = [9; 32];
@@ -419,7 +424,9 @@ proptest! {
     fn the_replay_is_the_model(history in history()) {
         let memory = Memory::new();
         let mut written = Writer::new(memory.disk(), 4096);
-        history.iter().for_each(|&step| act(&mut written, step));
+        for &step in &history {
+            act(&mut written, step);
+        }
         written.add("last main", 1);
         written.commit();
         let recovered = start(&memory).unwrap();
@@ -439,7 +446,9 @@ proptest! {
     ) {
         let memory = Memory::new();
         let mut written = Writer::new(memory.disk(), 4096);
-        history.iter().for_each(|&step| act(&mut written, step));
+        for &step in &history {
+            act(&mut written, step);
+        }
         written.add("last main", 1);
         written.commit();
         let names = memory.names();

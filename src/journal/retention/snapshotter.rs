@@ -164,10 +164,24 @@ struct Thread {
     covered: u64,
 }
 
+/// Why the thread goes on.
+enum Woken {
+    Stop,
+    /// To look whether a snapshot is due.
+    Look,
+    /// For the newest request that is not answered.
+    Asked(u64),
+}
+
 impl Thread {
     fn run(mut self) {
         let (mut last, mut forgot) = (Instant::now(), Instant::now());
-        while let Some(asked) = self.wait() {
+        loop {
+            let asked = match self.wait() {
+                Woken::Stop => return,
+                Woken::Look => None,
+                Woken::Asked(asked) => Some(asked),
+            };
             if forgot.elapsed() >= FORGET_EVERY {
                 self.parts.keys.expire((self.now_ms)(), self.policy.key_retention);
                 forgot = Instant::now();
@@ -188,15 +202,18 @@ impl Thread {
         }
     }
 
-    /// Waits for a request, or a little. `None` to stop; otherwise the newest request that is not answered.
-    fn wait(&self) -> Option<Option<u64>> {
+    /// Waits for a request, or a little.
+    fn wait(&self) -> Woken {
         let mut requests = self.shared.requests.lock();
         let stopped = || self.shared.stop.load(Ordering::Relaxed);
         if !stopped() && requests.asked == requests.answered {
             self.shared.changed.wait_for(&mut requests, LOOK_EVERY);
         }
-        let asked = (requests.asked > requests.answered).then_some(requests.asked);
-        (!stopped()).then_some(asked)
+        match requests.asked {
+            _ if stopped() => Woken::Stop,
+            asked if asked > requests.answered => Woken::Asked(asked),
+            _ => Woken::Look,
+        }
     }
 
     fn take(&mut self) -> Result<Written, String> {

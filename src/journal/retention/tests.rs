@@ -108,7 +108,8 @@ fn a_crash_at_any_step_leaves_a_log_that_starts() {
         let writer = written(&memory);
         snapshot(&writer);
         memory.die_after(step);
-        let outcome = apply(writer.disk.as_ref(), &writer.log, &Policy { bytes_max: Some(0), ..KEEP }, writer.time_ms);
+        let outcome =
+            apply(writer.disk.as_ref(), &writer.log, &Policy { bytes_max: Some(0), ..KEEP }, writer.time_ms);
         assert_starts(&memory.copy(), &writer);
         if outcome.is_ok() {
             assert!(step > 8, "{step}");

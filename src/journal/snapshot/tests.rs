@@ -180,7 +180,7 @@ fn a_snapshot_interrupted_at_any_step_leaves_a_start_that_works() {
         let outcome = snapshot(&writer);
         let after = memory.copy();
         assert_same(&start(&after).unwrap(), &writer);
-        assert!(!after.names().iter().any(|name| name.ends_with(".tmp")));
+        assert!(!after.names().iter().any(|name| name == TEMPORARY));
         if outcome.is_ok() && !memory.died() {
             break;
         }

@@ -22,7 +22,8 @@ fn written(memory: &Memory) -> Writer {
 }
 
 fn run(writer: &Writer, changing: bool) -> Result<Report, VerifyError> {
-    let level = |key: &StockKey| writer.heads.get(key.text(), writer.heads.hash(key.text())).map(|head| head.level);
+    let level =
+        |key: &StockKey| writer.heads.get(key.text(), writer.heads.hash(key.text())).map(|head| head.level);
     let live = Live { level: &level, changing };
     verify(writer.disk.as_ref(), &writer.log, writer.watermark.end(), live, &AtomicBool::new(false), &|_| {})
 }
@@ -66,9 +67,16 @@ fn damage_of_a_header_or_footer_is_named() {
     assert!(only(&run(&writer, false).unwrap()).contains("header"));
     memory.put(&name, intact);
     // The log has the file open: the same file is edited.
-    let writer = { let memory = Memory::new(); let writer = written(&memory); (memory, writer) };
+    let writer = {
+        let memory = Memory::new();
+        let writer = written(&memory);
+        (memory, writer)
+    };
     let (memory, writer) = writer;
-    memory.edit(&name, |bytes| { let at = bytes.len() - 20; bytes[at] ^= 1; });
+    memory.edit(&name, |bytes| {
+        let at = bytes.len() - 20;
+        bytes[at] ^= 1;
+    });
     assert!(only(&run(&writer, false).unwrap()).contains("footer"));
 }
 
@@ -108,7 +116,8 @@ fn where_the_beginning_was_dropped_a_snapshot_says_what_was_there() {
     writer.log.take_before(second);
     assert!(matches!(run(&writer, false), Err(VerifyError::NoBeginning(_))));
     let stop = AtomicBool::new(false);
-    let taken = snapshot::write(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &stop).unwrap();
+    let taken =
+        snapshot::write(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &stop).unwrap();
     writer.add("sku-2 main", 1);
     writer.commit();
     let report = run(&writer, false).unwrap();

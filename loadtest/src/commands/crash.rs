@@ -1,0 +1,154 @@
+//! `loadtest crash`
+
+use std::path::{Path, PathBuf};
+
+use super::{command_line, fail, save};
+use crate::cli::crash::CrashArgs;
+use crate::compare::server_beside;
+use crate::crash::Plan;
+use crate::crash::drive::drive;
+use crate::crash::findings::findings;
+use crate::crash::report::CrashReport;
+use crate::crash::server::Launch;
+use crate::crash::workload::Spec;
+use crate::exit::Exit;
+use crate::interrupt::Stop;
+use crate::output::{self, Progress};
+use crate::report::{VerdictReport, json};
+use crate::{verdict, workload};
+
+/// Kills and restarts a server of its own, verifies what it kept, reports it.
+pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
+    let Some(program) = args.server_bin.clone().or_else(server_beside) else {
+        return fail(
+            "there is no `inventory` beside this program; build it with `cargo build --release --workspace`, \
+             or give it with --server-bin",
+        );
+    };
+    let plan = match plan(&args) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    let mut home = match Home::make(&args) {
+        Ok(home) => home,
+        Err(error) => return fail(error),
+    };
+    let launch = Launch {
+        program,
+        strategy: args.strategy.clone(),
+        data_dir: home.data.clone(),
+        logs: home.logs.clone(),
+        arguments: args.server_arguments.clone(),
+        recovery_max: args.recovery_max,
+    };
+    let mut crash = match drive(&plan, &launch, stop, &Progress::new()).await {
+        Ok(crash) => crash,
+        Err(error) => return fail(error),
+    };
+    let history = std::mem::take(&mut crash.history);
+    let unsaved = save(&history, args.history.as_deref());
+    let (history, checked, took) = verdict::check(history).await;
+    let mut exits: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
+    let mut report = CrashReport::new(&plan, &launch, &crash, VerdictReport::new(checked, took));
+    for (exit, remark) in findings(&crash) {
+        exits.push(exit);
+        report.remarks.push(remark);
+    }
+    if stop.requested() {
+        exits.push(Exit::Interrupted);
+        report.remarks.push("interrupted; the lives until then were verified".to_owned());
+    }
+    if args.keep || exits.contains(&Exit::Violation) {
+        // Saved beside the data and the logs, unless it was saved elsewhere anyway.
+        let file = args.history.is_none().then(|| home.logs.join("history.jsonl.gz"));
+        exits.extend(save(&history, file.as_deref()));
+        report.kept = Some(home.keep());
+    }
+    report.exit_code = Exit::worst(exits.iter().copied()).code();
+    output::result(&if args.json { json(&report) } else { report.text() });
+    if let Some(Err(error)) = args.out.map(|out| out.write(&json(&report), &report.markdown())) {
+        exits.push(fail(error));
+    }
+    Exit::worst(exits)
+}
+
+fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
+    let spec = workload::Spec {
+        skus: args.skus,
+        keys: args.keys,
+        mix: args.mix.clone(),
+        opening_stock: args.opening_stock,
+        seed: args.seed.unwrap_or_else(workload::fresh_seed),
+    };
+    let spec = Spec::new(spec).map_err(|error| {
+        output::remark(&error.to_string());
+        Exit::Usage
+    })?;
+    Ok(Plan {
+        spec,
+        prefix: format!("lt-{}-", workload::fresh_run_id()),
+        cycles: args.cycles,
+        clients: args.clients,
+        span: args.life,
+        timeout: args.timeout,
+        records_max: usize::try_from(args.max_records).unwrap_or(usize::MAX),
+        command: command_line(),
+    })
+}
+
+/// Where the server's data and logs are. What is temporary is removed in the end, however it comes to it.
+struct Home {
+    data: PathBuf,
+    logs: PathBuf,
+    temporary: Option<PathBuf>,
+}
+
+/// A folder that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} could not be made: {source}; choose another place with --data-dir")]
+struct HomeError {
+    path: String,
+    source: std::io::Error,
+}
+
+impl Home {
+    /// The data directory that was given, with the logs beside it; or else both in a temporary folder.
+    fn make(args: &CrashArgs) -> Result<Self, HomeError> {
+        let temporary = std::env::temp_dir().join(format!("loadtest-crash-{}", workload::fresh_run_id()));
+        let home = match &args.data_dir {
+            Some(data) => Self { logs: beside(data), data: data.clone(), temporary: None },
+            None => Self {
+                data: temporary.join("data"),
+                logs: temporary.join("logs"),
+                temporary: Some(temporary),
+            },
+        };
+        for folder in [&home.data, &home.logs] {
+            let failed = |source| HomeError { path: folder.display().to_string(), source };
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        Ok(home)
+    }
+
+    /// Leaves everything where it is, and says where that is.
+    fn keep(&mut self) -> String {
+        self.temporary = None;
+        format!("{} (data), {} (logs, history)", self.data.display(), self.logs.display())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.temporary {
+            // What cannot be removed stays behind in the folder for temporary files, which is the place for it.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// The folder for logs beside a data directory: the same name with `-logs` behind it.
+fn beside(data: &Path) -> PathBuf {
+    let mut name = data.file_name().unwrap_or_default().to_owned();
+    name.push("-logs");
+    data.with_file_name(name)
+}

@@ -1,0 +1,92 @@
+//! What a crash test means, in words and as exit codes.
+
+use super::drive::{Crash, End};
+use super::worker::Examples;
+use crate::exit::Exit;
+
+/// Everything a reader must know beside the figures. The verdict on the history is not among them.
+pub fn findings(crash: &Crash) -> Vec<(Exit, String)> {
+    let mut findings = broken(crash);
+    findings.extend(doubtful(crash));
+    findings
+}
+
+/// How many kills found writes in flight.
+pub fn kills_in_flight(crash: &Crash) -> usize {
+    crash.lives.iter().filter(|life| life.end == End::Killed && life.in_doubt > 0).count()
+}
+
+/// Promises that the server broke.
+fn broken(crash: &Crash) -> Vec<(Exit, String)> {
+    let mut broken = Vec::new();
+    let mut note = |text: String| broken.push((Exit::Violation, text));
+    if let Some(accounts) = &crash.accounts {
+        if accounts.missing > 0 {
+            note(format!("{} acknowledged changes are missing in the end", accounts.missing));
+        }
+        if accounts.doubled > 0 {
+            note(format!("{} changes are there that nobody was told of: applied twice", accounts.doubled));
+        }
+        if accounts.torn > 0 {
+            note(format!("{} acknowledged transactions are there in part", accounts.torn));
+        }
+        if accounts.levels_wrong > 0 {
+            note(format!(
+                "{} levels are not what the acknowledged changes make of them",
+                accounts.levels_wrong
+            ));
+        }
+    }
+    if crash.torn_pairs > 0 {
+        let pairs = crash.torn_pairs;
+        note(format!(
+            "{pairs} pairs of levels that change only together were seen apart: a torn transaction"
+        ));
+    }
+    note_examples(&mut note, &crash.counts.echoes_differing, "writes were executed again under their key");
+    if let Some(lost) = &crash.lost {
+        note(format!("the server did not come back: {lost}"));
+    }
+    broken
+}
+
+/// What leaves holes in the proof.
+fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
+    let mut doubtful = Vec::new();
+    let mut note = |text: String| doubtful.push((Exit::Inconclusive, text));
+    if kills_in_flight(crash) == 0 {
+        note("no kill found a write in flight, so nothing was tried; raise --cycles or --clients".to_owned());
+    }
+    let unresolved: u64 = crash.counts.writes.values().map(|writes| writes.unresolved).sum();
+    if unresolved > 0 {
+        note(format!("{unresolved} writes were never answered, so their levels are uncertain"));
+    }
+    note_examples(
+        &mut note,
+        &crash.counts.rejected,
+        "writes were rejected, or never answered within the contract",
+    );
+    note_examples(&mut note, &crash.counts.echoes_inexact, "answers were not replayed as the contract says");
+    let denied = "writes were said not to have happened, and yet their answer was there";
+    note_examples(&mut note, &crash.counts.denied, denied);
+    if crash.breaches > 0 {
+        note(format!("{} answers did not fit the contract, so the proof has holes", crash.breaches));
+    }
+    if let Some(unlisted) = &crash.unlisted {
+        note(format!("the final stock is not known: {unlisted}"));
+    }
+    if crash.unread > 0 {
+        note(format!("{} levels could not be read back at the end", crash.unread));
+    }
+    for unclean in &crash.unclean {
+        note(unclean.clone());
+    }
+    doubtful
+}
+
+fn note_examples(note: &mut impl FnMut(String), examples: &Examples, what: &str) {
+    if examples.count > 0 {
+        let first = examples.first.as_deref().unwrap_or_default();
+        note(format!("{} {what}, such as: {first}", examples.count));
+    }
+}

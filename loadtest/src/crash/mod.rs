@@ -1,0 +1,57 @@
+//! Killing the server and seeing what it kept: `loadtest crash`.
+//!
+//! A server is started on a data directory, driven by many clients with keyed writes, and killed at random moments,
+//! again and again, on the same data. A write without an answer is sent again under its key, in the same life or the
+//! next one, until it is answered; all its attempts are one operation of the history. So in the end no outcome is
+//! unknown, and three judges say what the server kept, none of which relies on another:
+//!
+//! 1. the checker of histories: one order of all operations of all lives explains every answer;
+//! 2. the books ([`accounts`]): the acknowledged changes are the final versions and units, one for one;
+//! 3. the pairs ([`workload`]): levels that change only together have changed together.
+//!
+//! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life;
+//! * [`workload`] is what is asked, [`errand`] one write until it is answered, [`worker`] one client;
+//! * [`listing`] and [`accounts`] are the end, [`findings`] what it means, [`report`] how it is told.
+//!
+//! A test calls it as `loadtest crash --server-bin PROGRAM --cycles N --json`, whose exit code says it all, or from Rust
+//! as [`drive::drive`] with a [`Plan`] and a [`server::Launch`], then [`findings::findings`] and the checker on
+//! [`drive::Crash::history`]: both must find nothing.
+//!
+//! It never kills anything but the servers it started, and none of them outlives it.
+
+pub mod accounts;
+pub mod drive;
+pub mod errand;
+pub mod fate;
+pub mod findings;
+pub mod listing;
+pub mod report;
+pub mod server;
+pub mod worker;
+pub mod workload;
+
+use std::time::Duration;
+
+use fate::Span;
+use workload::Spec;
+
+/// Everything that decides a crash test, but the server.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What is asked.
+    pub spec: Spec,
+    /// The beginning of every sku and key of the run, which nobody else uses.
+    pub prefix: String,
+    /// Lives that are ended, one after another.
+    pub cycles: u32,
+    /// Clients, each with one request in flight at most.
+    pub clients: u32,
+    /// How long each life is driven.
+    pub span: Span,
+    /// The longest wait for one answer.
+    pub timeout: Duration,
+    /// The most records kept, over all clients.
+    pub records_max: usize,
+    /// The command line, for the record.
+    pub command: String,
+}
