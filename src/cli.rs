@@ -1,10 +1,12 @@
 //! The command line: what may be said, and what each command does with it.
 //!
 //! Standard output has results only (the address of `serve`, the tables of `strategies`, the document of
-//! `openapi`); everything else goes to standard error.
+//! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
 
 mod healthcheck;
+mod offline;
 mod size;
+mod sqlite;
 
 use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -54,6 +56,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Verify a data directory: the log, and the levels against it. Exit 0 if nothing is wrong, 4 if something is, else 1
+    Verify(offline::VerifyArgs),
+    /// Export the stock in a data directory
+    Export(offline::ExportArgs),
+    /// Import stock into a data directory: each level in FILE gets its on_hand, all of them or none
+    Import(offline::ImportArgs),
+    /// Copy a data directory, so that a server can be started on the copy
+    Backup(offline::BackupArgs),
     /// Ask a running service whether it is well: exit 0 if URL answers 200, each step within 5 seconds; else 1
     Healthcheck {
         /// Such as <http://127.0.0.1:8080/readyz>
@@ -150,6 +160,10 @@ pub fn run() -> ExitCode {
         Command::Strategies { json } => print(&strategies(json)),
         Command::Openapi { json: true } => print(&(openapi::Documents::new().json + "\n")),
         Command::Openapi { json: false } => print(&openapi::Documents::new().yaml),
+        Command::Verify(args) => offline::verify(&args),
+        Command::Export(args) => offline::export(&args),
+        Command::Import(args) => offline::import(&args),
+        Command::Backup(args) => offline::backup(&args),
         Command::Healthcheck { url } => match healthcheck::check(&url) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(ExitCode::FAILURE, &error.to_string()),

@@ -5,6 +5,9 @@
 //! there.
 
 mod books;
+mod chores;
+pub mod export;
+pub mod import;
 mod ledger;
 mod memory;
 mod refusals;
@@ -24,6 +27,7 @@ use crate::strategy::{
     TransactRefused, TransactRejected,
 };
 
+pub use chores::{BackupError, Chores, Home, VerifyAnswerError};
 pub use books::{Begun, Books, Entry, Memo, Obstacle, StoredRecord, Told};
 pub use ledger::{LedgerError, MovementFilter};
 pub use memory::Memory;
@@ -39,6 +43,7 @@ pub struct Inventory {
     index: Arc<KeyIndex>,
     refusals: RefusalCounts,
     books: Books,
+    chores: Chores,
 }
 
 /// Levels that are handed to the strategy at once when they are restored.
@@ -76,7 +81,7 @@ impl Inventory {
     pub fn new(kind: Kind, config: StrategyConfig, books: Books) -> Self {
         let index = Arc::new(KeyIndex::default());
         let stock = AnyStrategy::new(kind, config, Ledger::new(Arc::clone(&index)));
-        Self { stock, index, refusals: RefusalCounts::default(), books }
+        Self { stock, index, refusals: RefusalCounts::default(), books, chores: Chores::default() }
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
@@ -108,7 +113,9 @@ impl Inventory {
     ) -> Result<Applied, ChangeError> {
         let operation = match precondition {
             Precondition::Any | Precondition::Absent => Operation::Create { on_hand },
-            Precondition::Exists | Precondition::Version(_) => Operation::Count { on_hand },
+            Precondition::Exists | Precondition::Version(_) => {
+                Operation::Count { on_hand, if_missing: IfMissing::Refuse }
+            }
         };
         self.apply(key, Change { operation, precondition }, memo).await
     }
@@ -188,6 +195,18 @@ impl Inventory {
             }
             Err(TransactRejected::Contention(contention)) => Err(TransactError::Obstacle(contention.into())),
         }
+    }
+
+    /// Says where the journal's files are: for what reads or copies them beside the journal.
+    #[must_use]
+    pub fn at_home(mut self, home: Home) -> Self {
+        self.chores.settle(home);
+        self
+    }
+
+    /// What is done now and then.
+    pub fn chores(&self) -> &Chores {
+        &self.chores
     }
 
     /// Where changes are recorded.

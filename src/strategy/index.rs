@@ -141,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stock::{Change, Level, Operation, Quantity, Sku};
+    use crate::stock::{Change, IfMissing, Level, Operation, Quantity, Sku};
 
     fn key(sku: &str, location: &str) -> StockKey {
         StockKey::new(Sku::parse(sku).unwrap(), Location::parse(location).unwrap())
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn report(index: &KeyIndex, key: &StockKey, before: Level, after: Level) {
-        let operation = Operation::Count { on_hand: Quantity::ZERO };
+        let operation = Operation::Count { on_hand: Quantity::ZERO, if_missing: IfMissing::Refuse };
         index.update(std::iter::once(Changed { key, operation, before, after }));
     }
 

@@ -86,6 +86,9 @@ fn allowed(before: Level, which: u8, up_to: impl Fn(u64) -> u64) -> Operation {
     let delta = || up_to(QUANTITY_MAX - before.reserved()).cast_signed() - before.available().cast_signed();
     match which {
         0 | 1 if !before.exists() => Operation::Create { on_hand: quantity(up_to(QUANTITY_MAX)) },
+        2 | 3 if !before.exists() => {
+            Operation::Count { on_hand: quantity(up_to(QUANTITY_MAX)), if_missing: IfMissing::Create }
+        }
         _ if !before.exists() => Operation::Adjust { delta: delta(), if_missing: IfMissing::Create },
         0 => Operation::Adjust { delta: delta(), if_missing: IfMissing::Create },
         1 => Operation::Adjust { delta: delta(), if_missing: IfMissing::Refuse },
@@ -95,7 +98,8 @@ fn allowed(before: Level, which: u8, up_to: impl Fn(u64) -> u64) -> Operation {
         5 | 6 if before.reserved() == 0 => Operation::Delete,
         _ => {
             let above = up_to(QUANTITY_MAX - before.reserved());
-            Operation::Count { on_hand: quantity(before.reserved() + above) }
+            let if_missing = if which == 7 { IfMissing::Create } else { IfMissing::Refuse };
+            Operation::Count { on_hand: quantity(before.reserved() + above), if_missing }
         }
     }
 }
@@ -303,9 +307,13 @@ fn the_bytes_are_those_documented() {
 fn the_tags_of_operations_are_those_documented() {
     let quantity = |units| Quantity::new(units).unwrap();
     let before = Level::existing(9, 0, 1).unwrap();
+    let count = |if_missing| Operation::Count { on_hand: quantity(5), if_missing };
+    let missing = operation_to_bytes(count(IfMissing::Create), Level::tombstone(3).unwrap());
+    assert_eq!(missing, (9, -1), "there was no level");
     let table = [
         (Operation::Create { on_hand: quantity(5) }, (1, 0)),
-        (Operation::Count { on_hand: quantity(5) }, (2, 9)),
+        (count(IfMissing::Refuse), (2, 9)),
+        (count(IfMissing::Create), (9, 9)),
         (Operation::Adjust { delta: -3, if_missing: IfMissing::Refuse }, (3, -3)),
         (Operation::Adjust { delta: 3, if_missing: IfMissing::Create }, (4, 3)),
         (Operation::Reserve { quantity: quantity(5) }, (5, 5)),
@@ -347,7 +355,8 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(LINES.start, 2), Some(RecordError::Length));
     assert_eq!(with(HEAD_BYTES + ONCE_BYTES, 0xFF), part("text"));
     assert_eq!(with(lines_at, 0), part("operation"));
-    assert_eq!(with(lines_at, 9), part("operation"));
+    assert_eq!(with(lines_at, 9), part("operation"), "a quantity less than none");
+    assert_eq!(with(lines_at, 10), part("operation"));
     assert_eq!(with(lines_at, 1), part("operation"), "a create has no operand");
     assert_eq!(with(lines_at, 5), part("operation"), "a negative quantity");
     assert_eq!(with(lines_at + 25, 0x20), part("level"), "the mark of a claim");
@@ -387,7 +396,8 @@ fn a_line_that_contradicts_itself_has_no_units_before() {
     let table = [
         (Operation::Create { on_hand }, None, level(5, 1)),
         (Operation::Create { on_hand }, None, gone),
-        (Operation::Count { on_hand }, Some(1), level(5, 2)),
+        (Operation::Count { on_hand, if_missing: IfMissing::Refuse }, Some(1), level(5, 2)),
+        (Operation::Count { on_hand, if_missing: IfMissing::Create }, None, level(5, 2)),
         (Operation::Delete, Some(1), level(0, 0)),
         (Operation::Delete, None, gone),
         (adjust(6), None, level(5, 0)),
