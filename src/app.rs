@@ -2,6 +2,7 @@
 
 mod offline;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -141,7 +142,7 @@ async fn open(config: &Config, data: Option<&DataDir>) -> Result<Inventory, Open
             start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
             let journal_started = Journal::start(data.disk(), start, journal)?;
             let home = Home { disk: data.disk(), path: data.path().to_owned() };
-            let inventory = new(Books::Durable(Box::new(journal_started))).at_home(home);
+            let inventory = new(Books::Durable(Arc::new(journal_started))).at_home(home);
             inventory.restore(levels).await;
             inventory.finish_imports(&disk, &pending).await?;
             Ok(inventory)

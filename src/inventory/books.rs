@@ -23,7 +23,7 @@ pub enum Books {
     /// In memory, and only what idempotency keys need.
     Ephemeral(Memory),
     /// On disk, all of it.
-    Durable(Box<Journal>),
+    Durable(Arc<Journal>),
 }
 
 /// What is said about a request's change, beside the change.
@@ -117,19 +117,25 @@ impl Books {
 
     /// Claims an idempotency key, or says what stands in the way.
     pub async fn begin(&self, once: Once) -> Result<Begun, Obstacle> {
-        self.begin_claimed(once, match self {
-            Self::Ephemeral(memory) => memory.claim(once.key),
-            Self::Durable(journal) => journal.claim(once.key),
-        })
+        self.begin_claimed(
+            once,
+            match self {
+                Self::Ephemeral(memory) => memory.claim(once.key),
+                Self::Durable(journal) => journal.claim(once.key),
+            },
+        )
         .await
     }
 
     /// [`Books::begin`] for what has happened and must not be turned away: however many keys there are, it is not full.
     pub async fn begin_unbounded(&self, once: Once) -> Result<Begun, Obstacle> {
-        self.begin_claimed(once, match self {
-            Self::Ephemeral(memory) => memory.claim_unbounded(once.key),
-            Self::Durable(journal) => journal.shared().keys.claim(once.key, usize::MAX),
-        })
+        self.begin_claimed(
+            once,
+            match self {
+                Self::Ephemeral(memory) => memory.claim_unbounded(once.key),
+                Self::Durable(journal) => journal.shared().keys.claim(once.key, usize::MAX),
+            },
+        )
         .await
     }
 

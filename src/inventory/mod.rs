@@ -27,8 +27,8 @@ use crate::strategy::{
     TransactRefused, TransactRejected,
 };
 
-pub use chores::{BackupError, Chores, Home, VerifyAnswerError};
 pub use books::{Begun, Books, Entry, Memo, Obstacle, StoredRecord, Told};
+pub use chores::{BackupError, Chores, Home, VerifyAnswerError};
 pub use ledger::{LedgerError, MovementFilter};
 pub use memory::Memory;
 pub use refusals::{REASONS, RefusalCounts, most_telling};
@@ -237,8 +237,9 @@ impl Inventory {
     pub async fn shut_down(&self) {
         self.stock.shut_down().await;
         if let Books::Durable(journal) = &self.books {
-            // Blocks for one sync: nobody else is served any more.
-            tokio::task::block_in_place(|| journal.close());
+            let journal = Arc::clone(journal);
+            // It blocks until the last group is on disk. A panic in there has failed the journal, which is told otherwise.
+            let _closed = tokio::task::spawn_blocking(move || journal.close()).await;
         }
     }
 

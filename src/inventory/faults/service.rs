@@ -16,7 +16,8 @@ use crate::journal::record::{Answer, Kind as RecordKind, Once};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::{Journal, JournalConfig};
 use crate::stock::{
-    Applied, Change, IfMissing, Level, Location, Operation, Precondition, Quantity, Sku, StockKey, Transaction,
+    Applied, Change, IfMissing, Level, Location, Operation, Precondition, Quantity, Sku, StockKey,
+    Transaction,
 };
 use crate::strategy::{Kind, Strategy, StrategyConfig};
 
@@ -87,7 +88,7 @@ impl Service {
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let journal = Journal::start(disk.disk(), start, config).expect("threads");
         let patient = StrategyConfig { lock_timeout: Duration::from_secs(60), ..StrategyConfig::default() };
-        let inventory = Inventory::new(kind, patient, Books::Durable(Box::new(journal)));
+        let inventory = Inventory::new(kind, patient, Books::Durable(Arc::new(journal)));
         inventory.restore(levels).await;
         let (shown, acknowledged) = (Mutex::default(), AtomicU64::new(0));
         Ok(Arc::new(Self { inventory, disk: disk.clone(), shown, acknowledged }))
