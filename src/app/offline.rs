@@ -9,10 +9,10 @@ use thiserror::Error;
 use super::OpenError;
 use crate::config::{Config, Storage};
 use crate::inventory::Inventory;
-use crate::journal::{JournalConfig, now_ms};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::recovery::{self, RecoveryError};
 use crate::journal::verify::{self, Live, Progress, Report, VerifyError};
+use crate::journal::{JournalConfig, now_ms};
 use crate::strategy::Kind;
 
 /// An inventory over a data directory that is this process's own while the value lives.
@@ -69,9 +69,8 @@ pub fn verify(path: &Path, progress: &dyn Fn(Progress)) -> Result<Report, Offlin
     let options = recovery::Options { now_ms: now_ms(), key_retention: Duration::MAX };
     let recovered = recovery::recover(&disk, &options, &|_| ())?;
     let heads = &recovered.heads;
-    let level = |key: &crate::stock::StockKey| {
-        heads.get(key.text(), heads.hash(key.text())).map(|head| head.level)
-    };
+    let level =
+        |key: &crate::stock::StockKey| heads.get(key.text(), heads.hash(key.text())).map(|head| head.level);
     let live = Live { level: &level, changing: false };
     let stop = AtomicBool::new(false);
     Ok(verify::verify(disk.as_ref(), &recovered.log, recovered.end, live, &stop, progress)?)

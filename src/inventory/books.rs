@@ -117,19 +117,25 @@ impl Books {
 
     /// Claims an idempotency key, or says what stands in the way.
     pub async fn begin(&self, once: Once) -> Result<Begun, Obstacle> {
-        self.begin_claimed(once, match self {
-            Self::Ephemeral(memory) => memory.claim(once.key),
-            Self::Durable(journal) => journal.claim(once.key),
-        })
+        self.begin_claimed(
+            once,
+            match self {
+                Self::Ephemeral(memory) => memory.claim(once.key),
+                Self::Durable(journal) => journal.claim(once.key),
+            },
+        )
         .await
     }
 
     /// [`Books::begin`] for what has happened and must not be turned away: however many keys there are, it is not full.
     pub async fn begin_unbounded(&self, once: Once) -> Result<Begun, Obstacle> {
-        self.begin_claimed(once, match self {
-            Self::Ephemeral(memory) => memory.claim_unbounded(once.key),
-            Self::Durable(journal) => journal.shared().keys.claim(once.key, usize::MAX),
-        })
+        self.begin_claimed(
+            once,
+            match self {
+                Self::Ephemeral(memory) => memory.claim_unbounded(once.key),
+                Self::Durable(journal) => journal.shared().keys.claim(once.key, usize::MAX),
+            },
+        )
         .await
     }
 

@@ -24,8 +24,8 @@ use crate::strategy::{
     TransactRefused, TransactRejected,
 };
 
-pub use chores::{BackupError, Chores, Home, VerifyAnswerError};
 pub use books::{Begun, Books, Entry, Memo, Obstacle, StoredRecord, Told};
+pub use chores::{BackupError, Chores, Home, VerifyAnswerError};
 pub use ledger::{LedgerError, MovementFilter};
 pub use memory::Memory;
 pub use refusals::{REASONS, RefusalCounts, most_telling};

@@ -104,9 +104,9 @@ pub fn copy(
         let copied = fill(disk, log, watermark, &folder, stop)?;
         folder.sync_names().map_err(io(&partial))?;
         fs::rename(&partial, into).map_err(|error| match error.kind() {
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                BackupError::Exists(into.to_owned())
-            }
+            io::ErrorKind::DirectoryNotEmpty
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::NotADirectory => BackupError::Exists(into.to_owned()),
             _ => io(into)(error),
         })?;
         above.sync_names().map_err(io(above.path()))?;

@@ -27,7 +27,8 @@ impl From<ImportError> for Problem {
             }
             ImportError::Refused { errors, total } => {
                 let told: Vec<String> = errors.iter().take(10).map(ToString::to_string).collect();
-                let detail = format!("{} ({total} stock levels in all); nothing was imported", told.join("; "));
+                let detail =
+                    format!("{} ({total} stock levels in all); nothing was imported", told.join("; "));
                 Self::new(Kind::BelowReserved, detail)
             }
             ImportError::Io(error) if is_full(&error) => {

@@ -22,10 +22,7 @@ use crate::http::problem::Problem;
         (status = 503, description = "`not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn verify(
-    Service(inventory): Service,
-    _: Unconditional,
-) -> Result<Json<VerifyAnswer>, Problem> {
+pub async fn verify(Service(inventory): Service, _: Unconditional) -> Result<Json<VerifyAnswer>, Problem> {
     let report = inventory.verify(|_| ()).await?;
     if !report.is_clean() {
         tracing::error!(findings = report.problems_total, "the verification found differences or damage");

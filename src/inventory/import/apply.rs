@@ -38,7 +38,8 @@ impl Inventory {
     pub async fn finish_imports(&self, disk: &Arc<dyn Disk>, pending: &[String]) -> Result<(), ImportError> {
         for name in pending {
             let (disk, file) = (Arc::clone(disk), name.clone());
-            let damaged = |error: io::Error| ImportError::Io(io::Error::new(error.kind(), format!("{name}: {error}")));
+            let damaged =
+                |error: io::Error| ImportError::Io(io::Error::new(error.kind(), format!("{name}: {error}")));
             let staged = on_disk(move || Staged::open(disk, &file)).await.map_err(damaged)?;
             let keyed = match staged.once {
                 Some(once) => match self.books().begin(once).await.map_err(ImportError::Obstacle)? {
@@ -49,7 +50,11 @@ impl Inventory {
                 None => None,
             };
             let imported = self.apply_import(staged, keyed).await?;
-            tracing::info!(file = name, levels = imported.levels, "an import that had happened was completed");
+            tracing::info!(
+                file = name,
+                levels = imported.levels,
+                "an import that had happened was completed"
+            );
         }
         Ok(())
     }
@@ -186,7 +191,8 @@ fn transaction(chunk: &[Entry]) -> Transaction {
         let operation = Operation::Count { on_hand: entry.quantity(), if_missing: IfMissing::Create };
         (entry.key.clone(), Change::unconditional(operation))
     };
-    Transaction::new(chunk.iter().map(change).collect()).expect("a chunk has fewer levels than the bound, each once")
+    Transaction::new(chunk.iter().map(change).collect())
+        .expect("a chunk has fewer levels than the bound, each once")
 }
 
 /// The key under which a chunk is recorded: of the import's id and the chunk's number. Its fingerprint is that of the levels.

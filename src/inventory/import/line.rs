@@ -64,7 +64,8 @@ pub(super) fn parse(number: u64, line: &[u8]) -> Result<(StockKey, Quantity), Li
 
 /// Only a line that does not parse is parsed again, with its path tracked.
 fn explain(number: u64, text: &str, error: &serde_json::Error) -> LineError {
-    let tracked = serde_path_to_error::deserialize::<_, Fields<'_>>(&mut serde_json::Deserializer::from_str(text));
+    let tracked =
+        serde_path_to_error::deserialize::<_, Fields<'_>>(&mut serde_json::Deserializer::from_str(text));
     let (field, message) = match tracked {
         Err(tracked) if tracked.inner().is_data() => {
             (tracked.path().to_string(), tracked.inner().to_string())

@@ -146,7 +146,8 @@ impl Staged {
         if u32_at(8) != VERSION {
             return Err(damaged("another version of the program staged it: start that one"));
         }
-        let (mut hash, mut at, mut piece) = (blake3::Hasher::new(), HEADER_BYTES as u64, vec![0; PIECE_BYTES]);
+        let (mut hash, mut at, mut piece) =
+            (blake3::Hasher::new(), HEADER_BYTES as u64, vec![0; PIECE_BYTES]);
         while at < end {
             let read = file.read_at(&mut piece, at)?;
             hash.update(&piece[..read]);

@@ -28,7 +28,9 @@ fn line(sku: u32, on_hand: u64) -> String {
 
 fn all(staged: &Staged) -> Vec<(String, u64)> {
     let mut entries = staged.entries();
-    std::iter::from_fn(|| entries.next().unwrap()).map(|entry| (entry.key.text().to_owned(), entry.on_hand)).collect()
+    std::iter::from_fn(|| entries.next().unwrap())
+        .map(|entry| (entry.key.text().to_owned(), entry.on_hand))
+        .collect()
 }
 
 proptest! {
@@ -75,7 +77,9 @@ proptest! {
 fn wrong_lines_are_listed_up_to_a_bound() {
     let (_folder, disk) = folder();
     let lines: Vec<String> = (0..250).map(|_| "{}".to_owned()).collect();
-    let Err(ImportError::Lines { errors, total }) = stage(&disk, 10, &lines) else { panic!("they are wrong") };
+    let Err(ImportError::Lines { errors, total }) = stage(&disk, 10, &lines) else {
+        panic!("they are wrong")
+    };
     assert_eq!((errors.len(), errors[99].line, total), (ERRORS_MAX, 100, 250));
     assert!(matches!(stage(&disk, 10, &[]), Err(ImportError::Empty)));
     assert_eq!(disk.list().unwrap(), Vec::<String>::new());

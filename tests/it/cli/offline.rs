@@ -80,7 +80,8 @@ fn what_is_imported_is_exported_backed_up_and_verified() {
 fn a_wrong_file_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("wrong.ndjson"));
-    fs::write(&file, "{\"sku\":\"A\",\"on_hand\":1}\n{\"sku\":\"A\",\"location\":\"main\",\"on_hand\":2}\n").unwrap();
+    fs::write(&file, "{\"sku\":\"A\",\"on_hand\":1}\n{\"sku\":\"A\",\"location\":\"main\",\"on_hand\":2}\n")
+        .unwrap();
     let line = told(&over(&data, &["import", file.to_str().unwrap()]), 1);
     assert!(line.contains("line 2: sku: names the same stock level as line 1"), "{line}");
     assert_eq!(printed(&data, &["export", "--ndjson"]), "");
@@ -162,7 +163,10 @@ fn an_import_that_a_crash_interrupts_is_completed() {
     let mut answer = String::new();
     again.read_to_string(&mut answer).unwrap();
     assert!(answer.to_lowercase().contains("idempotent-replayed: true"), "{answer}");
-    assert!(answer.ends_with(&format!("{{\"levels\":{LEVELS},\"created\":{LEVELS},\"counted\":0}}")), "{answer}");
+    assert!(
+        answer.ends_with(&format!("{{\"levels\":{LEVELS},\"created\":{LEVELS},\"counted\":0}}")),
+        "{answer}"
+    );
     server.signal(Signal::SIGTERM);
     assert_eq!(server.end().0, Some(0));
     let lines = printed(&data, &["export", "--ndjson"]);

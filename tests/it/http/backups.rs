@@ -10,7 +10,12 @@ use tempfile::TempDir;
 use crate::support::app::TestApp;
 
 /// Adjusts one level again and again until told to stop; returns how often it was acknowledged, and says so meanwhile.
-async fn load(app: Arc<TestApp>, sku: String, told: Arc<std::sync::atomic::AtomicU64>, stop: Arc<AtomicBool>) {
+async fn load(
+    app: Arc<TestApp>,
+    sku: String,
+    told: Arc<std::sync::atomic::AtomicU64>,
+    stop: Arc<AtomicBool>,
+) {
     while !stop.load(Ordering::Relaxed) {
         let lines = json!({ "lines": [{ "sku": sku, "delta": 1 }, { "sku": "TOTAL", "delta": 1 }] });
         app.post("/v1/adjustments", &lines).await.assert_status(200);
@@ -39,7 +44,9 @@ async fn the_restore_drill() {
     let loads: Vec<_> = skus
         .iter()
         .zip(&acknowledged)
-        .map(|(sku, told)| tokio::spawn(load(Arc::clone(&app), (*sku).to_owned(), Arc::clone(told), Arc::clone(&stop))))
+        .map(|(sku, told)| {
+            tokio::spawn(load(Arc::clone(&app), (*sku).to_owned(), Arc::clone(told), Arc::clone(&stop)))
+        })
         .collect();
     let mut before = Vec::new();
     for (number, name) in ["first", "second"].into_iter().enumerate() {

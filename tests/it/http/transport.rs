@@ -29,9 +29,7 @@ async fn an_import_takes_what_an_export_gives() {
     first.delete("/v1/stock/A-1").await.assert_status(204);
     let text = exported(&first).await;
     let levels: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let line = |sku: &str, location: &str, on_hand: u64, version: u64| {
-        json!({ "sku": sku, "location": location, "on_hand": on_hand, "reserved": 0, "version": version })
-    };
+    let line = |sku: &str, location: &str, on_hand: u64, version: u64| json!({ "sku": sku, "location": location, "on_hand": on_hand, "reserved": 0, "version": version });
     assert_eq!(levels, [line("A", "main", 1, 1), line("A", "shop", 9, 1), line("B", "main", 7, 2)]);
     for ephemeral in [false, true] {
         let builder = TestApp::with(Kind::Mutex);
@@ -51,7 +49,10 @@ async fn imports_and_exports_have_many_pages_and_chunks() {
     let lines: Vec<String> =
         (0..25_000).rev().map(|n| format!(r#"{{"sku":"s{n:05}","on_hand":{n}}}"#)).collect();
     let answer = import(&app, &lines.join("\n")).await;
-    assert_eq!(answer.assert_status(200).json(), json!({ "levels": 25_000, "created": 25_000, "counted": 0 }));
+    assert_eq!(
+        answer.assert_status(200).json(),
+        json!({ "levels": 25_000, "created": 25_000, "counted": 0 })
+    );
     let text = exported(&app).await;
     let ascending = text.lines().enumerate().all(|(n, line)| {
         line == format!(r#"{{"sku":"s{n:05}","location":"main","on_hand":{n},"reserved":0,"version":1}}"#)
@@ -118,8 +119,13 @@ async fn an_import_under_a_key_happens_once() {
             app = TestApp::over(Kind::Atomic, app.data()).start().await;
         }
         let again = under_key(&app, lines).await;
-        assert_eq!((again.header("idempotent-replayed"), again.assert_status(200).json()), ("true", first.json()));
-        under_key(&app, "{\"sku\":\"A\",\"on_hand\":6}\n").await.assert_problem(422, "idempotency-key-reused");
+        assert_eq!(
+            (again.header("idempotent-replayed"), again.assert_status(200).json()),
+            ("true", first.json())
+        );
+        under_key(&app, "{\"sku\":\"A\",\"on_hand\":6}\n")
+            .await
+            .assert_problem(422, "idempotency-key-reused");
         assert_eq!(app.level("A").await, (3, 2));
     }
 }
