@@ -11,6 +11,7 @@ mod sqlite;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -253,14 +254,26 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
     let opened = app.opened();
-    let announce = async move {
-        // Who reads the line finds the service ready, unless there is much to recover: then it finds out by asking.
-        let _late = tokio::time::timeout(ANNOUNCED_AFTER, opened).await;
-        print(&format!("http://{address}\n"))
+    let mut unread = false;
+    let stop = async {
+        let mut shutdown = pin!(shutdown);
+        let announce = async {
+            // Who reads the line finds the service ready, unless there is much to recover: then it finds out by asking.
+            let _late = tokio::time::timeout(ANNOUNCED_AFTER, opened).await;
+            print(&format!("http://{address}\n"))
+        };
+        tokio::select! {
+            () = &mut shutdown => return,
+            printed = announce => unread = printed != ExitCode::SUCCESS,
+        }
+        if !unread {
+            shutdown.await;
+        }
     };
-    let announced = tokio::spawn(announce);
-    let ended = app.serve(listener, shutdown).await;
-    announced.abort();
+    let ended = app.serve(listener, stop).await;
+    if unread {
+        return ExitCode::FAILURE;
+    }
     match ended {
         Ended::Shutdown(Drained::Clean) => {
             tracing::info!("every accepted request was answered; bye");

@@ -204,7 +204,8 @@ impl Drop for Partial {
 }
 
 pub(super) fn import(args: &ImportArgs) -> ExitCode {
-    let name = args.file.display();
+    let name =
+        if args.file == Path::new("-") { "standard input".into() } else { args.file.display().to_string() };
     let input: Box<dyn Read> = if args.file == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {

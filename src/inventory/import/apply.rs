@@ -23,13 +23,15 @@ impl Inventory {
     pub async fn import(&self, mut staged: Staged, keyed: Option<Keyed>) -> Result<Imported, ImportError> {
         // While a backup is taken none happens: it would have the first chunks and not the file with the rest.
         let _applying = self.chores().applying().await;
-        if let Err(error) = self.check(&staged).await {
-            // If it stays, the next start removes it.
-            let _ = staged.remove();
-            return Err(error);
-        }
-        let mut staged = on_disk(move || staged.commit().map(|()| staged)).await.map_err(ImportError::Io)?;
-        self.apply_import(&mut staged, keyed).await
+        self.check(&staged).await?;
+        let staged = on_disk(move || staged.commit().map(|()| staged)).await.map_err(ImportError::Io)?;
+        self.apply_import(staged, keyed).await.map_err(|error| match error {
+            // It has happened: if this process does not see to it, the next one does.
+            ImportError::Obstacle(Obstacle::Unavailable { failed, .. }) => {
+                ImportError::Obstacle(Obstacle::Unavailable { failed, applied: true })
+            }
+            other => other,
+        })
     }
 
     /// Applies the imports that had happened when the service stopped. For the start, before anybody else is served.
@@ -38,7 +40,11 @@ impl Inventory {
             let (disk, file) = (Arc::clone(disk), name.clone());
             let damaged =
                 |error: io::Error| ImportError::Io(io::Error::new(error.kind(), format!("{name}: {error}")));
+<<<<<<< HEAD
             let mut staged = on_disk(move || Staged::open(disk, &file)).await.map_err(damaged)?;
+=======
+            let staged = on_disk(move || Staged::open(disk, &file)).await.map_err(damaged)?;
+>>>>>>> j-io
             let keyed = match staged.once {
                 Some(once) => match self.books().begin(once).await.map_err(ImportError::Obstacle)? {
                     Begun::Fresh(keyed) => Some(keyed),
@@ -47,7 +53,11 @@ impl Inventory {
                 },
                 None => None,
             };
+<<<<<<< HEAD
             let imported = self.apply_import(&mut staged, keyed).await?;
+=======
+            let imported = self.apply_import(staged, keyed).await?;
+>>>>>>> j-io
             tracing::info!(
                 file = name,
                 levels = imported.levels,
@@ -82,7 +92,7 @@ impl Inventory {
         if total == 0 { Ok(()) } else { Err(ImportError::Refused { errors, total }) }
     }
 
-    async fn apply_import(&self, staged: &mut Staged, keyed: Option<Keyed>) -> Result<Imported, ImportError> {
+    async fn apply_import(&self, staged: Staged, keyed: Option<Keyed>) -> Result<Imported, ImportError> {
         let mut imported = Imported { levels: staged.levels, ..Imported::default() };
         let mut entries = staged.entries();
         for number in 0_u64.. {
@@ -94,14 +104,22 @@ impl Inventory {
             self.apply_chunk(chunk_key(staged.id, number, &chunk), chunk, &mut imported).await?;
         }
         if let Some(keyed) = keyed {
-            let body = imported.to_json();
-            let answer = Answer { status: 200, body: body.as_bytes() };
-            let told = self.books().hand_answer(keyed, answer).await.map_err(ImportError::Obstacle)?;
-            self.books().settle(told).await.map_err(ImportError::Obstacle)?;
+            self.record_answer(&keyed, imported).await.map_err(ImportError::Obstacle)?;
         }
-        let staged = staged.clone();
         on_disk(move || staged.remove()).await.map_err(ImportError::Io)?;
         Ok(imported)
+    }
+
+    async fn record_answer(&self, keyed: &Keyed, imported: Imported) -> Result<(), Obstacle> {
+        let body = imported.to_json();
+        let answer = Answer { status: 200, body: body.as_bytes() };
+        loop {
+            match self.books().hand_answer(keyed.clone(), answer).await {
+                Ok(told) => return self.books().settle(told).await,
+                Err(Obstacle::Overloaded) => tokio::time::sleep(AGAIN_AFTER).await,
+                Err(obstacle) => return Err(obstacle),
+            }
+        }
     }
 
     /// Applies one chunk, unless the log has it.

@@ -27,8 +27,8 @@ const PIECE_BYTES: usize = 1024 * 1024;
 /// What happens when the file gets its name, or when it is removed.
 const ENDING: &str = ".import";
 
-/// A staged file.
-#[derive(Debug, Clone)]
+/// A staged file. Dropped before the import has happened, it goes.
+#[derive(Debug)]
 pub struct Staged {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
@@ -41,6 +41,8 @@ pub struct Staged {
     pub(super) once: Option<Once>,
     /// The length of the file.
     end: u64,
+    /// Whether the import has happened.
+    happened: bool,
 }
 
 /// Writes a staged file.
@@ -118,7 +120,7 @@ impl Writer {
         self.file.write_at(&header, 0)?;
         self.file.sync()?;
         let Self { disk, file, name, id, levels, end, .. } = self;
-        Ok(Staged { disk, file, name, id, levels, once, end })
+        Ok(Staged { disk, file, name, id, levels, once, end, happened: false })
     }
 
     /// Removes the file.
@@ -157,7 +159,8 @@ impl Staged {
         let fingerprint = header[56..88].try_into().expect("32 bytes");
         let once = (u32_at(12) == FLAG_ONCE).then(|| Once { key: u128_at(40), fingerprint });
         let levels = u64::from_le_bytes(header[32..40].try_into().expect("eight bytes"));
-        Ok(Self { disk, file, name: name.to_owned(), id: u128_at(16), levels, once, end })
+        let (name, id) = (name.to_owned(), u128_at(16));
+        Ok(Self { disk, file, name, id, levels, once, end, happened: true })
     }
 
     /// The levels, ascending by key.
@@ -171,15 +174,24 @@ impl Staged {
         let name = format!("{:032x}{ENDING}", self.id);
         self.disk.rename(&self.name, &name)?;
         self.name = name;
-        self.disk.sync_names().inspect_err(|_| {
-            let _ = self.remove();
-        })
+        self.disk.sync_names()?;
+        self.happened = true;
+        Ok(())
     }
 
-    /// Removes the file: the import is applied, or is not to be.
+    /// Removes the file: the import is applied.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.disk.remove(&self.name)?;
         self.disk.sync_names()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.happened {
+            // If it stays under its temporary name, the next start removes it.
+            let _ = self.remove();
+        }
     }
 }
 
