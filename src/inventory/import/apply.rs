@@ -40,11 +40,7 @@ impl Inventory {
             let (disk, file) = (Arc::clone(disk), name.clone());
             let damaged =
                 |error: io::Error| ImportError::Io(io::Error::new(error.kind(), format!("{name}: {error}")));
-<<<<<<< HEAD
-            let mut staged = on_disk(move || Staged::open(disk, &file)).await.map_err(damaged)?;
-=======
             let staged = on_disk(move || Staged::open(disk, &file)).await.map_err(damaged)?;
->>>>>>> j-io
             let keyed = match staged.once {
                 Some(once) => match self.books().begin(once).await.map_err(ImportError::Obstacle)? {
                     Begun::Fresh(keyed) => Some(keyed),
@@ -53,11 +49,7 @@ impl Inventory {
                 },
                 None => None,
             };
-<<<<<<< HEAD
-            let imported = self.apply_import(&mut staged, keyed).await?;
-=======
             let imported = self.apply_import(staged, keyed).await?;
->>>>>>> j-io
             tracing::info!(
                 file = name,
                 levels = imported.levels,
