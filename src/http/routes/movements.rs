@@ -40,7 +40,7 @@ enum Question {
         (status = 200, description = "A page. It may be short, or empty, although `next_cursor` says that there is more", body = MovementsAnswer<'static>,
          headers(("Link" = String, description = "`rel=\"next\"`: the next page, where there is one"))),
         (status = 404, description = "`ledger-not-kept`: the service runs with --ephemeral", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "`history-compacted`: movements right after `after` are past the retention", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`history-compacted`: movements right after that number are past the retention", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`: a record is damaged", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
