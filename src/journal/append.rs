@@ -64,7 +64,12 @@ impl Appender {
 
     /// Makes sure that a group with a body of that many bytes fits, and returns the position at which it will start. While
     /// the disk is full it waits, and calls `full` before each look, which says whether to wait on.
-    pub fn make_room(&mut self, body: usize, time_ms: u64, mut full: impl FnMut() -> bool) -> io::Result<u64> {
+    pub fn make_room(
+        &mut self,
+        body: usize,
+        time_ms: u64,
+        mut full: impl FnMut() -> bool,
+    ) -> io::Result<u64> {
         if !self.fits(body) {
             self.seal(&mut full)?;
             self.next_segment(time_ms, &mut full)?;

@@ -324,7 +324,9 @@ impl Writer {
         let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         self.shared.metrics.held_age_ns.store(age_ns, Ordering::Relaxed);
         match self.order.missing() {
-            Some((key, version)) if age > self.held_back_max => Err(Fatal::Gap { key: key.to_string(), version }),
+            Some((key, version)) if age > self.held_back_max => {
+                Err(Fatal::Gap { key: key.to_string(), version })
+            }
             _ => Ok(()),
         }
     }

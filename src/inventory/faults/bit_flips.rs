@@ -154,7 +154,8 @@ async fn a_flipped_bit_is_harmless_or_told() {
             let flipped = disk.process_killed();
             flipped.flip_bit(&part.file, bit);
             let in_last = part.file == last_group.file && bit / 8 >= last_group.bytes.start;
-            told.entry(name).or_default()[judge(&whole, &flipped, in_last, &format!("{part:?} bit {bit}"))] += 1;
+            told.entry(name).or_default()
+                [judge(&whole, &flipped, in_last, &format!("{part:?} bit {bit}"))] += 1;
         }
     }
     println!("harmless, told, cut: {told:#?}");
@@ -174,7 +175,11 @@ fn judge(whole: &Everything, flipped: &FaultyDisk, in_last: bool, what: &str) ->
         }
         Ok((found, recovered)) => {
             let cut = recovered.report.cut.as_ref();
-            assert!(in_last && cut.is_some(), "{what}: another state, and nobody was told: {:?}", recovered.report);
+            assert!(
+                in_last && cut.is_some(),
+                "{what}: another state, and nobody was told: {:?}",
+                recovered.report
+            );
             assert_eq!(found.movements[..], whole.movements[..found.movements.len()], "{what}");
             let cut = cut.expect("as was just seen");
             assert_eq!(cut.seq, recovered.end.next_seq, "{what}");

@@ -30,7 +30,9 @@ struct Made(Vec<(StockKey, Operation, Level, Level)>);
 
 impl Made {
     fn hand_over(&self, permit: Permit) {
-        let changed = |(key, operation, before, after): &'_ (StockKey, Operation, Level, Level)| (key.clone(), *operation, *before, *after);
+        let changed = |(key, operation, before, after): &'_ (StockKey, Operation, Level, Level)| {
+            (key.clone(), *operation, *before, *after)
+        };
         let owned: Vec<_> = self.0.iter().map(changed).collect();
         permit.hand_over(owned.iter().map(|(key, operation, before, after)| Changed {
             key,
@@ -76,7 +78,12 @@ async fn permit(journal: &Journal) -> Permit {
 
 /// Hands over from several threads, so that several lanes are used, and while the first sync waits: so most of it is in one
 /// group.
-async fn hand_over_shuffled(journal: &Journal, disk: &FaultyDisk, mut made: Vec<Made>, random: &mut Xoshiro256PlusPlus) {
+async fn hand_over_shuffled(
+    journal: &Journal,
+    disk: &FaultyDisk,
+    mut made: Vec<Made>,
+    random: &mut Xoshiro256PlusPlus,
+) {
     made.shuffle(random);
     let (all_there, sync_waits) = mpsc::channel::<()>();
     let sync_waits = Mutex::new(sync_waits);
@@ -182,7 +189,12 @@ fn orphan(level: usize) -> Made {
 /// The first change of a level.
 fn first(level: usize) -> Made {
     let add = Operation::Adjust { delta: 1, if_missing: IfMissing::Create };
-    Made(vec![(key(level), add, Level::ABSENT, Change::unconditional(add).judge(Level::ABSENT).expect("allowed"))])
+    Made(vec![(
+        key(level),
+        add,
+        Level::ABSENT,
+        Change::unconditional(add).judge(Level::ABSENT).expect("allowed"),
+    )])
 }
 
 fn impatient() -> JournalConfig {

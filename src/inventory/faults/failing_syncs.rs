@@ -32,7 +32,10 @@ async fn client(service: &Service, seed: u64, number: usize) -> Obstacle {
         match &obstacle {
             Obstacle::Unavailable { applied, .. } => {
                 // Of a key whose record cannot be read nobody says more than that it may have been applied.
-                assert!(*applied == changed || (*applied && ask.key.is_some()), "{ask:?}: {applied} {changed}");
+                assert!(
+                    *applied == changed || (*applied && ask.key.is_some()),
+                    "{ask:?}: {applied} {changed}"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -87,7 +90,8 @@ async fn a_writer_that_panics_has_failed() {
         let service = Service::new(Kind::Atomic).await;
         service.disk.at(Call::Write, nth, |_| panic!("in the middle of a write, on purpose"));
         let watchdog = std::time::Duration::from_secs(30);
-        let met = tokio::time::timeout(watchdog, client(&service, nth, 0)).await.expect("nobody waits for it");
+        let met =
+            tokio::time::timeout(watchdog, client(&service, nth, 0)).await.expect("nobody waits for it");
         let failed = service.journal().failed().await;
         assert!(matches!(met, Obstacle::Unavailable { failed: told, .. } if told == failed));
         let image = Image::of(&service.disk.only_synced()).expect("an unfinished group");

@@ -25,7 +25,11 @@ async fn full(service: &Service) {
 }
 
 /// A client that asks until it is told to stop, and then says how much it was acknowledged.
-fn client(service: &Arc<Service>, seed: u64, stop: &Arc<std::sync::atomic::AtomicBool>) -> tokio::task::JoinHandle<u64> {
+fn client(
+    service: &Arc<Service>,
+    seed: u64,
+    stop: &Arc<std::sync::atomic::AtomicBool>,
+) -> tokio::task::JoinHandle<u64> {
     let (service, stop) = (Arc::clone(service), Arc::clone(stop));
     let mut script = Script::new(seed, 0..4, 0..1_000);
     tokio::spawn(async move {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::service::{Outcome, Shown};
-use crate::journal::{Start, now_ms};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::history::{self, Movement};
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError, Report};
 use crate::journal::snapshot;
 use crate::journal::watermark::Watermark;
+use crate::journal::{Start, now_ms};
 use crate::stock::Level;
 
 /// What was found.
@@ -78,13 +78,21 @@ impl Image {
             let is_there = self.keys.contains_key(key);
             match outcome {
                 Outcome::Changed(levels) => {
-                    let levels: Vec<_> = levels.iter().map(|(key, level)| (key.clone(), level.version())).collect();
+                    let levels: Vec<_> =
+                        levels.iter().map(|(key, level)| (key.clone(), level.version())).collect();
                     let has_effect = self.has(&levels) == levels.len();
-                    assert_eq!(is_there, has_effect, "key {key} and its effect {levels:?} in {:?}", self.levels);
+                    assert_eq!(
+                        is_there, has_effect,
+                        "key {key} and its effect {levels:?} in {:?}",
+                        self.levels
+                    );
                 }
                 Outcome::Refused(saw) => {
                     let witnessed = self.has(saw) == saw.len();
-                    assert!(!is_there || witnessed, "key {key}: the refusal is there, what it saw is not: {saw:?}");
+                    assert!(
+                        !is_there || witnessed,
+                        "key {key}: the refusal is there, what it saw is not: {saw:?}"
+                    );
                 }
             }
         }
@@ -126,8 +134,14 @@ impl Truth {
             self.0.iter().map(|movement| (movement.key.text(), movement.after.version())).collect();
         let mut told = BTreeSet::new();
         for (key, version) in shown.together.iter().flatten() {
-            assert!(told.insert((key.as_str(), *version)), "{key}: version {version} was told to two clients");
-            assert!(versions.contains(&(key.as_str(), *version)), "{key}: version {version} is not in the ledger");
+            assert!(
+                told.insert((key.as_str(), *version)),
+                "{key}: version {version} was told to two clients"
+            );
+            assert!(
+                versions.contains(&(key.as_str(), *version)),
+                "{key}: version {version} is not in the ledger"
+            );
         }
     }
 }

@@ -56,8 +56,13 @@ async fn race(service: &Arc<Service>) {
     let many = all_at_once(service, |_| Ask { deed: Deed::Many(vec![(0, 1), (1, 1)]), key: Some(2) }).await;
     assert_eq!((count(&many, &Told::Applied), count(&many, &Told::Again)), (1, TASKS - 1), "{many:?}");
     let refused = all_at_once(service, |_| Ask { deed: Deed::Adjust(0, -1_000), key: Some(3) }).await;
-    assert_eq!((count(&refused, &Told::Refused), count(&refused, &Told::Again)), (1, TASKS - 1), "{refused:?}");
-    let two = |task: usize| Ask { deed: Deed::Adjust(0, if task.is_multiple_of(2) { 1 } else { 2 }), key: Some(4) };
+    assert_eq!(
+        (count(&refused, &Told::Refused), count(&refused, &Told::Again)),
+        (1, TASKS - 1),
+        "{refused:?}"
+    );
+    let two =
+        |task: usize| Ask { deed: Deed::Adjust(0, if task.is_multiple_of(2) { 1 } else { 2 }), key: Some(4) };
     let two = all_at_once(service, two).await;
     assert_eq!(count(&two, &Told::Applied), 1, "{two:?}");
     assert_eq!(count(&two, &Told::Again), TASKS / 2 - 1, "{two:?}");
@@ -186,7 +191,8 @@ async fn recovered_keys_run_out_by_age() {
         assert_eq!(told, Told::Applied);
     }
     let found = |hours: u64| {
-        let recovered = recover_at(&service.disk.only_synced(), now_ms() + hours * 3_600_000).expect("a whole log");
+        let recovered =
+            recover_at(&service.disk.only_synced(), now_ms() + hours * 3_600_000).expect("a whole log");
         Image::found(&recovered)
     };
     assert_eq!(found(23).keys.len(), 50);
@@ -205,7 +211,10 @@ async fn the_outcome_of_a_key_is_that_of_its_record() {
     let shown = service.shown();
     let Outcome::Changed(levels) = &shown.outcomes[&5] else { panic!("a change") };
     let truth = Truth::of(&service.disk.only_synced());
-    let ledger: Vec<_> = truth.movements()[..2].iter().map(|movement| (movement.key.text().to_owned(), movement.after)).collect();
+    let ledger: Vec<_> = truth.movements()[..2]
+        .iter()
+        .map(|movement| (movement.key.text().to_owned(), movement.after))
+        .collect();
     assert_eq!(*levels, ledger);
     assert_eq!(levels[0].0, text(0));
     let journal: &Journal = service.journal();

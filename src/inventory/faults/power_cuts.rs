@@ -44,7 +44,8 @@ async fn work(
     // The records of keys may not leave with their segments while the keys are kept.
     let keys = if config.retain_bytes.is_some() { 0 } else { 40 };
     let client = |number: u64| {
-        let (service, mut script) = (Arc::clone(&service), Script::new(seed * 100 + number, 0..LEVELS, 0..keys));
+        let (service, mut script) =
+            (Arc::clone(&service), Script::new(seed * 100 + number, 0..LEVELS, 0..keys));
         async move {
             for asked in 0..ASKS_PER_CLIENT {
                 if number == 0 && asked % 5 == 4 {

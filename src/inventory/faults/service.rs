@@ -16,7 +16,8 @@ use crate::journal::record::{Answer, Kind as RecordKind, Once};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::{Journal, JournalConfig};
 use crate::stock::{
-    Applied, Change, IfMissing, Level, Location, Operation, Precondition, Quantity, Sku, StockKey, Transaction,
+    Applied, Change, IfMissing, Level, Location, Operation, Precondition, Quantity, Sku, StockKey,
+    Transaction,
 };
 use crate::strategy::{Kind, Strategy, StrategyConfig};
 

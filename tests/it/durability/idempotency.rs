@@ -137,7 +137,10 @@ async fn a_key_with_another_body_is_refused() {
         let line = json!([{ "sku": "wool", "delta": 1 }]);
         for (key, mode) in [("atomic", "independent"), ("independent", "atomic")] {
             let body = json!({ "mode": mode, "lines": line });
-            server.post_once("/v1/adjustments", key, &body).await.assert_problem(422, "idempotency-key-reused");
+            server
+                .post_once("/v1/adjustments", key, &body)
+                .await
+                .assert_problem(422, "idempotency-key-reused");
         }
         assert_eq!(stock(&server).await, before);
         server = server.kill_and_restart();
