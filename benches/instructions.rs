@@ -18,54 +18,54 @@ use subject::{Subject, Task, kinds};
 /// As many calls as there are between two timed holds of a lock (`contention::HOLD_SAMPLE`): each run has exactly one.
 const CALLS: usize = 64;
 
-/// Names, since they become the names of the benchmarks.
-fn names() -> Vec<&'static str> {
-    kinds().map(Kind::name).collect()
-}
-
 /// A subject that has been used: every lazily made thing is made.
 fn warm(name: &str, task: Task) -> Subject {
+    assert!(
+        kinds().map(Kind::name).eq(LISTED.iter().copied()),
+        "a strategy of the catalogue is not listed here"
+    );
     let kind = name.parse().expect("a name of the catalogue");
     let subject = Subject::new(kind, task);
-    (0..CALLS).for_each(|_| {
-        black_box(subject.perform());
-    });
-    subject
+    perform(subject)
 }
 
-fn read(name: &str) -> Subject {
-    warm(name, Task::Read)
-}
-
-fn adjust(name: &str) -> Subject {
-    warm(name, Task::Adjust)
-}
-
-fn refused(name: &str) -> Subject {
-    warm(name, Task::Refused)
-}
-
-fn transaction_of_2(name: &str) -> Subject {
-    warm(name, Task::Transaction(2))
-}
-
-fn transaction_of_16(name: &str) -> Subject {
-    warm(name, Task::Transaction(16))
-}
-
-#[library_benchmark]
-#[benches::read(iter = names(), setup = read)]
-#[benches::adjust(iter = names(), setup = adjust)]
-#[benches::refused(iter = names(), setup = refused)]
-#[benches::transaction_of_2(iter = names(), setup = transaction_of_2)]
-#[benches::transaction_of_16(iter = names(), setup = transaction_of_16)]
-fn hot_path(subject: Subject) -> Subject {
+fn perform(subject: Subject) -> Subject {
     for _ in 0..CALLS {
         black_box(subject.perform());
     }
     subject
 }
 
-library_benchmark_group!(name = strategies, benchmarks = [hot_path]);
+/// The correct strategies of the catalogue, in its order: see [`benchmark`].
+const LISTED: [&str; 7] = ["mutex", "reentrant", "rwlock", "sharded", "atomic", "actor", "partitioned"];
+
+/// A benchmark of one operation for each strategy, by its name: a name made by counting would stand for another
+/// strategy, and be compared with that, as soon as the catalogue grew.
+macro_rules! benchmark {
+    ($operation:ident, $task:expr) => {
+        #[library_benchmark]
+        #[bench::mutex(warm("mutex", $task))]
+        #[bench::reentrant(warm("reentrant", $task))]
+        #[bench::rwlock(warm("rwlock", $task))]
+        #[bench::sharded(warm("sharded", $task))]
+        #[bench::atomic(warm("atomic", $task))]
+        #[bench::actor(warm("actor", $task))]
+        #[bench::partitioned(warm("partitioned", $task))]
+        fn $operation(subject: Subject) -> Subject {
+            perform(subject)
+        }
+    };
+}
+
+benchmark!(read, Task::Read);
+benchmark!(adjust, Task::Adjust);
+benchmark!(refused, Task::Refused);
+benchmark!(transaction_of_2, Task::Transaction(2));
+benchmark!(transaction_of_16, Task::Transaction(16));
+
+library_benchmark_group!(
+    name = strategies,
+    benchmarks = [read, adjust, refused, transaction_of_2, transaction_of_16]
+);
 
 main!(library_benchmark_groups = strategies);

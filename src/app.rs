@@ -1,5 +1,8 @@
 //! The composition root: the only place that builds the long-lived parts and starts them.
 
+mod offline;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -8,11 +11,14 @@ use tokio::net::TcpListener;
 use crate::config::{Config, Storage};
 use crate::http::server::{self, Drained};
 use crate::http::{self, HttpState};
-use crate::inventory::{Books, Inventory, Memory};
+use crate::inventory::import::{self, ImportError};
+use crate::inventory::{Books, Home, Inventory, Memory};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::recovery::{self, Progress, RecoveryError, Report};
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot};
+
+pub use offline::{Offline, OfflineError, verify};
 
 /// After the journal failed, how long answers that say so may take to leave.
 const FAILURE_GRACE: Duration = Duration::from_secs(1);
@@ -45,6 +51,9 @@ pub enum OpenError {
     /// The journal could not be started.
     #[error("the journal cannot be started: {0}")]
     Start(#[from] std::io::Error),
+    /// An import that had happened could not be completed.
+    #[error("an import that had happened when the service stopped cannot be completed: {0}")]
+    Import(#[from] ImportError),
     /// The thread that reads it panicked.
     #[error("reading what is on disk panicked")]
     Panicked,
@@ -89,8 +98,13 @@ impl App {
                 ended = opened => early = Some(ended),
             }
         };
-        let drained =
-            server::serve(listener, router, config.server.clone(), stop, || state.readiness.set(false)).await;
+        let draining = || {
+            state.readiness.set(false);
+            if let Ok(inventory) = state.inventory() {
+                inventory.chores().stop();
+            }
+        };
+        let drained = server::serve(listener, router, config.server.clone(), stop, draining).await;
         if let Some(ended) = early {
             return ended;
         }
@@ -121,12 +135,16 @@ async fn open(config: &Config, data: Option<&DataDir>) -> Result<Inventory, Open
     let new = |books| Inventory::new(config.kind, config.strategy.clone(), books);
     match (&config.storage, data) {
         (Storage::Durable { journal, .. }, Some(data)) => {
-            let start = recover(data, journal).await?;
+            let disk = data.disk();
+            let pending = import::pending(&disk)?;
+            let start = recover(data, journal, !pending.is_empty()).await?;
             let mut levels = Vec::new();
             start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
             let journal_started = Journal::start(data.disk(), start, journal)?;
-            let inventory = new(Books::Durable(Box::new(journal_started)));
+            let home = Home { disk: data.disk(), path: data.path().to_owned() };
+            let inventory = new(Books::Durable(Arc::new(journal_started))).at_home(home);
             inventory.restore(levels).await;
+            inventory.finish_imports(&disk, &pending).await?;
             Ok(inventory)
         }
         _ => {
@@ -136,9 +154,11 @@ async fn open(config: &Config, data: Option<&DataDir>) -> Result<Inventory, Open
     }
 }
 
-async fn recover(data: &DataDir, config: &JournalConfig) -> Result<Start, OpenError> {
+async fn recover(data: &DataDir, config: &JournalConfig, keep_keys: bool) -> Result<Start, OpenError> {
     let disk = data.disk();
-    let options = recovery::Options { now_ms: now_ms(), key_retention: config.keys_retention };
+    // Which chunks of an import are in the log their keys tell, however old.
+    let key_retention = if keep_keys { Duration::MAX } else { config.keys_retention };
+    let options = recovery::Options { now_ms: now_ms(), key_retention };
     let read = move || recovery::recover(&disk, &options, &report_progress());
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
     log_report(&recovered.report);

@@ -1,14 +1,17 @@
 //! The command line: what may be said, and what each command does with it.
 //!
 //! Standard output has results only (the address of `serve`, the tables of `strategies`, the document of
-//! `openapi`); everything else goes to standard error.
+//! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
 
 mod healthcheck;
+mod offline;
 mod size;
+mod sqlite;
 
 use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,6 +57,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Verify a data directory: the log, and the levels against it. Exit 0 if nothing is wrong, 4 if something is, else 1
+    Verify(offline::VerifyArgs),
+    /// Export the stock in a data directory
+    Export(offline::ExportArgs),
+    /// Import stock into a data directory: each level in FILE gets its on_hand, all of them or none
+    Import(offline::ImportArgs),
+    /// Copy a data directory, so that a server can be started on the copy
+    Backup(offline::BackupArgs),
     /// Ask a running service whether it is well: exit 0 if URL answers 200, each step within 5 seconds; else 1
     Healthcheck {
         /// Such as <http://127.0.0.1:8080/readyz>
@@ -150,6 +161,10 @@ pub fn run() -> ExitCode {
         Command::Strategies { json } => print(&strategies(json)),
         Command::Openapi { json: true } => print(&(openapi::Documents::new().json + "\n")),
         Command::Openapi { json: false } => print(&openapi::Documents::new().yaml),
+        Command::Verify(args) => offline::verify(&args),
+        Command::Export(args) => offline::export(&args),
+        Command::Import(args) => offline::import(&args),
+        Command::Backup(args) => offline::backup(&args),
         Command::Healthcheck { url } => match healthcheck::check(&url) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(ExitCode::FAILURE, &error.to_string()),
@@ -239,14 +254,26 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
     let opened = app.opened();
-    let announce = async move {
-        // Who reads the line finds the service ready, unless there is much to recover: then it finds out by asking.
-        let _late = tokio::time::timeout(ANNOUNCED_AFTER, opened).await;
-        print(&format!("http://{address}\n"))
+    let mut unread = false;
+    let stop = async {
+        let mut shutdown = pin!(shutdown);
+        let announce = async {
+            // Who reads the line finds the service ready, unless there is much to recover: then it finds out by asking.
+            let _late = tokio::time::timeout(ANNOUNCED_AFTER, opened).await;
+            print(&format!("http://{address}\n"))
+        };
+        tokio::select! {
+            () = &mut shutdown => return,
+            printed = announce => unread = printed != ExitCode::SUCCESS,
+        }
+        if !unread {
+            shutdown.await;
+        }
     };
-    let announced = tokio::spawn(announce);
-    let ended = app.serve(listener, shutdown).await;
-    announced.abort();
+    let ended = app.serve(listener, stop).await;
+    if unread {
+        return ExitCode::FAILURE;
+    }
     match ended {
         Ended::Shutdown(Drained::Clean) => {
             tracing::info!("every accepted request was answered; bye");

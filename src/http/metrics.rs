@@ -13,7 +13,7 @@ use crate::telemetry::{Exposition, Histogram, Striped};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 15] = [
+pub const ROUTES: [&str; 19] = [
     "none",
     "/v1/stock",
     "/v1/stock/{sku}",
@@ -21,6 +21,10 @@ pub const ROUTES: [&str; 15] = [
     "/v1/adjustments",
     "/v1/transfers",
     "/v1/movements",
+    "/v1/export",
+    "/v1/import",
+    "/v1/backup",
+    "/v1/verify",
     "/v1/status",
     "/livez",
     "/readyz",

@@ -84,11 +84,14 @@ pub(super) fn refuse_other_use(outcome: Option<Begun>) -> Result<(), Problem> {
 }
 
 /// The answer of a request that was carried out before.
-fn replayed(stored: &StoredRecord, replay: impl FnOnce(&StoredRecord) -> Response) -> Response {
+pub(super) fn replayed(stored: &StoredRecord, replay: impl FnOnce(&StoredRecord) -> Response) -> Response {
     let Some(answer) = stored.record().answer() else { return replay(stored) };
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // An import's answer is no problem.
+    let media = if status.is_success() { "application/json" } else { "application/problem+json" };
     let mut response = Response::new(Body::from(answer.body.to_vec()));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }
 

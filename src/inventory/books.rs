@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use super::memory::{Memory, MemoryPermit};
-use crate::journal::keys::Taken;
+use crate::journal::keys::{Claim, Taken};
 use crate::journal::lanes::{Denied, Keyed, Permit, Remark};
 use crate::journal::record::{Answer, Kind, Line, Once, Record};
 use crate::journal::watermark::Failed;
@@ -23,7 +23,7 @@ pub enum Books {
     /// In memory, and only what idempotency keys need.
     Ephemeral(Memory),
     /// On disk, all of it.
-    Durable(Box<Journal>),
+    Durable(Arc<Journal>),
 }
 
 /// What is said about a request's change, beside the change.
@@ -117,10 +117,29 @@ impl Books {
 
     /// Claims an idempotency key, or says what stands in the way.
     pub async fn begin(&self, once: Once) -> Result<Begun, Obstacle> {
-        let claimed = match self {
-            Self::Ephemeral(memory) => memory.claim(once.key),
-            Self::Durable(journal) => journal.claim(once.key),
-        };
+        self.begin_claimed(
+            once,
+            match self {
+                Self::Ephemeral(memory) => memory.claim(once.key),
+                Self::Durable(journal) => journal.claim(once.key),
+            },
+        )
+        .await
+    }
+
+    /// [`Books::begin`] for what has happened and must not be turned away: however many keys there are, it is not full.
+    pub async fn begin_unbounded(&self, once: Once) -> Result<Begun, Obstacle> {
+        self.begin_claimed(
+            once,
+            match self {
+                Self::Ephemeral(memory) => memory.claim_unbounded(once.key),
+                Self::Durable(journal) => journal.shared().keys.claim(once.key, usize::MAX),
+            },
+        )
+        .await
+    }
+
+    async fn begin_claimed(&self, once: Once, claimed: Result<Claim, Taken>) -> Result<Begun, Obstacle> {
         let position = match claimed {
             Ok(claim) => return Ok(Begun::Fresh(Keyed { once, claim: Arc::new(claim) })),
             Err(Taken::InProgress) => return Ok(Begun::InProgress),

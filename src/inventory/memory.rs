@@ -60,6 +60,11 @@ impl Memory {
         self.shared.keys.claim(key, self.keys_max)
     }
 
+    /// Claims a key, however many there are.
+    pub fn claim_unbounded(&self, key: u128) -> Result<Claim, Taken> {
+        self.shared.keys.claim(key, usize::MAX)
+    }
+
     /// The permit for the record of a key.
     pub fn permit(&self, kind: Kind, keyed: Keyed) -> MemoryPermit {
         MemoryPermit { shared: Arc::clone(&self.shared), kind, keyed }

@@ -5,6 +5,9 @@
 //! there.
 
 mod books;
+mod chores;
+pub mod export;
+pub mod import;
 mod ledger;
 mod memory;
 mod refusals;
@@ -25,6 +28,7 @@ use crate::strategy::{
 };
 
 pub use books::{Begun, Books, Entry, Memo, Obstacle, StoredRecord, Told};
+pub use chores::{BackupError, Chores, Home, VerifyAnswerError};
 pub use ledger::{LedgerError, MovementFilter};
 pub use memory::Memory;
 pub use refusals::{REASONS, RefusalCounts, most_telling};
@@ -39,6 +43,7 @@ pub struct Inventory {
     index: Arc<KeyIndex>,
     refusals: RefusalCounts,
     books: Books,
+    chores: Chores,
 }
 
 /// Levels that are handed to the strategy at once when they are restored.
@@ -76,7 +81,7 @@ impl Inventory {
     pub fn new(kind: Kind, config: StrategyConfig, books: Books) -> Self {
         let index = Arc::new(KeyIndex::default());
         let stock = AnyStrategy::new(kind, config, Ledger::new(Arc::clone(&index)));
-        Self { stock, index, refusals: RefusalCounts::default(), books }
+        Self { stock, index, refusals: RefusalCounts::default(), books, chores: Chores::default() }
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
@@ -108,7 +113,9 @@ impl Inventory {
     ) -> Result<Applied, ChangeError> {
         let operation = match precondition {
             Precondition::Any | Precondition::Absent => Operation::Create { on_hand },
-            Precondition::Exists | Precondition::Version(_) => Operation::Count { on_hand },
+            Precondition::Exists | Precondition::Version(_) => {
+                Operation::Count { on_hand, if_missing: IfMissing::Refuse }
+            }
         };
         self.apply(key, Change { operation, precondition }, memo).await
     }
@@ -190,6 +197,18 @@ impl Inventory {
         }
     }
 
+    /// Says where the journal's files are: for what reads or copies them beside the journal.
+    #[must_use]
+    pub fn at_home(mut self, home: Home) -> Self {
+        self.chores.settle(home);
+        self
+    }
+
+    /// What is done now and then.
+    pub fn chores(&self) -> &Chores {
+        &self.chores
+    }
+
     /// Where changes are recorded.
     pub fn books(&self) -> &Books {
         &self.books
@@ -218,8 +237,9 @@ impl Inventory {
     pub async fn shut_down(&self) {
         self.stock.shut_down().await;
         if let Books::Durable(journal) = &self.books {
-            // Blocks for one sync: nobody else is served any more.
-            tokio::task::block_in_place(|| journal.close());
+            let journal = Arc::clone(journal);
+            // It blocks until the last group is on disk. A panic in there has failed the journal, which is told otherwise.
+            let _closed = tokio::task::spawn_blocking(move || journal.close()).await;
         }
     }
 

@@ -8,7 +8,7 @@ use super::group::{self, Group, GroupError, HEADER_BYTES};
 use super::heads::{Head, Heads};
 use super::record::{Line, Record, RecordError};
 use super::watermark::GroupEnd;
-use crate::stock::{Change, Level};
+use crate::stock::{Change, IfMissing, Level, Operation};
 
 /// What is wrong with a part of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -174,5 +174,10 @@ pub fn line(heads: &Heads, line: &Line<'_>, position: u64) -> Result<(), Finding
 
 /// Whether the units before, which a count and a delete record, are those of the level before.
 fn units_fit(line: &Line<'_>, before: Level) -> bool {
-    line.on_hand_before.is_none_or(|on_hand| on_hand == before.on_hand())
+    match line.operation {
+        Operation::Count { if_missing: IfMissing::Create, .. } => {
+            line.on_hand_before == before.exists().then(|| before.on_hand())
+        }
+        _ => line.on_hand_before.is_none_or(|on_hand| on_hand == before.on_hand()),
+    }
 }

@@ -13,6 +13,7 @@
 //! shared.
 
 pub mod append;
+pub mod backup;
 pub mod check;
 pub mod data_dir;
 pub mod disk;

@@ -48,6 +48,8 @@ const LINES: Range<usize> = 26..28;
 const REASON_LEN: Range<usize> = 28..30;
 const REFERENCE_LEN: Range<usize> = 30..32;
 const FLAG_ONCE: u8 = 1;
+/// The operand of a count that found no level.
+const NO_LEVEL: i64 = -1;
 
 const LINE_AFTER: Range<usize> = 10..26;
 const LINE_PREVIOUS: Range<usize> = 26..34;
@@ -106,7 +108,8 @@ pub struct Line<'a> {
     pub key: &'a str,
     /// What happened.
     pub operation: Operation,
-    /// The units on hand before, where the operation and the level after do not tell (a count, a delete).
+    /// The units on hand before, where the operation and the level after do not tell (a count, a delete): `None` for a count that
+    /// found no level.
     pub on_hand_before: Option<u64>,
     /// The level after.
     pub after: Level,
@@ -360,6 +363,10 @@ impl Line<'_> {
         let (on_hand, reserved) = (self.after.on_hand(), self.after.reserved());
         let before = match self.operation {
             Operation::Create { .. } => (0, reserved),
+            // A count that found no level, and so made it, says so by naming none before.
+            Operation::Count { if_missing: IfMissing::Create, .. } => {
+                (self.on_hand_before.unwrap_or(0), reserved)
+            }
             Operation::Count { .. } | Operation::Delete => (self.on_hand_before?, reserved),
             Operation::Adjust { delta, .. } => (on_hand.checked_add_signed(delta.checked_neg()?)?, reserved),
             Operation::Reserve { quantity } => (on_hand, reserved.checked_sub(quantity.units())?),
@@ -373,6 +380,12 @@ impl Line<'_> {
         possible.then_some(before)
     }
 
+    /// Whether a line of an import made the level, rather than count one that was there.
+    pub fn imported_new(&self) -> bool {
+        matches!(self.operation, Operation::Count { if_missing: IfMissing::Create, .. })
+            && self.on_hand_before.is_none()
+    }
+
     /// The key, parsed: `None` where the text is none.
     pub fn stock_key(&self) -> Option<StockKey> {
         StockKey::from_text(self.key)
@@ -384,7 +397,11 @@ fn operation_to_bytes(operation: Operation, before: Level) -> (u8, i64) {
     let units = |units: u64| units.cast_signed();
     match operation {
         Operation::Create { .. } => (1, 0),
-        Operation::Count { .. } => (2, units(before.on_hand())),
+        Operation::Count { if_missing: IfMissing::Refuse, .. } => (2, units(before.on_hand())),
+        Operation::Count { if_missing: IfMissing::Create, .. } if before.exists() => {
+            (9, units(before.on_hand()))
+        }
+        Operation::Count { if_missing: IfMissing::Create, .. } => (9, NO_LEVEL),
         Operation::Adjust { delta, if_missing: IfMissing::Refuse } => (3, delta),
         Operation::Adjust { delta, if_missing: IfMissing::Create } => (4, delta),
         Operation::Reserve { quantity } => (5, units(quantity.units())),
@@ -401,13 +418,20 @@ fn operation_from_bytes(tag: u8, operand: i64, after: Level) -> Option<(Operatio
     let alone = |operation| Some((operation, None));
     match tag {
         1 if operand == 0 => alone(Operation::Create { on_hand }),
-        2 => Some((Operation::Count { on_hand }, Some(quantity()?.units()))),
+        2 => {
+            let operation = Operation::Count { on_hand, if_missing: IfMissing::Refuse };
+            Some((operation, Some(quantity()?.units())))
+        }
         3 => alone(Operation::Adjust { delta: operand, if_missing: IfMissing::Refuse }),
         4 => alone(Operation::Adjust { delta: operand, if_missing: IfMissing::Create }),
         5 => alone(Operation::Reserve { quantity: quantity()? }),
         6 => alone(Operation::Release { quantity: quantity()? }),
         7 => alone(Operation::Ship { quantity: quantity()? }),
         8 => Some((Operation::Delete, Some(quantity()?.units()))),
+        9 => {
+            let before = if operand == NO_LEVEL { None } else { Some(quantity()?.units()) };
+            Some((Operation::Count { on_hand, if_missing: IfMissing::Create }, before))
+        }
         _ => None,
     }
 }

@@ -28,6 +28,9 @@ use crate::stock::{Level, StockKey};
 /// How often the writer looks up without being woken: for the age of what is held back.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Between two looks for permits that are still out when the journal closes.
+const CLOSING_PAUSE: Duration = Duration::from_millis(1);
+
 /// After the lanes were closed, how long permits that are out may still be used.
 const CLOSING_MAX: Duration = Duration::from_secs(5);
 
@@ -115,7 +118,7 @@ impl Writer {
                 if self.shared.lanes.all_slots_free() || since.elapsed() > CLOSING_MAX {
                     return Ok(());
                 }
-                std::thread::yield_now();
+                std::thread::sleep(CLOSING_PAUSE);
                 continue;
             }
             let lanes = &self.shared.lanes;

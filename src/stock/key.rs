@@ -77,7 +77,8 @@ impl Eq for StockKey {}
 
 impl Hash for StockKey {
     fn hash<S: Hasher>(&self, state: &mut S) {
-        self.text.hash(state);
+        // Without the end mark of a `str`, which tells strings in a row apart and costs another round: here is but one.
+        state.write(self.text.as_bytes());
     }
 }
 

@@ -1,6 +1,8 @@
 //! [`Level`]: the state of one stock level, a small `Copy` value that fits a 128-bit word.
 
-use super::quantity::{QUANTITY_MAX, Quantity};
+use std::fmt;
+
+use super::quantity::QUANTITY_MAX;
 
 /// The largest version: 2^44 - 1. A level changed a million times a second reaches it after 203 days, and is
 /// then refused rather than wrapped.
@@ -11,55 +13,74 @@ pub const VERSION_MAX: u64 = (1 << 44) - 1;
 /// Invariant: `reserved <= on_hand <= QUANTITY_MAX`, `version <= VERSION_MAX`, and a level that does not exist
 /// (never created, or deleted: a tombstone) holds nothing. The fields are private so that no code outside this
 /// module can break it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Level {
-    on_hand: Quantity,
-    reserved: Quantity,
-    version: u64,
-    exists: bool,
+    /// The 128-bit form, low half first. Every answer carries levels by value, so they are kept as small as they get; in
+    /// halves because a `u128` has to lie at a multiple of 16 bytes, which would pad whatever holds a level.
+    halves: [u64; 2],
 }
 
 impl Level {
     /// A level that was never created: version 0.
-    pub const ABSENT: Self =
-        Self { on_hand: Quantity::ZERO, reserved: Quantity::ZERO, version: 0, exists: false };
+    pub const ABSENT: Self = Self::packed(Self::ABSENT_FLAG);
 
     /// A level that exists; `None` where the parts break the invariant.
+    #[inline]
     pub fn existing(on_hand: u64, reserved: u64, version: u64) -> Option<Self> {
-        let (on_hand, reserved) = (Quantity::new(on_hand)?, Quantity::new(reserved)?);
-        let valid = reserved <= on_hand && version <= VERSION_MAX;
-        valid.then_some(Self { on_hand, reserved, version, exists: true })
+        let valid = reserved <= on_hand && on_hand <= QUANTITY_MAX && version <= VERSION_MAX;
+        valid.then(|| {
+            let stock = u128::from(on_hand) | u128::from(reserved) << Self::RESERVED_SHIFT;
+            Self::packed(stock | u128::from(version) << Self::VERSION_SHIFT)
+        })
     }
 
     /// The tombstone of a level deleted at `version`; `None` past [`VERSION_MAX`].
+    #[inline]
     pub fn tombstone(version: u64) -> Option<Self> {
-        (version <= VERSION_MAX).then_some(Self { version, ..Self::ABSENT })
+        let word = u128::from(version) << Self::VERSION_SHIFT | Self::ABSENT_FLAG;
+        (version <= VERSION_MAX).then_some(Self::packed(word))
     }
 
     /// Units physically there.
+    #[inline]
     pub fn on_hand(self) -> u64 {
-        self.on_hand.units()
+        self.field(0, QUANTITY_MAX)
     }
 
     /// Units held by reservations.
+    #[inline]
     pub fn reserved(self) -> u64 {
-        self.reserved.units()
+        self.field(Self::RESERVED_SHIFT, QUANTITY_MAX)
     }
 
     /// Units a request may take: `on_hand - reserved`.
+    #[inline]
     pub fn available(self) -> u64 {
         self.on_hand() - self.reserved()
     }
 
     /// How many changes the level has seen in all its lives: 0 for one that was never created. Never reused,
     /// not even after a delete and re-create.
+    #[inline]
     pub fn version(self) -> u64 {
-        self.version
+        self.field(Self::VERSION_SHIFT, VERSION_MAX)
     }
 
     /// Whether the level exists, rather than being absent or deleted.
+    #[inline]
     pub fn exists(self) -> bool {
-        self.exists
+        self.to_bits() & Self::ABSENT_FLAG == 0
+    }
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Level")
+            .field("on_hand", &self.on_hand())
+            .field("reserved", &self.reserved())
+            .field("version", &self.version())
+            .field("exists", &self.exists())
+            .finish()
     }
 }
 
@@ -79,27 +100,36 @@ impl Level {
 
     const RESERVED_SHIFT: u32 = 40;
     const VERSION_SHIFT: u32 = 80;
+    const FLAGS_SHIFT: u32 = 124;
 
-    /// Packs the level into one word.
+    /// The level as one word.
+    #[inline]
     pub fn to_bits(self) -> u128 {
-        let flag = if self.exists { 0 } else { Self::ABSENT_FLAG };
-        u128::from(self.on_hand())
-            | u128::from(self.reserved()) << Self::RESERVED_SHIFT
-            | u128::from(self.version) << Self::VERSION_SHIFT
-            | flag
+        let [low, high] = self.halves;
+        u128::from(low) | u128::from(high) << 64
     }
 
-    /// Unpacks a word made by [`Level::to_bits`]; `None` for any other word.
-    #[expect(clippy::cast_possible_truncation, reason = "each field is cut out of the word and masked")]
+    /// The level of a word made by [`Level::to_bits`]; `None` for any other word.
+    #[inline]
     pub fn from_bits(bits: u128) -> Option<Self> {
-        let on_hand = (bits as u64) & QUANTITY_MAX;
-        let reserved = ((bits >> Self::RESERVED_SHIFT) as u64) & QUANTITY_MAX;
-        let version = ((bits >> Self::VERSION_SHIFT) as u64) & VERSION_MAX;
-        match bits >> (Self::VERSION_SHIFT + 44) {
-            0 => Self::existing(on_hand, reserved, version),
-            1 if on_hand == 0 && reserved == 0 => Self::tombstone(version),
-            _ => None,
-        }
+        let level = Self::packed(bits);
+        let valid = match bits >> Self::FLAGS_SHIFT {
+            0 => level.reserved() <= level.on_hand(),
+            1 => level.on_hand() == 0 && level.reserved() == 0,
+            _ => false,
+        };
+        valid.then_some(level)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the word is cut in two")]
+    const fn packed(bits: u128) -> Self {
+        Self { halves: [bits as u64, (bits >> 64) as u64] }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the field is cut out of the word and masked")]
+    #[inline]
+    fn field(self, shift: u32, mask: u64) -> u64 {
+        (self.to_bits() >> shift) as u64 & mask
     }
 }
 

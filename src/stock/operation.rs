@@ -16,6 +16,8 @@ pub enum Operation {
     Count {
         /// The units counted.
         on_hand: Quantity,
+        /// What to do where there is no level.
+        if_missing: IfMissing,
     },
     /// Add `delta` units (take them, where negative). The sum of the lines of one level, so it may be past any
     /// single quantity.
@@ -44,12 +46,12 @@ pub enum Operation {
     Delete,
 }
 
-/// What an adjustment does where there is no level.
+/// What an adjustment or a count does where there is no level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfMissing {
     /// Refuse it.
     Refuse,
-    /// Start from an empty level (the destination of a transfer).
+    /// Start from an empty level (the destination of a transfer, a line of an import).
     Create,
 }
 
@@ -106,6 +108,7 @@ impl Change {
     ///
     /// Pure and total: the same level and change give the same answer on every strategy, in recovery and in
     /// tests. The result keeps every invariant of [`Level`] and its version is one higher.
+    #[inline]
     pub fn judge(self, found: Level) -> Result<Level, Refusal> {
         let refuse = |reason| Err(Refusal { reason, found });
         if !self.precondition.holds(found) {
@@ -132,7 +135,9 @@ impl Operation {
     fn base(self, found: Level) -> Option<Level> {
         let creates = match self {
             Self::Create { .. } => return (!found.exists()).then_some(found),
-            Self::Adjust { if_missing, .. } => if_missing == IfMissing::Create,
+            Self::Adjust { if_missing, .. } | Self::Count { if_missing, .. } => {
+                if_missing == IfMissing::Create
+            }
             _ => false,
         };
         (found.exists() || creates).then_some(found)
@@ -143,10 +148,10 @@ impl Operation {
         let (on_hand, reserved) = (base.on_hand(), base.reserved());
         let stock = match self {
             Self::Create { on_hand } => (on_hand.units(), 0),
-            Self::Count { on_hand } if on_hand.units() < reserved => {
+            Self::Count { on_hand, .. } if on_hand.units() < reserved => {
                 return Err(Reason::BelowReserved { requested: on_hand.units() });
             }
-            Self::Count { on_hand } => (on_hand.units(), reserved),
+            Self::Count { on_hand, .. } => (on_hand.units(), reserved),
             Self::Adjust { delta, .. } => (adjusted(base, delta)?, reserved),
             Self::Reserve { quantity } => {
                 let requested = quantity.units();

@@ -14,7 +14,8 @@ use super::reentrant::Reentrant;
 use super::rwlock::RwLock;
 use super::sharded::Sharded;
 use super::{
-    Contention, ContentionReport, HandOff, Kind, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
+    Contention, ContentionReport, HandOff, Immediate, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+    TransactRejected,
 };
 use crate::stock::{Applied, Change, Level, StockKey, Transaction};
 
@@ -39,17 +40,18 @@ pub enum AnyStrategy {
     Racy(Racy),
 }
 
+/// What an immediate strategy does, and what the others do.
 macro_rules! each {
-    ($strategy:expr, $inner:ident => $call:expr) => {
+    ($strategy:expr, $inner:ident => $now:expr, $awaited:expr) => {
         match $strategy {
-            AnyStrategy::Mutex($inner) => $call,
-            AnyStrategy::Reentrant($inner) => $call,
-            AnyStrategy::RwLock($inner) => $call,
-            AnyStrategy::Sharded($inner) => $call,
-            AnyStrategy::Atomic($inner) => $call,
-            AnyStrategy::Actor($inner) => $call,
-            AnyStrategy::Partitioned($inner) => $call,
-            AnyStrategy::Racy($inner) => $call,
+            AnyStrategy::Mutex($inner) => $now,
+            AnyStrategy::Reentrant($inner) => $now,
+            AnyStrategy::RwLock($inner) => $now,
+            AnyStrategy::Sharded($inner) => $now,
+            AnyStrategy::Atomic($inner) => $now,
+            AnyStrategy::Actor($inner) => $awaited,
+            AnyStrategy::Partitioned($inner) => $awaited,
+            AnyStrategy::Racy($inner) => $awaited,
         }
     };
 }
@@ -123,11 +125,11 @@ impl AnyStrategy {
 
 impl<H: HandOff> Strategy<H> for AnyStrategy {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
-        each!(self, strategy => Strategy::<H>::read(strategy, key).await)
+        each!(self, strategy => strategy.read_now(key), Strategy::<H>::read(strategy, key).await)
     }
 
     async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
-        each!(self, strategy => strategy.apply(key, change, hand_off).await)
+        each!(self, strategy => strategy.apply_now(key, change, hand_off), strategy.apply(key, change, hand_off).await)
     }
 
     async fn transact(
@@ -135,10 +137,10 @@ impl<H: HandOff> Strategy<H> for AnyStrategy {
         transaction: &Arc<Transaction>,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
-        each!(self, strategy => strategy.transact(transaction, hand_off).await)
+        each!(self, strategy => strategy.transact_now(transaction, hand_off), strategy.transact(transaction, hand_off).await)
     }
 
     fn contention(&self) -> ContentionReport {
-        each!(self, strategy => Strategy::<H>::contention(strategy))
+        each!(self, strategy => Strategy::<H>::contention(strategy), Strategy::<H>::contention(strategy))
     }
 }

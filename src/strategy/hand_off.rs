@@ -31,6 +31,14 @@ pub struct Changed<'a> {
     pub after: Level,
 }
 
+impl Changed<'_> {
+    /// Whether the level came into being or ceased to be, which is all that [`KeyIndex`] is about.
+    #[inline]
+    pub fn creates_or_deletes(&self) -> bool {
+        self.before.exists() != self.after.exists()
+    }
+}
+
 /// Records nothing: for stock that lives in memory only.
 impl HandOff for () {
     fn hand_over<'a, C>(self, _changes: C)

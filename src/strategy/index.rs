@@ -49,14 +49,19 @@ pub struct Page {
 }
 
 impl KeyIndex {
-    /// Takes in what was applied: creates and deletes; the rest costs two comparisons.
-    pub fn update<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
-        let mut moved = changes.filter(|change| change.before.exists() != change.after.exists()).peekable();
-        if moved.peek().is_none() {
-            return;
+    /// Takes in what was applied: creates and deletes; the rest costs a comparison each.
+    #[inline]
+    pub fn update<'a>(&self, changes: impl Iterator<Item = Changed<'a>> + Clone) {
+        if changes.clone().any(|change| change.creates_or_deletes()) {
+            self.record(changes);
         }
+    }
+
+    // Apart, so that what nearly every change does not need is not in its way.
+    #[cold]
+    fn record<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
         let mut keys = self.keys.write();
-        for change in moved {
+        for change in changes.filter(Changed::creates_or_deletes) {
             keys.set(change.key, change.after.version(), change.after.exists());
         }
     }
@@ -136,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stock::{Change, Level, Operation, Quantity, Sku};
+    use crate::stock::{Change, IfMissing, Level, Operation, Quantity, Sku};
 
     fn key(sku: &str, location: &str) -> StockKey {
         StockKey::new(Sku::parse(sku).unwrap(), Location::parse(location).unwrap())
@@ -147,7 +152,7 @@ mod tests {
     }
 
     fn report(index: &KeyIndex, key: &StockKey, before: Level, after: Level) {
-        let operation = Operation::Count { on_hand: Quantity::ZERO };
+        let operation = Operation::Count { on_hand: Quantity::ZERO, if_missing: IfMissing::Refuse };
         index.update(std::iter::once(Changed { key, operation, before, after }));
     }
 

@@ -7,7 +7,8 @@
 //!
 //! What they have in common lives beside them: [`table`] (the rules of the domain on a plain map),
 //! [`owner`] (threads with maps of their own, and what they are sent), [`contention`] (what waiting cost), [`backoff`] (how to wait where there is no lock to sleep on),
-//! [`index`] (which levels there are, in order), [`hand_off`] (who is told of a change).
+//! [`index`] (which levels there are, in order), [`hand_off`] (who is told of a change), [`immediate`] (the
+//! contract for those whose callers wait for no other thread's answer).
 //! No strategy imports another, and none knows of HTTP, of files or of time other than its lock timeout.
 
 pub mod actor;
@@ -17,6 +18,7 @@ pub mod backoff;
 pub mod catalog;
 pub mod contention;
 pub mod hand_off;
+pub mod immediate;
 pub mod index;
 pub mod mutex;
 pub mod owner;
@@ -42,6 +44,7 @@ pub use any::AnyStrategy;
 pub use catalog::Kind;
 pub use contention::{ContentionReport, Meter};
 pub use hand_off::{Changed, HandOff, Ledger};
+pub use immediate::Immediate;
 pub use index::KeyIndex;
 
 /// A shared, mutable map from [`StockKey`] to [`Level`], safe to use from any number of threads.

@@ -9,14 +9,12 @@
 //! transactions cost no more than their lines, and it is the easiest to reason about. A 10 000-line transaction
 //! holds everybody up for its milliseconds.
 
-use std::sync::Arc;
-
 use parking_lot::MutexGuard;
 
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{
-    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
     TransactRejected,
 };
 use crate::stock::{Applied, Change, Level, StockKey, Transaction};
@@ -50,21 +48,26 @@ impl Mutex {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Mutex {
-    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+impl Immediate for Mutex {
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         Ok(table::read(&*self.lock()?, key))
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    fn apply_now<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         // The guard is a temporary of this statement: the lock is free before the ledger hears of the change.
         let applied = table::apply(&mut *self.lock()?, key, change)?;
         self.ledger.one(hand_off, key, change.operation, applied);
         Ok(applied)
     }
 
-    async fn transact(
+    fn transact_now<H: HandOff>(
         &self,
-        transaction: &Arc<Transaction>,
+        transaction: &Transaction,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
         let applied = table::transact(&mut *self.lock()?, transaction)?;
@@ -72,7 +75,7 @@ impl<H: HandOff> Strategy<H> for Mutex {
         Ok(applied)
     }
 
-    fn contention(&self) -> ContentionReport {
+    fn contention_now(&self) -> ContentionReport {
         self.meter.report()
     }
 }

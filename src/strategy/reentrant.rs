@@ -19,14 +19,13 @@
 //! **Choose it** to see what a re-entrant lock does; `mutex` does the same for less.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{
-    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
     TransactRejected,
 };
 use crate::stock::{Applied, Change, Level, StockKey, Transaction};
@@ -61,19 +60,19 @@ impl Reentrant {
     }
 
     /// The one-line path: the only place that changes a level. It hands nothing over, since its caller may hold the lock.
-    fn apply_now(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
+    fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         let table = self.lock()?;
         Ok(table::apply(&mut table.borrow_mut(), key, change)?)
     }
 
     /// The many-line path: checks all lines under one hold, then makes each through the one-line path.
-    fn transact_now(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+    fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
         let table = self.lock()?;
         let entries = transaction.entries();
         // A borrow per line, each over when its line is read: none may be left when the one-line path borrows.
         let found = entries.iter().map(|entry| table::read(&table.borrow(), &entry.key)).collect();
         let checked = table::judge(transaction, found)?;
-        let made = entries.iter().map(|entry| self.apply_now(&entry.key, entry.change));
+        let made = entries.iter().map(|entry| self.change_level(&entry.key, entry.change));
         let made: Result<Vec<Applied>, Rejected> = made.collect();
         // Half a transaction must not get out: nothing may have come between the check and the lines.
         assert_eq!(
@@ -85,28 +84,33 @@ impl Reentrant {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Reentrant {
-    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+impl Immediate for Reentrant {
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         Ok(table::read(&self.lock()?.borrow(), key))
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
-        let applied = self.apply_now(key, change)?;
+    fn apply_now<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
+        let applied = self.change_level(key, change)?;
         self.ledger.one(hand_off, key, change.operation, applied);
         Ok(applied)
     }
 
-    async fn transact(
+    fn transact_now<H: HandOff>(
         &self,
-        transaction: &Arc<Transaction>,
+        transaction: &Transaction,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = self.transact_now(transaction)?;
+        let applied = self.change_levels(transaction)?;
         self.ledger.many(hand_off, transaction, &applied);
         Ok(applied)
     }
 
-    fn contention(&self) -> ContentionReport {
+    fn contention_now(&self) -> ContentionReport {
         self.meter.report()
     }
 }
@@ -150,7 +154,7 @@ mod tests {
         assert_eq!(take(&strategy, &keys[0]).map(|applied| applied.before), Ok(five()));
         let before = strategy.meter.report().acquisitions;
         let lines = keys.clone().map(|key| (key, adjust(-1))).to_vec();
-        let made = strategy.transact_now(&Transaction::new(lines).unwrap()).unwrap();
+        let made = strategy.change_levels(&Transaction::new(lines).unwrap()).unwrap();
         assert_eq!(made.iter().map(|applied| applied.after.on_hand()).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(strategy.meter.report().acquisitions, before + 1 + 2);
         drop(held);

@@ -8,14 +8,12 @@
 //! look-up, shorter than the two writes to the lock's reader count that sharing it costs, so on many cores the
 //! count itself becomes the contended thing: measure before preferring it to `mutex`.
 
-use std::sync::Arc;
-
 use parking_lot::RwLockWriteGuard;
 
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{
-    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
     TransactRejected,
 };
 use crate::stock::{Applied, Change, Level, StockKey, Transaction};
@@ -49,8 +47,8 @@ impl RwLock {
     }
 }
 
-impl<H: HandOff> Strategy<H> for RwLock {
-    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+impl Immediate for RwLock {
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         let table = self.meter.acquire(
             self.config.lock_timeout,
             || self.table.try_read(),
@@ -59,15 +57,20 @@ impl<H: HandOff> Strategy<H> for RwLock {
         Ok(table::read(&table, key))
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    fn apply_now<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         let applied = table::apply(&mut *self.write()?, key, change)?;
         self.ledger.one(hand_off, key, change.operation, applied);
         Ok(applied)
     }
 
-    async fn transact(
+    fn transact_now<H: HandOff>(
         &self,
-        transaction: &Arc<Transaction>,
+        transaction: &Transaction,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
         let applied = table::transact(&mut *self.write()?, transaction)?;
@@ -75,7 +78,7 @@ impl<H: HandOff> Strategy<H> for RwLock {
         Ok(applied)
     }
 
-    fn contention(&self) -> ContentionReport {
+    fn contention_now(&self) -> ContentionReport {
         self.meter.report()
     }
 }

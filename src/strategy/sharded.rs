@@ -17,7 +17,6 @@
 //! **Choose it** when changes of different levels come from many cores at once: they meet only where their
 //! levels share a shard. A single hot level gains nothing from it, and a large transaction takes every shard.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use dashmap::{DashMap, RwLockReadGuard, RwLockWriteGuard, SharedValue};
@@ -25,7 +24,7 @@ use hashbrown::raw::RawTable;
 
 use super::contention::Held;
 use super::{
-    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
     TransactRejected, backoff, table,
 };
 use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
@@ -120,7 +119,7 @@ impl Sharded {
         Ok(Applied { before, after })
     }
 
-    fn transact_now(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+    fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
         let entries = transaction.entries();
         let places: Vec<Place> = entries.iter().map(|entry| self.place(&entry.key)).collect();
         let mut held = self.write_shards(&places)?;
@@ -139,13 +138,18 @@ impl Sharded {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Sharded {
-    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+impl Immediate for Sharded {
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         let place = self.place(key);
         Ok(find(&*self.read_shard(place.shard)?, place, key))
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    fn apply_now<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         let place = self.place(key);
         // The guard is a temporary of this statement: the shard is free before the ledger hears of the change.
         let applied = self.apply_in(&mut *self.write_shard(place.shard, &mut None)?, place, key, change)?;
@@ -153,17 +157,17 @@ impl<H: HandOff> Strategy<H> for Sharded {
         Ok(applied)
     }
 
-    async fn transact(
+    fn transact_now<H: HandOff>(
         &self,
-        transaction: &Arc<Transaction>,
+        transaction: &Transaction,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = self.transact_now(transaction)?;
+        let applied = self.change_levels(transaction)?;
         self.ledger.many(hand_off, transaction, &applied);
         Ok(applied)
     }
 
-    fn contention(&self) -> ContentionReport {
+    fn contention_now(&self) -> ContentionReport {
         self.meter.report()
     }
 }
@@ -211,7 +215,7 @@ mod tests {
             for (taken, locks_below) in [(low, 0), (high, 1)] {
                 let guard = strategy.map.shards()[shard(taken)].write();
                 let before = strategy.meter.report().acquisitions;
-                assert_eq!(strategy.transact_now(&transaction), Err(Contention.into()));
+                assert_eq!(strategy.change_levels(&transaction), Err(Contention.into()));
                 let locks = strategy.meter.report().acquisitions - before;
                 assert_eq!(
                     locks,

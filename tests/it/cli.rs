@@ -2,6 +2,8 @@
 //!
 //! Each test runs the real executable; none waits for time to pass: the first line of `serve` says when it listens.
 
+mod offline;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};

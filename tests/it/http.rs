@@ -2,6 +2,7 @@
 //! connections may do. P3, P4, P6, P10, P11 as seen by a client; every answer is held against the OpenAPI document.
 
 mod adjustments;
+mod backups;
 mod connections;
 mod disconnects;
 mod documents;
@@ -14,3 +15,4 @@ mod shutdown;
 mod stock;
 mod strictness;
 mod transfers;
+mod transport;

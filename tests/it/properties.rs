@@ -47,11 +47,11 @@ fn change() -> impl Strategy<Value = Change> {
 fn operation() -> impl Strategy<Value = Operation> {
     let quantity = || prop_oneof![12 => 0..6_u64, 1 => Just(QUANTITY_MAX)].prop_map(units);
     let delta = prop_oneof![12 => -5..8_i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX)];
-    let if_missing = prop_oneof![Just(IfMissing::Refuse), Just(IfMissing::Create)];
+    let if_missing = || prop_oneof![Just(IfMissing::Refuse), Just(IfMissing::Create)];
     prop_oneof![
         3 => quantity().prop_map(|on_hand| Operation::Create { on_hand }),
-        1 => quantity().prop_map(|on_hand| Operation::Count { on_hand }),
-        6 => (delta, if_missing).prop_map(|(delta, if_missing)| Operation::Adjust { delta, if_missing }),
+        1 => (quantity(), if_missing()).prop_map(|(on_hand, if_missing)| Operation::Count { on_hand, if_missing }),
+        6 => (delta, if_missing()).prop_map(|(delta, if_missing)| Operation::Adjust { delta, if_missing }),
         2 => quantity().prop_map(|quantity| Operation::Reserve { quantity }),
         1 => quantity().prop_map(|quantity| Operation::Release { quantity }),
         1 => quantity().prop_map(|quantity| Operation::Ship { quantity }),

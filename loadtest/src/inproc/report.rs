@@ -13,6 +13,9 @@ use crate::measure::median;
 use crate::report::table::{self, Style};
 use crate::report::{Remarks, VERSION, millis};
 
+/// Below this part of the cores that the threads could use, the figures are said to be those of a busy machine.
+const CORES_SHARE_MIN: f64 = 0.8;
+
 /// The whole report; its members are the JSON.
 #[derive(Debug, Serialize)]
 pub struct InprocReport {
@@ -99,6 +102,7 @@ impl InprocReport {
         let rows = subjects.iter().flat_map(|subject| plan.threads.iter().map(move |&n| (subject, n)));
         let mut rows: Vec<Row> = rows.filter_map(|(subject, threads)| of(subject, threads)).collect();
         compare(&mut rows);
+        let remarks = starved(&rows, machine.cores);
         Self {
             format: "loadtest-inproc/1",
             loadtest_version: VERSION,
@@ -108,7 +112,7 @@ impl InprocReport {
             workload: Workload::of(plan),
             rows,
             turns,
-            remarks: Vec::new(),
+            remarks,
             exit_code: 0,
         }
     }
@@ -278,6 +282,20 @@ fn compare(rows: &mut [Row]) {
         row.cpu_ratio_to_floor =
             floor.filter(|floor| floor.cpu_ns > 0.0).map(|floor| row.cpu_ns / floor.cpu_ns);
     }
+}
+
+/// Says where the threads were not given the cores they asked for: then they hardly meet, and contention does not show. Seen
+/// on the bare compare-and-swap, which never waits and so would use every core it gets.
+fn starved(rows: &[Row], cores: usize) -> Remarks {
+    let bare = rows.iter().filter(|row| row.subject == Subject::BareSwap.name());
+    let told = bare.filter_map(|row| {
+        let (wanted, got) = (f64::from(row.threads).min(cores as f64), row.cpu_ns * row.operations_per_s / 1e9);
+        (got < CORES_SHARE_MIN * wanted).then(|| {
+            let threads = row.threads;
+            format!("{threads} threads got {got:.1} of {wanted} cores: the machine was busy, and contention hardly shows")
+        })
+    });
+    told.collect()
 }
 
 /// What the turns mean, in words and as exit codes.

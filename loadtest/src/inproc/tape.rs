@@ -163,7 +163,7 @@ fn change(effect: Effect) -> Change {
         Effect::Create(on_hand) => (Operation::Create { on_hand: units(on_hand) }, Precondition::Any),
         Effect::Count { on_hand, if_version } => {
             let precondition = if_version.map_or(Precondition::Any, Precondition::Version);
-            (Operation::Count { on_hand: units(on_hand) }, precondition)
+            (Operation::Count { on_hand: units(on_hand), if_missing: IfMissing::Refuse }, precondition)
         }
         Effect::Delete => (Operation::Delete, Precondition::Any),
     };

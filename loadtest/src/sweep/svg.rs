@@ -19,7 +19,8 @@ pub struct Chart {
     pub notes: Vec<String>,
 }
 
-/// One pair of axes. The horizontal one is logarithmic, the vertical one starts at zero.
+/// One pair of axes. The horizontal one is logarithmic. The vertical one starts at zero, unless what is drawn differs so much
+/// ([`LINEAR_RATIO_MAX`]) that the least of it would lie on the ground: then it is logarithmic, too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
     /// Its headline.
@@ -65,9 +66,11 @@ const SHAPES: usize = 6;
 
 const MARGIN: f64 = 24.0;
 const AXIS_LEFT: f64 = 62.0;
-const PLOT_WIDTH: f64 = 480.0;
+const PLOT_WIDTH: f64 = 500.0;
 const PLOT_HEIGHT: f64 = 340.0;
 const PANEL_GAP: f64 = 40.0;
+/// Up to this ratio of the highest to the lowest point a linear axis shows both.
+const LINEAR_RATIO_MAX: f64 = 20.0;
 /// How far the points of neighbouring series at one place stand apart.
 const ASIDE: f64 = 7.0;
 const LINE: f64 = 19.0;
@@ -81,7 +84,7 @@ impl Chart {
         let panels = self.panels.len().max(1) as f64;
         let width = 2.0 * MARGIN + panels * (AXIS_LEFT + PLOT_WIDTH) + (panels - 1.0) * PANEL_GAP;
         let legends = self.panels.iter().map(|panel| panel.series.len()).max().unwrap_or(0);
-        let top = MARGIN + 30.0 + LINE * self.subtitles.len() as f64 + 34.0;
+        let top = MARGIN + 30.0 + LINE * self.subtitles.len() as f64 + 44.0;
         let legend_top = top + PLOT_HEIGHT + AXIS_BELOW;
         let notes_top = legend_top + LEGEND_LINE * legends as f64 + 14.0;
         let height = notes_top + LINE * self.notes.len() as f64 + MARGIN / 2.0;
@@ -115,9 +118,61 @@ struct Frame {
     left: f64,
     top: f64,
     x_range: (f64, f64),
-    y_max: f64,
-    y_step: f64,
+    vertical: Vertical,
     unit: (f64, &'static str),
+}
+
+/// The vertical axis.
+enum Vertical {
+    /// From zero to `most`, with a tick at each `step`.
+    Linear { most: f64, step: f64 },
+    /// From `least` to `most`, with ticks at 1, 2 and 5 times each power of ten.
+    Logarithmic { least: f64, most: f64 },
+}
+
+impl Vertical {
+    /// The axis that shows everything from `lowest` (infinite where there is nothing) to `highest`.
+    fn new(lowest: f64, highest: f64) -> Self {
+        if lowest > 0.0 && highest > lowest * LINEAR_RATIO_MAX {
+            return Self::Logarithmic {
+                least: nice_below(lowest),
+                most: skip_the_quarter(nice_step(highest)),
+            };
+        }
+        let step = nice_step(highest / 5.0);
+        Self::Linear { most: (highest / step).ceil() * step, step }
+    }
+
+    fn is_logarithmic(&self) -> bool {
+        matches!(self, Self::Logarithmic { .. })
+    }
+
+    fn most(&self) -> f64 {
+        match *self {
+            Self::Linear { most, .. } | Self::Logarithmic { most, .. } => most,
+        }
+    }
+
+    /// Which part of the way up it is; what lies below the axis is put on it.
+    fn share(&self, y: f64) -> f64 {
+        match *self {
+            Self::Linear { most, .. } => y.max(0.0) / most,
+            Self::Logarithmic { least, most } => (y.max(least) / least).ln() / (most / least).ln(),
+        }
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        match *self {
+            Self::Linear { most, step } => {
+                let next = |tick: &f64| Some(tick + step);
+                std::iter::successors(Some(0.0), next).take_while(|tick| *tick <= most * 1.001).collect()
+            }
+            Self::Logarithmic { least, most } => {
+                let next = |tick: &f64| Some(skip_the_quarter(nice_step(tick * 1.01)));
+                std::iter::successors(Some(least), next).take_while(|tick| *tick <= most * 1.001).collect()
+            }
+        }
+    }
 }
 
 impl Frame {
@@ -127,15 +182,17 @@ impl Frame {
         let x_max = points().map(|point| point.x).fold(1.0, f64::max);
         let curves = panel.series.iter().flat_map(|series| &series.curve).map(|(_, y)| *y);
         let highest = points().map(|point| point.y_max).chain(curves).fold(0.0, f64::max).max(1e-9);
-        let y_step = nice_step(highest / 5.0);
-        let y_max = (highest / y_step).ceil() * y_step;
-        let unit = match y_max {
+        let lowest = points().map(|point| point.y_min).fold(f64::INFINITY, f64::min);
+        let vertical = Vertical::new(lowest, highest);
+        let unit = match vertical.most() {
+            // Decades apart no one unit suits: each tick names its own.
+            _ if vertical.is_logarithmic() => (1.0, ""),
             large if large >= 2e6 => (1e6, "million "),
             middle if middle >= 2e3 => (1e3, "thousand "),
             _ => (1.0, ""),
         };
         let x_range = if x_min < x_max { (x_min, x_max) } else { (x_max / 2.0, x_max * 2.0) };
-        Self { left, top, x_range, y_max, y_step, unit }
+        Self { left, top, x_range, vertical, unit }
     }
 
     fn x(&self, x: f64) -> f64 {
@@ -146,18 +203,20 @@ impl Frame {
     }
 
     fn y(&self, y: f64) -> f64 {
-        self.top + PLOT_HEIGHT * (1.0 - y / self.y_max)
+        self.top + PLOT_HEIGHT * (1.0 - self.vertical.share(y))
     }
 
     fn draw(&self, panel: &Panel, legend_top: f64, svg: &mut Svg) {
         let middle = self.left + PLOT_WIDTH / 2.0;
-        svg.text((self.left, self.top - 14.0), "font-size=\"15\" font-weight=\"bold\"", &panel.title);
+        svg.text((self.left, self.top - 22.0), "font-size=\"15\" font-weight=\"bold\"", &panel.title);
         self.axes(panel, svg);
         let below = self.top + PLOT_HEIGHT;
         svg.text((middle, below + 42.0), "text-anchor=\"middle\"", &panel.x_label);
         let (x, y) = (self.left - 48.0, self.top + PLOT_HEIGHT / 2.0);
         let turned = format!("text-anchor=\"middle\" transform=\"rotate(-90 {x:.1} {y:.1})\"");
-        svg.text((x, y), &turned, &format!("{}{}", self.unit.1, panel.y_label));
+        let scale =
+            if self.vertical.is_logarithmic() { " (k: thousand, M: million), logarithmic" } else { "" };
+        svg.text((x, y), &turned, &format!("{}{}{scale}", self.unit.1, panel.y_label));
         for (number, series) in panel.series.iter().enumerate() {
             // Points of several series at one place are set apart a little, so that each can be seen.
             let aside = ASIDE * (number as f64 - (panel.series.len() as f64 - 1.0) / 2.0);
@@ -168,15 +227,12 @@ impl Frame {
 
     fn axes(&self, panel: &Panel, svg: &mut Svg) {
         let (right, below) = (self.left + PLOT_WIDTH, self.top + PLOT_HEIGHT);
-        let decimals =
-            usize::from(self.y_step / self.unit.0 < 0.999) + usize::from(self.y_step / self.unit.0 < 0.0999);
-        let mut tick = 0.0;
-        while tick <= self.y_max * 1.001 {
+        for tick in self.vertical.ticks() {
             let y = self.y(tick);
             svg.stroke((self.left, y), (right, y), "#e3e3e3", 1.0);
-            let label = format!("{:.decimals$}", tick / self.unit.0);
+            let label =
+                if self.vertical.is_logarithmic() { abbreviated(tick) } else { rounded(tick / self.unit.0) };
             svg.text((self.left - 8.0, y + 4.5), "text-anchor=\"end\"", &label);
-            tick += self.y_step;
         }
         let mut ticks: Vec<f64> =
             panel.series.iter().flat_map(|series| &series.points).map(|point| point.x).collect();
@@ -196,7 +252,7 @@ impl Frame {
             let (x, (least, most)) = (self.x(*place), self.x_range);
             if (least..=most).contains(place) {
                 svg.stroke((x, self.top), (x, below), "#9a9a9a", 1.0);
-                svg.text((x + 5.0, below - 8.0), "fill=\"#666666\" font-size=\"12\"", what);
+                svg.text((x + 5.0, self.top - 3.0), "fill=\"#666666\" font-size=\"12\"", what);
             }
         }
         svg.stroke((self.left, self.top), (self.left, below), "#333333", 1.2);
@@ -209,7 +265,7 @@ impl Frame {
         let straight: Vec<(f64, f64)> = series.points.iter().map(|point| (point.x, point.y)).collect();
         let path = if is_fitted { &series.curve } else { &straight };
         let places: Vec<String> =
-            path.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(y.max(0.0)))).collect();
+            path.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(*y))).collect();
         let (width, dashes) = if is_fitted { (2.2, DASHES[number % DASHES.len()]) } else { (1.0, "1 3") };
         svg.line(&format!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" \
@@ -287,6 +343,32 @@ fn nice_step(rough: f64) -> f64 {
     let power = 10_f64.powf(rough.log10().floor());
     let factors = [1.0, 2.0, 2.5, 5.0, 10.0];
     factors.into_iter().find(|factor| factor * power >= rough * 0.999).unwrap_or(10.0) * power
+}
+
+/// The last of 1, 2, 5 times a power of ten up to there.
+fn nice_below(rough: f64) -> f64 {
+    let power = 10_f64.powf(rough.log10().floor());
+    let factors = [5.0, 2.0, 1.0];
+    factors.into_iter().find(|factor| factor * power <= rough * 1.001).unwrap_or(1.0) * power
+}
+
+/// Of the steps of [`nice_step`], 2.5 is for counting on from zero only.
+fn skip_the_quarter(step: f64) -> f64 {
+    if (nice_below(step) / step - 0.8).abs() < 1e-3 { step * 2.0 } else { step }
+}
+
+/// A round number in thousands or millions, where it is that large.
+fn abbreviated(number: f64) -> String {
+    match number {
+        large if large >= 1e6 => format!("{} M", rounded(large / 1e6)),
+        middle if middle >= 1e3 => format!("{} k", rounded(middle / 1e3)),
+        small => rounded(small),
+    }
+}
+
+/// Three decimals are more than a tick needs, and hide what binary fractions leave over.
+fn rounded(number: f64) -> String {
+    ((number * 1e3).round() / 1e3).to_string()
 }
 
 /// Text as XML wants it.
@@ -376,6 +458,24 @@ mod tests {
         };
         let chart = Chart { panels: vec![empty], ..chart("empty") };
         assert_well_formed(&chart.svg());
+    }
+
+    /// What is thirty times less is not drawn on the ground.
+    #[test]
+    fn far_apart_is_drawn_to_a_logarithmic_scale() {
+        let near = Vertical::new(1e6, 3.1e6);
+        assert_eq!(near.ticks(), [0.0, 1e6, 2e6, 3e6, 4e6]);
+        assert!((near.share(2e6) - 0.5).abs() < 1e-9);
+        let far = Vertical::new(0.12e6, 4.2e6);
+        let ticks: Vec<f64> = far.ticks().iter().map(|tick| (tick / 1e3).round()).collect();
+        assert_eq!(ticks, [100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0]);
+        let labels = [500.0, 2_000.0, 50_000.0, 1e6].map(abbreviated);
+        assert_eq!(labels, ["500", "2 k", "50 k", "1 M"]);
+        let places = [far.share(0.0), far.share(0.1e6), far.share(5e6)];
+        assert!(
+            places.iter().zip([0.0, 0.0, 1.0]).all(|(place, is)| (place - is).abs() < 1e-9),
+            "{places:?}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! escaping and numbers are integers, so an answer is a handful of copies.
 
 mod answers;
+mod chores;
 mod fields;
 mod movements;
 mod requests;
@@ -12,6 +13,7 @@ pub use answers::{
     AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
     PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
+pub use chores::{BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, VerifyAnswer};
 pub use fields::{Delta, Object, Text, Units};
 pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer};
 pub use requests::{

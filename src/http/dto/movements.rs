@@ -113,6 +113,28 @@ impl<'a> MovementAnswer<'a> {
     }
 }
 
+impl MovementAnswer<'_> {
+    /// When it was written.
+    pub fn time(&self) -> &str {
+        &self.time
+    }
+
+    /// What it was.
+    pub fn kind(&self) -> &'static str {
+        match self.kind {
+            MovementKind::Created => "created",
+            MovementKind::Counted => "counted",
+            MovementKind::Adjusted => "adjusted",
+            MovementKind::Transferred => "transferred",
+            MovementKind::Imported => "imported",
+            MovementKind::Reserved => "reserved",
+            MovementKind::Released => "released",
+            MovementKind::Shipped => "shipped",
+            MovementKind::Deleted => "deleted",
+        }
+    }
+}
+
 fn kind(record: Kind, operation: Operation) -> MovementKind {
     match (record, operation) {
         (Kind::Transfer, _) => MovementKind::Transferred,

@@ -292,7 +292,12 @@ fn field<T>(
 }
 
 fn line_error(line: usize, name: &str, detail: &str) -> FieldError {
-    FieldError { pointer: Some(format!("/lines/{line}/{name}")), parameter: None, detail: detail.to_owned() }
+    FieldError {
+        pointer: Some(format!("/lines/{line}/{name}")),
+        parameter: None,
+        line: None,
+        detail: detail.to_owned(),
+    }
 }
 
 fn not_a_transaction(error: &TransactionError) -> Problem {

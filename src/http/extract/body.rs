@@ -33,20 +33,25 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        check_media_type(request.headers())?;
+        check_media_type(request.headers(), "application/json", is_json)?;
         read(request.into_body(), BYTES_MAX).await.map(Self)
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a body that is not declared as `wanted`, or is compressed.
+pub(super) fn check_media_type(
+    headers: &HeaderMap,
+    wanted: &str,
+    is_wanted: impl Fn(&HeaderValue) -> bool,
+) -> Result<(), Problem> {
     let unsupported = |detail: String| Err(Problem::new(Kind::UnsupportedMediaType, detail));
     let Some(declared) = headers.get(header::CONTENT_TYPE) else {
-        return unsupported("Content-Type is missing; send application/json".to_owned());
+        return unsupported(format!("Content-Type is missing; send {wanted}"));
     };
-    if !is_json(declared) {
+    if !is_wanted(declared) {
         let mut declared = String::from_utf8_lossy(declared.as_bytes()).into_owned();
         clip(&mut declared);
-        return unsupported(format!("Content-Type is {declared}; send application/json"));
+        return unsupported(format!("Content-Type is {declared}; send {wanted}"));
     }
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => {
@@ -58,12 +63,17 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// `application/json` or any `application/...+json`, with any parameters.
 fn is_json(declared: &HeaderValue) -> bool {
-    let essence = declared.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let essence = essence(declared);
     if essence.eq_ignore_ascii_case(b"application/json") {
         return true;
     }
     let essence = essence.to_ascii_lowercase();
     essence.starts_with(b"application/") && essence.ends_with(b"+json")
+}
+
+/// The type without its parameters.
+pub(super) fn essence(declared: &HeaderValue) -> &[u8] {
+    declared.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 /// Reads a body whole. One that came in one piece, as small ones do, is not copied; of one that says how long it is,

@@ -24,6 +24,13 @@ struct Scope {
     query: String,
 }
 
+/// A key together with the part of the body that has come.
+#[derive(Debug)]
+pub struct BodyDigest {
+    scope: blake3::Hasher,
+    fingerprint: Sha256,
+}
+
 /// A key together with the body it came with.
 #[derive(Debug)]
 pub struct Keyring {
@@ -34,14 +41,42 @@ pub struct Keyring {
 impl IdempotencyKey {
     /// The key for that body: `None` where the request has no key.
     pub fn with_body(self, body: &[u8]) -> Option<Keyring> {
+        let mut digest = self.begin_body()?;
+        digest.update(body);
+        Some(digest.finish())
+    }
+
+    /// The key for a body that comes in pieces: `None` where the request has no key.
+    pub fn begin_body(self) -> Option<BodyDigest> {
         let Scope { hash, query } = self.0?;
         let mut fingerprint = Sha256::new();
         // The query says which level is meant: a request with another one is another request.
         fingerprint.update(query.as_bytes());
         fingerprint.update([0]);
-        fingerprint.update(body);
-        Some(Keyring { scope: hash, fingerprint: fingerprint.finalize().into() })
+        Some(BodyDigest { scope: hash, fingerprint })
     }
+}
+
+impl BodyDigest {
+    /// The next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.fingerprint.update(piece);
+    }
+
+    /// The key, all of the body having come.
+    pub fn finish(self) -> Keyring {
+        Keyring { scope: self.scope, fingerprint: self.fingerprint.finalize().into() }
+    }
+
+    /// What the key stands for, whatever the body.
+    pub fn id(&self) -> u128 {
+        half(&self.scope)
+    }
+}
+
+fn half(scope: &blake3::Hasher) -> u128 {
+    let hash = scope.finalize();
+    u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
 impl Keyring {
@@ -56,9 +91,7 @@ impl Keyring {
     }
 
     fn unit(&self, scope: &blake3::Hasher) -> Once {
-        let hash = scope.finalize();
-        let half = hash.as_bytes().first_chunk::<16>().expect("a hash has 32 bytes");
-        Once { key: u128::from_le_bytes(*half), fingerprint: self.fingerprint }
+        Once { key: half(scope), fingerprint: self.fingerprint }
     }
 }
 

@@ -5,13 +5,16 @@ mod body;
 mod conditions;
 mod idempotency;
 mod json;
+mod ndjson;
 mod query;
 mod service;
 mod stock_path;
 
 pub use body::JsonBody;
 pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
-pub use idempotency::{IdempotencyKey, Keyring};
+pub use idempotency::{BodyDigest, IdempotencyKey, Keyring};
+pub use ndjson::NdjsonBody;
+pub(crate) use ndjson::too_large;
 pub use query::Query;
 pub use service::Service;
 pub use stock_path::StockPath;

@@ -13,8 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use crate::http::problem::{Kind, Problem};
+use crate::http::routes::{LONG_RUNNING, LONG_TIMEOUT};
 
-/// Bounds the time of each request, and catches panics.
+/// Bounds the time of each request, and catches panics. What takes as long as there is stock has a bound of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct ProtectLayer {
     timeout: Duration,
@@ -52,7 +53,9 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Protect<S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        Protected { inner: self.inner.call(request), sleep: None, timeout: self.timeout }
+        let is_long = LONG_RUNNING.contains(&request.uri().path());
+        let timeout = if is_long { self.timeout.max(LONG_TIMEOUT) } else { self.timeout };
+        Protected { inner: self.inner.call(request), sleep: None, timeout }
     }
 }
 

@@ -27,6 +27,10 @@ pub enum Kind {
     LedgerNotKept,
     /// 409
     IdempotencyKeyInProgress,
+    /// 409
+    BackupExists,
+    /// 409
+    AlreadyRunning,
     /// 410
     HistoryCompacted,
     /// 412
@@ -74,25 +78,33 @@ pub struct Entry {
 
 impl Kind {
     /// Every kind, by status.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
         Self::NotFound,
         Self::StockNotFound,
         Self::ProblemNotFound,
+        Self::LedgerNotKept,
         Self::MethodNotAllowed,
         Self::InsufficientStock,
         Self::BelowReserved,
         Self::StockReserved,
+        Self::IdempotencyKeyInProgress,
+        Self::BackupExists,
+        Self::AlreadyRunning,
+        Self::HistoryCompacted,
         Self::VersionMismatch,
         Self::RequestTooLarge,
         Self::UnsupportedMediaType,
         Self::ValidationFailed,
         Self::QuantityOverflow,
         Self::TooManyLines,
+        Self::IdempotencyKeyReused,
         Self::PreconditionRequired,
         Self::InternalError,
         Self::Contention,
         Self::NotReady,
+        Self::Overloaded,
+        Self::JournalUnavailable,
         Self::RequestTimeout,
     ];
 
@@ -163,19 +175,19 @@ impl Kind {
                 name: "request-too-large",
                 status: StatusCode::PAYLOAD_TOO_LARGE,
                 title: "The body is too large",
-                explanation: "Bodies are limited to 64 KiB, those of /v1/adjustments and /v1/transfers to 4 MiB. Split the request.",
+                explanation: "Bodies are limited to 64 KiB, those of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
             },
             Self::UnsupportedMediaType => Entry {
                 name: "unsupported-media-type",
                 status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                title: "The body is not declared as JSON",
-                explanation: "Send Content-Type: application/json, uncompressed. With curl, --json does it.",
+                title: "The body is not declared as what is asked for",
+                explanation: "Send Content-Type: application/json, uncompressed. With curl, --json does it. For /v1/import it is application/x-ndjson.",
             },
             Self::ValidationFailed => Entry {
                 name: "validation-failed",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "A field is not as it must be",
-                explanation: "Each entry of errors names a field of the body by JSON pointer, or a query parameter, and says what it must be. Nothing was changed.",
+                explanation: "Each entry of errors names a field of the body by JSON pointer (of an import with its line), or a query parameter, and says what it must be. Nothing was changed.",
             },
             Self::QuantityOverflow => Entry {
                 name: "quantity-overflow",
@@ -224,6 +236,18 @@ impl Kind {
                 status: StatusCode::CONFLICT,
                 title: "A request with this key is under way",
                 explanation: "Two requests with the same Idempotency-Key met. This one changed nothing; send it again after a moment, and it is answered as the other one was.",
+            },
+            Self::BackupExists => Entry {
+                name: "backup-exists",
+                status: StatusCode::CONFLICT,
+                title: "There is a backup of that name",
+                explanation: "Backups are never overwritten. Choose another name, or remove the old one from the folder `backups` of the data directory.",
+            },
+            Self::AlreadyRunning => Entry {
+                name: "already-running",
+                status: StatusCode::CONFLICT,
+                title: "One of these is under way",
+                explanation: "Verifications, backups and imports run one at a time each, and no backup is taken while an import is applied. This request did nothing; send it again when the other one is over.",
             },
             Self::IdempotencyKeyReused => Entry {
                 name: "idempotency-key-reused",

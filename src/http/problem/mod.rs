@@ -4,6 +4,7 @@
 //! writes an error body.
 
 pub mod catalog;
+mod chores;
 mod refused;
 
 use std::borrow::Cow;
@@ -68,6 +69,9 @@ pub struct FieldError {
     /// The query or path parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
+    /// The line of a body that is made of lines, counted from 1; the pointer is into that line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
     /// What it must be.
     pub detail: String,
 }
@@ -136,18 +140,25 @@ impl Problem {
         Self::fields(vec![FieldError {
             pointer: Some(pointer.into()),
             parameter: None,
+            line: None,
             detail: detail.into(),
         }])
     }
 
     /// One query or path parameter is not as it must be.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::fields(vec![FieldError { pointer: None, parameter: Some(name.into()), detail: detail.into() }])
+        let (parameter, detail) = (Some(name.into()), detail.into());
+        Self::fields(vec![FieldError { pointer: None, parameter, line: None, detail }])
     }
 
     /// Several fields are not as they must be; at least one. The first [`ERRORS_MAX`] are listed.
-    pub fn fields(mut errors: Vec<FieldError>) -> Self {
+    pub fn fields(errors: Vec<FieldError>) -> Self {
         let count = errors.len();
+        Self::fields_of(errors, count)
+    }
+
+    /// As [`Problem::fields`], of which there are `count` in all, some of them not given.
+    pub fn fields_of(mut errors: Vec<FieldError>, count: usize) -> Self {
         errors.truncate(ERRORS_MAX);
         for error in &mut errors {
             error.pointer.iter_mut().chain(&mut error.parameter).chain([&mut error.detail]).for_each(clip);
@@ -196,10 +207,16 @@ impl Problem {
 }
 
 impl FieldError {
-    fn place(&self) -> &str {
+    fn place(&self) -> Cow<'_, str> {
+        if let Some(line) = self.line {
+            return match self.pointer.as_deref() {
+                None | Some("") => format!("line {line}").into(),
+                Some(pointer) => format!("line {line}, {pointer}").into(),
+            };
+        }
         let pointer =
             self.pointer.as_deref().map(|pointer| if pointer.is_empty() { "the body" } else { pointer });
-        pointer.or(self.parameter.as_deref()).unwrap_or("the request")
+        pointer.or(self.parameter.as_deref()).unwrap_or("the request").into()
     }
 }
 

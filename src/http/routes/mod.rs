@@ -2,13 +2,19 @@
 
 pub mod adjustments;
 mod answer;
+pub mod backup;
 pub mod docs;
+pub mod export;
+pub mod import;
 mod independent;
 pub mod movements;
 pub mod operations;
 pub mod page;
 pub mod stock;
 pub mod transfers;
+pub mod verify;
+
+use std::time::Duration;
 
 use axum::Router;
 use utoipa::openapi::OpenApi;
@@ -22,6 +28,11 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bodies of batches.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Routes that take as long as there is stock, or log. They have [`LONG_TIMEOUT`], whatever the request timeout.
+pub(super) const LONG_RUNNING: [&str; 3] = ["/v1/import", "/v1/backup", "/v1/verify"];
+/// How long a request to one of [`LONG_RUNNING`] may take.
+pub(super) const LONG_TIMEOUT: Duration = Duration::from_hours(1);
+
 /// Every route, with its part of the OpenAPI document: a route that is not in the document cannot be added.
 pub fn all() -> (Router<&'static HttpState>, OpenApi) {
     OpenApiRouter::new()
@@ -31,6 +42,10 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(adjustments::adjust_many))
         .routes(routes!(transfers::transfer))
         .routes(routes!(movements::list))
+        .routes(routes!(export::export))
+        .routes(routes!(import::import))
+        .routes(routes!(backup::back_up))
+        .routes(routes!(verify::verify))
         .routes(routes!(operations::status))
         .routes(routes!(operations::alive))
         .routes(routes!(operations::ready))

@@ -101,9 +101,7 @@ fn question(query: &Query<'_>) -> Result<Question, Problem> {
 
 fn problem(error: LedgerError) -> Problem {
     match error {
-        LedgerError::NotKept => {
-            Problem::new(Kind::LedgerNotKept, "this service runs with --ephemeral: no movements are recorded")
-        }
+        LedgerError::NotKept => Problem::ledger_not_kept(),
         LedgerError::History(HistoryError::Cursor) => not_a_cursor(),
         LedgerError::History(HistoryError::Compacted) => {
             Problem::new(Kind::HistoryCompacted, "that part of the ledger was dropped")

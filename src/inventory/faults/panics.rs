@@ -52,7 +52,7 @@ async fn panics_before_it_hands_over() {
     let data = DataDir::open_or_create(Path::new(&folder)).unwrap();
     let (start, _) = start(recovered(&data));
     let journal = Journal::start(data.disk(), start, &JournalConfig::default()).unwrap();
-    let inventory = Inventory::new(kind, StrategyConfig::default(), Books::Durable(Box::new(journal)));
+    let inventory = Inventory::new(kind, StrategyConfig::default(), Books::Durable(Arc::new(journal)));
     for level in 0..2 {
         inventory.put(&key(level), quantity(5), Precondition::Absent, Memo::default()).await.unwrap();
     }
@@ -97,7 +97,7 @@ for_each_strategy! {
             assert_eq!(versions, [("k0 main".to_owned(), 1), ("k1 main".to_owned(), 1)]);
             let (start, _) = start(found);
             let journal = Journal::start(data.disk(), start, &JournalConfig::default()).expect("threads");
-            let inventory = Arc::new(Inventory::new(kind, StrategyConfig::default(), Books::Durable(Box::new(journal))));
+            let inventory = Arc::new(Inventory::new(kind, StrategyConfig::default(), Books::Durable(Arc::new(journal))));
             inventory.put(&key(9), quantity(1), Precondition::Absent, Memo::default()).await.expect("it goes on");
         }
     }

@@ -88,7 +88,7 @@ impl Service {
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let journal = Journal::start(disk.disk(), start, config).expect("threads");
         let patient = StrategyConfig { lock_timeout: Duration::from_secs(60), ..StrategyConfig::default() };
-        let inventory = Inventory::new(kind, patient, Books::Durable(Box::new(journal)));
+        let inventory = Inventory::new(kind, patient, Books::Durable(Arc::new(journal)));
         inventory.restore(levels).await;
         let (shown, acknowledged) = (Mutex::default(), AtomicU64::new(0));
         Ok(Arc::new(Self { inventory, disk: disk.clone(), shown, acknowledged }))

@@ -173,6 +173,7 @@ impl FaultyDisk {
     /// A disk as this one may be found after the power was cut now. Of each file, what was not synced is there or not, sector
     /// by sector, and one sector that was being changed may be garbled; of the changes of names since the last sync, the
     /// first few happened. The new disk works, and shares nothing with this one.
+    #[must_use]
     pub fn power_cut(&self, seed: u64) -> Self {
         let mut seeded = Seeded::new(seed);
         let state = self.state.lock();
@@ -183,12 +184,14 @@ impl FaultyDisk {
     }
 
     /// The disk with what is certain to survive a power cut, and nothing else.
+    #[must_use]
     pub fn only_synced(&self) -> Self {
         let state = self.state.lock();
         state.found(state.synced_names.clone(), Inode::only_synced)
     }
 
     /// The disk as the next process finds it when this one was killed and the power stayed on: everything written is there.
+    #[must_use]
     pub fn process_killed(&self) -> Self {
         let state = self.state.lock();
         state.found(state.names.clone(), Inode::all_written)
@@ -250,7 +253,9 @@ impl FaultyDisk {
     /// Counts a call, runs the hooks that are due, then fails if it is to.
     fn called(&self, call: Call, name: impl Fn(&State) -> Option<String>) -> io::Result<()> {
         let due = self.state.lock().count(call);
-        due.into_iter().for_each(|hook| hook(self));
+        for hook in due {
+            hook(self);
+        }
         let mut state = self.state.lock();
         let name = name(&state);
         state.fault(call, name.as_deref())

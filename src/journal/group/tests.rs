@@ -114,7 +114,7 @@ fn the_bytes_are_those_documented() {
         "6eb80bc8640c3d6f",
         "6120626f6479", // body
     ];
-    let hex: String = bytes[..78].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:02x?}", &bytes[..78]).replace(['[', ',', ' ', ']'], "");
     assert_eq!(hex, documented.concat().replace(' ', ""));
     assert_eq!((bytes.len(), &hash[..8]), (SECTOR, &bytes[64..72]));
 }
@@ -130,6 +130,14 @@ fn no_flipped_bit_passes() {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         assert!(read(&flipped).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn a_group_fills_whole_sectors_and_no_more() {
+    for (body_len, sectors) in [(0, 1), (1, 1), (440, 1), (441, 2), (952, 2), (953, 3)] {
+        let (bytes, _) = written(&header(0), &vec![7; body_len]);
+        assert_eq!((bytes.len(), size(body_len)), (sectors * SECTOR, sectors * SECTOR), "{body_len} bytes");
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::RwLockUpgradableReadGuard;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
@@ -54,7 +55,9 @@ fn what_was_written_is_known_and_what_was_not_is_waited_for() {
     assert_eq!(waits.try_recv(), Err(TryRecvError::Empty));
     let woken = set(&heads, "a main", 3);
     assert_eq!(waits.try_recv(), Err(TryRecvError::Empty), "set is not yet synced");
-    woken.into_iter().for_each(|told| told.send(()).unwrap());
+    for told in woken {
+        told.send(()).unwrap();
+    }
     assert_eq!(waits.try_recv(), Ok(()));
 }
 
@@ -67,7 +70,9 @@ fn those_are_told_who_wait_for_that_level_and_that_version_or_one_before() {
     let mut waits: Vec<_> = (1..=6).map(|version| not_yet(&heads, "a main", version)).collect();
     waits.push(not_yet(&heads, "a main", 4));
     let told = |woken: Vec<oneshot::Sender<()>>, waits: &mut [oneshot::Receiver<()>]| -> Vec<usize> {
-        woken.into_iter().for_each(|told| told.send(()).unwrap());
+        for told in woken {
+            told.send(()).unwrap();
+        }
         (0..waits.len()).filter(|&index| waits[index].try_recv() == Ok(())).collect()
     };
     assert_eq!(told(set(&heads, "a main", 4), &mut waits), [0, 1, 2, 3, 6]);
@@ -117,6 +122,30 @@ fn no_wait_begins_after_the_version_was_set() {
         }
         assert_eq!(waiter.join().unwrap(), 2_000);
     });
+}
+
+/// As above, with the writer held up in the narrowest place: after the look without the lock, before the one with it.
+#[test]
+fn a_version_set_between_the_two_looks_is_seen() {
+    let heads = Heads::new();
+    set(&heads, "a main", 1);
+    for version in 2..=300 {
+        let barrier = Barrier::new(2);
+        // Readers get in meanwhile, and nobody else who wants to write.
+        let held = heads.shard(heads.hash("a main")).upgradable_read();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                barrier.wait();
+                heads.written(&key("a main"), version)
+            });
+            barrier.wait();
+            (0..100).for_each(|_| std::thread::yield_now());
+            let mut held = RwLockUpgradableReadGuard::upgrade(held);
+            held.table.iter_mut().for_each(|entry| entry.head = head(version));
+            drop(held);
+            assert!(matches!(waiter.join().unwrap(), Written::At(position) if position == version * 512));
+        });
+    }
 }
 
 #[test]

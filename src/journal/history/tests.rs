@@ -26,7 +26,7 @@ fn written(memory: &Memory) -> Writer {
             writer.answer(u128::try_from(group).unwrap(), &[0; 2000]);
         }
         if group % 10 == 9 {
-            writer.change("a main", Operation::Count { on_hand: units(3) });
+            writer.change("a main", Operation::Count { on_hand: units(3), if_missing: IfMissing::Refuse });
             writer.change("a main", Operation::Delete);
         }
         writer.commit();

@@ -78,7 +78,9 @@ fn a_walk_for_a_movement_starts_at_or_before_it() {
     // Groups of three movements, every 32 KiB: every other one has an entry.
     let groups: Vec<(u64, u64)> =
         (0..9).map(|group| (10 + 3 * group, 512 + group * INDEX_EVERY / 2)).collect();
-    groups.iter().for_each(|&(seq, offset)| segment.index_group(seq, offset));
+    for &(seq, offset) in &groups {
+        segment.index_group(seq, offset);
+    }
     assert_eq!(segment.index().len(), 5);
     for seq in 10..10 + 27 {
         let (_, holder) = *groups.iter().rfind(|&&(first, _)| first <= seq).unwrap();

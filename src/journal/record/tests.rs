@@ -69,9 +69,10 @@ fn any_change() -> impl Strategy<Value = (Level, Operation, Level)> {
     let choice = (0..8_u8, prop_oneof![Just(None), any::<u64>().prop_map(Some), Just(Some(0))]);
     (any_level(), choice).prop_map(|(level, (which, at))| {
         let version = level.version().min(VERSION_MAX - 1);
-        let before = match level.exists() {
-            true => Level::existing(level.on_hand(), level.reserved(), version),
-            false => Level::tombstone(version),
+        let before = if level.exists() {
+            Level::existing(level.on_hand(), level.reserved(), version)
+        } else {
+            Level::tombstone(version)
         };
         let before = before.unwrap();
         let operation = allowed(before, which, |max| at.map_or(max, |at| at % (max + 1)));
@@ -85,6 +86,9 @@ fn allowed(before: Level, which: u8, up_to: impl Fn(u64) -> u64) -> Operation {
     let delta = || up_to(QUANTITY_MAX - before.reserved()).cast_signed() - before.available().cast_signed();
     match which {
         0 | 1 if !before.exists() => Operation::Create { on_hand: quantity(up_to(QUANTITY_MAX)) },
+        2 | 3 if !before.exists() => {
+            Operation::Count { on_hand: quantity(up_to(QUANTITY_MAX)), if_missing: IfMissing::Create }
+        }
         _ if !before.exists() => Operation::Adjust { delta: delta(), if_missing: IfMissing::Create },
         0 => Operation::Adjust { delta: delta(), if_missing: IfMissing::Create },
         1 => Operation::Adjust { delta: delta(), if_missing: IfMissing::Refuse },
@@ -94,7 +98,8 @@ fn allowed(before: Level, which: u8, up_to: impl Fn(u64) -> u64) -> Operation {
         5 | 6 if before.reserved() == 0 => Operation::Delete,
         _ => {
             let above = up_to(QUANTITY_MAX - before.reserved());
-            Operation::Count { on_hand: quantity(before.reserved() + above) }
+            let if_missing = if which == 7 { IfMissing::Create } else { IfMissing::Refuse };
+            Operation::Count { on_hand: quantity(before.reserved() + above), if_missing }
         }
     }
 }
@@ -292,8 +297,8 @@ fn the_bytes_are_those_documented() {
         "03 0a f8ffffffffffffff 0c000000000500000000030000000000", // operation, key_len, operand, level
         "0807060504030201 534b552d31206d61696e",                   // previous, key
     ];
-    let hex: String =
-        golden().sealed(77, 1_700_000_000_000).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = golden().sealed(77, 1_700_000_000_000);
+    let hex = format!("{bytes:02x?}").replace(['[', ',', ' ', ']'], "");
     assert_eq!(hex, documented.concat().replace(' ', ""));
 }
 
@@ -302,9 +307,13 @@ fn the_bytes_are_those_documented() {
 fn the_tags_of_operations_are_those_documented() {
     let quantity = |units| Quantity::new(units).unwrap();
     let before = Level::existing(9, 0, 1).unwrap();
+    let count = |if_missing| Operation::Count { on_hand: quantity(5), if_missing };
+    let missing = operation_to_bytes(count(IfMissing::Create), Level::tombstone(3).unwrap());
+    assert_eq!(missing, (9, -1), "there was no level");
     let table = [
         (Operation::Create { on_hand: quantity(5) }, (1, 0)),
-        (Operation::Count { on_hand: quantity(5) }, (2, 9)),
+        (count(IfMissing::Refuse), (2, 9)),
+        (count(IfMissing::Create), (9, 9)),
         (Operation::Adjust { delta: -3, if_missing: IfMissing::Refuse }, (3, -3)),
         (Operation::Adjust { delta: 3, if_missing: IfMissing::Create }, (4, 3)),
         (Operation::Reserve { quantity: quantity(5) }, (5, 5)),
@@ -346,13 +355,18 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(LINES.start, 2), Some(RecordError::Length));
     assert_eq!(with(HEAD_BYTES + ONCE_BYTES, 0xFF), part("text"));
     assert_eq!(with(lines_at, 0), part("operation"));
-    assert_eq!(with(lines_at, 9), part("operation"));
+    assert_eq!(with(lines_at, 9), part("operation"), "a quantity less than none");
+    assert_eq!(with(lines_at, 10), part("operation"));
     assert_eq!(with(lines_at, 1), part("operation"), "a create has no operand");
     assert_eq!(with(lines_at, 5), part("operation"), "a negative quantity");
     assert_eq!(with(lines_at + 25, 0x20), part("level"), "the mark of a claim");
     assert_eq!(with(lines_at + LINE_HEAD_BYTES, 0xFF), part("key"));
     assert_eq!(with(KIND, Kind::Answer as u8), part("lines"), "an answer has no lines");
     assert_eq!(with(KIND, Kind::Transfer as u8), None);
+    let mut longer = golden().sealed(1, 2);
+    longer.push(0);
+    fix_up(&mut longer);
+    assert_eq!(Record::read(&longer).err(), part("lines"), "something after the last line");
 }
 
 #[test]
@@ -382,7 +396,8 @@ fn a_line_that_contradicts_itself_has_no_units_before() {
     let table = [
         (Operation::Create { on_hand }, None, level(5, 1)),
         (Operation::Create { on_hand }, None, gone),
-        (Operation::Count { on_hand }, Some(1), level(5, 2)),
+        (Operation::Count { on_hand, if_missing: IfMissing::Refuse }, Some(1), level(5, 2)),
+        (Operation::Count { on_hand, if_missing: IfMissing::Create }, None, level(5, 2)),
         (Operation::Delete, Some(1), level(0, 0)),
         (Operation::Delete, None, gone),
         (adjust(6), None, level(5, 0)),

@@ -25,7 +25,7 @@ fn golden_header() -> Header {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{bytes:02x?}").replace(['[', ',', ' ', ']'], "")
 }
 
 /// Makes the checksum that of the footer.

@@ -12,11 +12,11 @@ pub(crate) fn any_operation() -> impl proptest::strategy::Strategy<Value = Opera
             .prop_map(|n| Quantity::new(n).unwrap())
     };
     let delta = prop_oneof![-5..5_i64, any::<i64>(), Just(i64::MIN), Just(i64::MAX)];
-    let if_missing = prop_oneof![Just(IfMissing::Refuse), Just(IfMissing::Create)];
+    let if_missing = || prop_oneof![Just(IfMissing::Refuse), Just(IfMissing::Create)];
     prop_oneof![
         quantity().prop_map(|on_hand| Operation::Create { on_hand }),
-        quantity().prop_map(|on_hand| Operation::Count { on_hand }),
-        (delta, if_missing).prop_map(|(delta, if_missing)| Operation::Adjust { delta, if_missing }),
+        (quantity(), if_missing()).prop_map(|(on_hand, if_missing)| Operation::Count { on_hand, if_missing }),
+        (delta, if_missing()).prop_map(|(delta, if_missing)| Operation::Adjust { delta, if_missing }),
         quantity().prop_map(|quantity| Operation::Reserve { quantity }),
         quantity().prop_map(|quantity| Operation::Release { quantity }),
         quantity().prop_map(|quantity| Operation::Ship { quantity }),
@@ -91,6 +91,7 @@ fn reason(operation: Operation, found: Level) -> Option<Reason> {
 fn each_refusal_says_what_was_asked() {
     let quantity = |units| Quantity::new(units).unwrap();
     let adjust = |delta| Operation::Adjust { delta, if_missing: IfMissing::Refuse };
+    let count = |on_hand| Operation::Count { on_hand: quantity(on_hand), if_missing: IfMissing::Refuse };
     let full = QUANTITY_MAX;
     let table = [
         (adjust(-6), level(10, 5), Reason::Insufficient { requested: 6 }),
@@ -99,8 +100,8 @@ fn each_refusal_says_what_was_asked() {
         (Operation::Reserve { quantity: quantity(6) }, level(10, 5), Reason::Insufficient { requested: 6 }),
         (Operation::Release { quantity: quantity(6) }, level(10, 5), Reason::NotReserved { requested: 6 }),
         (Operation::Ship { quantity: quantity(6) }, level(10, 5), Reason::NotReserved { requested: 6 }),
-        (Operation::Count { on_hand: quantity(4) }, level(10, 5), Reason::BelowReserved { requested: 4 }),
-        (Operation::Count { on_hand: quantity(4) }, Level::ABSENT, Reason::NotFound),
+        (count(4), level(10, 5), Reason::BelowReserved { requested: 4 }),
+        (count(4), Level::ABSENT, Reason::NotFound),
         (Operation::Create { on_hand: quantity(4) }, level(0, 0), Reason::AlreadyExists),
         (Operation::Delete, level(10, 5), Reason::StockReserved),
         (Operation::Delete, Level::ABSENT, Reason::NotFound),
@@ -138,4 +139,18 @@ fn a_level_created_again_continues_its_versions() {
     let create = Change::unconditional(Operation::Create { on_hand: Quantity::new(3).unwrap() });
     let again = create.judge(Level::tombstone(9).unwrap()).unwrap();
     assert_eq!((again.version(), again.on_hand()), (10, 3));
+}
+
+/// A line of an import: the level has the units counted whether it was there or not, and never fewer than are held.
+#[test]
+fn a_count_that_creates_starts_from_nothing_and_still_keeps_what_is_held() {
+    let import = |on_hand| {
+        let on_hand = Quantity::new(on_hand).unwrap();
+        Change::unconditional(Operation::Count { on_hand, if_missing: IfMissing::Create })
+    };
+    let after = |found| import(5).judge(found).map(|after| (after.on_hand(), after.version()));
+    assert_eq!(after(Level::ABSENT), Ok((5, 1)));
+    assert_eq!(after(Level::tombstone(9).unwrap()), Ok((5, 10)));
+    assert_eq!(after(level(10, 5)), Ok((5, level(10, 5).version() + 1)));
+    assert_eq!(import(4).judge(level(10, 5)).unwrap_err().reason, Reason::BelowReserved { requested: 4 });
 }

@@ -60,7 +60,8 @@ fn lines_that_cancel_out_are_still_a_change() {
 
 #[test]
 fn different_kinds_on_one_level_are_a_conflict() {
-    let count = Change::unconditional(Operation::Count { on_hand: Quantity::ZERO });
+    let count =
+        Change::unconditional(Operation::Count { on_hand: Quantity::ZERO, if_missing: IfMissing::Refuse });
     let lines = vec![(key("b"), adjust(1)), (key("a"), adjust(1)), (key("a"), count)];
     assert_eq!(Transaction::new(lines), Err(TransactionError::Conflict { first: 1, second: 2 }));
 }

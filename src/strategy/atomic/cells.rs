@@ -23,6 +23,7 @@ pub struct Pinned<'a> {
 
 impl Cells {
     /// Looks at the map.
+    #[inline]
     pub fn pin(&self) -> Pinned<'_> {
         Pinned { map: self.map.pin(), created: &self.created }
     }
@@ -30,11 +31,13 @@ impl Cells {
 
 impl Pinned<'_> {
     /// The cell of a key, if there is one.
+    #[inline]
     pub fn get(&self, key: &StockKey) -> Option<&PackedWord> {
         self.map.get(key)
     }
 
     /// The cell of a key; a new one of an absent level where there is none.
+    #[cold]
     pub fn get_or_create(&self, key: &StockKey) -> &PackedWord {
         let mut created = false;
         let cell = self.map.get_or_insert_with(key.clone(), || {

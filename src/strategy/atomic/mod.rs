@@ -38,7 +38,7 @@ use self::gate::ParkingGate;
 use self::protocol::{Descriptor, Memory, Patience, Protocol, Register};
 use self::word::PackedWord;
 use super::{
-    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
     TransactRejected, table,
 };
 use crate::stock::{Applied, Change, Entry, Level, StockKey, Transaction};
@@ -78,7 +78,7 @@ impl Atomic {
         Patience::new(self.config.lock_timeout, &self.meter)
     }
 
-    fn apply_now(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
+    fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         let cells = self.cells.pin();
         let cell = match cells.get(key) {
             Some(cell) => cell,
@@ -91,7 +91,7 @@ impl Atomic {
         self.protocol.apply(cell, change, self.patience())
     }
 
-    fn transact_now(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+    fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
         let cells = self.cells.pin();
         let entries = transaction.entries();
         let known: Vec<_> = entries.iter().map(|entry| cells.get(&entry.key)).collect();
@@ -106,29 +106,34 @@ impl Atomic {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Atomic {
-    async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
+impl Immediate for Atomic {
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         let cells = self.cells.pin();
         Ok(cells.get(key).map_or(Level::ABSENT, |cell| self.protocol.read(cell)))
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
-        let applied = self.apply_now(key, change)?;
+    fn apply_now<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
+        let applied = self.change_level(key, change)?;
         self.ledger.one(hand_off, key, change.operation, applied);
         Ok(applied)
     }
 
-    async fn transact(
+    fn transact_now<H: HandOff>(
         &self,
-        transaction: &Arc<Transaction>,
+        transaction: &Transaction,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = self.transact_now(transaction)?;
+        let applied = self.change_levels(transaction)?;
         self.ledger.many(hand_off, transaction, &applied);
         Ok(applied)
     }
 
-    fn contention(&self) -> ContentionReport {
+    fn contention_now(&self) -> ContentionReport {
         self.meter.report()
     }
 }

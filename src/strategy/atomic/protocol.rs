@@ -92,21 +92,24 @@ pub struct Patience<'a> {
     meter: &'a Meter,
 }
 
-/// What a cell is at one instant.
-enum View<M: Memory> {
-    Free(Level),
-    Taken { level: Level, claim: Claim, by: Arc<Descriptor<M>>, verdict: Verdict },
-}
-
 impl<M: Memory> Protocol<M> {
     /// The level at one instant. Never waits.
+    #[inline]
     pub fn read(&self, cell: &M::Word) -> Level {
-        match self.view(cell) {
-            View::Free(level) | View::Taken { level, .. } => level,
+        loop {
+            match cell.load() {
+                State::Level(level) => return level,
+                State::Claimed(claim) => {
+                    if let Some((by, verdict)) = self.claimant(claim) {
+                        return by.level(claim.entry, verdict);
+                    }
+                }
+            }
         }
     }
 
     /// Judges one change and makes it.
+    #[inline]
     pub fn apply(
         &self,
         cell: &M::Word,
@@ -114,8 +117,8 @@ impl<M: Memory> Protocol<M> {
         mut patience: Patience<'_>,
     ) -> Result<Applied, Rejected> {
         loop {
-            match self.view(cell) {
-                View::Free(before) => {
+            match cell.load() {
+                State::Level(before) => {
                     let after = change.judge(before)?;
                     if cell.swap_if(State::Level(before), State::Level(after)) {
                         patience.meter.lock_free();
@@ -123,13 +126,7 @@ impl<M: Memory> Protocol<M> {
                     }
                     patience.after_retry()?;
                 }
-                View::Taken { level, claim, by, verdict } => {
-                    if verdict == Verdict::Undecided {
-                        // Judged first: a refusal by the level as it is now need not wait.
-                        change.judge(level)?;
-                    }
-                    patience.settle(cell, claim, &by, verdict)?;
-                }
+                State::Claimed(claim) => self.give_way(cell, claim, change, &mut patience)?,
             }
         }
     }
@@ -175,18 +172,31 @@ impl<M: Memory> Protocol<M> {
         }
     }
 
-    fn view(&self, cell: &M::Word) -> View<M> {
-        loop {
-            let claim = match cell.load() {
-                State::Level(level) => return View::Free(level),
-                State::Claimed(claim) => claim,
-            };
-            // Gone: released since the load. The next load sees what it was released to, or something later.
-            if let Some(by) = self.register.find(claim.transaction) {
-                let verdict = by.gate.verdict();
-                return View::Taken { level: by.level(claim.entry, verdict), claim, by, verdict };
-            }
+    /// Waits for the transaction behind a claim and swaps the claim away; then the cell is worth another look.
+    // Rare, and apart: so that a change that meets no claim is not slowed by what it does not do.
+    #[cold]
+    fn give_way(
+        &self,
+        cell: &M::Word,
+        claim: Claim,
+        change: Change,
+        patience: &mut Patience<'_>,
+    ) -> Result<(), Rejected> {
+        let Some((by, verdict)) = self.claimant(claim) else { return Ok(()) };
+        if verdict == Verdict::Undecided {
+            // Judged first: a refusal by the level as it is now need not wait.
+            change.judge(by.level(claim.entry, verdict))?;
         }
+        Ok(patience.settle(cell, claim, &by, verdict)?)
+    }
+
+    /// Whose claim it is, and its verdict so far. `None` if it is gone: released since it was loaded, and the next load
+    /// sees what it was released to, or something later.
+    #[cold]
+    fn claimant(&self, claim: Claim) -> Option<(Arc<Descriptor<M>>, Verdict)> {
+        let by = self.register.find(claim.transaction)?;
+        let verdict = by.gate.verdict();
+        Some((by, verdict))
     }
 }
 
@@ -231,8 +241,8 @@ impl<M: Memory> Claims<'_, M> {
     fn claim_next(&mut self, change: Change, patience: &mut Patience<'_>) -> Result<Applied, Rejected> {
         let cell = self.cells[self.claimed];
         loop {
-            match self.protocol.view(cell) {
-                View::Free(before) => {
+            match cell.load() {
+                State::Level(before) => {
                     let after = change.judge(before)?;
                     let (note_before, note_after) = &self.descriptor.levels[self.claimed];
                     note_before.store(before);
@@ -244,12 +254,7 @@ impl<M: Memory> Claims<'_, M> {
                     }
                     patience.after_retry()?;
                 }
-                View::Taken { level, claim, by, verdict } => {
-                    if verdict == Verdict::Undecided {
-                        change.judge(level)?;
-                    }
-                    patience.settle(cell, claim, &by, verdict)?;
-                }
+                State::Claimed(claim) => self.protocol.give_way(cell, claim, change, patience)?,
             }
         }
     }

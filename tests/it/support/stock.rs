@@ -117,7 +117,7 @@ pub(crate) fn create(on_hand: u64) -> Change {
 
 /// Sets what is on hand.
 pub(crate) fn count(on_hand: u64) -> Change {
-    Change::unconditional(Operation::Count { on_hand: units(on_hand) })
+    Change::unconditional(Operation::Count { on_hand: units(on_hand), if_missing: IfMissing::Refuse })
 }
 
 /// Adds units to a level that exists.

@@ -106,7 +106,7 @@ impl Inode {
         for (number, within, part) in parts(offset, fits) {
             let mut content = self.now.sector(number);
             content[within].copy_from_slice(&bytes[part]);
-            self.change_sector(number, content);
+            self.change_sector(number, Arc::new(content));
         }
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
@@ -118,15 +118,14 @@ impl Inode {
             // The rest of the last sector is written again, as zeros.
             let number = len / SECTOR_U64;
             if let Some(content) = self.now.sectors.get(&number).map(|content| **content) {
-                self.change_sector(number, content);
+                self.change_sector(number, Arc::new(content));
             }
         }
         self.now.len = len;
         self.changes.push(Change::Len(len));
     }
 
-    fn change_sector(&mut self, number: u64, content: Sector) {
-        let content = Arc::new(content);
+    fn change_sector(&mut self, number: u64, content: Arc<Sector>) {
         self.now.sectors.insert(number, Arc::clone(&content));
         self.changes.push(Change::Sector { number, content, write: self.writes, lost: false });
     }

@@ -112,6 +112,20 @@ fn a_length_may_be_there_without_the_bytes_and_a_cut_is_whole() {
 }
 
 #[test]
+fn what_a_cut_took_away_stays_away() {
+    let (disk, file) = with_file();
+    file.write_at(&[1; 3 * SECTOR], 0).unwrap();
+    file.sync().unwrap();
+    file.write_at(&[2; 3 * SECTOR], 0).unwrap();
+    file.set_len(SECTOR as u64).unwrap();
+    file.set_len(2 * SECTOR as u64).unwrap();
+    // This length says that both happened.
+    let both: Vec<_> =
+        found(&disk, "f").into_iter().flatten().filter(|bytes| bytes.len() == 2 * SECTOR).collect();
+    assert!(!both.is_empty() && both.iter().all(|bytes| bytes[SECTOR..] == [0; SECTOR]));
+}
+
+#[test]
 fn after_a_failed_sync_later_ones_succeed_without_what_it_lost() {
     let (disk, file) = with_file();
     file.set_len(3 * SECTOR as u64).unwrap();

@@ -39,7 +39,7 @@ fn reads_and_refusals_do_not_wait() {
     let strategy = stocked(impatient(Atomic::new), std::slice::from_ref(&busy));
     while_claimed(&strategy, &busy, || {
         assert_eq!(read(&strategy, &busy), Ok(five()), "nothing is decided yet");
-        let refused = strategy.apply_now(&busy, adjust(-6)).unwrap_err();
+        let refused = strategy.change_level(&busy, adjust(-6)).unwrap_err();
         let refusal = Refusal { reason: Reason::Insufficient { requested: 6 }, found: five() };
         assert_eq!(refused, Rejected::Refused(refusal));
     });
@@ -51,7 +51,7 @@ fn asking_for_what_is_not_there_creates_no_cell() {
     let strategy = stocked(impatient(Atomic::new), &[]);
     take(&strategy, &key("a")).unwrap_err();
     let lines = vec![(key("a"), adjust(1)), (key("b"), adjust(1))];
-    strategy.transact_now(&Transaction::new(lines).unwrap()).unwrap_err();
+    strategy.change_levels(&Transaction::new(lines).unwrap()).unwrap_err();
     let cells = strategy.cells.pin();
     assert!([key("a"), key("b")].iter().all(|key| cells.get(key).is_none()));
 }

@@ -1,0 +1,95 @@
+//! Levels to import as they are kept in a file: entry after entry, read back in pieces of bounded size.
+//!
+//! ```text
+//! entry  0 line u64, 8 on_hand u64, 16 key_len u8, 17 key (sku, a space, location); little-endian
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+use crate::journal::disk::DiskFile;
+use crate::stock::{Quantity, StockKey};
+
+/// Bytes before the key.
+const HEAD_BYTES: usize = 17;
+/// The longest entry.
+const ENTRY_BYTES_MAX: usize = HEAD_BYTES + u8::MAX as usize;
+
+/// One level to import. Ordered by key, then by line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    pub(super) key: StockKey,
+    /// The number of its line.
+    pub(super) line: u64,
+    pub(super) on_hand: u64,
+}
+
+impl Entry {
+    /// Appends the entry.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let key = self.key.text().as_bytes();
+        out.extend_from_slice(&self.line.to_le_bytes());
+        out.extend_from_slice(&self.on_hand.to_le_bytes());
+        out.push(u8::try_from(key.len()).expect("a key is at most 97 bytes"));
+        out.extend_from_slice(key);
+    }
+
+    /// The units.
+    pub(super) fn quantity(&self) -> Quantity {
+        Quantity::new(self.on_hand).expect("checked when the line, or the file, was read")
+    }
+
+    /// The entry that starts here, and its length: `None` where the bytes are none.
+    fn read(bytes: &[u8]) -> Option<(Self, usize)> {
+        let u64_at = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let len = HEAD_BYTES + usize::from(*bytes.get(HEAD_BYTES - 1)?);
+        let key = StockKey::from_text(std::str::from_utf8(bytes.get(HEAD_BYTES..len)?).ok()?)?;
+        let on_hand = u64_at(8).filter(|&units| Quantity::new(units).is_some())?;
+        Some((Self { key, line: u64_at(0)?, on_hand }, len))
+    }
+}
+
+/// Reads a range of a file, entry by entry.
+#[derive(Debug)]
+pub(super) struct Entries {
+    file: Arc<dyn DiskFile>,
+    /// The range that is not in the buffer yet.
+    from: u64,
+    to: u64,
+    piece: usize,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl Entries {
+    /// The entries in that range, read `piece` bytes at a time.
+    pub(super) fn new(file: Arc<dyn DiskFile>, from: u64, to: u64, piece: usize) -> Self {
+        Self { file, from, to, piece, buffer: Vec::new(), at: 0 }
+    }
+
+    /// The next entry: `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+        if self.buffer.len() - self.at < ENTRY_BYTES_MAX && self.from < self.to {
+            self.fill()?;
+        }
+        let left = &self.buffer[self.at..];
+        if left.is_empty() {
+            return Ok(None);
+        }
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "an entry is not what was written");
+        let (entry, len) = Entry::read(left).ok_or_else(damaged)?;
+        self.at += len;
+        Ok(Some(entry))
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        let kept = self.buffer.len();
+        let left = usize::try_from(self.to - self.from).unwrap_or(usize::MAX);
+        self.buffer.resize(kept + left.min(self.piece), 0);
+        self.file.read_exact_at(&mut self.buffer[kept..], self.from)?;
+        self.from += (self.buffer.len() - kept) as u64;
+        Ok(())
+    }
+}
