@@ -13,6 +13,9 @@
 //! - A group that is invalid anywhere else is *damage*: in a segment that is sealed, before a group that is valid, or longer
 //!   than what one group can leave. Then [`recover`] refuses and changes nothing on disk.
 //!
+//! What was found is then made to survive a power cut, since it is shown from here on: a process that was killed may have
+//! written its last group, or renamed a file, and not synced it.
+//!
 //! Only then are leftovers removed (files being prepared when the process stopped), so a refusal leaves all as it was found.
 
 use std::io;

@@ -140,8 +140,14 @@ async fn a_flipped_bit_is_harmless_or_told() {
     let disk = written().await;
     let (whole, recovered) = everything(&disk).expect("nothing is damaged yet");
     assert!(recovered.report.snapshot.is_some() && recovered.report.warnings.is_empty());
-    let all = parts(&disk);
+    let mut all = parts(&disk);
     let last_group = all.iter().rfind(|part| part.name == "group header").expect("a group").clone();
+    let last_body = all.iter().rfind(|part| part.name == "records").expect("a group").bytes.clone();
+    all.push(Part {
+        name: "last group",
+        file: last_group.file.clone(),
+        bytes: last_group.bytes.start..last_body.end,
+    });
     let names: std::collections::BTreeSet<_> = all.iter().map(|part| part.name).collect();
     assert!(names.len() >= 12, "{names:?}");
     let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
@@ -159,6 +165,7 @@ async fn a_flipped_bit_is_harmless_or_told() {
         }
     }
     println!("harmless, told, cut: {told:#?}");
+    assert!(told["last group"][0] == 0 && told["last group"][2] > 0);
     assert!(told["records"][1] > 0 && told["unused end"][0] + told["unused end"][2] == FLIPS_PER_PART);
 }
 

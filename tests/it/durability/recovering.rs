@@ -28,7 +28,7 @@ fn until_recovery_is_over_nothing_is_shown() {
         server.put("/v1/stock/wool", &json!({ "on_hand": 4 })).await.assert_status(201);
         server.kill();
         let (release, held) = mpsc::channel::<()>();
-        let holds = tokio::task::spawn_blocking(move || drop(held.recv()));
+        let holds = tokio::task::spawn_blocking(move || _ = held.recv());
         let storage =
             Storage::Durable { data_dir: data.path().to_owned(), journal: JournalConfig::default() };
         let app = App::build(Config { storage, ..Config::new(Kind::Atomic) }).unwrap();

@@ -164,11 +164,11 @@ async fn a_damaged_log_is_refused() {
     let data = server.kill();
     let segment = data.path().join(format!("{:020}.log", 0));
     let mut bytes = fs::read(&segment).expect("the first segment");
-    bytes[700] ^= 4;
+    bytes[600] ^= 4;
     fs::write(&segment, &bytes).expect("room");
     let line = refusal(&data);
     assert!(line.contains("damaged at offset 512") && line.contains(".log"), "{line}");
-    bytes[700] ^= 4;
+    bytes[600] ^= 4;
     fs::write(&segment, &bytes).expect("room");
     Server::over(Kind::Mutex, data).get("/v1/stock/jute").await.assert_level(200, 1, 1);
 }
