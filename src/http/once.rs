@@ -20,7 +20,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Carries the request out with `act`, unless it was before: then `replay` writes the answer of a change that was made.
 pub(super) async fn once(
     inventory: &Inventory,
-    keyring: Option<Keyring>,
+    keyring: Option<Box<Keyring>>,
     memo: Memo,
     act: impl AsyncFnOnce(Memo) -> Result<Response, Problem>,
     replay: impl FnOnce(&StoredRecord) -> Response,

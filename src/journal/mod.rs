@@ -26,6 +26,7 @@ pub mod log;
 pub mod marks;
 pub mod metrics;
 pub mod order;
+pub mod pace;
 pub mod prepare;
 pub mod record;
 pub mod recovery;

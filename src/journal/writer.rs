@@ -20,6 +20,7 @@ use super::group;
 use super::heads::{Head, version};
 use super::lanes::Queue;
 use super::order::{Held, Order};
+use super::pace::Pace;
 use super::record;
 use super::watermark::GroupEnd;
 use super::{Shared, now_ms};
@@ -46,6 +47,7 @@ pub struct Writer {
     /// Swapped with a lane's queue, so that neither allocates.
     taken: Queue,
     ready: Vec<Held>,
+    pace: Pace,
 }
 
 /// The group that is being gathered.
@@ -88,6 +90,7 @@ impl Writer {
             group: Gathering { slots, ..Gathering::default() },
             taken: Queue::default(),
             ready: Vec::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -103,11 +106,16 @@ impl Writer {
     fn write_until_closed(&mut self) -> Result<(), Fatal> {
         let mut closing_since = None;
         loop {
-            for lane in 0..self.shared.lanes.count() {
-                self.take(lane)?;
-            }
+            self.take_all()?;
             if self.group.records > 0 {
-                self.commit()?;
+                if let Some(wait) = self.pace.wait(self.group.records) {
+                    std::thread::sleep(wait);
+                    self.take_all()?;
+                }
+                // What was taken may have filled a group and begun none.
+                if self.group.records > 0 {
+                    self.commit()?;
+                }
                 // Also while there is always more to do.
                 self.check_age()?;
                 continue;
@@ -124,6 +132,10 @@ impl Writer {
             let lanes = &self.shared.lanes;
             lanes.bell().sleep(IDLE, || !lanes.are_empty() || self.shared.is_closed());
         }
+    }
+
+    fn take_all(&mut self) -> Result<(), Fatal> {
+        (0..self.shared.lanes.count()).try_for_each(|lane| self.take(lane))
     }
 
     /// Takes what a lane holds and adds each record to the group, or holds it back.
@@ -304,7 +316,9 @@ impl Writer {
         let started = Instant::now();
         self.appender.append(&group.bytes, end)?;
         let shared = &self.shared;
-        shared.metrics.syncs.observe(started.elapsed());
+        let sync = started.elapsed();
+        self.pace.wrote(group.records, sync);
+        shared.metrics.syncs.observe(sync);
         shared.metrics.group(u64::from(group.records), bytes);
         shared.keys.mark(group.time_ms, group.position);
         shared.watermark.advance(end);

@@ -14,41 +14,43 @@ const CHARS_MAX: usize = 255;
 const PRINCIPAL: &str = "";
 
 /// The key of a request, if it has one: with its principal, method and path it names one effect.
+///
+/// Boxed, since most requests have none and every handler's future has room for it.
 #[derive(Debug)]
-pub struct IdempotencyKey(Option<Scope>);
+pub struct IdempotencyKey(Option<Box<Scope>>);
 
 /// Principal, method, path and key, hashed, and the part of the fingerprint that is not the body.
 #[derive(Debug)]
 struct Scope {
-    hash: blake3::Hasher,
+    hash: [u8; 32],
     query: String,
 }
 
 /// A key together with the part of the body that has come.
 #[derive(Debug)]
 pub struct BodyDigest {
-    scope: blake3::Hasher,
+    scope: [u8; 32],
     fingerprint: Sha256,
 }
 
 /// A key together with the body it came with.
 #[derive(Debug)]
 pub struct Keyring {
-    scope: blake3::Hasher,
+    scope: [u8; 32],
     fingerprint: [u8; 32],
 }
 
 impl IdempotencyKey {
     /// The key for that body: `None` where the request has no key.
-    pub fn with_body(self, body: &[u8]) -> Option<Keyring> {
+    pub fn with_body(self, body: &[u8]) -> Option<Box<Keyring>> {
         let mut digest = self.begin_body()?;
         digest.update(body);
-        Some(digest.finish())
+        Some(Box::new(digest.finish()))
     }
 
     /// The key for a body that comes in pieces: `None` where the request has no key.
     pub fn begin_body(self) -> Option<BodyDigest> {
-        let Scope { hash, query } = self.0?;
+        let Scope { hash, query } = *self.0?;
         let mut fingerprint = Sha256::new();
         // The query says which level is meant: a request with another one is another request.
         fingerprint.update(query.as_bytes());
@@ -74,9 +76,9 @@ impl BodyDigest {
     }
 }
 
-fn half(scope: &blake3::Hasher) -> u128 {
-    let hash = scope.finalize();
-    u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+/// Half a hash, which is enough to tell keys apart.
+fn half(hash: &[u8; 32]) -> u128 {
+    u128::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
 }
 
 impl Keyring {
@@ -87,11 +89,13 @@ impl Keyring {
 
     /// One line of the request as a unit of its own.
     pub fn line(&self, line: usize) -> Once {
-        self.unit(self.scope.clone().update(&(line as u64).to_le_bytes()))
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.scope).update(&(line as u64).to_le_bytes());
+        self.unit(hash.finalize().as_bytes())
     }
 
-    fn unit(&self, scope: &blake3::Hasher) -> Once {
-        Once { key: half(scope), fingerprint: self.fingerprint }
+    fn unit(&self, hash: &[u8; 32]) -> Once {
+        Once { key: half(hash), fingerprint: self.fingerprint }
     }
 }
 
@@ -125,6 +129,6 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
             hash.update(part.as_bytes());
         }
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Ok(Self(Some(Scope { hash, query })))
+        Ok(Self(Some(Box::new(Scope { hash: *hash.finalize().as_bytes(), query }))))
     }
 }

@@ -58,7 +58,7 @@ pub async fn adjust_many(
 /// Makes a transaction and answers with the levels after it.
 pub(super) async fn together(
     inventory: &Inventory,
-    keyring: Option<Keyring>,
+    keyring: Option<Box<Keyring>>,
     kind: RecordKind,
     memo: Memo,
     transaction: Transaction,

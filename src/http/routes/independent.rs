@@ -33,7 +33,7 @@ enum Outcome {
 /// Carries each line out, and answers line by line.
 pub(super) async fn each_alone(
     inventory: &Inventory,
-    keyring: Option<Keyring>,
+    keyring: Option<Box<Keyring>>,
     memo: Memo,
     lines: &[Line],
 ) -> Result<Response, Problem> {
