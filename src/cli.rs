@@ -61,7 +61,7 @@ enum Command {
     Verify(offline::VerifyArgs),
     /// Export the stock in a data directory
     Export(offline::ExportArgs),
-    /// Import stock into a data directory: each level in FILE gets its on_hand, all of them or none
+    /// Import stock into a data directory: each level in FILE gets its `on_hand`, all of them or none
     Import(offline::ImportArgs),
     /// Copy a data directory, so that a server can be started on the copy
     Backup(offline::BackupArgs),
@@ -270,7 +270,7 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
             shutdown.await;
         }
     };
-    let ended = app.serve(listener, stop).await;
+    let ended = Box::pin(app.serve(listener, stop)).await;
     if unread {
         return ExitCode::FAILURE;
     }

@@ -58,7 +58,7 @@ struct ExportTo {
     /// A line of JSON per stock level, to FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     ndjson: Option<PathBuf>,
-    /// An SQLite database with the tables `levels` and `movements`
+    /// A database of `SQLite`, with the tables `levels` and `movements`
     #[arg(long, value_name = "FILE")]
     sqlite: Option<PathBuf>,
 }
@@ -67,7 +67,7 @@ struct ExportTo {
 pub(super) struct ImportArgs {
     #[command(flatten)]
     data: DataDirArgs,
-    /// Lines as `export` writes them: sku and on_hand at least. `-` is standard input
+    /// Lines as `export` writes them: `sku` and `on_hand` at least. `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -125,10 +125,10 @@ fn is_damage(error: &RecoveryError) -> bool {
 }
 
 fn in_words(report: &Report) -> String {
-    let mut text: String = report.problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let mut text = report.problems.iter().fold(String::new(), |text, problem| text + &format!("{problem}\n"));
     let listed = report.problems.len() as u64;
     if report.problems_total > listed {
-        text.push_str(&format!("and {} more\n", report.problems_total - listed));
+        text = format!("{text}and {} more\n", report.problems_total - listed);
     }
     let Report { segments, groups, records, movements, levels, .. } = report;
     let verdict = match report.problems_total {

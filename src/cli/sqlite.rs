@@ -1,7 +1,7 @@
-//! An export as an SQLite database: the levels as they are, and every movement that is kept.
+//! An export as a database of `SQLite`: the levels as they are, and every movement that is kept.
 //!
 //! Row by row in one transaction, in constant memory. The file is nobody's but ours until it is whole, so it is written without
-//! a journal of SQLite's own.
+//! a journal of its own.
 
 use std::fs::File;
 use std::io;
@@ -42,7 +42,7 @@ pub(super) enum SqliteError {
     /// The disk said so.
     #[error("{0}")]
     Io(io::Error),
-    /// SQLite said so.
+    /// `SQLite` said so.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     /// A level could not be read.

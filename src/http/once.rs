@@ -27,7 +27,7 @@ pub(super) async fn once(
 ) -> Result<Response, Problem> {
     let Some(keyring) = keyring else { return act(memo).await };
     // A batch of independent lines leaves its key at its lines.
-    refuse_other_use(inventory.books().outcome(keyring.line(0)).await?)?;
+    refuse_other_use(inventory.books().outcome(keyring.line(0)).await?.as_ref())?;
     let keyed = match fresh(inventory.books().begin(keyring.whole()).await?)? {
         Ok(keyed) => keyed,
         Err(stored) => return Ok(mark(replayed(&stored, replay))),
@@ -59,14 +59,8 @@ pub(super) fn fresh(begun: Begun) -> Result<Result<Keyed, StoredRecord>, Problem
     match begun {
         Begun::Fresh(keyed) => Ok(Ok(keyed)),
         Begun::Done(stored) => Ok(Err(stored)),
-        Begun::InProgress => Err(Problem::new(
-            Kind::IdempotencyKeyInProgress,
-            "a request with this idempotency key is under way; repeat it when that one is over",
-        )),
-        Begun::Reused => Err(Problem::new(
-            Kind::IdempotencyKeyReused,
-            "this idempotency key was used with another request; nothing was changed",
-        )),
+        Begun::InProgress => Err(in_progress()),
+        Begun::Reused => Err(reused()),
         Begun::Full => Err(Problem::new(
             Kind::Overloaded,
             "as many idempotency keys are held as may be; send this one again when older ones have run out",
@@ -74,12 +68,23 @@ pub(super) fn fresh(begun: Begun) -> Result<Result<Keyed, StoredRecord>, Problem
     }
 }
 
+fn in_progress() -> Problem {
+    let detail = "a request with this idempotency key is under way; repeat it when that one is over";
+    Problem::new(Kind::IdempotencyKeyInProgress, detail)
+}
+
+/// A key that stands for another request.
+pub(super) fn reused() -> Problem {
+    let detail = "this idempotency key was used with another request; nothing was changed";
+    Problem::new(Kind::IdempotencyKeyReused, detail)
+}
+
 /// A key that was used for something else than the request at hand.
-pub(super) fn refuse_other_use(outcome: Option<Begun>) -> Result<(), Problem> {
+pub(super) fn refuse_other_use(outcome: Option<&Begun>) -> Result<(), Problem> {
     match outcome {
         None => Ok(()),
-        Some(Begun::InProgress) => fresh(Begun::InProgress).map(|_| ()),
-        Some(_) => fresh(Begun::Reused).map(|_| ()),
+        Some(Begun::InProgress) => Err(in_progress()),
+        Some(_) => Err(reused()),
     }
 }
 

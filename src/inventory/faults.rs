@@ -44,7 +44,7 @@ macro_rules! named_tests {
     ($($test:ident: $kind:ident),+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
-            let watchdog = std::time::Duration::from_secs(120);
+            let watchdog = std::time::Duration::from_mins(2);
             tokio::time::timeout(watchdog, body(Kind::$kind)).await.expect("nobody waits for ever");
         }
     )+};

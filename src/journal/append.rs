@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::group::{self, SECTOR};
 use super::log::{Log, Segment};
+use super::pace;
 use super::prepare::{self, Preparer};
 use super::segment::{self, Header};
 use super::watermark::GroupEnd;
@@ -153,7 +154,7 @@ fn wait_for_room(error: io::Error, full: &mut dyn FnMut() -> bool) -> io::Result
     if !is_full(&error) || !full() {
         return Err(error);
     }
-    std::thread::sleep(FULL_PAUSE);
+    pace::pause(FULL_PAUSE);
     Ok(())
 }
 

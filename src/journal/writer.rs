@@ -20,7 +20,7 @@ use super::group;
 use super::heads::{Head, version};
 use super::lanes::Queue;
 use super::order::{Held, Order};
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::record;
 use super::watermark::GroupEnd;
 use super::{Shared, now_ms};
@@ -109,7 +109,7 @@ impl Writer {
             self.take_all()?;
             if self.group.records > 0 {
                 if let Some(wait) = self.pace.wait(self.group.records) {
-                    std::thread::sleep(wait);
+                    pace::pause(wait);
                     self.take_all()?;
                 }
                 // What was taken may have filled a group and begun none.
@@ -126,7 +126,7 @@ impl Writer {
                 if self.shared.lanes.all_slots_free() || since.elapsed() > CLOSING_MAX {
                     return Ok(());
                 }
-                std::thread::sleep(CLOSING_PAUSE);
+                pace::pause(CLOSING_PAUSE);
                 continue;
             }
             let lanes = &self.shared.lanes;

@@ -118,7 +118,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         // The draft has it as a quoted string, most clients send it bare: both mean the same key.
         let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         let allowed = |&byte: &u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        if key.is_empty() || key.len() > CHARS_MAX || !key.as_bytes().iter().all(|byte| allowed(byte)) {
+        if key.is_empty() || key.len() > CHARS_MAX || !key.as_bytes().iter().all(allowed) {
             return Err(invalid(
                 "must be 1 to 255 visible ASCII characters, without quotes or backslashes inside",
             ));

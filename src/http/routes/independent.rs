@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::answer;
 use crate::http::dto::{BatchWriter, LineProblem, LineResult, StockLevel};
 use crate::http::extract::Keyring;
-use crate::http::once::{fresh, hand_over, mark, refuse_other_use};
+use crate::http::once::{fresh, hand_over, mark, refuse_other_use, reused};
 use crate::http::problem::Problem;
 use crate::inventory::{Begun, ChangeError, Inventory, Memo, StoredRecord};
 use crate::journal::lanes::Keyed;
@@ -39,17 +39,16 @@ pub(super) async fn each_alone(
 ) -> Result<Response, Problem> {
     let Some(keyring) = keyring else { return unkeyed(inventory, memo, lines).await };
     // Held to the end, and never handed over: of two requests with the key, one goes on.
-    let _whole = match fresh(inventory.books().begin(keyring.whole()).await?)? {
-        Ok(keyed) => keyed,
+    let Ok(_whole) = fresh(inventory.books().begin(keyring.whole()).await?)? else {
         // All lines together, under this key: that was an atomic batch.
-        Err(_) => return Err(fresh(Begun::Reused).expect_err("a key that was used otherwise is refused")),
+        return Err(reused());
     };
     let mut before = Vec::with_capacity(lines.len());
     for line in 0..lines.len() {
         before.push(match inventory.books().outcome(keyring.line(line)).await? {
             Some(Begun::Done(stored)) => Some(stored),
             other => {
-                refuse_other_use(other)?;
+                refuse_other_use(other.as_ref())?;
                 None
             }
         });

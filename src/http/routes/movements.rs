@@ -134,7 +134,7 @@ fn link(query: &Query<'_>, cursor: &str, limit: usize) -> HeaderValue {
     let mut link = format!("</v1/movements?limit={limit}&cursor={cursor}");
     for name in ["sku", "location", "after"] {
         if let Some(value) = query.get(name) {
-            link.push_str(&format!("&{name}={value}"));
+            link = format!("{link}&{name}={value}");
         }
     }
     link.push_str(">; rel=\"next\"");

@@ -164,7 +164,7 @@ pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history:
 pub(super) fn start(recovered: Recovered) -> (Start, Report) {
     let Recovered { heads, keys, log, tail, end, report } = recovered;
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
-    (Start { covered, heads, keys, log, tail, end }, report)
+    (Start { heads, keys, log, tail, end, covered }, report)
 }
 
 /// What the service goes on from.

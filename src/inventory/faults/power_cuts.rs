@@ -93,7 +93,7 @@ for_each_strategy! {
                 let shown = service.shown();
                 for _ in 0..CUTS_PER_CALL {
                     let cut = counts.fetch_add(1, Ordering::Relaxed);
-                    let image = recovered(&disk.power_cut(cut), cut, cut % 5 == 0);
+                    let image = recovered(&disk.power_cut(cut), cut, cut.is_multiple_of(5));
                     image.assert_holds(&shown);
                     finds.lock().push(Found { shown: shown.clone(), image });
                 }
@@ -123,7 +123,7 @@ for_each_strategy! {
             let shown = service.shown();
             for _ in 0..CUTS_PER_CALL {
                 let cut = counts.fetch_add(1, Ordering::Relaxed);
-                recovered(&disk.power_cut(cut), cut, cut % 5 == 0).assert_holds(&shown);
+                recovered(&disk.power_cut(cut), cut, cut.is_multiple_of(5)).assert_holds(&shown);
             }
         })
         .await;

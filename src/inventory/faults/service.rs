@@ -87,7 +87,7 @@ impl Service {
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let journal = Journal::start(disk.disk(), start, config).expect("threads");
-        let patient = StrategyConfig { lock_timeout: Duration::from_secs(60), ..StrategyConfig::default() };
+        let patient = StrategyConfig { lock_timeout: Duration::from_mins(1), ..StrategyConfig::default() };
         let inventory = Inventory::new(kind, patient, Books::Durable(Arc::new(journal)));
         inventory.restore(levels).await;
         let (shown, acknowledged) = (Mutex::default(), AtomicU64::new(0));
@@ -126,7 +126,7 @@ impl Service {
                     Some(answer) => Outcome::Refused(read_answer(answer.body)),
                     None => Outcome::Changed(levels),
                 };
-                self.shown.lock().outcome(number, outcome);
+                self.shown.lock().outcome(number, &outcome);
                 Told::Again
             }
             Ok(Begun::InProgress) => Told::Key("in progress"),
@@ -142,7 +142,7 @@ impl Service {
         match self.inventory_does(deed, memo).await {
             Ok(Ok(levels)) => {
                 self.note_applied(&levels);
-                self.shown.lock().outcome(number, Outcome::Changed(levels));
+                self.shown.lock().outcome(number, &Outcome::Changed(levels));
                 Told::Applied
             }
             Ok(Err(found)) => {
@@ -159,7 +159,7 @@ impl Service {
                 }
                 let mut shown = self.shown.lock();
                 shown.levels(&found);
-                shown.outcome(number, Outcome::Refused(saw));
+                shown.outcome(number, &Outcome::Refused(saw));
                 Told::Refused
             }
             Err(obstacle) => Told::Obstacle(obstacle),
@@ -243,9 +243,9 @@ impl Shown {
         }
     }
 
-    fn outcome(&mut self, key: u128, outcome: Outcome) {
-        let before = self.outcomes.insert(key, outcome.clone());
-        assert!(before.is_none_or(|before| before == outcome), "key {key}: one key, two outcomes");
+    fn outcome(&mut self, key: u128, outcome: &Outcome) {
+        let known = self.outcomes.entry(key).or_insert_with(|| outcome.clone());
+        assert!(known == outcome, "key {key}: one key, two outcomes");
     }
 }
 

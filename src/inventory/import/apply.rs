@@ -201,6 +201,8 @@ fn chunk_key(id: u128, number: u64, chunk: &[Entry]) -> Once {
     hash.update(b"a chunk of an import").update(&id.to_le_bytes()).update(&number.to_le_bytes());
     let key = u128::from_le_bytes(*hash.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"));
     let mut bytes = Vec::new();
-    chunk.iter().for_each(|entry| entry.write(&mut bytes));
+    for entry in chunk {
+        entry.write(&mut bytes);
+    }
     Once { key, fingerprint: *blake3::hash(&bytes).as_bytes() }
 }

@@ -108,9 +108,9 @@ fn take(sorter: &mut Sorter, wrong: &mut Wrong, number: u64, line: Option<&[u8]>
 
 /// Writes the entries in order, and finds those of one level.
 fn write(sorter: &mut Sorter, writer: &mut Writer, wrong: &mut Wrong) -> io::Result<()> {
-    let mut sorted = sorter.sorted()?;
+    let mut entries = sorter.sorted()?;
     let mut last: Option<Entry> = None;
-    while let Some(entry) = sorted.next()? {
+    while let Some(entry) = entries.next()? {
         match &last {
             Some(last) if last.key == entry.key => wrong.add(LineError {
                 line: entry.line,

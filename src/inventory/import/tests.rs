@@ -1,6 +1,7 @@
 //! Tests of the module above: staging over a disk in memory, whatever the order and the size of the runs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use proptest::prelude::*;
 
@@ -48,7 +49,12 @@ proptest! {
         let mut twice = Vec::new();
         for (number, (sku, on_hand)) in (1_u64..).zip(&skus) {
             let key = format!("s{sku} main");
-            if first.contains_key(&key) { twice.push(number) } else { first.insert(key, *on_hand); }
+            match first.entry(key) {
+                Entry::Occupied(_) => twice.push(number),
+                Entry::Vacant(entry) => {
+                    entry.insert(*on_hand);
+                }
+            }
         }
         match stage(&disk, run_entries, &lines) {
             Ok(mut staged) => {

@@ -198,6 +198,7 @@ impl FaultyDisk {
     }
 
     /// As [`FaultyDisk::process_killed`], but what was not synced still is not: a power cut may follow.
+    #[must_use]
     pub fn process_restarted(&self) -> Self {
         let state = self.state.lock();
         let copy = State {

@@ -25,10 +25,10 @@ async fn load(
 
 /// Copies a folder of files.
 fn copied(from: &std::path::Path) -> TempDir {
-    let into = TempDir::new().unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), into.path().join(entry.file_name())).unwrap();
+    let into = TempDir::new().expect("a temporary folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), into.path().join(entry.file_name())).expect("a copy");
     }
     into
 }
