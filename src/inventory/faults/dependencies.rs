@@ -16,6 +16,7 @@ use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::journal::group::{self, SECTOR};
 use crate::journal::lanes::Permit;
 use crate::journal::record::Kind as RecordKind;
+use crate::journal::watermark::Failed;
 use crate::journal::{Journal, JournalConfig, segment};
 use crate::stock::{Change, IfMissing, Level, Operation, StockKey};
 use crate::strategy::{Changed, HandOff};
@@ -197,6 +198,12 @@ fn first(level: usize) -> Made {
     )])
 }
 
+/// Why the journal failed. A journal that never does fails the test.
+async fn failure(journal: &Journal) -> Failed {
+    let watchdog = Duration::from_secs(60);
+    tokio::time::timeout(watchdog, journal.failed()).await.expect("the journal fails")
+}
+
 fn impatient() -> JournalConfig {
     JournalConfig { held_back_max: Duration::ZERO, ..config() }
 }
@@ -208,7 +215,7 @@ async fn a_missing_predecessor_poisons_and_is_named() {
     let disk = FaultyDisk::new();
     let journal = journal(&disk, &impatient());
     orphan(3).hand_over(permit(&journal).await);
-    let failed = journal.failed().await;
+    let failed = failure(&journal).await;
     assert!(failed.reason.contains(&key(3).to_string()) && failed.reason.contains("version 1"), "{failed}");
     assert!(journal.durable(&key(3), 2).await.is_err());
     assert!(Image::of(&disk.process_killed()).expect("an empty log").levels.is_empty());
@@ -219,24 +226,23 @@ async fn a_missing_predecessor_poisons_and_is_named() {
 async fn a_missing_predecessor_poisons_under_load() {
     let disk = FaultyDisk::new();
     let journal = Arc::new(journal(&disk, &impatient()));
-    let mut permits = Vec::new();
+    // All of them before the journal has anything to do: it may fail as soon as it has.
+    let mut feed = vec![(orphan(3), permit(&journal).await)];
     for level in 100..1_100 {
-        permits.push((first(level), permit(&journal).await));
+        feed.push((first(level), permit(&journal).await));
     }
-    orphan(3).hand_over(permit(&journal).await);
-    let feed = Mutex::new(permits.into_iter());
-    // With each write comes the next record, so there is always one more to take.
-    let at_write = disk.clone();
-    let gave = Arc::new(Mutex::new(0));
+    let start = permit(&journal).await;
+    let (feed, gave) = (Mutex::new(feed.into_iter()), Arc::new(Mutex::new(0)));
     let gives = Arc::clone(&gave);
-    at_write.at_each(Call::Write, move |_| {
+    // With each write comes the next record, so there is always one more to take.
+    disk.at_each(Call::Write, move |_| {
         if let Some((made, permit)) = feed.lock().next() {
             made.hand_over(permit);
             *gives.lock() += 1;
         }
     });
-    first(99).hand_over(permit(&journal).await);
-    let failed = journal.failed().await;
+    first(99).hand_over(start);
+    let failed = failure(&journal).await;
     assert!(failed.reason.contains("version 1"), "{failed}");
     let gave = *gave.lock();
     assert!(gave < 1_000, "it was noticed only when the writer came to rest");
