@@ -88,7 +88,11 @@ impl Folder {
 
     /// Opens a folder that is there.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if fs::metadata(path)?.is_dir() { Ok(Self { path: path.to_owned() }) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        if fs::metadata(path)?.is_dir() {
+            Ok(Self { path: path.to_owned() })
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     }
 
     /// Where it is.

@@ -38,7 +38,10 @@ impl Pace {
 }
 
 /// Blocks for that long.
-#[expect(clippy::disallowed_methods, reason = "only threads of the journal's own wait so, never one of the runtime")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only threads of the journal's own wait so, never one of the runtime"
+)]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }

@@ -200,7 +200,7 @@ fn first(level: usize) -> Made {
 
 /// Why the journal failed. A journal that never does fails the test.
 async fn failure(journal: &Journal) -> Failed {
-    let watchdog = Duration::from_secs(60);
+    let watchdog = Duration::from_mins(1);
     tokio::time::timeout(watchdog, journal.failed()).await.expect("the journal fails")
 }
 

@@ -72,9 +72,10 @@ mod model {
     impl<T> Mutex<T> {
         /// A free one.
         pub fn new(value: T) -> Self {
-            match in_model() {
-                true => Self::Model(shuttle::sync::Mutex::new(value)),
-                false => Self::Real(parking_lot::Mutex::new(value)),
+            if in_model() {
+                Self::Model(shuttle::sync::Mutex::new(value))
+            } else {
+                Self::Real(parking_lot::Mutex::new(value))
             }
         }
 
@@ -110,9 +111,10 @@ mod model {
     impl Condvar {
         /// One that nobody waits for.
         pub fn new() -> Self {
-            match in_model() {
-                true => Self::Model(shuttle::sync::Condvar::new()),
-                false => Self::Real(parking_lot::Condvar::new()),
+            if in_model() {
+                Self::Model(shuttle::sync::Condvar::new())
+            } else {
+                Self::Real(parking_lot::Condvar::new())
             }
         }
 
