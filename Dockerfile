@@ -18,7 +18,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
     cargo build --release --locked --package inventory --package loadtest --bins \
-    && install -D --mode=0755 --target-directory=/out target/release/inventory target/release/loadtest
+    && install -D --mode=0755 --target-directory=/out target/release/inventory target/release/loadtest \
+    && install -d --mode=0700 /out/data
 
 # Nothing but the C library and certificates: no shell, no package manager. `nonroot` is user 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot AS base
@@ -45,6 +46,10 @@ LABEL org.opencontainers.image.title="inventory" \
 COPY --from=build /out/inventory /usr/local/bin/
 # Inside a container the default, loopback, would be reachable by nobody.
 ENV INVENTORY_LISTEN=0.0.0.0:8080
+# Owned by the user the service runs as: a volume that is mounted here takes its owner from it.
+COPY --from=build --chown=65532:65532 /out/data /var/lib/inventory
+ENV INVENTORY_DATA_DIR=/var/lib/inventory
+VOLUME ["/var/lib/inventory"]
 EXPOSE 8080
 # Drains what was accepted, then exits 0.
 STOPSIGNAL SIGTERM

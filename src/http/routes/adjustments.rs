@@ -19,17 +19,20 @@ use crate::stock::Transaction;
 /// line is judged alone, exactly as if it were a request of its own, and answered on its own.
 #[utoipa::path(
     post, path = "/v1/adjustments", tag = "batches", operation_id = "adjustMany",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "A key of the client's choice, 1 to 255 visible characters: however often the request is sent with it, it takes effect once", max_length = 255),
+    ),
     request_body(content = AdjustmentsRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "`atomic`: the levels after (`LevelsAnswer`). `independent`: what became of each line (`BatchAnswer`).",
          body = AdjustmentsAnswer<'static>),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found` (atomic)", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`insufficient-stock` (atomic): every short line is named", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`insufficient-stock` (atomic): every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`validation-failed`, `too-many-lines`, `quantity-overflow` (atomic)", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention` (atomic), `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`, `too-many-lines`, `quantity-overflow` (atomic), `idempotency-key-reused`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention` (atomic), `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn adjust_many(

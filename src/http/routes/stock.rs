@@ -29,7 +29,7 @@ use crate::stock::{Reason, Refusal};
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn read(
@@ -77,7 +77,7 @@ pub async fn read(
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "`precondition-required`: the level exists", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn put(
@@ -119,7 +119,7 @@ pub async fn put(
         (status = 409, description = "`stock-reserved`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn delete(
@@ -144,6 +144,7 @@ pub async fn delete(
         ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
         ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
         ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A key of the client's choice, 1 to 255 visible characters: however often the request is sent with it, it takes effect once", max_length = 255),
     ),
     request_body(content = AdjustRequest<'static>, content_type = "application/json"),
     responses(
@@ -151,12 +152,12 @@ pub async fn delete(
          headers(("ETag" = String, description = "The version, in quotes"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`insufficient-stock`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`insufficient-stock`, `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`validation-failed`, `quantity-overflow`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`, `quantity-overflow`, `idempotency-key-reused`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn adjust(

@@ -14,16 +14,19 @@ use crate::journal::record::Kind as RecordKind;
 /// All lines or none: at no moment are units in both places or in neither. A missing destination is created.
 #[utoipa::path(
     post, path = "/v1/transfers", tag = "batches", operation_id = "transfer",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "A key of the client's choice, 1 to 255 visible characters: however often the request is sent with it, it takes effect once", max_length = 255),
+    ),
     request_body(content = TransfersRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "The levels after", body = LevelsAnswer<'static>),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`: there is no level to take from", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`insufficient-stock`: every short line is named", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`insufficient-stock`: every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`validation-failed`, `too-many-lines`, `quantity-overflow`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`validation-failed`, `too-many-lines`, `quantity-overflow`, `idempotency-key-reused`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn transfer(
