@@ -141,7 +141,7 @@ impl Books {
 
     async fn begin_claimed(&self, once: Once, claimed: Result<Claim, Taken>) -> Result<Begun, Obstacle> {
         let position = match claimed {
-            Ok(claim) => return Ok(Begun::Fresh(Keyed { once, claim: Arc::new(claim) })),
+            Ok(claim) => return Ok(Begun::Fresh(Keyed::new(once, claim))),
             Err(Taken::InProgress) => return Ok(Begun::InProgress),
             Err(Taken::Full) => return Ok(Begun::Full),
             Err(Taken::At(position)) => position,

@@ -108,11 +108,11 @@ impl MemoryPermit {
     pub fn answer(self, answer: Answer<'_>) {
         let mut record = Vec::new();
         record::encode_answer(&mut record, &self.note(), answer);
-        self.shared.keep(self.keyed.once.key, record);
+        self.shared.keep(self.keyed.once().key, record);
     }
 
     fn note(&self) -> Note<'static> {
-        Note { kind: self.kind, once: Some(self.keyed.once), reason: "", reference: "" }
+        Note { kind: self.kind, once: Some(self.keyed.once()), reason: "", reference: "" }
     }
 }
 
@@ -123,7 +123,7 @@ impl HandOff for MemoryPermit {
     {
         let mut record = Vec::new();
         record::encode(&mut record, &self.note(), changes);
-        self.shared.keep(self.keyed.once.key, record);
+        self.shared.keep(self.keyed.once().key, record);
     }
 }
 

@@ -71,21 +71,25 @@ impl Appender {
         time_ms: u64,
         mut full: impl FnMut() -> bool,
     ) -> io::Result<u64> {
-        if !self.fits(body) {
+        if body > self.body_max() {
             self.seal(&mut full)?;
             self.next_segment(time_ms, &mut full)?;
         }
         Ok(self.end.position)
     }
 
-    /// Whether a group with a body of that many bytes fits where the log ends.
-    pub fn fits(&self, body: usize) -> bool {
-        self.segment.as_ref().is_some_and(|active| {
-            let used = self.end.position - active.segment.header.base;
-            // Its footer fits as well, so that a disk that is full can take it. A segment takes at least one group, however long.
-            let footer = segment::footer_bytes(active.segment.index_len() + 1);
-            used + (group::size(body) + footer) as u64 <= active.len || used == SECTOR as u64
-        })
+    /// How long the body of a group may be that is to fit where the log ends.
+    pub fn body_max(&self) -> usize {
+        let Some(active) = &self.segment else { return 0 };
+        let used = self.end.position - active.segment.header.base;
+        // A segment takes at least one group, however long.
+        if used == SECTOR as u64 {
+            return group::BODY_BYTES_MAX;
+        }
+        // Its footer fits as well, so that a disk that is full can take it.
+        let footer = segment::footer_bytes(active.segment.index_len() + 1) as u64;
+        let room = usize::try_from(active.len.saturating_sub(used + footer)).unwrap_or(usize::MAX);
+        (room - room % SECTOR).saturating_sub(group::HEADER_BYTES).min(group::BODY_BYTES_MAX)
     }
 
     /// Writes and syncs a group, as [`group::finish`] made it. [`Appender::make_room`] came before. After an error nothing may

@@ -58,7 +58,7 @@ pub enum Written {
 }
 
 /// The hash of a key, so that a level is hashed once and looked up twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(u64);
 
 impl Heads {
@@ -102,10 +102,10 @@ impl Heads {
     pub fn advance(
         &self,
         key: &str,
+        hash: KeyHash,
         head: Head,
         woken: &mut Vec<oneshot::Sender<()>>,
     ) -> Result<Option<Head>, Option<Head>> {
-        let hash = self.hash(key);
         let mut shard = self.shard(hash).write();
         let before = shard.find_mut(key, hash);
         if version(before.as_deref().copied()) + 1 != head.level.version() {

@@ -65,13 +65,26 @@ pub struct Remark {
     pub reference: String,
 }
 
-/// The idempotency key under which a change is made: held by the request and by its permit.
+/// The idempotency key under which a change is made: held by the request and by its permit, and one pointer long, since every
+/// permit has room for it and most have none.
 #[derive(Debug, Clone)]
-pub struct Keyed {
+pub struct Keyed(Arc<(Once, Claim)>);
+
+impl Keyed {
+    /// A key that was claimed.
+    pub fn new(once: Once, claim: Claim) -> Self {
+        Self(Arc::new((once, claim)))
+    }
+
     /// Key and fingerprint, for the record.
-    pub once: Once,
-    /// Nobody else may use the key while this is held.
-    pub claim: Arc<Claim>,
+    pub fn once(&self) -> Once {
+        self.0.0
+    }
+
+    /// The record of the key's outcome was handed over.
+    pub fn handed_over(&self) {
+        self.0.1.handed_over();
+    }
 }
 
 /// A slot in a lane, for one record.
@@ -79,7 +92,7 @@ pub struct Keyed {
 pub struct Permit {
     lane: Arc<Lane>,
     kind: Kind,
-    keyed: Option<Box<Keyed>>,
+    keyed: Option<Keyed>,
     remark: Option<Arc<Remark>>,
     used: bool,
 }
@@ -121,7 +134,7 @@ impl Lanes {
         };
         Ok(slot.ok().map(|slot| {
             slot.forget();
-            Permit { lane: Arc::clone(lane), kind, keyed: keyed.map(Box::new), remark, used: false }
+            Permit { lane: Arc::clone(lane), kind, keyed, remark, used: false }
         }))
     }
 
@@ -198,13 +211,13 @@ impl Permit {
         let remark = self.remark.as_deref();
         let note = Note {
             kind: self.kind,
-            once: self.keyed.as_ref().map(|keyed| keyed.once),
+            once: self.keyed.as_ref().map(Keyed::once),
             reason: remark.map_or("", |remark| &remark.reason),
             reference: remark.map_or("", |remark| &remark.reference),
         };
         // First, since the writer replaces it by a position as soon as it has the record.
         if let Some(keyed) = &self.keyed {
-            keyed.claim.handed_over();
+            keyed.handed_over();
         }
         let mut queue = self.lane.queue.lock();
         encode(&note, &mut queue);

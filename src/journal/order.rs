@@ -4,11 +4,15 @@
 //! the change with the version before is written or goes before it in the same group; so what is on disk is closed under
 //! dependency wherever the log is cut. Since transactions are linearizable, two records never wait for each other: each
 //! waits for what happened before it.
+//!
+//! Levels are told apart by the hash of their key here. If two ever share one, a record may be taken for ready too soon: the
+//! writer looks again before it writes, and holds it back once more.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::stock::StockKey;
+use hashbrown::HashTable;
+
+use super::heads::KeyHash;
 
 /// A record that waits, and what for.
 #[derive(Debug)]
@@ -24,60 +28,77 @@ pub struct Held {
 /// The records that are held back.
 #[derive(Debug, Default)]
 pub struct Order {
-    held: HashMap<u64, Held>,
-    /// Who waits for that version of that level to be written.
-    waiting: HashMap<(StockKey, u64), Vec<u64>, ahash::RandomState>,
-    next: u64,
+    /// By number; numbers are used again.
+    held: Vec<Option<Held>>,
+    free: Vec<usize>,
+    waiting: HashTable<Waiting>,
+    hasher: ahash::RandomState,
+}
+
+/// The record of that number waits for that version of that level to be written.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    level: KeyHash,
+    version: u64,
+    number: usize,
 }
 
 impl Order {
-    /// Holds a record back until each of `missing`, a level's key and the version it must reach first, is written. At least one.
-    pub fn hold(&mut self, record: &[u8], lane: usize, missing: impl IntoIterator<Item = (StockKey, u64)>) {
-        let id = self.next;
-        self.next += 1;
+    /// Holds a record back until each of `missing`, a level and the version it must reach first, is written. At least one.
+    pub fn hold(&mut self, record: &[u8], lane: usize, missing: impl IntoIterator<Item = (KeyHash, u64)>) {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.held.push(None);
+            self.held.len() - 1
+        });
         let mut held = Held { record: record.to_vec(), lane, since: Instant::now(), missing: 0 };
-        for on in missing {
+        let hasher = &self.hasher;
+        for (level, version) in missing {
             held.missing += 1;
-            self.waiting.entry(on).or_default().push(id);
+            let hash = hasher.hash_one((level, version));
+            let rehash = |waiting: &Waiting| hasher.hash_one((waiting.level, waiting.version));
+            self.waiting.insert_unique(hash, Waiting { level, version, number }, rehash);
         }
         debug_assert!(held.missing > 0, "a record that waits for nothing is not held back");
-        self.held.insert(id, held);
+        self.held[number] = Some(held);
     }
 
     /// That version of that level was written: moves the records that waited for nothing else to `ready`.
-    pub fn written(&mut self, key: &str, version: u64, ready: &mut Vec<Held>) {
+    pub fn written(&mut self, level: KeyHash, version: u64, ready: &mut Vec<Held>) {
         if self.waiting.is_empty() {
             return;
         }
-        let key = StockKey::from_text(key).expect("the key of a level that was changed");
-        for id in self.waiting.remove(&(key, version)).unwrap_or_default() {
-            let held = self.held.get_mut(&id).expect("who waits is held");
+        let hash = self.hasher.hash_one((level, version));
+        let is_it = |waiting: &Waiting| waiting.level == level && waiting.version == version;
+        while let Ok(entry) = self.waiting.find_entry(hash, is_it) {
+            let (Waiting { number, .. }, _) = entry.remove();
+            let held = self.held[number].as_mut().expect("who waits is held");
             held.missing -= 1;
             if held.missing == 0 {
-                ready.extend(self.held.remove(&id));
+                ready.extend(self.held[number].take());
+                self.free.push(number);
             }
         }
     }
 
     /// How many records are held back.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.held.len() - self.free.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.len() == 0
     }
 
-    /// How long the oldest has been held back.
-    pub fn age(&self) -> Option<Duration> {
-        self.held.values().map(|held| held.since.elapsed()).max()
+    /// The record that has been held back for longest.
+    pub fn oldest(&self) -> Option<&Held> {
+        self.held.iter().flatten().min_by_key(|held| held.since)
     }
+}
 
-    /// What the oldest waits for: the change that is missing.
-    pub fn missing(&self) -> Option<(&StockKey, u64)> {
-        let oldest = self.held.iter().min_by_key(|(_, held)| held.since)?.0;
-        let waits = |(_, ids): &(&(StockKey, u64), &Vec<u64>)| ids.contains(oldest);
-        self.waiting.iter().find(waits).map(|((key, version), _)| (key, *version))
+impl Held {
+    /// How long it has been held back.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 }

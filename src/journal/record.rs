@@ -233,6 +233,11 @@ pub fn trusted_lines(record: &[u8]) -> impl ExactSizeIterator<Item = (&str, Leve
     })
 }
 
+/// How many lines a record has that this process encoded itself.
+pub fn trusted_line_count(record: &[u8]) -> u16 {
+    u16_at(record, LINES)
+}
+
 /// The idempotency key of a record that this process encoded itself.
 pub fn trusted_once(record: &[u8]) -> Option<u128> {
     (record[FLAGS] & FLAG_ONCE != 0).then(|| u128::from_le_bytes(array(record, HEAD_BYTES)))

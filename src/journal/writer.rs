@@ -59,6 +59,8 @@ struct Gathering {
     next_seq: u64,
     first_seq: u64,
     time_ms: u64,
+    /// A record that would make the body longer goes into the next group.
+    body_max: usize,
     records: u32,
     movements: u32,
     slots: Vec<usize>,
@@ -161,7 +163,7 @@ impl Writer {
             let len = record::len_of(rest).expect("the hand-off writes whole records");
             let (record, after) = rest.split_at(len);
             rest = after;
-            if record::trusted_lines(record).len() == 0 {
+            if record::trusted_line_count(record) == 0 {
                 let position = self.push(record, lane, |_| 0)?;
                 self.group.told.extend(told.pop());
                 self.used(record, position);
@@ -174,78 +176,73 @@ impl Writer {
 
     /// Adds a record to the group if all it depends on is written, and then those that waited for it; else holds it back.
     fn offer(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
-        if !self.add(record, lane)? {
-            return Ok(());
-        }
+        self.add(record, lane)?;
         while let Some(held) = self.ready.pop() {
-            let added = self.add(&held.record, held.lane)?;
-            debug_assert!(added, "a record is ready when all it waited for is written");
+            self.add(&held.record, held.lane)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, record: &[u8], lane: usize) -> Result<bool, Fatal> {
-        let added = match record::trusted_lines(record).len() {
-            1 => self.add_one(record, lane)?,
-            _ => self.add_many(record, lane)?,
-        };
-        if added && !self.order.is_empty() {
-            for (key, after) in record::trusted_lines(record) {
-                self.order.written(key, after.version(), &mut self.ready);
-            }
+    fn add(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
+        if record::trusted_line_count(record) == 1 {
+            self.add_one(record, lane)
+        } else {
+            self.add_many(record, lane)
         }
-        Ok(added)
     }
 
     /// One line, which is what nearly all records have: one look-up.
-    fn add_one(&mut self, record: &[u8], lane: usize) -> Result<bool, Fatal> {
+    fn add_one(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
         let (key, level) = record::trusted_lines(record).next().expect("a record of one line");
         let position = self.room_for(record)?;
-        let shared = Arc::clone(&self.shared);
-        match shared.heads.advance(key, Head { level, position }, &mut self.group.told) {
+        let heads = &self.shared.heads;
+        let hash = heads.hash(key);
+        match heads.advance(key, hash, Head { level, position }, &mut self.group.told) {
             Ok(before) => {
                 self.push(record, lane, |_| before.map_or(0, |head| head.position))?;
                 self.used(record, position);
-                Ok(true)
+                self.order.written(hash, level.version(), &mut self.ready);
             }
             Err(before) => {
                 let missing = missing(key, level, before)?;
-                self.order.hold(record, lane, missing);
-                Ok(false)
+                self.order.hold(record, lane, missing.map(|version| (hash, version)));
             }
         }
+        Ok(())
     }
 
-    fn add_many(&mut self, record: &[u8], lane: usize) -> Result<bool, Fatal> {
-        let shared = Arc::clone(&self.shared);
+    fn add_many(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
         let mut before = Vec::with_capacity(record::trusted_lines(record).len());
         let mut missing_ones = Vec::new();
         for (key, level) in record::trusted_lines(record) {
-            let hash = shared.heads.hash(key);
-            let head = shared.heads.get(key, hash);
-            missing_ones.extend(missing(key, level, head)?);
+            let hash = self.shared.heads.hash(key);
+            let head = self.shared.heads.get(key, hash);
+            missing_ones.extend(missing(key, level, head)?.map(|version| (hash, version)));
             before.push((hash, head));
         }
         if !missing_ones.is_empty() {
             self.order.hold(record, lane, missing_ones);
-            return Ok(false);
+            return Ok(());
         }
         let position = self.room_for(record)?;
         for ((key, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
-            shared.heads.set(key, *hash, Head { level, position }, &mut self.group.told);
+            self.shared.heads.set(key, *hash, Head { level, position }, &mut self.group.told);
         }
         self.push(record, lane, |line| before[line].1.map_or(0, |head| head.position))?;
         self.used(record, position);
-        Ok(true)
+        for ((_, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
+            self.order.written(*hash, level.version(), &mut self.ready);
+        }
+        Ok(())
     }
 
     /// Where the record will be: in this group, or in a fresh one if this one would get too long.
     fn room_for(&mut self, record: &[u8]) -> Result<u64, Fatal> {
         let body = self.group.bytes.len().saturating_sub(group::HEADER_BYTES) + record.len();
-        if self.group.records > 0 && (body > GATHER_BYTES_MAX || !self.appender.fits(body)) {
+        if self.group.records > 0 && body > self.group.body_max {
             self.commit()?;
         }
-        if self.group.records == 0 && self.group.bytes.is_empty() {
+        if self.group.records == 0 {
             self.begin(record.len())?;
         }
         Ok(self.group.position + self.group.bytes.len() as u64)
@@ -266,6 +263,7 @@ impl Writer {
             tracing::info!("there is room on the disk again");
         }
         self.group.time_ms = time_ms;
+        self.group.body_max = self.appender.body_max().min(GATHER_BYTES_MAX);
         self.group.first_seq = self.appender.end().next_seq;
         self.group.next_seq = self.group.first_seq;
         group::begin(&mut self.group.bytes);
@@ -279,9 +277,9 @@ impl Writer {
         let start = group.bytes.len();
         group.bytes.extend_from_slice(record);
         record::seal(&mut group.bytes[start..], group.next_seq, group.time_ms, previous);
-        let lines = record::trusted_lines(record).len();
-        group.next_seq += lines as u64;
-        group.movements += u32::try_from(lines).expect("a record has at most 65 535 lines");
+        let lines = record::trusted_line_count(record);
+        group.next_seq += u64::from(lines);
+        group.movements += u32::from(lines);
         group.records += 1;
         group.slots[lane] += 1;
         Ok(position)
@@ -336,16 +334,25 @@ impl Writer {
     }
 
     fn check_age(&self) -> Result<(), Fatal> {
-        let age = self.order.age().unwrap_or_default();
-        self.shared.metrics.held.store(self.order.len() as u64, Ordering::Relaxed);
+        let (oldest, metrics) = (self.order.oldest(), &self.shared.metrics);
+        let age = oldest.map(Held::age).unwrap_or_default();
+        metrics.held.store(self.order.len() as u64, Ordering::Relaxed);
         let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
-        self.shared.metrics.held_age_ns.store(age_ns, Ordering::Relaxed);
-        match self.order.missing() {
-            Some((key, version)) if age > self.held_back_max => {
-                Err(Fatal::Gap { key: key.to_string(), version })
-            }
-            _ => Ok(()),
+        metrics.held_age_ns.store(age_ns, Ordering::Relaxed);
+        match oldest.filter(|_| age > self.held_back_max).and_then(|held| self.gap_before(&held.record)) {
+            Some(gap) => Err(gap),
+            None => Ok(()),
         }
+    }
+
+    /// The change that a record waits for.
+    fn gap_before(&self, record: &[u8]) -> Option<Fatal> {
+        record::trusted_lines(record).find_map(|(key, after)| {
+            let head = self.shared.heads.get(key, self.shared.heads.hash(key));
+            let version = missing(key, after, head).ok()??;
+            let key = StockKey::from_text(key).map_or_else(|| key.to_owned(), |key| key.to_string());
+            Some(Fatal::Gap { key, version })
+        })
     }
 }
 
@@ -363,13 +370,11 @@ impl Drop for FailsOnPanic {
 /// A group takes no further record past this; the slots of the lanes bound it too.
 const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The change that must be written before that one, if it is not.
-fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<(StockKey, u64)>, Fatal> {
+/// The version that must be written before that change, if it is not.
+fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<u64>, Fatal> {
     let (written, version) = (version(head), after.version());
     if version <= written {
         return Err(Fatal::Twice { key: key.to_owned(), version, written });
     }
-    let before = (version - 1 > written)
-        .then(|| (StockKey::from_text(key).expect("the key of a level that was changed"), version - 1));
-    Ok(before)
+    Ok((version - 1 > written).then_some(version - 1))
 }

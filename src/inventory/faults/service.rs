@@ -137,7 +137,7 @@ impl Service {
 
     /// As the HTTP layer does: a refusal is stored under the key once what it says may be shown.
     async fn carry_out_once(&self, deed: &Deed, keyed: Keyed) -> Told {
-        let number = keyed.once.key;
+        let number = keyed.once().key;
         let memo = Memo { remark: None, keyed: Some(keyed.clone()) };
         match self.inventory_does(deed, memo).await {
             Ok(Ok(levels)) => {
