@@ -388,7 +388,10 @@ mod tests {
     fn the_negative_control_must_be_allowed() {
         let refused = config(&["--strategy", "racy"]).unwrap_err();
         assert!(refused.contains("--allow-racy"), "{refused}");
-        assert_eq!(config(&["--strategy", "racy", "--allow-racy"]).unwrap().kind, Kind::Racy);
+        let durable = config(&["--strategy", "racy", "--allow-racy"]).unwrap_err();
+        assert!(durable.contains("--ephemeral"), "{durable}");
+        let allowed = config(&["--strategy", "racy", "--allow-racy", "--ephemeral"]).unwrap();
+        assert_eq!(allowed.kind, Kind::Racy);
     }
 
     #[test]
