@@ -115,6 +115,16 @@ impl Books {
         }
     }
 
+    /// Waits until every change that was made before cannot be taken back by a crash.
+    pub async fn witness_all(&self) -> Result<(), Obstacle> {
+        match self {
+            Self::Ephemeral(_) => Ok(()),
+            Self::Durable(journal) => {
+                journal.settled().await.map_err(|failed| Obstacle::Unavailable { failed, applied: true })
+            }
+        }
+    }
+
     /// Claims an idempotency key, or says what stands in the way.
     pub async fn begin(&self, once: Once) -> Result<Begun, Obstacle> {
         self.begin_claimed(

@@ -20,6 +20,7 @@ use tokio::time::error::Elapsed;
 
 use super::keys::Claim;
 use super::record::{self, Answer, Kind, Note, Once};
+use super::settled::Settled;
 use super::watermark::Failed;
 use crate::strategy::{Changed, HandOff};
 use crate::telemetry::striped;
@@ -44,6 +45,7 @@ pub struct Lane {
     slots: Semaphore,
     /// Nobody takes anything from it any more: see [`Lanes::give_up`]. Changed under the queue's lock.
     given_up: AtomicBool,
+    settled: Settled,
     bell: Arc<Bell>,
 }
 
@@ -115,7 +117,13 @@ impl Lanes {
         let bell = Arc::new(Bell::default());
         let lane = || {
             let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
-            Arc::new(Lane { queue: Mutex::default(), slots, given_up, bell: Arc::clone(&bell) })
+            Arc::new(Lane {
+                queue: Mutex::default(),
+                slots,
+                given_up,
+                settled: Settled::default(),
+                bell: Arc::clone(&bell),
+            })
         };
         Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
     }
@@ -150,7 +158,13 @@ impl Lanes {
             let mut queue = lane.queue.lock();
             lane.given_up.store(true, Ordering::Relaxed);
             *queue = Queue::default();
+            lane.settled.give_up();
         }
+    }
+
+    /// How many records of that lane are on disk.
+    pub fn settled(&self, lane: usize) -> &Settled {
+        &self.lanes[lane].settled
     }
 
     /// Takes what lane number `lane` holds; `into` must be empty. For the writer.
@@ -221,6 +235,7 @@ impl Permit {
         }
         let mut queue = self.lane.queue.lock();
         encode(&note, &mut queue);
+        self.lane.settled.handed_over();
         if self.lane.given_up.load(Ordering::Relaxed) {
             *queue = Queue::default();
         }

@@ -33,6 +33,7 @@ pub mod recovery;
 pub mod retention;
 pub mod scan;
 pub mod segment;
+pub mod settled;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -211,6 +212,16 @@ impl Journal {
                 told.await.map_err(|_| shared.watermark.failure())
             }
         }
+    }
+
+    /// Waits until everything that was handed over before is on disk: for a batch, which then need not ask for each change.
+    pub async fn settled(&self) -> Result<(), Failed> {
+        for lane in 0..self.shared.lanes.count() {
+            if let Some(told) = self.shared.lanes.settled(lane).wait() {
+                told.await.map_err(|_| self.shared.watermark.failure())?;
+            }
+        }
+        Ok(())
     }
 
     /// The thread that takes snapshots.

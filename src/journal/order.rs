@@ -21,45 +21,59 @@ pub struct Held {
     pub record: Vec<u8>,
     /// The lane whose slot it keeps.
     pub lane: usize,
+    /// How many records of that lane came before it.
+    pub number: u64,
     since: Instant,
     missing: usize,
+}
+
+/// A record as it was taken from its lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken<'a> {
+    /// Its bytes, unsealed.
+    pub record: &'a [u8],
+    /// The lane.
+    pub lane: usize,
+    /// How many records of that lane came before it.
+    pub number: u64,
 }
 
 /// The records that are held back.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// By number; numbers are used again.
+    /// Places, which are used again.
     held: Vec<Option<Held>>,
     free: Vec<usize>,
     waiting: HashTable<Waiting>,
     hasher: ahash::RandomState,
 }
 
-/// The record of that number waits for that version of that level to be written.
+/// The record in that place waits for that version of that level to be written.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     level: KeyHash,
     version: u64,
-    number: usize,
+    held: usize,
 }
 
 impl Order {
     /// Holds a record back until each of `missing`, a level and the version it must reach first, is written. At least one.
-    pub fn hold(&mut self, record: &[u8], lane: usize, missing: impl IntoIterator<Item = (KeyHash, u64)>) {
-        let number = self.free.pop().unwrap_or_else(|| {
+    pub fn hold(&mut self, record: Taken<'_>, missing: impl IntoIterator<Item = (KeyHash, u64)>) {
+        let Taken { record, lane, number } = record;
+        let place = self.free.pop().unwrap_or_else(|| {
             self.held.push(None);
             self.held.len() - 1
         });
-        let mut held = Held { record: record.to_vec(), lane, since: Instant::now(), missing: 0 };
+        let mut held = Held { record: record.to_vec(), lane, number, since: Instant::now(), missing: 0 };
         let hasher = &self.hasher;
         for (level, version) in missing {
             held.missing += 1;
             let hash = hasher.hash_one((level, version));
             let rehash = |waiting: &Waiting| hasher.hash_one((waiting.level, waiting.version));
-            self.waiting.insert_unique(hash, Waiting { level, version, number }, rehash);
+            self.waiting.insert_unique(hash, Waiting { level, version, held: place }, rehash);
         }
         debug_assert!(held.missing > 0, "a record that waits for nothing is not held back");
-        self.held[number] = Some(held);
+        self.held[place] = Some(held);
     }
 
     /// That version of that level was written: moves the records that waited for nothing else to `ready`.
@@ -70,12 +84,12 @@ impl Order {
         let hash = self.hasher.hash_one((level, version));
         let is_it = |waiting: &Waiting| waiting.level == level && waiting.version == version;
         while let Ok(entry) = self.waiting.find_entry(hash, is_it) {
-            let (Waiting { number, .. }, _) = entry.remove();
-            let held = self.held[number].as_mut().expect("who waits is held");
+            let (Waiting { held: place, .. }, _) = entry.remove();
+            let held = self.held[place].as_mut().expect("who waits is held");
             held.missing -= 1;
             if held.missing == 0 {
-                ready.extend(self.held[number].take());
-                self.free.push(number);
+                ready.extend(self.held[place].take());
+                self.free.push(place);
             }
         }
     }
@@ -90,6 +104,13 @@ impl Order {
         self.len() == 0
     }
 
+    /// Lowers the count of each lane to its first record that is held back.
+    pub fn lower(&self, counts: &mut [u64]) {
+        for held in self.held.iter().flatten() {
+            counts[held.lane] = counts[held.lane].min(held.number);
+        }
+    }
+
     /// The record that has been held back for longest.
     pub fn oldest(&self) -> Option<&Held> {
         self.held.iter().flatten().min_by_key(|held| held.since)
@@ -97,6 +118,11 @@ impl Order {
 }
 
 impl Held {
+    /// The record, to be looked at again.
+    pub fn taken(&self) -> Taken<'_> {
+        Taken { record: &self.record, lane: self.lane, number: self.number }
+    }
+
     /// How long it has been held back.
     pub fn age(&self) -> Duration {
         self.since.elapsed()

@@ -26,7 +26,7 @@ pub struct Pace {
 impl Pace {
     /// How long to wait for more before a group of so many records is written, if that pays.
     pub fn wait(&self, records: u32) -> Option<Duration> {
-        let busy = self.records >= BUSY_RECORDS;
+        let busy = records > 0 && self.records >= BUSY_RECORDS;
         let enough = records >= self.records.saturating_mul(ENOUGH_TIMES);
         (busy && !enough).then(|| self.sync.min(WAIT_MAX))
     }
@@ -59,6 +59,7 @@ mod tests {
         pace.wrote(8, Duration::from_micros(70));
         assert_eq!(pace.wait(5), Some(Duration::from_micros(70)));
         assert_eq!(pace.wait(16), None, "twice as many have come by themselves");
+        assert_eq!(pace.wait(0), None, "there is nothing to write");
         pace.wrote(8, Duration::from_secs(1));
         assert_eq!(pace.wait(5), Some(WAIT_MAX), "a disk that stalls");
     }

@@ -19,7 +19,7 @@ use super::append::Appender;
 use super::group;
 use super::heads::{Head, version};
 use super::lanes::Queue;
-use super::order::{Held, Order};
+use super::order::{Held, Order, Taken};
 use super::pace::{self, Pace};
 use super::record;
 use super::watermark::GroupEnd;
@@ -47,6 +47,12 @@ pub struct Writer {
     /// Swapped with a lane's queue, so that neither allocates.
     taken: Queue,
     ready: Vec<Held>,
+    /// Of each lane, how many records were taken and dealt with.
+    taken_count: Vec<u64>,
+    /// Of each lane, how many are on disk.
+    settled: Vec<u64>,
+    /// Whether a group was synced since the lanes were told.
+    unsettled: bool,
     pace: Pace,
 }
 
@@ -83,7 +89,8 @@ enum Fatal {
 impl Writer {
     /// A writer that goes on where `appender` ends.
     pub fn new(shared: Arc<Shared>, appender: Appender, held_back_max: Duration) -> Self {
-        let slots = vec![0; shared.lanes.count()];
+        let lanes = shared.lanes.count();
+        let slots = vec![0; lanes];
         Self {
             shared,
             appender,
@@ -92,6 +99,9 @@ impl Writer {
             group: Gathering { slots, ..Gathering::default() },
             taken: Queue::default(),
             ready: Vec::new(),
+            taken_count: vec![0; lanes],
+            settled: vec![0; lanes],
+            unsettled: false,
             pace: Pace::default(),
         }
     }
@@ -109,15 +119,16 @@ impl Writer {
         let mut closing_since = None;
         loop {
             self.take_all()?;
+            if let Some(wait) = self.pace.wait(self.group.records) {
+                pace::pause(wait);
+                self.take_all()?;
+            }
             if self.group.records > 0 {
-                if let Some(wait) = self.pace.wait(self.group.records) {
-                    pace::pause(wait);
-                    self.take_all()?;
-                }
-                // What was taken may have filled a group and begun none.
-                if self.group.records > 0 {
-                    self.commit()?;
-                }
+                self.commit()?;
+            }
+            // What was taken may have filled a group as well, and been synced with it.
+            if std::mem::take(&mut self.unsettled) {
+                self.settle();
                 // Also while there is always more to do.
                 self.check_age()?;
                 continue;
@@ -133,6 +144,16 @@ impl Writer {
             }
             let lanes = &self.shared.lanes;
             lanes.bell().sleep(IDLE, || !lanes.are_empty() || self.shared.is_closed());
+        }
+    }
+
+    /// Says of each lane how much of it is on disk. All that was taken is in a group that was synced, or is held back.
+    fn settle(&mut self) {
+        debug_assert!(self.ready.is_empty() && self.group.records == 0, "nothing is on its way");
+        self.settled.clone_from(&self.taken_count);
+        self.order.lower(&mut self.settled);
+        for (lane, records) in self.settled.iter().enumerate() {
+            self.shared.lanes.settled(lane).advance(*records);
         }
     }
 
@@ -168,31 +189,29 @@ impl Writer {
                 self.group.told.extend(told.pop());
                 self.used(record, position);
             } else {
-                self.offer(record, lane)?;
+                self.offer(Taken { record, lane, number: self.taken_count[lane] })?;
             }
+            self.taken_count[lane] += 1;
         }
         Ok(())
     }
 
     /// Adds a record to the group if all it depends on is written, and then those that waited for it; else holds it back.
-    fn offer(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
-        self.add(record, lane)?;
+    fn offer(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
+        self.add(taken)?;
         while let Some(held) = self.ready.pop() {
-            self.add(&held.record, held.lane)?;
+            self.add(held.taken())?;
         }
         Ok(())
     }
 
-    fn add(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
-        if record::trusted_line_count(record) == 1 {
-            self.add_one(record, lane)
-        } else {
-            self.add_many(record, lane)
-        }
+    fn add(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
+        if record::trusted_line_count(taken.record) == 1 { self.add_one(taken) } else { self.add_many(taken) }
     }
 
     /// One line, which is what nearly all records have: one look-up.
-    fn add_one(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
+    fn add_one(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
+        let Taken { record, lane, .. } = taken;
         let (key, level) = record::trusted_lines(record).next().expect("a record of one line");
         let position = self.room_for(record)?;
         let heads = &self.shared.heads;
@@ -205,13 +224,14 @@ impl Writer {
             }
             Err(before) => {
                 let missing = missing(key, level, before)?;
-                self.order.hold(record, lane, missing.map(|version| (hash, version)));
+                self.order.hold(taken, missing.map(|version| (hash, version)));
             }
         }
         Ok(())
     }
 
-    fn add_many(&mut self, record: &[u8], lane: usize) -> Result<(), Fatal> {
+    fn add_many(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
+        let Taken { record, lane, .. } = taken;
         let mut before = Vec::with_capacity(record::trusted_lines(record).len());
         let mut missing_ones = Vec::new();
         for (key, level) in record::trusted_lines(record) {
@@ -221,7 +241,7 @@ impl Writer {
             before.push((hash, head));
         }
         if !missing_ones.is_empty() {
-            self.order.hold(record, lane, missing_ones);
+            self.order.hold(taken, missing_ones);
             return Ok(());
         }
         let position = self.room_for(record)?;
@@ -320,6 +340,7 @@ impl Writer {
         shared.metrics.group(u64::from(group.records), bytes);
         shared.keys.mark(group.time_ms, group.position);
         shared.watermark.advance(end);
+        self.unsettled = true;
         for told in group.told.drain(..) {
             // Who has gone away meanwhile need not be told.
             let _ = told.send(());

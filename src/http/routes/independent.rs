@@ -64,12 +64,12 @@ async fn unkeyed(inventory: &Inventory, memo: Memo, lines: &[Line]) -> Result<Re
         take_turns(index).await;
         outcomes.push(inventory.adjust_unwitnessed(key, *delta, memo.clone()).await);
     }
+    // One wait for all that was made; only what was refused is asked for by itself, since another request made that.
+    let made = inventory.books().witness_all().await;
     let mut batch = BatchWriter::new(lines.len());
     for (index, ((key, _), outcome)) in lines.iter().zip(outcomes).enumerate() {
-        let outcome = match inventory.witness(key, &outcome).await {
-            Ok(()) => outcome,
-            Err(obstacle) => Err(ChangeError::Obstacle(obstacle)),
-        };
+        let witnessed = if outcome.is_ok() { made.clone() } else { inventory.witness(key, &outcome).await };
+        let outcome = witnessed.map_err(ChangeError::Obstacle).and(outcome);
         let outcome = outcome.map_err(|rejected| Problem::rejected(rejected, key, &pointer(index)));
         batch.push(&result(key, outcome));
     }
