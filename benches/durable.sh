@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What durability costs: the same service, strategy and load with its journal and with --ephemeral, in turns.
 #
-# Single adjustments over 256 connections, and independent batches of 1 000 lines over 16; the servers and wrk (Debian:
+# Single adjustments and independent batches of 1 000 lines, both over 256 connections; the servers and wrk (Debian:
 # apt-get install wrk) share all cores. Prints requests (lines) per second of both, and their ratio per round and median.
 #
 #   benches/durable.sh [ROUNDS] [SECONDS] [STRATEGY] [FOLDER]     defaults: 5 rounds of 4 s, atomic, a folder beside the target
@@ -75,5 +75,5 @@ compare() {
     END { printf "median ratio of %s: %s\n", name, ratio[int((NR + 1) / 2)] }'
 }
 compare single single 256 / 1
-compare batch batch 16 /v1/adjustments "$lines"
+compare batch batch 256 /v1/adjustments "$lines"
 curl -fsS "$(<"$work/durable.url")/metrics" | grep -E '^inventory_journal_(sync_seconds|group_records)_(sum|count)'
