@@ -4,19 +4,26 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use inventory::strategy::Kind;
 
 use crate::support::for_each_strategy;
 use crate::support::process::Server;
 
-/// The load generator beside the server's binary. Built first, so that this file can be run alone; that does nothing
-/// where `cargo test --workspace` has built it.
+/// The load generator beside the server's binary. Built first if it is older than its sources, so that this file can be run
+/// alone; `cargo test --workspace` has built it.
 fn loadtest() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let root = env!("CARGO_MANIFEST_DIR");
         let server = Path::new(env!("CARGO_BIN_EXE_inventory"));
+        let built = changed(&server.with_file_name("loadtest"));
+        let sources = ["src", "loadtest/src", "loadtest/history/src"]
+            .map(|folder| newest(&Path::new(root).join(folder)));
+        if built > sources.into_iter().max().flatten() {
+            return server.with_file_name("loadtest");
+        }
         let target = server.parent().and_then(Path::parent).expect("binaries lie in target/PROFILE");
         let build = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--locked", "--package", "loadtest", "--bin", "loadtest"])
@@ -28,6 +35,21 @@ fn loadtest() -> &'static Path {
         assert!(build.success(), "the load generator does not build");
         server.with_file_name("loadtest")
     })
+}
+
+/// When a file was changed: `None` if it is not there.
+fn changed(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|metadata| metadata.modified()).ok()
+}
+
+/// When the file in that folder was changed that was changed last.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = folder.read_dir().expect("a folder of the repository");
+    let times = entries.map(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { newest(&path) } else { changed(&path) }
+    });
+    times.max().flatten()
 }
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
