@@ -167,7 +167,10 @@ async fn serve(State(service): State<Arc<Durable>>, request: Request) -> Respons
         return problem("not-ready", 503, json!({ "applied": "no" }));
     }
     if request.method() == Method::GET {
-        return answer(&service.inner, request).await;
+        let seen = answer(&service.inner, request).await;
+        // Whatever it shows was executed under this lock, and is written when the lock is free: only then may it be shown.
+        drop(service.journal.lock().await);
+        return seen;
     }
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.map(text).unwrap_or_default();
