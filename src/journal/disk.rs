@@ -1,7 +1,7 @@
 //! [`Disk`]: the storage calls of the journal, all of them, behind one small trait.
 //!
 //! Everything the journal asks of a file system goes through here, so that tests can put a disk under it that fails,
-//! tears, forgets what was not synced, or fills up ([`faulty`]). It knows nothing of records and never retries: a call that
+//! tears, forgets what was not synced, or fills up (`faulty`). It knows nothing of records and never retries: a call that
 //! failed has failed.
 
 use std::fmt::Debug;

@@ -18,10 +18,10 @@ fn loadtest() -> &'static Path {
     BUILT.get_or_init(|| {
         let root = env!("CARGO_MANIFEST_DIR");
         let server = Path::new(env!("CARGO_BIN_EXE_inventory"));
-        let built = changed(&server.with_file_name("loadtest"));
+        let last_build = changed(&server.with_file_name("loadtest"));
         let sources = ["src", "loadtest/src", "loadtest/history/src"]
             .map(|folder| newest(&Path::new(root).join(folder)));
-        if built > sources.into_iter().max().flatten() {
+        if last_build > sources.into_iter().max().flatten() {
             return server.with_file_name("loadtest");
         }
         let target = server.parent().and_then(Path::parent).expect("binaries lie in target/PROFILE");

@@ -1,4 +1,4 @@
-//! The locks and threads of the owners. In a model ([`modelled`]) they are the model checker's (shuttle), which then decides
+//! The locks and threads of the owners. In a model (`modelled`) they are the model checker's (shuttle), which then decides
 //! who runs when: the code that is modelled is the code that runs. Everywhere else they are the real ones, in unit tests too.
 
 #[cfg(test)]
