@@ -74,7 +74,7 @@ impl Subject {
     pub(crate) fn perform(&self) -> bool {
         let key = &self.keys[LEVELS / 2];
         match self.task {
-            Task::Read => self.wait(Strategy::<()>::read(&self.strategy, key)).is_ok(),
+            Task::Read => self.wait(self.strategy.read(key)).is_ok(),
             Task::Adjust => self.wait(self.strategy.apply(key, adjust(1), ())).is_ok(),
             Task::Refused => self.wait(self.strategy.apply(key, adjust(-(1 << 39)), ())).is_ok(),
             Task::Transaction(_) => self.wait(self.strategy.transact(&self.transaction, ())).is_ok(),

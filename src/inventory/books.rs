@@ -14,8 +14,8 @@ use crate::journal::lanes::{Denied, Keyed, Permit, Remark};
 use crate::journal::record::{Answer, Kind, Line, Once, Record};
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, history};
-use crate::stock::{Level, StockKey};
-use crate::strategy::{Changed, Contention, HandOff};
+use crate::stock::{Changed, HandOff, Level, StockKey};
+use crate::strategy::Contention;
 
 /// Where changes are recorded.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Entry, Inventory};
+use super::Inventory;
 use crate::journal::backup::{self, Copied};
 use crate::journal::disk::Disk;
 use crate::journal::verify::{self, Live, Progress, Report, VerifyError};
@@ -122,7 +122,7 @@ impl Inventory {
                 // Whoever is in the way goes away again: that says nothing about the level.
                 let read = async {
                     loop {
-                        if let Ok(level) = Strategy::<Entry>::read(&self.stock, key).await {
+                        if let Ok(level) = self.stock.read(key).await {
                             return level;
                         }
                     }

@@ -11,7 +11,7 @@ use crate::journal::keys::{Claim, Keys, Taken};
 use crate::journal::lanes::Keyed;
 use crate::journal::now_ms;
 use crate::journal::record::{self, Answer, Kind, Note};
-use crate::strategy::{Changed, HandOff};
+use crate::stock::{Changed, HandOff};
 
 /// Records of keys, and how many keys there may be.
 #[derive(Debug)]

@@ -96,7 +96,7 @@ impl Inventory {
 
     /// The level as it is; [`Level::ABSENT`] or a tombstone where there is none.
     pub async fn read(&self, key: &StockKey) -> Result<Level, Obstacle> {
-        let level = Strategy::<Entry>::read(&self.stock, key).await?;
+        let level = self.stock.read(key).await?;
         self.books.witness(key, level.version(), false).await?;
         Ok(level)
     }
@@ -255,7 +255,7 @@ impl Inventory {
 
     /// What sharing has cost so far.
     pub fn contention(&self) -> ContentionReport {
-        Strategy::<Entry>::contention(&self.stock)
+        self.stock.contention()
     }
 
     /// How often each reason was given for a refusal.

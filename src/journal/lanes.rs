@@ -22,7 +22,7 @@ use super::keys::Claim;
 use super::record::{self, Answer, Kind, Note, Once};
 use super::settled::Settled;
 use super::watermark::Failed;
-use crate::strategy::{Changed, HandOff};
+use crate::stock::{Changed, HandOff};
 use crate::telemetry::striped;
 
 /// Lanes. Threads past this share.

@@ -27,8 +27,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::stock::{IfMissing, Level, Operation, Quantity, StockKey};
-use crate::strategy::Changed;
+use crate::stock::{Changed, IfMissing, Level, Operation, Quantity, StockKey};
 
 /// Bytes of a record before its variable parts.
 pub const HEAD_BYTES: usize = 32;

@@ -15,8 +15,7 @@ use super::log::{Log, Segment};
 use super::record::{self, Answer, Kind, Note, Once};
 use super::segment::{self, Header};
 use super::watermark::{GroupEnd, Watermark};
-use crate::stock::{Change, Level, Operation, Quantity, StockKey};
-use crate::strategy::Changed;
+use crate::stock::{Change, Changed, Level, Operation, Quantity, StockKey};
 
 pub(crate) const EMPTY: GroupEnd = GroupEnd { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
 

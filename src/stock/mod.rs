@@ -5,8 +5,9 @@
 //! [`Transaction::judge`] for many, so the rules of the service exist once.
 //!
 //! Start with [`level`] (the value), then [`operation`] (what may be asked of it), [`refusal`] (why not), then
-//! [`transaction`] (many levels, all or nothing).
+//! [`transaction`] (many levels, all or nothing), then [`changed`] (what has happened, and who is told).
 
+pub mod changed;
 pub mod key;
 pub mod level;
 pub mod name;
@@ -15,6 +16,7 @@ pub mod quantity;
 pub mod refusal;
 pub mod transaction;
 
+pub use changed::{Changed, HandOff};
 pub use key::StockKey;
 pub use level::{Level, VERSION_MAX};
 pub use name::{LOCATION_CHARS_MAX, Location, NameError, SKU_CHARS_MAX, Sku};

@@ -23,10 +23,8 @@ use std::sync::Arc;
 
 use super::owner::Owners;
 use super::owner::message::{Apply, Read, Transact};
-use super::{
-    Contention, ContentionReport, HandOff, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
-};
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use super::{Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
+use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
 /// The only owner there is.
 const OWNER: usize = 0;
@@ -55,16 +53,21 @@ impl Actor {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Actor {
+impl Strategy for Actor {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.owners.ask(OWNER, Read { key: key.clone() }).await
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    async fn apply<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         Ok(self.owners.ask(OWNER, Apply { key: key.clone(), change, hand_off }).await??)
     }
 
-    async fn transact(
+    async fn transact<H: HandOff>(
         &self,
         transaction: &Arc<Transaction>,
         hand_off: H,

@@ -14,10 +14,10 @@ use super::reentrant::Reentrant;
 use super::rwlock::RwLock;
 use super::sharded::Sharded;
 use super::{
-    Contention, ContentionReport, HandOff, Immediate, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, Immediate, Kind, Ledger, Rejected, Strategy, StrategyConfig,
     TransactRejected,
 };
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
 /// One of the strategies.
 #[derive(Debug)]
@@ -123,16 +123,21 @@ impl AnyStrategy {
     }
 }
 
-impl<H: HandOff> Strategy<H> for AnyStrategy {
+impl Strategy for AnyStrategy {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
-        each!(self, strategy => strategy.read_now(key), Strategy::<H>::read(strategy, key).await)
+        each!(self, strategy => strategy.read_now(key), strategy.read(key).await)
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    async fn apply<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         each!(self, strategy => strategy.apply_now(key, change, hand_off), strategy.apply(key, change, hand_off).await)
     }
 
-    async fn transact(
+    async fn transact<H: HandOff>(
         &self,
         transaction: &Arc<Transaction>,
         hand_off: H,
@@ -141,6 +146,6 @@ impl<H: HandOff> Strategy<H> for AnyStrategy {
     }
 
     fn contention(&self) -> ContentionReport {
-        each!(self, strategy => Strategy::<H>::contention(strategy), Strategy::<H>::contention(strategy))
+        each!(self, strategy => strategy.contention_now(), strategy.contention())
     }
 }

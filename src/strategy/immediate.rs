@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::{Contention, ContentionReport, HandOff, Rejected, Strategy, TransactRejected};
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use super::{Contention, ContentionReport, Rejected, Strategy, TransactRejected};
+use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
 /// A [`Strategy`] of plain functions: the same contract, with nothing to drop half-way.
 pub trait Immediate: Send + Sync {
@@ -29,16 +29,21 @@ pub trait Immediate: Send + Sync {
     fn contention_now(&self) -> ContentionReport;
 }
 
-impl<H: HandOff, S: Immediate> Strategy<H> for S {
+impl<S: Immediate> Strategy for S {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.read_now(key)
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    async fn apply<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         self.apply_now(key, change, hand_off)
     }
 
-    async fn transact(
+    async fn transact<H: HandOff>(
         &self,
         transaction: &Arc<Transaction>,
         hand_off: H,

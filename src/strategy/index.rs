@@ -8,8 +8,7 @@ use std::ops::Bound;
 
 use parking_lot::RwLock;
 
-use super::hand_off::Changed;
-use crate::stock::{Location, StockKey};
+use crate::stock::{Changed, Location, StockKey};
 
 /// How many keys one page may look at: a filter that fits few keys gives a short page with a cursor, never a
 /// walk of the whole index under its lock.

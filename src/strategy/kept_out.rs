@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{
-    Changed, Contention, HandOff, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
-};
+use super::{Contention, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
 use crate::stock::{
-    Applied, Change, IfMissing, Level, Location, Operation, Quantity, Sku, StockKey, Transaction,
+    Applied, Change, Changed, HandOff, IfMissing, Level, Location, Operation, Quantity, Sku, StockKey,
+    Transaction,
 };
 
 /// A hand-off that is never called.
@@ -44,7 +43,7 @@ pub(super) fn adjust(delta: i64) -> Change {
 }
 
 /// Creates each level with 5 units: see [`five`].
-pub(super) fn stocked<S: Strategy<()>>(strategy: S, keys: &[StockKey]) -> S {
+pub(super) fn stocked<S: Strategy>(strategy: S, keys: &[StockKey]) -> S {
     let change = Change::unconditional(Operation::Create { on_hand: Quantity::new(5).unwrap() });
     for key in keys {
         ready(strategy.apply(key, change, ())).unwrap();
@@ -58,28 +57,25 @@ pub(super) fn five() -> Level {
 }
 
 /// Reads a level that nobody holds.
-pub(super) fn read<S: Strategy<()>>(strategy: &S, key: &StockKey) -> Result<Level, Contention> {
+pub(super) fn read<S: Strategy>(strategy: &S, key: &StockKey) -> Result<Level, Contention> {
     ready(strategy.read(key))
 }
 
 /// Takes one unit of a level.
-pub(super) fn take<S: Strategy<()>>(strategy: &S, key: &StockKey) -> Result<Applied, Rejected> {
+pub(super) fn take<S: Strategy>(strategy: &S, key: &StockKey) -> Result<Applied, Rejected> {
     ready(strategy.apply(key, adjust(-1), ()))
 }
 
 /// That a change of `held`, and a transaction of `free` and `held`, end with contention, are counted, and hand nothing off.
-pub(super) fn assert_changes_are_kept_out<S>(strategy: &S, free: &StockKey, held: &StockKey)
-where
-    S: Strategy<Never> + Strategy<()>,
-{
-    let before = Strategy::<()>::contention(strategy);
+pub(super) fn assert_changes_are_kept_out<S: Strategy>(strategy: &S, free: &StockKey, held: &StockKey) {
+    let before = strategy.contention();
     let change = ready(strategy.apply(held, adjust(-1), Never));
     assert_eq!(change, Err(Rejected::Contention(Contention)));
     let lines = [free, held].map(|key| (key.clone(), adjust(-1)));
     let transaction = Arc::new(Transaction::new(lines.to_vec()).unwrap());
     let transacted = ready(strategy.transact(&transaction, Never));
     assert_eq!(transacted, Err(TransactRejected::Contention(Contention)));
-    let after = Strategy::<()>::contention(strategy);
+    let after = strategy.contention();
     let counted = [after.timeouts - before.timeouts, after.contended - before.contended, after.waits.count];
     assert_eq!(counted, [2, 2, before.waits.count + 2]);
 }

@@ -7,9 +7,10 @@
 //!
 //! What they have in common lives beside them: [`table`] (the rules of the domain on a plain map),
 //! [`owner`] (threads with maps of their own, and what they are sent), [`contention`] (what waiting cost), [`backoff`] (how to wait where there is no lock to sleep on),
-//! [`index`] (which levels there are, in order), [`hand_off`] (who is told of a change), [`immediate`] (the
+//! [`index`] (which levels there are, in order), [`ledger`] (where a change is reported), [`immediate`] (the
 //! contract for those whose callers wait for no other thread's answer).
-//! No strategy imports another, and none knows of HTTP, of files or of time other than its lock timeout.
+//! No strategy imports another, and none knows of HTTP, of files or of time other than its lock timeout. Nor does any know
+//! who records its changes: that is the caller's [`HandOff`], which the domain defines.
 
 pub mod actor;
 pub mod any;
@@ -17,9 +18,9 @@ pub mod atomic;
 pub mod backoff;
 pub mod catalog;
 pub mod contention;
-pub mod hand_off;
 pub mod immediate;
 pub mod index;
+pub mod ledger;
 pub mod mutex;
 pub mod owner;
 pub mod partitioned;
@@ -38,14 +39,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::stock::{Applied, Change, EntryRefusal, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, EntryRefusal, HandOff, Level, Refusal, StockKey, Transaction};
 
 pub use any::AnyStrategy;
 pub use catalog::Kind;
 pub use contention::{ContentionReport, Meter};
-pub use hand_off::{Changed, HandOff, Ledger};
 pub use immediate::Immediate;
 pub use index::KeyIndex;
+pub use ledger::Ledger;
 
 /// A shared, mutable map from [`StockKey`] to [`Level`], safe to use from any number of threads.
 ///
@@ -77,12 +78,12 @@ pub use index::KeyIndex;
 ///
 /// Every answer carries its *witness*, the version of each level it depends on: in [`Applied`], in
 /// [`Refusal::found`], in [`TransactRefused::found`].
-pub trait Strategy<H: HandOff>: Send + Sync {
+pub trait Strategy: Send + Sync {
     /// The level as it is; [`Level::ABSENT`] where it was never created.
     fn read(&self, key: &StockKey) -> impl Future<Output = Result<Level, Contention>> + Send;
 
     /// Judges one change and, if it is allowed, makes it.
-    fn apply(
+    fn apply<H: HandOff>(
         &self,
         key: &StockKey,
         change: Change,
@@ -91,7 +92,7 @@ pub trait Strategy<H: HandOff>: Send + Sync {
 
     /// Judges the changes of several levels and, if all are allowed, makes all. One [`Applied`] per entry of the
     /// transaction, in its order.
-    fn transact(
+    fn transact<H: HandOff>(
         &self,
         transaction: &Arc<Transaction>,
         hand_off: H,

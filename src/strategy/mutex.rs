@@ -14,10 +14,9 @@ use parking_lot::MutexGuard;
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{
-    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
-    TransactRejected,
+    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected,
 };
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
 /// One map behind one mutex.
 #[derive(Debug)]

@@ -15,10 +15,9 @@ use std::sync::Arc;
 
 use super::table::{self, Table};
 use super::{
-    Contention, ContentionReport, HandOff, Ledger, Meter, Rejected, Strategy, StrategyConfig,
-    TransactRejected,
+    Contention, ContentionReport, Ledger, Meter, Rejected, Strategy, StrategyConfig, TransactRejected,
 };
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
 /// One map whose check and act are two critical sections.
 #[derive(Debug)]
@@ -62,12 +61,17 @@ impl Racy {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Racy {
+impl Strategy for Racy {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.look(key)
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    async fn apply<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         let before = self.look(key)?;
         let applied = Applied { before, after: change.judge(before)? };
         // The bug: what was checked is no longer held while it is acted upon.
@@ -77,7 +81,7 @@ impl<H: HandOff> Strategy<H> for Racy {
         Ok(applied)
     }
 
-    async fn transact(
+    async fn transact<H: HandOff>(
         &self,
         transaction: &Arc<Transaction>,
         hand_off: H,

@@ -24,10 +24,10 @@ use hashbrown::raw::RawTable;
 
 use super::contention::Held;
 use super::{
-    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
-    TransactRejected, backoff, table,
+    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected,
+    backoff, table,
 };
-use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, Level, Refusal, StockKey, Transaction};
 
 /// A map of shards, each behind a read-write lock.
 #[derive(Debug)]

@@ -96,15 +96,16 @@ fn no_file_is_long_without_a_reason() {
     assert_none(&rule, long.filter(|source| !is_excused(source)).map(|source| source.path));
 }
 
-/// `main -> cli -> app -> http -> inventory -> journal -> strategy -> stock`, and telemetry, which imports none of them.
+/// `main -> cli -> app -> http -> inventory -> (journal, strategy) -> stock`, and telemetry, which imports none of them. Journal
+/// and strategy stand side by side, and neither knows the other: what one hands to the other is the domain's.
 #[test]
 fn imports_run_one_way() {
     let above = ["main", "cli", "app", "http", "inventory", "journal", "strategy", "stock"];
     let layers = [
         ("src/http", 3),
         ("src/inventory", 4),
-        ("src/journal", 5),
-        ("src/strategy", 6),
+        ("src/journal", 7),
+        ("src/strategy", 7),
         ("src/stock", 7),
         ("src/telemetry", 8),
     ];
@@ -118,6 +119,7 @@ fn imports_run_one_way() {
         let broken = |source: &Source| {
             above[..level]
                 .iter()
+                .filter(|layer| !folder.ends_with(*layer))
                 .flat_map(|layer| source.mentions(layer, |line| !is_ours(line, layer)))
                 .collect()
         };

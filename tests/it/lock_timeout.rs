@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inventory::stock::Transaction;
-use inventory::strategy::{Changed, Contention, HandOff, Kind, Rejected, Strategy, TransactRejected};
+use inventory::stock::{Changed, HandOff, Transaction};
+use inventory::strategy::{Contention, Kind, Rejected, Strategy, TransactRejected};
 
 use crate::support::clients;
 use crate::support::for_each_strategy;
@@ -90,7 +90,7 @@ for_each_strategy! {
                     }
                 };
                 // A read ends as well, whatever it says.
-                let _read = Strategy::<()>::read(&stock.strategy, &key("b")).await;
+                let _read = stock.strategy.read(&key("b")).await;
                 u64::from(is_made)
             }
         })

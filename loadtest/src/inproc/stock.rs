@@ -93,7 +93,7 @@ impl Stock {
     /// Reads a level.
     #[inline]
     pub fn read(&self, parker: &Parker, level: Key) -> Result<Level, Contention> {
-        parker.block_on_made(|| Strategy::<()>::read(&self.strategy, self.key(level.0)))
+        parker.block_on_made(|| self.strategy.read(self.key(level.0)))
     }
 
     /// Every level.
@@ -118,7 +118,7 @@ impl Stock {
 
     /// What waiting has cost so far.
     pub fn contention(&self) -> ContentionReport {
-        Strategy::<()>::contention(&self.strategy)
+        self.strategy.contention()
     }
 
     #[inline]

@@ -18,8 +18,7 @@ use crate::journal::lanes::Permit;
 use crate::journal::record::Kind as RecordKind;
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, JournalConfig, segment};
-use crate::stock::{Change, IfMissing, Level, Operation, StockKey};
-use crate::strategy::{Changed, HandOff};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, StockKey};
 
 const CASES: u64 = 40;
 const LEVELS: usize = 5;

@@ -16,8 +16,8 @@ use crate::journal::data_dir::DataDir;
 use crate::journal::record::Kind as RecordKind;
 use crate::journal::recovery::{self, Options, Recovered};
 use crate::journal::{Journal, JournalConfig, now_ms};
-use crate::stock::{Change, IfMissing, Operation, Precondition};
-use crate::strategy::{Changed, HandOff, Kind, Strategy as _, StrategyConfig};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Operation, Precondition};
+use crate::strategy::{Kind, Strategy as _, StrategyConfig};
 
 const DATA: &str = "INVENTORY_TEST_PANICS_IN";
 const STRATEGY: &str = "INVENTORY_TEST_PANICS_STRATEGY";

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::image::start_of;
 use super::script::{Ask, Deed};
-use crate::inventory::{Begun, Books, ChangeError, Entry, Inventory, Memo, Obstacle, TransactError};
+use crate::inventory::{Begun, Books, ChangeError, Inventory, Memo, Obstacle, TransactError};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::lanes::Keyed;
 use crate::journal::record::{Answer, Kind as RecordKind, Once};
@@ -110,7 +110,7 @@ impl Service {
 
     /// The level in memory, whether or not it is on disk.
     pub(super) async fn in_memory(&self, level: usize) -> Level {
-        Strategy::<Entry>::read(&self.inventory.stock, &key(level)).await.expect("nobody is inside for long")
+        self.inventory.stock.read(&key(level)).await.expect("nobody is inside for long")
     }
 
     /// Asks as a client does, and notes what was told.

@@ -38,10 +38,9 @@ use self::gate::ParkingGate;
 use self::protocol::{Descriptor, Memory, Patience, Protocol, Register};
 use self::word::PackedWord;
 use super::{
-    Contention, ContentionReport, HandOff, Immediate, Ledger, Meter, Rejected, StrategyConfig,
-    TransactRejected, table,
+    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected, table,
 };
-use crate::stock::{Applied, Change, Entry, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, Entry, HandOff, Level, StockKey, Transaction};
 
 /// A lock-free map of packed levels.
 #[derive(Debug)]

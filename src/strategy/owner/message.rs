@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::worker::Desk;
-use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, Level, Refusal, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
-use crate::strategy::{HandOff, Ledger, TransactRefused};
+use crate::strategy::{Ledger, TransactRefused};
 
 /// What waits in an owner's queue.
 pub type Message = Arc<dyn Work>;

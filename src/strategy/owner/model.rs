@@ -20,10 +20,10 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
 use super::sync::modelled;
-use crate::stock::{Applied, Change, IfMissing, Location, Operation, Sku, StockKey, Transaction};
-use crate::strategy::{
-    Changed, HandOff, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
+use crate::stock::{
+    Applied, Change, Changed, HandOff, IfMissing, Location, Operation, Sku, StockKey, Transaction,
 };
+use crate::strategy::{KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
 
 /// Schedules of each model. There are sixteen, here and of the partitions: 160 000 schedules, some ten seconds of one core.
 pub(in crate::strategy) const SCHEDULES: usize = 10_000;
@@ -91,7 +91,7 @@ pub(in crate::strategy) enum Told {
     Nothing,
 }
 
-impl<S: Strategy<Counted>> Bench<S> {
+impl<S: Strategy> Bench<S> {
     /// A strategy with that queue and as many owners, whose callers wait as long as the model lets them.
     pub(in crate::strategy) fn new(
         new: impl FnOnce(StrategyConfig, Ledger) -> S,
@@ -181,7 +181,7 @@ impl HandOff for Keeps {
 /// Runs `test` while the owner of that level is inside a change of it.
 pub(in crate::strategy) fn while_an_owner_is_kept<S>(strategy: &Arc<S>, key: &StockKey, test: impl FnOnce())
 where
-    S: Strategy<Keeps> + 'static,
+    S: Strategy + 'static,
 {
     let kept = Arc::new(shuttle::sync::Barrier::new(2));
     let (strategy, key, keeps) = (Arc::clone(strategy), key.clone(), Keeps(Arc::clone(&kept)));

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::stock::{Applied, Transaction};
+use crate::stock::{Applied, HandOff, Transaction};
 use crate::strategy::owner::call::{Call, Outstanding};
 use crate::strategy::owner::message::Work;
 use crate::strategy::owner::sync::{Condvar, Mutex, MutexGuard, wait};
 use crate::strategy::owner::worker::Desk;
 use crate::strategy::table::{self, Table};
-use crate::strategy::{Contention, HandOff, Ledger, TransactRefused};
+use crate::strategy::{Contention, Ledger, TransactRefused};
 
 /// A transaction and who has to come to it.
 #[derive(Debug)]

@@ -41,10 +41,8 @@ use super::owner::Owners;
 use super::owner::message::{Apply, Message, Read, Transact};
 use super::owner::queue::Patience;
 use super::owner::sync::Mutex;
-use super::{
-    Contention, ContentionReport, HandOff, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
-};
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use super::{Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
+use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
 /// The handle of owners of parts of the levels. Dropped, it lets them work off their queues and end.
 #[derive(Debug)]
@@ -117,17 +115,22 @@ impl Partitioned {
     }
 }
 
-impl<H: HandOff> Strategy<H> for Partitioned {
+impl Strategy for Partitioned {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.owners.ask(self.owner_of(key), Read { key: key.clone() }).await
     }
 
-    async fn apply(&self, key: &StockKey, change: Change, hand_off: H) -> Result<Applied, Rejected> {
+    async fn apply<H: HandOff>(
+        &self,
+        key: &StockKey,
+        change: Change,
+        hand_off: H,
+    ) -> Result<Applied, Rejected> {
         let question = Apply { key: key.clone(), change, hand_off };
         Ok(self.owners.ask(self.owner_of(key), question).await??)
     }
 
-    async fn transact(
+    async fn transact<H: HandOff>(
         &self,
         transaction: &Arc<Transaction>,
         hand_off: H,

@@ -136,7 +136,7 @@ fn whoever_cannot_get_in_changes_nothing() {
             assert_changes_are_kept_out(&*strategy, &keys[0], &keys[1]);
         });
         block_on(strategy.owners().join());
-        let level = |key| block_on(Strategy::<()>::read(&*strategy, key)).unwrap().version();
+        let level = |key| block_on(strategy.read(key)).unwrap().version();
         format!("{} {}", level(&keys[0]), level(&keys[1]))
     });
     assert_occurred(&occurred, &["0 1"]);

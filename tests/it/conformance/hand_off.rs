@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inventory::stock::{Applied, Level, Operation, StockKey, Transaction};
+use inventory::stock::{Applied, Changed, HandOff, Level, Operation, StockKey, Transaction};
 use inventory::strategy::{
-    AnyStrategy, Changed, Contention, HandOff, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+    AnyStrategy, Contention, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
 };
 
 use crate::support::clients::poll_once;
@@ -32,7 +32,7 @@ impl HandOff for CallsBack {
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
         for Changed { key, .. } in changes {
-            let read = poll_once(Strategy::<()>::read(&*self.strategy, key));
+            let read = poll_once(self.strategy.read(key));
             let is_kept_out = read == Some(Err(Contention));
             let applied = poll_once(self.strategy.apply(key, adjust(1), ()));
             self.answers.lock().expect("nobody panics").push((read, applied));

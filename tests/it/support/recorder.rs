@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use inventory::stock::{Level, Operation, StockKey};
-use inventory::strategy::{Changed, HandOff};
+use inventory::stock::{Changed, HandOff, Level, Operation, StockKey};
 
 /// All hand-offs of one strategy, in the order in which they came.
 #[derive(Debug, Default)]

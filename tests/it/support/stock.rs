@@ -13,7 +13,7 @@ use inventory::strategy::{
     TransactRejected,
 };
 
-use super::recorder::{Permit, Recorder};
+use super::recorder::Recorder;
 
 /// Longer than any test waits, shorter than [`super::clients::WATCHDOG`]: a deadlock between callers that wait with a
 /// limit ends in `Contention`, which no test expects, before the watchdog ends it.
@@ -52,7 +52,7 @@ impl Stock {
 
     /// The level; it is an error to be kept waiting for it.
     pub(crate) async fn read(&self, key: &StockKey) -> Level {
-        Strategy::<Permit>::read(&self.strategy, key).await.expect("nobody is inside for long")
+        self.strategy.read(key).await.expect("nobody is inside for long")
     }
 
     /// Asks for one change.
@@ -76,7 +76,7 @@ impl Stock {
 
     /// What waiting has cost.
     pub(crate) fn contention(&self) -> ContentionReport {
-        Strategy::<Permit>::contention(&self.strategy)
+        self.strategy.contention()
     }
 
     /// Whether every version of these levels, from the first to the one they have now, was handed off exactly once with

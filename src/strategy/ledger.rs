@@ -1,52 +1,12 @@
-//! Who is told of a change, and when: [`HandOff`] and the [`Ledger`] every strategy writes to.
+//! [`Ledger`]: where every strategy reports what it applied.
 //!
-//! A caller acquires whatever it needs to record a change (a slot in a journal's queue, say) *before* it asks a
-//! strategy for the change, and moves it in as the hand-off. From then on nothing can go wrong between the
-//! change and its record: the hand-off cannot fail, wait or await.
+//! It holds no stock and no record: it brings the index of keys up to date and passes the report on to the hand-off of
+//! whoever asked. It must be called after every lock is released, since a hand-off costs what it must.
 
 use std::sync::Arc;
 
 use super::index::KeyIndex;
-use crate::stock::{Applied, Level, Operation, StockKey, Transaction};
-
-/// A permit to record one change or one transaction, called by whoever applied it.
-pub trait HandOff: Send + 'static {
-    /// Takes the record. Called after every lock is released, so it may cost what it must, but it may neither
-    /// block on a lock that a caller of the strategy holds nor panic.
-    fn hand_over<'a, C>(self, changes: C)
-    where
-        C: ExactSizeIterator<Item = Changed<'a>> + Clone;
-}
-
-/// One level's part of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Changed<'a> {
-    /// The level.
-    pub key: &'a StockKey,
-    /// What happened to it, the lines of a transaction combined.
-    pub operation: Operation,
-    /// The level before.
-    pub before: Level,
-    /// The level after.
-    pub after: Level,
-}
-
-impl Changed<'_> {
-    /// Whether the level came into being or ceased to be, which is all that [`KeyIndex`] is about.
-    #[inline]
-    pub fn creates_or_deletes(&self) -> bool {
-        self.before.exists() != self.after.exists()
-    }
-}
-
-/// Records nothing: for stock that lives in memory only.
-impl HandOff for () {
-    fn hand_over<'a, C>(self, _changes: C)
-    where
-        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
-    {
-    }
-}
+use crate::stock::{Applied, Changed, HandOff, Operation, StockKey, Transaction};
 
 /// Where a strategy reports what it applied: first to the index of keys, then to the caller's hand-off.
 ///
