@@ -132,7 +132,7 @@ async fn failed_journal(state: &HttpState) -> Option<Failed> {
 }
 
 async fn open(config: &Config, data: Option<&DataDir>) -> Result<Inventory, OpenError> {
-    let new = |books| Inventory::new(config.kind, config.strategy.clone(), books);
+    let new = |books| Inventory::new(config.kind, config.strategy, books);
     match (&config.storage, data) {
         (Storage::Durable { journal, .. }, Some(data)) => {
             let disk = data.disk();

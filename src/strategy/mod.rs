@@ -5,13 +5,16 @@
 //! [`partitioned`], and [`racy`], which breaks
 //! the contract on purpose so that the tools that look for lost updates can be seen to find one.
 //!
-//! What they have in common lives beside them: [`table`] (the rules of the domain on a plain map),
-//! [`owner`] (threads with maps of their own, and what they are sent), [`contention`] (what waiting cost), [`backoff`] (how to wait where there is no lock to sleep on),
-//! [`index`] (which levels there are, in order), [`ledger`] (where a change is reported), [`immediate`] (the
-//! contract for those whose callers wait for no other thread's answer).
+//! What they have in common lives beside them. For those whose callers do the work themselves: [`immediate`] (what such a
+//! strategy has to say for itself, and the rest of the contract, written once) and [`access`] (the way in, and whom it
+//! reports to). For those that pass messages: [`owner`] (threads with maps of their own, and what they are sent). For all:
+//! [`table`] (the rules of the domain on a plain map), [`ledger`] (where a change is reported) and [`index`] (which
+//! levels there are, in order), [`contention`] (what waiting cost), [`backoff`] (how to wait where there is no lock to
+//! sleep on).
 //! No strategy imports another, and none knows of HTTP, of files or of time other than its lock timeout. Nor does any know
 //! who records its changes: that is the caller's [`HandOff`], which the domain defines.
 
+pub mod access;
 pub mod actor;
 pub mod any;
 pub mod atomic;
@@ -41,6 +44,7 @@ use thiserror::Error;
 
 use crate::stock::{Applied, Change, EntryRefusal, HandOff, Level, Refusal, StockKey, Transaction};
 
+pub use access::Access;
 pub use any::AnyStrategy;
 pub use catalog::Kind;
 pub use contention::{ContentionReport, Meter};
@@ -103,7 +107,7 @@ pub trait Strategy: Send + Sync {
 }
 
 /// What every strategy is built from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct StrategyConfig {
     /// How long a call may wait to get in before it ends with [`Contention`].
     pub lock_timeout: Duration,

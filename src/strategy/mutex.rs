@@ -13,24 +13,20 @@ use parking_lot::MutexGuard;
 
 use super::contention::Held;
 use super::table::{self, Table};
-use super::{
-    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected,
-};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
+use crate::stock::{Applied, Change, Level, StockKey, Transaction};
 
 /// One map behind one mutex.
 #[derive(Debug)]
 pub struct Mutex {
     table: parking_lot::Mutex<Table>,
-    ledger: Ledger,
-    meter: Meter,
-    config: StrategyConfig,
+    access: Access,
 }
 
 impl Mutex {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        Self { table: parking_lot::Mutex::default(), ledger, meter: Meter::default(), config }
+        Self { table: parking_lot::Mutex::default(), access: Access::new(config, ledger) }
     }
 
     /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
@@ -39,43 +35,26 @@ impl Mutex {
     }
 
     fn lock(&self) -> Result<Held<'_, MutexGuard<'_, Table>>, Contention> {
-        self.meter.acquire(
-            self.config.lock_timeout,
-            || self.table.try_lock(),
-            |deadline| self.table.try_lock_until(deadline),
-        )
+        self.access.acquire(|| self.table.try_lock(), |deadline| self.table.try_lock_until(deadline))
     }
 }
 
 impl Immediate for Mutex {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         Ok(table::read(&*self.lock()?, key))
     }
 
-    fn apply_now<H: HandOff>(
-        &self,
-        key: &StockKey,
-        change: Change,
-        hand_off: H,
-    ) -> Result<Applied, Rejected> {
-        // The guard is a temporary of this statement: the lock is free before the ledger hears of the change.
-        let applied = table::apply(&mut *self.lock()?, key, change)?;
-        self.ledger.one(hand_off, key, change.operation, applied);
-        Ok(applied)
+    fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
+        // The guard is a temporary of this expression: the lock is free before the ledger hears of the change.
+        Ok(table::apply(&mut *self.lock()?, key, change)?)
     }
 
-    fn transact_now<H: HandOff>(
-        &self,
-        transaction: &Transaction,
-        hand_off: H,
-    ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = table::transact(&mut *self.lock()?, transaction)?;
-        self.ledger.many(hand_off, transaction, &applied);
-        Ok(applied)
-    }
-
-    fn contention_now(&self) -> ContentionReport {
-        self.meter.report()
+    fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+        Ok(table::transact(&mut *self.lock()?, transaction)?)
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::table::{self, Table};
 use super::{
-    Contention, ContentionReport, Ledger, Meter, Rejected, Strategy, StrategyConfig, TransactRejected,
+    Access, Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
 };
 use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 
@@ -23,15 +23,13 @@ use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
 #[derive(Debug)]
 pub struct Racy {
     table: parking_lot::RwLock<Table>,
-    ledger: Ledger,
-    meter: Meter,
-    config: StrategyConfig,
+    access: Access,
 }
 
 impl Racy {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        Self { table: parking_lot::RwLock::default(), ledger, meter: Meter::default(), config }
+        Self { table: parking_lot::RwLock::default(), access: Access::new(config, ledger) }
     }
 
     /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
@@ -40,20 +38,15 @@ impl Racy {
     }
 
     fn look(&self, key: &StockKey) -> Result<Level, Contention> {
-        let table = self.meter.acquire(
-            self.config.lock_timeout,
-            || self.table.try_read(),
-            |deadline| self.table.try_read_until(deadline),
-        )?;
+        let table =
+            self.access.acquire(|| self.table.try_read(), |deadline| self.table.try_read_until(deadline))?;
         Ok(table::read(&table, key))
     }
 
     fn overwrite<'a>(&self, levels: impl Iterator<Item = (&'a StockKey, Level)>) -> Result<(), Contention> {
-        let mut table = self.meter.acquire(
-            self.config.lock_timeout,
-            || self.table.try_write(),
-            |deadline| self.table.try_write_until(deadline),
-        )?;
+        let mut table = self
+            .access
+            .acquire(|| self.table.try_write(), |deadline| self.table.try_write_until(deadline))?;
         for (key, level) in levels {
             table.insert(key.clone(), level);
         }
@@ -77,7 +70,7 @@ impl Strategy for Racy {
         // The bug: what was checked is no longer held while it is acted upon.
         tokio::task::yield_now().await;
         self.overwrite(std::iter::once((key, applied.after)))?;
-        self.ledger.one(hand_off, key, change.operation, applied);
+        self.access.ledger().one(hand_off, key, change.operation, applied);
         Ok(applied)
     }
 
@@ -91,11 +84,11 @@ impl Strategy for Racy {
         tokio::task::yield_now().await;
         let after = transaction.entries().iter().zip(&applied);
         self.overwrite(after.map(|(entry, applied)| (&entry.key, applied.after)))?;
-        self.ledger.many(hand_off, transaction, &applied);
+        self.access.ledger().many(hand_off, transaction, &applied);
         Ok(applied)
     }
 
     fn contention(&self) -> ContentionReport {
-        self.meter.report()
+        self.access.meter().report()
     }
 }

@@ -24,25 +24,21 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 
 use super::contention::Held;
 use super::table::{self, Table};
-use super::{
-    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected,
-};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
+use crate::stock::{Applied, Change, Level, StockKey, Transaction};
 
 /// One map behind one re-entrant mutex.
 #[derive(Debug)]
 pub struct Reentrant {
     // The cell is what makes the map mutable: a re-entrant guard cannot, since its thread may hold others.
     table: ReentrantMutex<RefCell<Table>>,
-    ledger: Ledger,
-    meter: Meter,
-    config: StrategyConfig,
+    access: Access,
 }
 
 impl Reentrant {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        Self { table: ReentrantMutex::default(), ledger, meter: Meter::default(), config }
+        Self { table: ReentrantMutex::default(), access: Access::new(config, ledger) }
     }
 
     /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
@@ -51,20 +47,27 @@ impl Reentrant {
     }
 
     fn lock(&self) -> Result<Held<'_, ReentrantMutexGuard<'_, RefCell<Table>>>, Contention> {
-        self.meter.acquire(
-            self.config.lock_timeout,
-            || self.table.try_lock(),
-            |deadline| self.table.try_lock_until(deadline),
-        )
+        self.access.acquire(|| self.table.try_lock(), |deadline| self.table.try_lock_until(deadline))
+    }
+}
+
+impl Immediate for Reentrant {
+    fn access(&self) -> &Access {
+        &self.access
     }
 
-    /// The one-line path: the only place that changes a level. It hands nothing over, since its caller may hold the lock.
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
+        Ok(table::read(&self.lock()?.borrow(), key))
+    }
+
+    // The one-line path: the only place that changes a level. Its caller may hold the lock, which is one more reason why it
+    // reports to nobody.
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         let table = self.lock()?;
         Ok(table::apply(&mut table.borrow_mut(), key, change)?)
     }
 
-    /// The many-line path: checks all lines under one hold, then makes each through the one-line path.
+    // The many-line path: checks all lines under one hold, then makes each through the one-line path.
     fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
         let table = self.lock()?;
         let entries = transaction.entries();
@@ -80,37 +83,6 @@ impl Reentrant {
             "a line was changed under the lock that its transaction holds"
         );
         Ok(checked)
-    }
-}
-
-impl Immediate for Reentrant {
-    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
-        Ok(table::read(&self.lock()?.borrow(), key))
-    }
-
-    fn apply_now<H: HandOff>(
-        &self,
-        key: &StockKey,
-        change: Change,
-        hand_off: H,
-    ) -> Result<Applied, Rejected> {
-        let applied = self.change_level(key, change)?;
-        self.ledger.one(hand_off, key, change.operation, applied);
-        Ok(applied)
-    }
-
-    fn transact_now<H: HandOff>(
-        &self,
-        transaction: &Transaction,
-        hand_off: H,
-    ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = self.change_levels(transaction)?;
-        self.ledger.many(hand_off, transaction, &applied);
-        Ok(applied)
-    }
-
-    fn contention_now(&self) -> ContentionReport {
-        self.meter.report()
     }
 }
 
@@ -151,11 +123,11 @@ mod tests {
         let strategy = stocked(impatient(Reentrant::new), &keys);
         let held = strategy.table.lock();
         assert_eq!(take(&strategy, &keys[0]).map(|applied| applied.before), Ok(five()));
-        let before = strategy.meter.report().acquisitions;
+        let before = strategy.contention_now().acquisitions;
         let lines = keys.clone().map(|key| (key, adjust(-1))).to_vec();
         let made = strategy.change_levels(&Transaction::new(lines).unwrap()).unwrap();
         assert_eq!(made.iter().map(|applied| applied.after.on_hand()).collect::<Vec<_>>(), [3, 4]);
-        assert_eq!(strategy.meter.report().acquisitions, before + 1 + 2);
+        assert_eq!(strategy.contention_now().acquisitions, before + 1 + 2);
         drop(held);
     }
 }

@@ -8,28 +8,24 @@
 //! look-up, shorter than the two writes to the lock's reader count that sharing it costs, so on many cores the
 //! count itself becomes the contended thing: measure before preferring it to `mutex`.
 
-use parking_lot::RwLockWriteGuard;
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::contention::Held;
 use super::table::{self, Table};
-use super::{
-    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected,
-};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
+use crate::stock::{Applied, Change, Level, StockKey, Transaction};
 
 /// One map behind one read-write lock.
 #[derive(Debug)]
 pub struct RwLock {
     table: parking_lot::RwLock<Table>,
-    ledger: Ledger,
-    meter: Meter,
-    config: StrategyConfig,
+    access: Access,
 }
 
 impl RwLock {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        Self { table: parking_lot::RwLock::default(), ledger, meter: Meter::default(), config }
+        Self { table: parking_lot::RwLock::default(), access: Access::new(config, ledger) }
     }
 
     /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
@@ -37,48 +33,31 @@ impl RwLock {
         self.table.write().extend(levels);
     }
 
-    fn write(&self) -> Result<Held<'_, RwLockWriteGuard<'_, Table>>, Contention> {
-        self.meter.acquire(
-            self.config.lock_timeout,
-            || self.table.try_write(),
-            |deadline| self.table.try_write_until(deadline),
-        )
+    fn lock_shared(&self) -> Result<Held<'_, RwLockReadGuard<'_, Table>>, Contention> {
+        self.access.acquire(|| self.table.try_read(), |deadline| self.table.try_read_until(deadline))
+    }
+
+    fn lock_alone(&self) -> Result<Held<'_, RwLockWriteGuard<'_, Table>>, Contention> {
+        self.access.acquire(|| self.table.try_write(), |deadline| self.table.try_write_until(deadline))
     }
 }
 
 impl Immediate for RwLock {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
-        let table = self.meter.acquire(
-            self.config.lock_timeout,
-            || self.table.try_read(),
-            |deadline| self.table.try_read_until(deadline),
-        )?;
-        Ok(table::read(&table, key))
+        Ok(table::read(&*self.lock_shared()?, key))
     }
 
-    fn apply_now<H: HandOff>(
-        &self,
-        key: &StockKey,
-        change: Change,
-        hand_off: H,
-    ) -> Result<Applied, Rejected> {
-        let applied = table::apply(&mut *self.write()?, key, change)?;
-        self.ledger.one(hand_off, key, change.operation, applied);
-        Ok(applied)
+    fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
+        // The guard is a temporary of this expression: the lock is free before the ledger hears of the change.
+        Ok(table::apply(&mut *self.lock_alone()?, key, change)?)
     }
 
-    fn transact_now<H: HandOff>(
-        &self,
-        transaction: &Transaction,
-        hand_off: H,
-    ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = table::transact(&mut *self.write()?, transaction)?;
-        self.ledger.many(hand_off, transaction, &applied);
-        Ok(applied)
-    }
-
-    fn contention_now(&self) -> ContentionReport {
-        self.meter.report()
+    fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
+        Ok(table::transact(&mut *self.lock_alone()?, transaction)?)
     }
 }
 

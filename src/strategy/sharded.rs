@@ -24,18 +24,15 @@ use hashbrown::raw::RawTable;
 
 use super::contention::Held;
 use super::{
-    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected,
-    backoff, table,
+    Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected, backoff, table,
 };
-use crate::stock::{Applied, Change, HandOff, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
 
 /// A map of shards, each behind a read-write lock.
 #[derive(Debug)]
 pub struct Sharded {
     map: DashMap<StockKey, Level, ahash::RandomState>,
-    ledger: Ledger,
-    meter: Meter,
-    config: StrategyConfig,
+    access: Access,
 }
 
 type Shard = RawTable<(StockKey, SharedValue<Level>)>;
@@ -53,7 +50,7 @@ type HeldShards<'a> = Vec<(usize, Held<'a, RwLockWriteGuard<'a, Shard>>)>;
 impl Sharded {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
-        Self { map: DashMap::default(), ledger, meter: Meter::default(), config }
+        Self { map: DashMap::default(), access: Access::new(config, ledger) }
     }
 
     /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
@@ -72,7 +69,7 @@ impl Sharded {
     fn read_shard(&self, shard: usize) -> Result<Held<'_, RwLockReadGuard<'_, Shard>>, Contention> {
         let shard = &self.map.shards()[shard];
         let wait = |deadline| backoff::until(deadline, || shard.try_read());
-        self.meter.acquire(self.config.lock_timeout, || shard.try_read(), wait)
+        self.access.acquire(|| shard.try_read(), wait)
     }
 
     /// `deadline` is set by the first lock that has to be waited for, and bounds the waits of all.
@@ -83,7 +80,7 @@ impl Sharded {
     ) -> Result<Held<'_, RwLockWriteGuard<'_, Shard>>, Contention> {
         let shard = &self.map.shards()[shard];
         let wait = |fresh| backoff::until(*deadline.get_or_insert(fresh), || shard.try_write());
-        self.meter.acquire(self.config.lock_timeout, || shard.try_write(), wait)
+        self.access.acquire(|| shard.try_write(), wait)
     }
 
     /// Takes the lock of every shard named, in the one order there is: ascending, each once.
@@ -118,6 +115,23 @@ impl Sharded {
         self.put(shard, place, key, after);
         Ok(Applied { before, after })
     }
+}
+
+impl Immediate for Sharded {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
+        let place = self.place(key);
+        Ok(find(&*self.read_shard(place.shard)?, place, key))
+    }
+
+    fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
+        let place = self.place(key);
+        // The guard is a temporary of this expression: the shard is free before the ledger hears of the change.
+        Ok(self.apply_in(&mut *self.write_shard(place.shard, &mut None)?, place, key, change)?)
+    }
 
     fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
         let entries = transaction.entries();
@@ -135,40 +149,6 @@ impl Sharded {
             self.put(&mut held[shard].1, place, &entry.key, applied.after);
         }
         Ok(applied)
-    }
-}
-
-impl Immediate for Sharded {
-    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
-        let place = self.place(key);
-        Ok(find(&*self.read_shard(place.shard)?, place, key))
-    }
-
-    fn apply_now<H: HandOff>(
-        &self,
-        key: &StockKey,
-        change: Change,
-        hand_off: H,
-    ) -> Result<Applied, Rejected> {
-        let place = self.place(key);
-        // The guard is a temporary of this statement: the shard is free before the ledger hears of the change.
-        let applied = self.apply_in(&mut *self.write_shard(place.shard, &mut None)?, place, key, change)?;
-        self.ledger.one(hand_off, key, change.operation, applied);
-        Ok(applied)
-    }
-
-    fn transact_now<H: HandOff>(
-        &self,
-        transaction: &Transaction,
-        hand_off: H,
-    ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = self.change_levels(transaction)?;
-        self.ledger.many(hand_off, transaction, &applied);
-        Ok(applied)
-    }
-
-    fn contention_now(&self) -> ContentionReport {
-        self.meter.report()
     }
 }
 
@@ -214,9 +194,9 @@ mod tests {
                 Transaction::new([low, high].map(|key| (key.clone(), adjust(1))).to_vec()).unwrap();
             for (taken, locks_below) in [(low, 0), (high, 1)] {
                 let guard = strategy.map.shards()[shard(taken)].write();
-                let before = strategy.meter.report().acquisitions;
+                let before = strategy.contention_now().acquisitions;
                 assert_eq!(strategy.change_levels(&transaction), Err(Contention.into()));
-                let locks = strategy.meter.report().acquisitions - before;
+                let locks = strategy.contention_now().acquisitions - before;
                 assert_eq!(
                     locks,
                     locks_below,

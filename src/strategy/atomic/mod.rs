@@ -37,32 +37,22 @@ use self::cells::Cells;
 use self::gate::ParkingGate;
 use self::protocol::{Descriptor, Memory, Patience, Protocol, Register};
 use self::word::PackedWord;
-use super::{
-    Contention, ContentionReport, Immediate, Ledger, Meter, Rejected, StrategyConfig, TransactRejected, table,
-};
-use crate::stock::{Applied, Change, Entry, HandOff, Level, StockKey, Transaction};
+use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected, table};
+use crate::stock::{Applied, Change, Entry, Level, StockKey, Transaction};
 
 /// A lock-free map of packed levels.
 #[derive(Debug)]
 pub struct Atomic {
     cells: Cells,
     protocol: Protocol<Real>,
-    ledger: Ledger,
-    meter: Meter,
-    config: StrategyConfig,
+    access: Access,
 }
 
 impl Atomic {
     /// Empty stock that reports to `ledger`.
     pub fn new(config: StrategyConfig, ledger: Ledger) -> Self {
         word::assert_lock_free();
-        Self {
-            cells: Cells::default(),
-            protocol: Protocol::default(),
-            ledger,
-            meter: Meter::default(),
-            config,
-        }
+        Self { cells: Cells::default(), protocol: Protocol::default(), access: Access::new(config, ledger) }
     }
 
     /// Takes in levels as recovery found them. For empty stock that nobody uses yet.
@@ -74,7 +64,18 @@ impl Atomic {
     }
 
     fn patience(&self) -> Patience<'_> {
-        Patience::new(self.config.lock_timeout, &self.meter)
+        Patience::new(self.access.lock_timeout(), self.access.meter())
+    }
+}
+
+impl Immediate for Atomic {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
+        let cells = self.cells.pin();
+        Ok(cells.get(key).map_or(Level::ABSENT, |cell| self.protocol.read(cell)))
     }
 
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
@@ -102,38 +103,6 @@ impl Atomic {
             |(entry, known): (&Entry, Option<_>)| known.unwrap_or_else(|| cells.get_or_create(&entry.key));
         let claimable: Vec<&PackedWord> = entries.iter().zip(known).map(cell).collect();
         self.protocol.transact(transaction, &claimable, self.patience())
-    }
-}
-
-impl Immediate for Atomic {
-    fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
-        let cells = self.cells.pin();
-        Ok(cells.get(key).map_or(Level::ABSENT, |cell| self.protocol.read(cell)))
-    }
-
-    fn apply_now<H: HandOff>(
-        &self,
-        key: &StockKey,
-        change: Change,
-        hand_off: H,
-    ) -> Result<Applied, Rejected> {
-        let applied = self.change_level(key, change)?;
-        self.ledger.one(hand_off, key, change.operation, applied);
-        Ok(applied)
-    }
-
-    fn transact_now<H: HandOff>(
-        &self,
-        transaction: &Transaction,
-        hand_off: H,
-    ) -> Result<Vec<Applied>, TransactRejected> {
-        let applied = self.change_levels(transaction)?;
-        self.ledger.many(hand_off, transaction, &applied);
-        Ok(applied)
-    }
-
-    fn contention_now(&self) -> ContentionReport {
-        self.meter.report()
     }
 }
 

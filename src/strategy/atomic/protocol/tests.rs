@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::stock::Reason;
+use crate::strategy::Immediate as _;
 use crate::strategy::atomic::Atomic;
 use crate::strategy::kept_out::{
     adjust, assert_changes_are_kept_out, five, impatient, key, read, stocked, take,
