@@ -34,7 +34,6 @@ pub trait Immediate: Send + Sync {
     fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected>;
 
     /// See [`Strategy::apply`].
-    #[inline]
     fn apply_now<H: HandOff>(
         &self,
         key: &StockKey,
@@ -47,7 +46,6 @@ pub trait Immediate: Send + Sync {
     }
 
     /// See [`Strategy::transact`].
-    #[inline]
     fn transact_now<H: HandOff>(
         &self,
         transaction: &Transaction,
