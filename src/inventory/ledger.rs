@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{Inventory, Obstacle};
-use crate::journal::history::{self, HistoryError, Page};
+use crate::journal::history::{self, Before, HistoryError, Page};
 use crate::journal::{Journal, Shared};
 use crate::stock::{StockKey, key};
 
@@ -43,9 +43,9 @@ impl Inventory {
     pub async fn movements_of(
         &self,
         key: StockKey,
-        from: Option<u64>,
+        from: Option<Before>,
         limit: usize,
-    ) -> Result<Page, LedgerError> {
+    ) -> Result<Page<Before>, LedgerError> {
         self.ask_journal(move |journal| {
             history::of_level(&journal.log, &journal.heads, &journal.watermark, &key, from, limit)
         })
@@ -58,7 +58,7 @@ impl Inventory {
         seq: u64,
         filter: MovementFilter,
         limit: usize,
-    ) -> Result<Page, LedgerError> {
+    ) -> Result<Page<u64>, LedgerError> {
         self.ask_journal(move |journal| {
             history::after(&journal.log, &journal.watermark, seq, limit, |line| filter.wants(line.key))
         })

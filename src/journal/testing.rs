@@ -260,12 +260,15 @@ impl Writer {
     }
 
     pub(crate) fn record(&mut self, changes: &[(&str, Operation)], once: Option<Once>) -> bool {
+        // Several lines may be of one level: each is judged by what the one before made of it.
+        let mut levels = HashMap::new();
         let judged: Option<Vec<(StockKey, Operation, Level, Level)>> = changes
             .iter()
             .map(|&(key, operation)| {
-                let before = self.level(key);
-                let after = Change::unconditional(operation).judge(before).ok()?;
-                Some((StockKey::from_text(key).unwrap(), operation, before, after))
+                let level = levels.entry(key).or_insert_with(|| self.level(key));
+                let before = *level;
+                *level = Change::unconditional(operation).judge(before).ok()?;
+                Some((StockKey::from_text(key).unwrap(), operation, before, *level))
             })
             .collect();
         let Some(judged) = judged else { return false };
@@ -318,13 +321,17 @@ impl Writer {
 
     fn seal_record(&mut self, start: usize, changes: &[(&str, Operation)]) -> u64 {
         let heads = &self.heads;
+        let position = self.end.position + start as u64;
         let previous = |line: usize| {
             let key: &str = changes[line].0;
+            if changes[..line].iter().any(|(before, _)| *before == key) {
+                return position;
+            }
             heads.get(key, heads.hash(key)).map_or(0, |head| head.position)
         };
         let seq = self.end.next_seq + u64::from(self.movements);
         record::seal(&mut self.group[start..], seq, self.time_ms, previous);
-        self.end.position + start as u64
+        position
     }
 
     /// Writes the group under way, and syncs it.

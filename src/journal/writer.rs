@@ -17,14 +17,14 @@ use tokio::sync::oneshot;
 
 use super::append::Appender;
 use super::group;
-use super::heads::{Head, version};
+use super::heads::{Head, KeyHash};
 use super::lanes::Queue;
-use super::order::{Held, Order, Taken};
+use super::order::{self, Held, Order, Taken, Twice};
 use super::pace::{self, Pace};
 use super::record;
 use super::watermark::GroupEnd;
 use super::{Shared, now_ms};
-use crate::stock::{Level, StockKey};
+use crate::stock::StockKey;
 
 /// How often the writer looks up without being woken: for the age of what is held back.
 const IDLE: Duration = Duration::from_secs(1);
@@ -78,10 +78,8 @@ struct Gathering {
 enum Fatal {
     #[error("writing the log: {0}")]
     Disk(#[from] io::Error),
-    #[error(
-        "{key} was changed to version {version} after version {written} was written: the stock broke its contract"
-    )]
-    Twice { key: String, version: u64, written: u64 },
+    #[error(transparent)]
+    Twice(#[from] Twice),
     #[error("the change of {key} to version {version} was never handed over, and others wait for it")]
     Gap { key: String, version: u64 },
 }
@@ -223,35 +221,37 @@ impl Writer {
                 self.order.written(hash, level.version(), &mut self.ready);
             }
             Err(before) => {
-                let missing = missing(key, level, before)?;
+                let missing = order::missing_before(key, level, before)?;
                 self.order.hold(taken, missing.map(|version| (hash, version)));
             }
         }
         Ok(())
     }
 
+    /// Several lines, perhaps of one level: then their versions follow each other, and one that follows a line of its own
+    /// record waits for nothing and links to that record.
     fn add_many(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
         let Taken { record, lane, .. } = taken;
-        let mut before = Vec::with_capacity(record::trusted_lines(record).len());
-        let mut missing_ones = Vec::new();
-        for (key, level) in record::trusted_lines(record) {
-            let hash = self.shared.heads.hash(key);
-            let head = self.shared.heads.get(key, hash);
-            missing_ones.extend(missing(key, level, head)?.map(|version| (hash, version)));
-            before.push((hash, head));
-        }
+        let heads = &self.shared.heads;
+        let hashes: Vec<KeyHash> = record::trusted_lines(record).map(|(key, _)| heads.hash(key)).collect();
+        let missing_ones = order::missing(heads, record, &hashes)?;
         if !missing_ones.is_empty() {
-            self.order.hold(taken, missing_ones);
+            self.order.hold(taken, missing_ones.iter().map(|missing| (missing.level, missing.version)));
             return Ok(());
         }
         let position = self.room_for(record)?;
-        for ((key, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
-            self.shared.heads.set(key, *hash, Head { level, position }, &mut self.group.told);
+        let mut previous = Vec::with_capacity(hashes.len());
+        for ((key, level), hash) in record::trusted_lines(record).zip(&hashes) {
+            let head = Head { level, position };
+            let before = self.shared.heads.advance(key, *hash, head, &mut self.group.told);
+            // It follows what is written, or a line of this record: if not, two lines are of one version.
+            let before = before.map_err(|before| Twice::new(key, level, before))?;
+            previous.push(before.map_or(0, |head| head.position));
         }
-        self.push(record, lane, |line| before[line].1.map_or(0, |head| head.position))?;
+        self.push(record, lane, |line| previous[line])?;
         self.used(record, position);
-        for ((_, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
-            self.order.written(*hash, level.version(), &mut self.ready);
+        for ((_, level), hash) in record::trusted_lines(record).zip(hashes) {
+            self.order.written(hash, level.version(), &mut self.ready);
         }
         Ok(())
     }
@@ -368,12 +368,12 @@ impl Writer {
 
     /// The change that a record waits for.
     fn gap_before(&self, record: &[u8]) -> Option<Fatal> {
-        record::trusted_lines(record).find_map(|(key, after)| {
-            let head = self.shared.heads.get(key, self.shared.heads.hash(key));
-            let version = missing(key, after, head).ok()??;
-            let key = StockKey::from_text(key).map_or_else(|| key.to_owned(), |key| key.to_string());
-            Some(Fatal::Gap { key, version })
-        })
+        let heads = &self.shared.heads;
+        let hashes: Vec<KeyHash> = record::trusted_lines(record).map(|(key, _)| heads.hash(key)).collect();
+        let missing = order::missing(heads, record, &hashes).ok()?.into_iter().next()?;
+        let key =
+            StockKey::from_text(missing.key).map_or_else(|| missing.key.to_owned(), |key| key.to_string());
+        Some(Fatal::Gap { key, version: missing.version })
     }
 }
 
@@ -391,11 +391,5 @@ impl Drop for FailsOnPanic {
 /// A group takes no further record past this; the slots of the lanes bound it too.
 const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The version that must be written before that change, if it is not.
-fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<u64>, Fatal> {
-    let (written, version) = (version(head), after.version());
-    if version <= written {
-        return Err(Fatal::Twice { key: key.to_owned(), version, written });
-    }
-    Ok((version - 1 > written).then_some(version - 1))
-}
+#[cfg(test)]
+mod tests;

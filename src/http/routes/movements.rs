@@ -5,20 +5,19 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::answer;
 use crate::http::dto::{MovementAnswer, MovementsAnswer};
 use crate::http::extract::{Query, Service};
 use crate::http::problem::{Kind, Problem};
 use crate::inventory::{LedgerError, MovementFilter};
-use crate::journal::history::HistoryError;
+use crate::journal::history::{Before, HistoryError, Page};
 use crate::stock::{Location, Sku, StockKey};
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
-/// What is asked for, and where a page starts: a position in the log for one level, a number for all.
+/// What is asked for, and where a page starts: a place in its history for one level, a number for all.
 enum Question {
-    OfLevel { key: StockKey, from: Option<u64> },
+    OfLevel { key: StockKey, from: Option<Before> },
     After { seq: u64, filter: MovementFilter },
 }
 
@@ -50,29 +49,35 @@ pub async fn list(Service(inventory): Service, uri: Uri) -> Result<Response, Pro
     let query = Query::parse(&uri, &["sku", "location", "after", "cursor", "limit"])?;
     let limit = query.get("limit").map_or(Ok(LIMIT_DEFAULT), parse_limit)?;
     let question = question(&query)?;
-    let by_number = matches!(question, Question::After { .. });
-    let page = match question {
-        Question::OfLevel { key, from } => inventory.movements_of(key, from, limit).await,
-        Question::After { seq, filter } => inventory.movements_after(seq, filter, limit).await,
-    };
-    let page = page.map_err(problem)?;
-    if by_number && page.compacted {
-        let oldest = inventory.oldest_movement();
-        return Err(Problem::new(
-            Kind::HistoryCompacted,
-            format!("the oldest movement that is kept is number {oldest}"),
-        ));
+    match question {
+        Question::OfLevel { key, from } => {
+            let page = inventory.movements_of(key, from, limit).await.map_err(problem)?;
+            let cursor = page.next.map(encode_before);
+            Ok(answer(&query, limit, &page, cursor))
+        }
+        Question::After { seq, filter } => {
+            let page = inventory.movements_after(seq, filter, limit).await.map_err(problem)?;
+            if page.compacted {
+                let oldest = inventory.oldest_movement();
+                let detail = format!("the oldest movement that is kept is number {oldest}");
+                return Err(Problem::new(Kind::HistoryCompacted, detail));
+            }
+            let cursor = page.next.map(|next| URL_SAFE_NO_PAD.encode(next.to_be_bytes()));
+            Ok(answer(&query, limit, &page, cursor))
+        }
     }
-    let next_cursor = page.next.map(|next| URL_SAFE_NO_PAD.encode(next.to_be_bytes()));
-    let link = next_cursor.as_ref().map(|cursor| link(&query, cursor, limit));
+}
+
+fn answer<Next>(query: &Query<'_>, limit: usize, page: &Page<Next>, next_cursor: Option<String>) -> Response {
+    let link = next_cursor.as_ref().map(|cursor| link(query, cursor, limit));
     let items = page.movements.iter().map(MovementAnswer::new).collect();
     let body = MovementsAnswer { items, next_cursor, compacted: page.compacted };
     let body = serde_json::to_vec(&body).expect("movements have string keys and plain values");
-    let mut response = answer::typed(body, HeaderValue::from_static("application/json"));
+    let mut response = super::answer::typed(body, HeaderValue::from_static("application/json"));
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
     }
-    Ok(response)
+    response
 }
 
 fn question(query: &Query<'_>) -> Result<Question, Problem> {
@@ -81,12 +86,12 @@ fn question(query: &Query<'_>) -> Result<Question, Problem> {
     };
     let sku = query.get("sku").map(Sku::parse).transpose().map_err(invalid("sku"))?;
     let location = query.get("location").map(Location::parse).transpose().map_err(invalid("location"))?;
-    let cursor = query.get("cursor").map(decode_cursor).transpose()?;
+    let cursor = query.get("cursor");
     let after = query.get("after").map(parse_after).transpose()?;
     match (sku, after) {
         (Some(sku), None) => {
             let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
-            Ok(Question::OfLevel { key, from: cursor })
+            Ok(Question::OfLevel { key, from: cursor.map(decode_before).transpose()? })
         }
         (sku, after) => {
             let text = |name: String| Some(name);
@@ -94,6 +99,7 @@ fn question(query: &Query<'_>) -> Result<Question, Problem> {
                 sku: sku.and_then(|sku| text(sku.to_string())),
                 location: location.and_then(|location| text(location.to_string())),
             };
+            let cursor = cursor.map(decode_seq).transpose()?;
             Ok(Question::After { seq: cursor.or(after).unwrap_or(0), filter })
         }
     }
@@ -120,9 +126,27 @@ fn parse_after(text: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| Problem::parameter("after", "must be the number of a movement, or 0"))
 }
 
-fn decode_cursor(cursor: &str) -> Result<u64, Problem> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u64::from_be_bytes).ok_or_else(not_a_cursor)
+/// A place in a level's history: position and version, eight bytes each.
+fn encode_before(before: Before) -> String {
+    let (position, version) = (before.position.to_be_bytes(), before.version.to_be_bytes());
+    URL_SAFE_NO_PAD.encode([position, version].concat())
+}
+
+fn decode_before(cursor: &str) -> Result<Before, Problem> {
+    let [position, version] = decode_numbers(cursor)?;
+    Ok(Before { position, version })
+}
+
+fn decode_seq(cursor: &str) -> Result<u64, Problem> {
+    let [seq] = decode_numbers(cursor)?;
+    Ok(seq)
+}
+
+fn decode_numbers<const N: usize>(cursor: &str) -> Result<[u64; N], Problem> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| not_a_cursor())?;
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let numbers: Option<[[u8; 8]; N]> = numbers.try_into().ok().filter(|_| rest.is_empty());
+    Ok(numbers.ok_or_else(not_a_cursor)?.map(u64::from_be_bytes))
 }
 
 fn not_a_cursor() -> Problem {

@@ -86,6 +86,50 @@ fn what_was_written_comes_back_and_is_written_on() {
     assert_same(&start(&memory).unwrap(), &on);
 }
 
+/// A record may hold several versions of a level, each but the first linked to the record itself.
+#[test]
+fn many_versions_of_a_level_in_a_record_come_back() {
+    let memory = Memory::new();
+    let mut written = writer(&memory);
+    for group in 0..40 {
+        written
+            .record(&[("a main", add(1)), ("b main", add(2)), ("a main", add(3)), ("a main", add(-1))], None);
+        written.record(
+            &[("b main", add(1)), ("b main", Operation::Delete), ("b main", add(4))],
+            Some(once(group)),
+        );
+        written.commit();
+        assert_same(&start(&memory.copy()).unwrap(), &written);
+    }
+    assert!(written.log.segments().len() >= 3, "several segments");
+    // A snapshot that saw only some versions of a record, as one that is taken while the writer enters them may.
+    let watermark = crate::journal::watermark::Watermark::new(written.end());
+    written.record(&[("a main", add(1)), ("a main", add(2))], None);
+    let newest = written.heads.get("a main", written.heads.hash("a main")).unwrap();
+    forge_head(&written, "a main", |head| {
+        let (on_hand, version) = (head.level.on_hand() - 2, head.level.version() - 1);
+        head.level = crate::stock::Level::existing(on_hand, 0, version).unwrap();
+    });
+    let end = written.commit();
+    let never = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (disk, parts) = (memory.disk(), (&written.heads, &written.keys));
+        let (watermark, never) = (&watermark, &never);
+        let write = move || snapshot::write(disk.as_ref(), parts.0, parts.1, watermark, never);
+        let writing = scope.spawn(write);
+        // Once it has begun, its start is known, and it waits for what it saw.
+        while !memory.names().iter().any(|name| name == "snapshot.tmp") {
+            std::thread::yield_now();
+        }
+        watermark.advance(end);
+        writing.join().unwrap().unwrap();
+    });
+    forge_head(&written, "a main", |head| *head = newest);
+    let recovered = start(&memory).unwrap();
+    assert!(recovered.report.snapshot.is_some());
+    assert_same(&recovered, &written);
+}
+
 #[test]
 fn a_sealed_last_segment_is_followed_by_a_new_one() {
     let memory = Memory::new();
@@ -370,6 +414,15 @@ fn lines_that_do_not_follow_are_refused() {
         writer.add("a main", 1);
     });
     assert!(matches!(&link, RecoveryError::Damaged { finding: Finding::Link { .. }, .. }), "{link}");
+    let to_itself = forged(|writer| {
+        let next = writer.end().position + crate::journal::group::HEADER_BYTES as u64;
+        forge_head(writer, "a main", |head| head.position = next);
+        writer.add("a main", 1);
+    });
+    assert!(
+        matches!(&to_itself, RecoveryError::Damaged { finding: Finding::Link { .. }, .. }),
+        "{to_itself}"
+    );
     let version = forged(|writer| {
         forge_head(writer, "a main", |head| {
             head.level = crate::stock::Level::existing(2, 0, head.level.version() + 1).unwrap();
