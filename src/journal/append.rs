@@ -58,6 +58,11 @@ impl Appender {
         Ok(Self { disk, log, preparer, segment, end, segment_bytes })
     }
 
+    /// Whether it appends to storage that a crash takes whole.
+    pub fn is_volatile(&self) -> bool {
+        self.disk.is_volatile()
+    }
+
     /// The end of the last group.
     pub fn end(&self) -> GroupEnd {
         self.end

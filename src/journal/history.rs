@@ -190,7 +190,7 @@ struct Walk<'w> {
 impl Walk<'_> {
     /// Continues before a movement that a client named: it need not be one.
     fn resume(&mut self, before: Before) -> Result<(), HistoryError> {
-        let bytes = match record_at(self.log, before.position) {
+        let bytes = match record_in_log(self.log, before.position) {
             Ok(bytes) => bytes,
             Err(HistoryError::Damaged { .. } | HistoryError::NoRecord(_)) => {
                 return Err(HistoryError::Cursor);
@@ -209,7 +209,7 @@ impl Walk<'_> {
     /// The movement at the position, which moves to the one before.
     fn hop(&mut self) -> Result<Movement, HistoryError> {
         let (position, version) = (self.position, self.version);
-        let bytes = record_at(self.log, position)?;
+        let bytes = record_in_log(self.log, position)?;
         self.bytes += bytes.len() as u64;
         let damaged = |finding| damaged_at(self.log, position, finding);
         let record = Record::read(&bytes).map_err(|error| damaged(error.into()))?;
@@ -351,8 +351,17 @@ impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
     }
 }
 
-/// The bytes of the record at that position, its checksum checked: [`Record::read`] takes them apart.
+/// The bytes of the record at that position, its checksum checked: [`Record::read`] takes them apart. Also of one that was kept
+/// when its segment was dropped, for the idempotency key it has.
 pub fn record_at(log: &Log, position: u64) -> Result<Vec<u8>, HistoryError> {
+    match record_in_log(log, position) {
+        Err(HistoryError::Compacted) => log.kept().get(position).ok_or(HistoryError::Compacted),
+        outcome => outcome,
+    }
+}
+
+/// [`record_at`], of a record in a segment that is there. Histories are of those only: what is kept beside has gaps.
+pub fn record_in_log(log: &Log, position: u64) -> Result<Vec<u8>, HistoryError> {
     let Some(segment) = log.at_position(position) else {
         let oldest = log.segments().first().map_or(0, |segment| segment.header.base);
         return Err(if position < oldest {

@@ -21,6 +21,7 @@ use super::segment;
 use super::snapshot::{self, SnapshotError};
 
 mod snapshotter;
+pub mod trim;
 
 pub use snapshotter::{Metrics, Parts, Schedule, Snapshotter};
 

@@ -19,15 +19,20 @@ use super::append::Appender;
 use super::group;
 use super::heads::{Head, KeyHash};
 use super::lanes::Queue;
+use super::metrics;
 use super::order::{self, Held, Order, Taken, Twice};
 use super::pace::{self, Pace};
 use super::record;
+use super::retention::trim::Trimmer;
 use super::watermark::GroupEnd;
 use super::{Shared, now_ms};
 use crate::stock::StockKey;
 
 /// How often the writer looks up without being woken: for the age of what is held back.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How often it looks while somebody waits for records that are held back, where a hand-over alone does not wake it.
+const SOON: Duration = Duration::from_micros(100);
 
 /// Between two looks for permits that are still out when the journal closes.
 const CLOSING_PAUSE: Duration = Duration::from_millis(1);
@@ -54,6 +59,8 @@ pub struct Writer {
     /// Whether a group was synced since the lanes were told.
     unsettled: bool,
     pace: Pace,
+    /// In memory: what keeps the log within its bound.
+    trimmer: Option<Trimmer>,
 }
 
 /// The group that is being gathered.
@@ -86,7 +93,12 @@ enum Fatal {
 
 impl Writer {
     /// A writer that goes on where `appender` ends.
-    pub fn new(shared: Arc<Shared>, appender: Appender, held_back_max: Duration) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        appender: Appender,
+        held_back_max: Duration,
+        trimmer: Option<Trimmer>,
+    ) -> Self {
         let lanes = shared.lanes.count();
         let slots = vec![0; lanes];
         Self {
@@ -101,6 +113,7 @@ impl Writer {
             settled: vec![0; lanes],
             unsettled: false,
             pace: Pace::default(),
+            trimmer,
         }
     }
 
@@ -115,9 +128,11 @@ impl Writer {
 
     fn write_until_closed(&mut self) -> Result<(), Fatal> {
         let mut closing_since = None;
+        let is_volatile = self.appender.is_volatile();
         loop {
             self.take_all()?;
-            if let Some(wait) = self.pace.wait(self.group.records) {
+            // In memory there is no sync to gather for.
+            if let Some(wait) = self.pace.wait(self.group.records).filter(|_| !is_volatile) {
                 pace::pause(wait);
                 self.take_all()?;
             }
@@ -127,9 +142,11 @@ impl Writer {
             // What was taken may have filled a group as well, and been synced with it.
             if std::mem::take(&mut self.unsettled) {
                 self.settle();
-                // Also while there is always more to do.
-                self.check_age()?;
-                continue;
+                // Also while there is always more to do. In memory that little would not be worth a group of its own.
+                if !is_volatile {
+                    self.check_age()?;
+                    continue;
+                }
             }
             self.check_age()?;
             if self.shared.is_closed() {
@@ -141,7 +158,8 @@ impl Writer {
                 continue;
             }
             let lanes = &self.shared.lanes;
-            lanes.bell().sleep(IDLE, || !lanes.are_empty() || self.shared.is_closed());
+            let at_most = if is_volatile && lanes.have_sleepers() { SOON } else { IDLE };
+            lanes.bell().sleep(at_most, || lanes.hold_enough() || self.shared.is_closed());
         }
     }
 
@@ -282,6 +300,12 @@ impl Writer {
         if self.shared.metrics.full.swap(0, Ordering::Relaxed) == 1 {
             tracing::info!("there is room on the disk again");
         }
+        if let Some(trimmer) = &mut self.trimmer {
+            let trimmed = trimmer.trim()?;
+            if trimmed > 0 {
+                metrics::add(&self.shared.metrics.segments_trimmed, trimmed);
+            }
+        }
         self.group.time_ms = time_ms;
         self.group.body_max = self.appender.body_max().min(GATHER_BYTES_MAX);
         self.group.first_seq = self.appender.end().next_seq;
@@ -306,9 +330,12 @@ impl Writer {
     }
 
     /// Notes where the outcome of an idempotency key is.
-    fn used(&self, record: &[u8], position: u64) {
+    fn used(&mut self, record: &[u8], position: u64) {
         if let Some(key) = record::trusted_once(record) {
             self.shared.keys.insert(key, position);
+            if let Some(trimmer) = &mut self.trimmer {
+                trimmer.keyed(position);
+            }
         }
     }
 
