@@ -250,7 +250,7 @@ impl Journal {
     }
 
     /// Waits until everything that was handed over before is in the log, also in memory: for who looks there for what somebody was
-    /// told of, in a history or under an idempotency key.
+    /// told of, in a history or under an idempotency key. A key whose outcome was handed over has a position after it.
     pub async fn caught_up(&self) -> Result<(), Failed> {
         let lanes = &self.shared.lanes;
         // All places on the lists are taken before the writer is asked: what it then looks at is all that they wait for.

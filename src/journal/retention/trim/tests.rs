@@ -205,8 +205,8 @@ fn a_long_run_stays_within_its_bound() {
         most
     });
     block_on(journal.caught_up()).unwrap();
-    // What both threads' lanes hold when they are taken, and some more that came meanwhile.
-    let (max, group) = (usize::try_from(SMALL).unwrap(), 4 * 256 * 1024);
+    // The longest group: all that the slots of two lanes allow.
+    let (max, group) = (usize::try_from(SMALL).unwrap(), 2 * SLOTS * 80);
     assert!(most <= max + group && most > max / 2, "{most} bytes");
     assert!(journal.shared().log.bytes() <= SMALL + group as u64);
     assert!(journal.shared().log.segments().len() <= 17);
@@ -305,8 +305,10 @@ async fn a_lane_without_slots_is_emptied_at_once() {
     for _ in 0..20 {
         level = add(&journal, &a, level, None).await;
     }
-    assert!(began.elapsed() < Duration::from_millis(900));
+    let took = began.elapsed();
+    // Before anything is asserted: a panic with permits ends the process.
     drop(out);
+    assert!(took < Duration::from_millis(900), "{took:?}");
 }
 
 #[tokio::test]
