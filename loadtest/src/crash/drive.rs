@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use history::{History, Meta, Record, Seen};
 use serde::Serialize;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::Plan;
+use super::access::{Traffic, Up};
 use super::accounts::{self, Accounts};
+use super::counts::Counts;
+use super::crew::Crew;
 use super::fate::{Ending, Fate, Fates};
+use super::haul::Haul;
 use super::listing::list;
 use super::server::{Launch, Server, StartError};
-use super::worker::{Access, Assignment, Counts, Traffic, Up, Worker};
 use super::workload::Pair;
 use crate::catalogue::Catalogue;
 use crate::client::{Client, Options};
@@ -27,9 +28,6 @@ use crate::runner::Stage;
 use crate::runner::fan_out::{insist, is_answered};
 use crate::runner::session::{Class, Exchange, Session, Tally};
 use crate::schedule::{Clock, Limit};
-
-/// The longest the last life is given to answer what is left over.
-const REST_MAX: Duration = Duration::from_secs(30);
 
 /// How often a life looks whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -125,7 +123,7 @@ pub async fn drive(
     let mut driver = Driver::new(plan, launch, stop);
     progress.begin("opening the levels", None);
     let mut open = driver.open().await?;
-    let mut workers = driver.hire();
+    driver.crew.hire(plan, driver.clock);
     let mut fates = Fates::new(plan.spec.base().seed, plan.span);
     progress.begin("killing and restarting", Some(Limit::Requests(plan.cycles.into())));
     for _ in 0..plan.cycles {
@@ -135,7 +133,7 @@ pub async fn drive(
         progress.advance();
     }
     progress.begin("reading every level back", None);
-    let crash = driver.close(open, &mut workers).await;
+    let crash = driver.close(open).await;
     progress.end();
     Ok(crash)
 }
@@ -161,7 +159,7 @@ struct Driver<'a> {
     clock: Clock,
     catalogue: Arc<Catalogue>,
     pairs: Vec<Pair>,
-    access: watch::Sender<Access>,
+    crew: Crew,
     starts: u32,
     lives: Vec<(Life, Arc<AtomicU64>)>,
     records: Vec<Record>,
@@ -181,7 +179,7 @@ impl<'a> Driver<'a> {
             clock: Clock::start(),
             catalogue: Arc::new(plan.spec.base().catalogue(&plan.prefix)),
             pairs: plan.spec.pairs(),
-            access: watch::Sender::new(Access::Down),
+            crew: Crew::new(plan),
             starts: 0,
             lives: Vec::new(),
             records: Vec::new(),
@@ -212,27 +210,12 @@ impl<'a> Driver<'a> {
         Err(CrashError::Opening { open: all - made, all, example })
     }
 
-    fn hire(&self) -> JoinSet<Worker> {
-        let mut workers = JoinSet::new();
-        for id in 0..self.plan.clients {
-            let assignment = Assignment {
-                id,
-                generator: self.plan.spec.generator(id),
-                keys: self.plan.prefix.clone(),
-                seed: self.plan.spec.base().seed.rotate_left(17) ^ u64::from(id),
-                records_max: self.plan.records_max / self.plan.clients.max(1) as usize,
-            };
-            workers.spawn(Worker::new(assignment, self.clock, self.access.subscribe()).work());
-        }
-        workers
-    }
-
     /// One life under traffic, its end, and the start of the next one.
     async fn live(&mut self, open: &mut Open, fate: &Fate) -> Going {
         if self.stop.requested() {
             return Going::Over;
         }
-        self.admit(&open.up, Traffic::All);
+        self.crew.admit(&open.up, Traffic::All);
         let ended = tokio::select! {
             how = open.server.ended() => Some(how),
             () = self.wait(fate.traffic) => None,
@@ -255,8 +238,7 @@ impl<'a> Driver<'a> {
                 End::Terminated
             }
         };
-        // From here on nobody asks at an address that may soon be somebody else's.
-        self.access.send_replace(Access::Down);
+        self.crew.turn_away();
         open.server.ended().await;
         self.enter(open.server.number(), end, Some(open.ready_after), &open.up.doubts);
         match self.restart(fate, open.ready_after).await {
@@ -265,7 +247,7 @@ impl<'a> Driver<'a> {
                 Going::On
             }
             Err(error) => {
-                self.access.send_replace(Access::Down);
+                self.crew.turn_away();
                 self.enter(self.starts, End::NeverReady, None, &Arc::default());
                 self.lost = Some(error.to_string());
                 Going::Over
@@ -317,14 +299,10 @@ impl<'a> Driver<'a> {
         let client = Arc::new(server.client(&self.catalogue, self.options()).await?);
         let up = Up { life: self.starts, client, traffic: Traffic::Retries, doubts: Arc::default() };
         if impatient {
-            self.admit(&up, Traffic::Retries);
+            self.crew.admit(&up, Traffic::Retries);
         }
         let ready_after = server.ready(&up.client).await?;
         Ok(Open { server, up, ready_after })
-    }
-
-    fn admit(&self, up: &Up, traffic: Traffic) {
-        self.access.send_replace(Access::Up(Up { traffic, ..up.clone() }));
     }
 
     fn enter(&mut self, number: u32, end: End, ready: Option<Duration>, doubts: &Arc<AtomicU64>) {
@@ -359,13 +337,10 @@ impl<'a> Driver<'a> {
     }
 
     /// The last life answers what is left over; then everything is read back, and it is stopped.
-    async fn close(mut self, mut open: Open, workers: &mut JoinSet<Worker>) -> Crash {
-        if self.lost.is_none() {
-            self.admit(&open.up, Traffic::Rest);
-        } else {
-            self.access.send_replace(Access::Over);
-        }
-        let (counts, mut tally) = self.gather(workers).await;
+    async fn close(mut self, mut open: Open) -> Crash {
+        let Haul { records, mut tally, counts } =
+            self.crew.gather(self.lost.is_none().then_some(&open.up)).await;
+        self.records.extend(records);
         let (mut accounts, mut unread, mut unlisted) = (None, self.catalogue.len(), None);
         if self.lost.is_none() {
             let mut stage = self.stage(&open.up.client);
@@ -403,29 +378,6 @@ impl<'a> Driver<'a> {
             unlisted,
             lost: self.lost,
             unclean: self.unclean,
-        }
-    }
-
-    /// Waits for the clients, each until nothing is left over, but not for ever.
-    async fn gather(&mut self, workers: &mut JoinSet<Worker>) -> (Counts, Tally) {
-        let (mut counts, mut tally) = (Counts::default(), Tally::default());
-        let mut deadline = Instant::now() + REST_MAX;
-        loop {
-            match timeout_at(deadline, workers.join_next()).await {
-                Ok(None) => return (counts, tally),
-                Ok(Some(Ok(worker))) => {
-                    self.records.extend(worker.records);
-                    counts.merge(worker.counts);
-                    tally.merge(worker.tally);
-                }
-                // Without what it saw nothing adds up, and the server would be blamed for it.
-                Ok(Some(Err(error))) => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {
-                    // A request in flight ends with its own time limit, and its client with it.
-                    self.access.send_replace(Access::Over);
-                    deadline = Instant::now() + self.plan.timeout + REST_MAX;
-                }
-            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a crash test means, in words and as exit codes.
 
+use super::counts::Examples;
 use super::drive::{Crash, End};
-use super::worker::Examples;
 use crate::exit::Exit;
 
 /// Everything a reader must know beside the figures. The verdict on the history is not among them.

@@ -10,6 +10,7 @@
 //! 3. the pairs ([`workload`]): levels that change only together have changed together.
 //!
 //! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life;
+//! * [`crew`] is all clients, [`access`] how they learn where to send, [`haul`] and [`counts`] what they bring home;
 //! * [`workload`] is what is asked, [`errand`] one write until it is answered, [`worker`] one client;
 //! * [`listing`] and [`accounts`] are the end, [`findings`] what it means, [`report`] how it is told.
 //!
@@ -19,11 +20,15 @@
 //!
 //! It never kills anything but the servers it started, and none of them outlives it.
 
+pub mod access;
 pub mod accounts;
+pub mod counts;
+pub mod crew;
 pub mod drive;
 pub mod errand;
 pub mod fate;
 pub mod findings;
+pub mod haul;
 pub mod listing;
 pub mod report;
 pub mod server;

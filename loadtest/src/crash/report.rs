@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::Plan;
 use super::accounts::Accounts;
+use super::counts::{Examples, Writes};
 use super::drive::{Crash, End, Life};
 use super::findings::kills_in_flight;
 use super::server::Launch;
-use super::worker::{Examples, Writes};
 use crate::measure::median;
 use crate::report::table::{self, Style};
 use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failure_lines, failures, millis};
