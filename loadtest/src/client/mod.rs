@@ -10,6 +10,7 @@ pub mod body;
 pub mod call;
 pub mod failure;
 pub mod key;
+pub mod streamed;
 pub mod wire;
 
 use std::sync::Arc;
@@ -162,6 +163,14 @@ impl Client {
         request
     }
 
+    /// A deletion of just that version: sent again it deletes nothing else. The service demands a precondition of whoever
+    /// deletes a level that is not empty.
+    pub fn prepare_delete(&self, key: history::Key, version: u64) -> Request {
+        let mut request = self.prepare(&Call::Delete(key));
+        request.headers_mut().insert(IF_MATCH, if_match(Some(version)));
+        request
+    }
+
     /// Sends a prepared request and waits for the whole answer.
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
         let response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
@@ -252,6 +261,11 @@ mod tests {
         let create = client.prepare(&Call::Create { key: Key(1), on_hand: 1 });
         assert_eq!(create.headers()[IF_NONE_MATCH], "*");
         assert_eq!(create.method(), Method::PUT);
+        let delete = client.prepare_delete(Key(1), 7);
+        assert_eq!(
+            (delete.method(), &delete.headers()[IF_MATCH]),
+            (&Method::DELETE, &"\"7\"".parse().unwrap())
+        );
     }
 
     #[test]
