@@ -46,6 +46,8 @@ pub enum Traffic {
     Retries,
     /// Everything.
     All,
+    /// Only creations and deletions of levels that come and go, and exports: nothing else is to be on its way to the disk.
+    Hush,
     /// What is left over, and then the client is finished.
     Rest,
 }

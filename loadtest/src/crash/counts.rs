@@ -25,6 +25,35 @@ pub struct Counts {
     pub denied: Examples,
     /// Writes that the server would not have, or that it never answered within the contract.
     pub rejected: Examples,
+    /// Levels that come and go.
+    pub comings: Comings,
+    /// Listings and exports.
+    pub looks: Looks,
+}
+
+/// How the levels fared that come and go.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[expect(missing_docs, reason = "each is what its name says, explained in the README")]
+pub struct Comings {
+    pub created: u64,
+    pub deleted: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub unknown_done: u64,
+    pub unknown_not_done: u64,
+    pub unresolved: u64,
+}
+
+/// What was looked at by listing and exporting.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[expect(missing_docs, reason = "each is what its name says, explained in the README")]
+pub struct Looks {
+    pub pages: u64,
+    pub exports: u64,
+    pub exports_cut_off: u64,
+    pub levels_shown: u64,
+    pub levels_missing: u64,
+    pub deletions_early: u64,
 }
 
 /// The writes of one kind.
@@ -77,6 +106,8 @@ impl Counts {
         self.echoes_inexact.merge(other.echoes_inexact);
         self.denied.merge(other.denied);
         self.rejected.merge(other.rejected);
+        self.comings.add(other.comings);
+        self.looks.add(other.looks);
     }
 }
 
@@ -90,5 +121,30 @@ impl Writes {
         self.unknown_executed += other.unknown_executed;
         self.unresolved += other.unresolved;
         self.echoes += other.echoes;
+    }
+}
+
+impl Comings {
+    /// Adds others to these.
+    pub fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.deleted += other.deleted;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.unknown_done += other.unknown_done;
+        self.unknown_not_done += other.unknown_not_done;
+        self.unresolved += other.unresolved;
+    }
+}
+
+impl Looks {
+    /// Adds others to these.
+    pub fn add(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.exports += other.exports;
+        self.exports_cut_off += other.exports_cut_off;
+        self.levels_shown += other.levels_shown;
+        self.levels_missing += other.levels_missing;
+        self.deletions_early += other.deletions_early;
     }
 }

@@ -1,19 +1,37 @@
 //! The clients of a crash test: hired once, told where to send in each life, and waited for in the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use history::Key;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::Plan;
 use super::access::{Access, Gate, Traffic, Up};
+use super::board::Board;
 use super::haul::Haul;
+use super::lister::{Lister, Watch};
+use super::owner::{Owner, Ownership};
 use super::worker::{Assignment, Worker};
+use super::workload::Spec;
+use crate::catalogue::Catalogue;
 use crate::schedule::Clock;
 
 /// The longest the last life is given to answer what is left over.
 const REST_MAX: Duration = Duration::from_secs(30);
+
+/// What all clients have in common.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The clock of all times.
+    pub clock: Clock,
+    /// The levels of the run.
+    pub catalogue: Arc<Catalogue>,
+    /// What is known of those that come and go.
+    pub board: Arc<Board>,
+}
 
 /// All clients.
 #[derive(Debug)]
@@ -23,6 +41,16 @@ pub struct Crew {
     timeout: Duration,
 }
 
+impl Scene {
+    /// The scene of a run that begins now.
+    pub fn new(plan: &Plan) -> Self {
+        let (clock, comings) = (Clock::start(), plan.spec.comings());
+        let board = Board::new(Key(comings.start), comings.end - comings.start, clock);
+        let catalogue = plan.spec.catalogue(&plan.prefix);
+        Self { clock, catalogue: Arc::new(catalogue), board: Arc::new(board) }
+    }
+}
+
 impl Crew {
     /// Nobody yet.
     pub fn new(plan: &Plan) -> Self {
@@ -30,17 +58,33 @@ impl Crew {
     }
 
     /// Hires the clients. They wait to be admitted.
-    pub fn hire(&mut self, plan: &Plan, clock: Clock) {
-        let records_max = plan.records_max / plan.clients.max(1) as usize;
+    pub fn hire(&mut self, plan: &Plan, scene: &Scene) {
+        let records_max = plan.records_max / plan.all_clients().max(1) as usize;
+        // The numbers of clients go on from kind to kind, so that each has a seed of its own.
+        let seed = |id: u32| plan.spec.base().seed.rotate_left(17) ^ u64::from(id);
         for id in 0..plan.clients {
-            let assignment = Assignment {
+            let generator = plan.spec.generator(id);
+            let assignment =
+                Assignment { id, generator, keys: plan.prefix.clone(), seed: seed(id), records_max };
+            let gate = Gate::new(&self.access);
+            self.tasks.spawn(Worker::new(assignment, scene.clock, gate).work());
+        }
+        for (id, key) in (plan.clients..).zip(plan.spec.comings()) {
+            let own = Ownership { id, key: Key(key), seed: seed(id), records_max };
+            let (board, gate) = (Arc::clone(&scene.board), Gate::new(&self.access));
+            self.tasks.spawn(Owner::new(own, board, scene.clock, gate).work());
+        }
+        for id in plan.all_clients() - plan.listers..plan.all_clients() {
+            let watch = Watch {
                 id,
-                generator: plan.spec.generator(id),
-                keys: plan.prefix.clone(),
-                seed: plan.spec.base().seed.rotate_left(17) ^ u64::from(id),
+                prefix: plan.prefix.clone(),
+                comings: plan.spec.comings(),
+                comings_prefix: Spec::comings_prefix(&plan.prefix),
+                seed: seed(id),
                 records_max,
             };
-            self.tasks.spawn(Worker::new(assignment, clock, Gate::new(&self.access)).work());
+            let (board, catalogue) = (Arc::clone(&scene.board), Arc::clone(&scene.catalogue));
+            self.tasks.spawn(Lister::new(watch, board, catalogue, Gate::new(&self.access)).work());
         }
     }
 

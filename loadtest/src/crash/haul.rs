@@ -3,6 +3,7 @@
 use history::Record;
 
 use super::counts::Counts;
+use super::sights::Sights;
 use crate::runner::session::Tally;
 
 /// What clients saw and did, over all lives.
@@ -14,6 +15,8 @@ pub struct Haul {
     pub tally: Tally,
     /// What they did.
     pub counts: Counts,
+    /// What listings and exports showed, and what there was later.
+    pub sights: Sights,
 }
 
 impl Haul {
@@ -22,5 +25,6 @@ impl Haul {
         self.records.extend(other.records);
         self.tally.merge(other.tally);
         self.counts.merge(other.counts);
+        self.sights.merge(other.sights);
     }
 }

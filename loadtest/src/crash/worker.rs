@@ -107,6 +107,9 @@ impl Worker {
     }
 
     fn next_task(&mut self, up: &Up) -> Task {
+        if up.traffic == Traffic::Hush {
+            return Task::Wait;
+        }
         if let Some(errand) = self.pending.take() {
             return Task::Errand(errand);
         }
