@@ -5,7 +5,9 @@
 
 mod healthcheck;
 mod offline;
+mod progress;
 mod size;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::io::{self, IsTerminal, Write as _};
@@ -22,12 +24,11 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, Ended};
-use crate::config::{Config, DATA_DIR_DEFAULT, Storage};
+use crate::config::{Config, DATA_DIR_DEFAULT};
 use crate::http::openapi;
 use crate::http::server::Drained;
-use crate::journal::JournalConfig;
-use crate::journal::retention::Schedule;
 use crate::shutdown;
+use crate::store::{Keeping, Storage};
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, Kind};
 
 /// Bad usage or configuration.
@@ -83,7 +84,7 @@ struct ServeArgs {
     /// Where stock is kept on disk; made where it is missing. One process at a time
     #[arg(long, env = "INVENTORY_DATA_DIR", value_name = "DIR", default_value = DATA_DIR_DEFAULT)]
     data_dir: PathBuf,
-    /// Keep stock in memory only: nothing survives the process, and there is no ledger
+    /// Keep stock in memory only: nothing survives the process, and the ledger has recent movements only
     #[arg(long, env = "INVENTORY_EPHEMERAL", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "data_dir")]
     ephemeral: bool,
     /// How many idempotency keys are held at most; a new one beyond gets 503 `overloaded`
@@ -190,18 +191,18 @@ impl ServeArgs {
     }
 
     fn storage(&self) -> Storage {
-        if self.ephemeral {
-            return Storage::Ephemeral;
-        }
-        let journal = JournalConfig {
+        let keeping = Keeping {
             keys_max: self.idempotency_keys,
             keys_retention: self.idempotency_retention,
-            snapshots: Schedule { bytes: self.snapshot_bytes, interval: self.snapshot_interval },
+            snapshot_bytes: self.snapshot_bytes,
+            snapshot_interval: self.snapshot_interval,
             retain_age: self.retain_age,
             retain_bytes: self.retain_bytes,
-            ..JournalConfig::default()
         };
-        Storage::Durable { data_dir: self.data_dir.clone(), journal }
+        if self.ephemeral {
+            return Storage::Memory(keeping);
+        }
+        Storage::Folder { path: self.data_dir.clone(), keeping }
     }
 }
 
@@ -245,8 +246,8 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         }
     };
     let durability = match &config.storage {
-        Storage::Ephemeral => "in memory only".to_owned(),
-        Storage::Durable { data_dir, .. } => data_dir.display().to_string(),
+        Storage::Memory(_) => "in memory only".to_owned(),
+        Storage::Folder { path, .. } => path.display().to_string(),
     };
     tracing::info!(%address, strategy = %config.kind, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
     let app = match App::build(config) {
@@ -284,7 +285,7 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
             ExitCode::FAILURE
         }
         Ended::NotOpened(error) => fail(ExitCode::FAILURE, &error.to_string()),
-        Ended::Failed(failed) => fail(ExitCode::FAILURE, &failed.to_string()),
+        Ended::Failed(reason) => fail(ExitCode::FAILURE, &format!("the journal has failed: {reason}")),
     }
 }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::http::HttpConfig;
 use crate::http::server::ServerConfig;
-use crate::journal::JournalConfig;
+use crate::store::{Keeping, Storage};
 use crate::strategy::{Kind, StrategyConfig};
 
 /// Everything a service is built from.
@@ -23,20 +23,6 @@ pub struct Config {
     pub http: HttpConfig,
     /// The bounds of connections.
     pub server: ServerConfig,
-}
-
-/// Where stock is kept.
-#[derive(Debug, Clone)]
-pub enum Storage {
-    /// In memory, until the process ends.
-    Ephemeral,
-    /// On disk.
-    Durable {
-        /// The folder.
-        data_dir: PathBuf,
-        /// The bounds of the journal.
-        journal: JournalConfig,
-    },
 }
 
 /// The folder that is used unless another is asked for.
@@ -82,10 +68,7 @@ impl Config {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
-            storage: Storage::Durable {
-                data_dir: PathBuf::from(DATA_DIR_DEFAULT),
-                journal: JournalConfig::default(),
-            },
+            storage: Storage::Folder { path: PathBuf::from(DATA_DIR_DEFAULT), keeping: Keeping::default() },
             strategy: StrategyConfig::default(),
             http: HttpConfig { request_timeout: Duration::from_secs(30) },
             server: ServerConfig {
@@ -103,7 +86,7 @@ impl Config {
             if !allow_racy {
                 return Err(ConfigError::RacyNotAllowed);
             }
-            if !matches!(self.storage, Storage::Ephemeral) {
+            if !matches!(self.storage, Storage::Memory(_)) {
                 return Err(ConfigError::RacyIsEphemeral);
             }
         }

@@ -5,21 +5,25 @@
 //! - [`stock`]: the rules, pure. What a stock level is, what may happen to it, and how what happened is passed on.
 //! - [`strategy`]: the ways of sharing levels between threads, behind one contract. This is what the service exists
 //!   to show; start with the contract, then `mutex`, then `atomic`.
-//! - [`journal`]: the durable log of what happened. It knows no strategy, nor does any strategy know it.
-//! - [`inventory`]: the service, as commands and queries.
+//! - [`journal`]: the durable log, which is the ledger. It knows no strategy, nor does any strategy know it.
+//! - [`store`]: the gate: commands and queries in, outcomes out; and the store of one process behind it, which puts a
+//!   strategy and a journal together.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
 //! - [`config`], [`app`], [`shutdown`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
-//! Imports run one way: `main -> cli -> app -> http -> inventory -> (journal, strategy) -> stock`.
+//! Imports run one way:
+//! `main -> cli -> app -> config -> http -> store -> store/local -> journal, strategy -> stock -> telemetry, shutdown`.
+//! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
+//! imports but [`app`], which builds it.
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod http;
-pub mod inventory;
 pub mod journal;
 pub mod shutdown;
 pub mod stock;
+pub mod store;
 pub mod strategy;
 pub mod telemetry;

@@ -3,24 +3,21 @@
 //! Each refuses while a server holds the directory, with one line. Results go to standard output, progress to standard error.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::progress::Progress;
+#[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteError};
 use super::{fail, print};
-use crate::app::{self, Offline, OfflineError};
+use crate::app::{self, Offline, OfflineVerification};
 use crate::config::DATA_DIR_DEFAULT;
-use crate::http::dto::VerifyAnswer;
-use crate::inventory::export::{self, Export};
-use crate::inventory::import::{self, Imported, Place, Stage};
-use crate::journal::recovery::RecoveryError;
-use crate::journal::segment::HeaderError;
-use crate::journal::verify::Report;
+use crate::http::dto::{Export, ImportAnswer, VerifyAnswer, export_lines};
+use crate::store::chores::{ChoreError, ImportError, ImportInto as _, VerifyReport};
+use crate::store::{Chores, Imported, Outcome};
 
 /// Differences or damage were found.
 const EXIT_FOUND: u8 = 4;
@@ -59,6 +56,7 @@ struct ExportTo {
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     ndjson: Option<PathBuf>,
     /// A database of `SQLite`, with the tables `levels` and `movements`
+    #[cfg(feature = "sqlite")]
     #[arg(long, value_name = "FILE")]
     sqlite: Option<PathBuf>,
 }
@@ -83,20 +81,14 @@ pub(super) struct BackupArgs {
 
 /// Exits 0 if nothing is wrong, 4 if something is, 1 if that is not known.
 pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
-    let bar = io::stderr().is_terminal().then(progress_bar);
-    let verified = app::verify(&args.data.data_dir, &|progress| {
-        if let Some(bar) = &bar {
-            bar.set_length(progress.bytes_total);
-            bar.set_position(progress.bytes);
-        }
-    });
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    let progress = Progress::new();
+    let verified = app::verify(&args.data.data_dir, &|bytes, bytes_total| progress.at(bytes, bytes_total));
+    progress.end();
     let (answer, words) = match verified {
-        Ok(report) => (VerifyAnswer::new(&report), in_words(&report)),
-        Err(OfflineError::Recovery(error)) if is_damage(&error) => {
-            (VerifyAnswer::unreadable(error.to_string()), format!("{error}\n"))
+        Ok(OfflineVerification::Report(report)) => (VerifyAnswer::new(&report), in_words(&report)),
+        Ok(OfflineVerification::Damaged(why)) => {
+            let words = format!("{why}\n");
+            (VerifyAnswer::new(&VerifyReport::unreadable(why)), words)
         }
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
@@ -109,29 +101,14 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
     if answer.clean { printed } else { ExitCode::from(EXIT_FOUND) }
 }
 
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("verifying {wide_bar} {bytes}/{total_bytes} {eta}");
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    if let Ok(style) = style { bar.with_style(style) } else { bar }
-}
-
-/// Whether a start is refused for what is on disk, rather than for want of the disk or of another version.
-fn is_damage(error: &RecoveryError) -> bool {
-    match error {
-        RecoveryError::Io { .. } | RecoveryError::Snapshot(_) => false,
-        RecoveryError::Header { source, .. } => !matches!(source, HeaderError::Version(_)),
-        _ => true,
+fn in_words(report: &VerifyReport) -> String {
+    let mut text = report.findings.iter().fold(String::new(), |text, finding| text + &finding.detail + "\n");
+    let listed = report.findings.len() as u64;
+    if report.findings_total > listed {
+        text = format!("{text}and {} more\n", report.findings_total - listed);
     }
-}
-
-fn in_words(report: &Report) -> String {
-    let mut text = report.problems.iter().fold(String::new(), |text, problem| text + &format!("{problem}\n"));
-    let listed = report.problems.len() as u64;
-    if report.problems_total > listed {
-        text = format!("{text}and {} more\n", report.problems_total - listed);
-    }
-    let Report { segments, groups, records, movements, levels, .. } = report;
-    let verdict = match report.problems_total {
+    let VerifyReport { segments, groups, records, movements, levels, .. } = report;
+    let verdict = match report.findings_total {
         0 => "nothing is wrong".to_owned(),
         1 => "1 finding".to_owned(),
         many => format!("{many} findings"),
@@ -141,12 +118,23 @@ fn in_words(report: &Report) -> String {
 }
 
 pub(super) fn export(args: &ExportArgs) -> ExitCode {
-    with_stock(&args.data, false, async |stock| match (&args.to.ndjson, &args.to.sqlite) {
-        (Some(file), _) if file == Path::new("-") => {
+    with_stock(&args.data, false, async |stock| {
+        #[cfg(feature = "sqlite")]
+        if let Some(file) = &args.to.sqlite {
+            let written = async {
+                let partial = Partial::beside(file);
+                sqlite::write(stock, &partial.0).await?;
+                partial.becomes(file).map_err(SqliteError::Io)
+            };
+            return written.await.map_err(|error| format!("{}: {error}", file.display()));
+        }
+        let Some(file) = &args.to.ndjson else {
+            return Err("which form?".to_owned());
+        };
+        if file == Path::new("-") {
             let mut out = io::stdout().lock();
             write_lines(stock, &mut out).await.map_err(|error| error.to_string())
-        }
-        (Some(file), _) => {
+        } else {
             let written = async {
                 let partial = Partial::beside(file);
                 let mut out = File::create(&partial.0)?;
@@ -156,24 +144,13 @@ pub(super) fn export(args: &ExportArgs) -> ExitCode {
             };
             written.await.map_err(|error| format!("{}: {error}", file.display()))
         }
-        (None, Some(file)) => {
-            let written = async {
-                let partial = Partial::beside(file);
-                sqlite::write(stock, &partial.0).await?;
-                partial.becomes(file).map_err(SqliteError::Io)
-            };
-            written.await.map_err(|error| format!("{}: {error}", file.display()))
-        }
-        (None, None) => Err("which form?".to_owned()),
     })
 }
 
 async fn write_lines(stock: &Offline, out: &mut impl Write) -> io::Result<()> {
     let mut export = Export::default();
-    while let Some(levels) =
-        export.page(&stock.inventory).await.map_err(|obstacle| io::Error::other(format!("{obstacle:?}")))?
-    {
-        out.write_all(export::lines(&levels).as_bytes())?;
+    while let Some(levels) = export.page(&stock.store).await.map_err(io::Error::other)? {
+        out.write_all(export_lines(&levels).as_bytes())?;
     }
     out.flush()
 }
@@ -216,34 +193,54 @@ pub(super) fn import(args: &ImportArgs) -> ExitCode {
     };
     with_stock(&args.data, true, async |stock| {
         let imported = import_from(stock, input).await.map_err(|error| format!("{name}: {error}"))?;
-        let _printed = print(&format!("{}\n", imported.to_json()));
+        let told = serde_json::to_string(&ImportAnswer::new(imported)).map_err(|error| error.to_string())?;
+        let _printed = print(&(told + "\n"));
         Ok(())
     })
 }
 
-async fn import_from(stock: &Offline, mut input: Box<dyn Read>) -> Result<Imported, import::ImportError> {
-    let place = Place::of(stock.inventory.chores().home()).map_err(import::ImportError::Io)?;
-    let mut stage = Stage::begin(Arc::clone(&place.disk), import::fresh_id());
-    let mut piece = vec![0; PIECE_BYTES];
+async fn import_from(stock: &Offline, mut input: Box<dyn Read>) -> Result<Imported, ImportError> {
+    let mut import = chores(stock).begin_import()?;
     loop {
+        let mut piece = vec![0; PIECE_BYTES];
         match input.read(&mut piece) {
             Ok(0) => break,
-            Ok(read) => stage.push(&piece[..read])?,
+            Ok(read) => {
+                piece.truncate(read);
+                if !import.push(piece.into()).await {
+                    break;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(import::ImportError::Io(error)),
+            Err(error) => return Err(ImportError::Io(error)),
         }
     }
-    stock.inventory.import(stage.finish(None)?, None).await
+    match import.finish(None).await?.outcome {
+        Outcome::Import(imported) => Ok(imported),
+        other => unreachable!("an import without a key is never a replay: {other:?}"),
+    }
+}
+
+fn chores(stock: &Offline) -> &impl Chores {
+    stock.store.chores().expect("a store over a data directory has files")
 }
 
 pub(super) fn backup(args: &BackupArgs) -> ExitCode {
     with_stock(&args.data, false, async |stock| {
-        let copied = stock.inventory.back_up(args.to.clone()).await.map_err(|error| error.to_string())?;
-        let last = copied.next_seq.saturating_sub(1);
-        let (path, bytes) = (copied.path.display(), copied.bytes);
+        // From where the command was given, not from the data directory.
+        let to = std::path::absolute(&args.to).map_err(|error| format!("{}: {error}", args.to.display()))?;
+        let backup = chores(stock).back_up(to).await.map_err(|error| not_backed_up(&args.to, &error))?;
+        let (path, bytes, last) = (args.to.display(), backup.bytes, backup.last_seq);
         let _printed = print(&format!("{path}: {bytes} bytes, up to movement {last}\n"));
         Ok(())
     })
+}
+
+fn not_backed_up(to: &Path, error: &ChoreError) -> String {
+    match error {
+        ChoreError::Exists(_) => format!("{} exists: a backup overwrites nothing", to.display()),
+        error => error.to_string(),
+    }
 }
 
 /// Runs a command over the stock in a data directory, and ends it properly.

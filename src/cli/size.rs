@@ -1,4 +1,7 @@
 //! Sizes as people write them: `64MiB`, `1 GiB`, `4096`.
+//!
+//! The crates for it take `64MB` and `1.5GiB` as well, some of them an overflow as the largest size there is: an operator is to
+//! be told instead.
 
 /// The units there are, and their bytes. Only powers of two, so that nobody has to guess.
 const UNITS: [(&str, u64); 5] =

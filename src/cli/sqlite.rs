@@ -11,10 +11,12 @@ use rusqlite::{Connection, params};
 use thiserror::Error;
 
 use crate::app::Offline;
-use crate::http::dto::MovementAnswer;
-use crate::inventory::export::Export;
-use crate::inventory::{LedgerError, MovementFilter, Obstacle};
-use crate::journal::history::PAGE_MAX;
+use crate::http::dto::{Export, time};
+use crate::store::query::From;
+use crate::store::{HistoryError, MovementPage, MovementQuery, NotDone, Store as _};
+
+/// Movements that are read at a time.
+const PAGE_MOVEMENTS: usize = 1_000;
 
 const TABLES: &str = "
     PRAGMA journal_mode = OFF;
@@ -46,11 +48,11 @@ pub(super) enum SqliteError {
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     /// A level could not be read.
-    #[error("a level could not be read: {0:?}")]
-    Obstacle(Obstacle),
+    #[error("a level could not be read: {0}")]
+    Level(NotDone),
     /// The ledger could not be read.
-    #[error("the ledger could not be read: {0:?}")]
-    Ledger(LedgerError),
+    #[error("the ledger could not be read: {0}")]
+    Ledger(#[from] HistoryError),
 }
 
 /// Writes the database to a new file, and syncs it.
@@ -67,7 +69,7 @@ pub(super) async fn write(stock: &Offline, path: &Path) -> Result<(), SqliteErro
 async fn levels(stock: &Offline, database: &Connection) -> Result<(), SqliteError> {
     let mut insert = database.prepare(INSERT_LEVEL)?;
     let mut export = Export::default();
-    while let Some(levels) = export.page(&stock.inventory).await.map_err(SqliteError::Obstacle)? {
+    while let Some(levels) = export.page(&stock.store).await.map_err(SqliteError::Level)? {
         for (key, level) in levels {
             let (on_hand, reserved) = (level.on_hand().cast_signed(), level.reserved().cast_signed());
             let version = level.version().cast_signed();
@@ -79,18 +81,16 @@ async fn levels(stock: &Offline, database: &Connection) -> Result<(), SqliteErro
 
 async fn movements(stock: &Offline, database: &Connection) -> Result<(), SqliteError> {
     let mut insert = database.prepare(INSERT_MOVEMENT)?;
-    // From the oldest that is kept on.
-    let mut after = Some(stock.inventory.oldest_movement().saturating_sub(1));
-    while let Some(seq) = after {
-        let page = stock.inventory.movements_after(seq, MovementFilter::default(), PAGE_MAX).await;
-        let page = page.map_err(SqliteError::Ledger)?;
-        for movement in &page.movements {
-            let answer = MovementAnswer::new(movement);
+    let mut next = Some(From::Oldest);
+    while let Some(from) = next {
+        let query = MovementQuery::After { from, sku: None, location: None, limit: PAGE_MOVEMENTS };
+        let MovementPage { movements, next: cursor, .. } = stock.store.movements(query).await?;
+        for movement in &movements {
             let (on_hand, reserved) = movement.before;
             insert.execute(params![
-                movement.seq.cast_signed(),
-                answer.time(),
-                answer.kind(),
+                movement.seq.number().cast_signed(),
+                time(movement.time_ms),
+                movement.kind.name(),
                 movement.key.sku(),
                 movement.key.location(),
                 movement.after.on_hand().cast_signed() - on_hand.cast_signed(),
@@ -103,7 +103,7 @@ async fn movements(stock: &Offline, database: &Connection) -> Result<(), SqliteE
                 movement.reference,
             ])?;
         }
-        after = page.next;
+        next = cursor.map(From::Cursor);
     }
     Ok(())
 }

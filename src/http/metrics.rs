@@ -1,14 +1,12 @@
 //! What is counted of requests, and how everything that is counted is shown at `/metrics`.
 
-mod journal;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 
 use super::HttpState;
-use crate::inventory::Inventory;
+use crate::store::Store as _;
 use crate::telemetry::{Exposition, Histogram, Striped};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
@@ -121,18 +119,14 @@ pub fn expose(state: &HttpState) -> String {
     text.gauge("inventory_uptime_seconds", "Seconds since the service started.");
     text.sample("inventory_uptime_seconds", &[], state.started.elapsed().as_secs_f64());
     requests(&mut text, &state.metrics);
-    if let Ok(inventory) = state.inventory() {
-        stock(&mut text, inventory);
-        contention(&mut text, inventory, state.strategy.name());
+    if let Ok(store) = state.store() {
+        store.expose(&mut text);
         if let Some(recovery) = state.recovery() {
             text.gauge(
                 "inventory_recovery_seconds",
                 "How long reading what was on disk took when the service started.",
             );
             text.sample("inventory_recovery_seconds", &[], recovery.as_secs_f64());
-        }
-        if let Some(kept) = inventory.books().journal() {
-            journal::expose(&mut text, kept);
         }
     }
     text.into_text()
@@ -161,42 +155,4 @@ fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
             text.distribution(name, &[("route", route)], &seen);
         }
     }
-}
-
-fn stock(text: &mut Exposition, inventory: &Inventory) {
-    text.gauge("inventory_stock_levels", "Stock levels that exist.");
-    text.sample("inventory_stock_levels", &[], inventory.level_count());
-    text.counter(
-        "inventory_refusals_total",
-        "Changes and transactions refused for the state of the stock, by the reason told.",
-    );
-    for (reason, count) in inventory.refusals().all() {
-        text.sample("inventory_refusals_total", &[("reason", reason)], count);
-    }
-}
-
-fn contention(text: &mut Exposition, inventory: &Inventory, strategy: &str) {
-    let seen = inventory.contention();
-    let labels = [("strategy", strategy)];
-    let counters = [
-        (
-            "acquisitions",
-            "Times a request got in: a lock taken, or a change made without one.",
-            seen.acquisitions,
-        ),
-        ("contended", "Acquisitions that had to wait or to try again.", seen.contended),
-        ("timeouts", "Requests that gave up at the lock timeout.", seen.timeouts),
-        ("retries", "Compare-and-swaps that had to be tried again.", seen.retries),
-    ];
-    for (name, help, count) in counters {
-        let name = format!("inventory_contention_{name}_total");
-        text.counter(&name, help);
-        text.sample(&name, &labels, count);
-    }
-    let name = "inventory_contention_wait_seconds";
-    text.histogram(name, "How long contended acquisitions waited.");
-    text.distribution(name, &labels, &seen.waits);
-    let name = "inventory_contention_hold_seconds";
-    text.histogram(name, "How long locks were held: one hold in 64.");
-    text.distribution(name, &labels, &seen.holds);
 }

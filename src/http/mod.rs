@@ -1,7 +1,7 @@
 //! The HTTP face: routes, extractors, bodies, problems, and the middleware around them.
 //!
-//! This is the only part of the service that knows axum. It turns requests into calls of
-//! [`Inventory`] and answers into bytes, and decides nothing about stock.
+//! This is the only part of the service that knows axum. It turns requests into commands and queries for the
+//! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
 //! [`stack`] the middleware in order, [`server`] the connections, [`metrics`] what is counted, [`openapi`] the
@@ -11,7 +11,6 @@ pub mod dto;
 pub mod extract;
 pub mod metrics;
 pub mod middleware;
-mod once;
 pub mod openapi;
 pub mod problem;
 pub mod routes;
@@ -29,7 +28,7 @@ use tokio::sync::Notify;
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
 use self::problem::{Kind, Problem};
-use crate::inventory::Inventory;
+use crate::store::AnyStore;
 use crate::strategy::Kind as Strategy;
 
 /// What every handler sees, for as long as the process lives.
@@ -39,7 +38,7 @@ use crate::strategy::Kind as Strategy;
 #[derive(Debug)]
 pub struct HttpState {
     /// The service, once it has recovered what it had.
-    inventory: OnceLock<Inventory>,
+    store: OnceLock<AnyStore>,
     opened: Notify,
     recovery: OnceLock<Duration>,
     /// How stock is shared, known before the service has recovered.
@@ -68,7 +67,7 @@ impl HttpState {
     /// The state of a service that has just started, and has yet to recover what it had.
     pub fn new(strategy: Strategy) -> Self {
         Self {
-            inventory: OnceLock::new(),
+            store: OnceLock::new(),
             opened: Notify::new(),
             recovery: OnceLock::new(),
             strategy,
@@ -80,10 +79,10 @@ impl HttpState {
     }
 
     /// The service has recovered: requests are taken from here on.
-    pub fn open(&self, inventory: Inventory) {
+    pub fn open(&self, store: AnyStore) {
         // First, as whoever finds the service finds it too.
         let _first = self.recovery.set(self.started.elapsed());
-        assert!(self.inventory.set(inventory).is_ok(), "a service opens once");
+        assert!(self.store.set(store).is_ok(), "a service opens once");
         self.readiness.set(true);
         self.opened.notify_waiters();
     }
@@ -96,15 +95,15 @@ impl HttpState {
     /// Completes when the service has recovered.
     pub async fn opened(&self) {
         let notified = self.opened.notified();
-        if self.inventory.get().is_none() {
+        if self.store.get().is_none() {
             notified.await;
         }
     }
 
     /// The service; `not-ready` until it has recovered.
-    pub fn inventory(&self) -> Result<&Inventory, Problem> {
+    pub fn store(&self) -> Result<&AnyStore, Problem> {
         let recovering = || Problem::new(Kind::NotReady, "the service is still reading what it has on disk");
-        self.inventory.get().ok_or_else(recovering)
+        self.store.get().ok_or_else(recovering)
     }
 }
 

@@ -58,6 +58,11 @@ impl Appender {
         Ok(Self { disk, log, preparer, segment, end, segment_bytes })
     }
 
+    /// Whether it appends to storage that a crash takes whole.
+    pub fn is_volatile(&self) -> bool {
+        self.disk.is_volatile()
+    }
+
     /// The end of the last group.
     pub fn end(&self) -> GroupEnd {
         self.end
@@ -81,6 +86,10 @@ impl Appender {
     /// How long the body of a group may be that is to fit where the log ends.
     pub fn body_max(&self) -> usize {
         let Some(active) = &self.segment else { return 0 };
+        // What is written now may be nothing that the program that began this segment could read.
+        if active.segment.header.version != segment::VERSION {
+            return 0;
+        }
         let used = self.end.position - active.segment.header.base;
         // A segment takes at least one group, however long.
         if used == SECTOR as u64 {
@@ -140,7 +149,7 @@ impl Appender {
             }
         };
         let GroupEnd { position: base, next_seq: first_seq, hash: anchor, .. } = self.end;
-        let header = Header { base, first_seq, time_ms, anchor };
+        let header = Header { version: segment::VERSION, base, first_seq, time_ms, anchor };
         file.write_at(&header.to_bytes(), 0)?;
         file.sync()?;
         self.disk.rename(prepare::NAME, &segment::name(base))?;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 #[cfg(test)]
 pub mod faulty;
+pub mod memory;
 
 /// A folder of files. Names are plain file names, without a path.
 pub trait Disk: Debug + Send + Sync {
@@ -34,6 +35,12 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Makes creations, renames and removals survive a crash.
     fn sync_names(&self) -> io::Result<()>;
+
+    /// Whether a crash takes all of it: then nothing that is written can be taken back while the process lives, and there is
+    /// nothing to wait for.
+    fn is_volatile(&self) -> bool {
+        false
+    }
 }
 
 /// An open file.
@@ -52,6 +59,9 @@ pub trait DiskFile: Debug + Send + Sync {
 
     /// Cuts the file, or fills it up with zeros. Survives a crash only after [`DiskFile::sync`].
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Says that the file will get that long. Worth something only where it saves copying.
+    fn expect_len(&self, _len: u64) {}
 
     /// Whether there is nothing in it.
     fn is_empty(&self) -> io::Result<bool> {

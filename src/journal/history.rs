@@ -2,7 +2,7 @@
 //!
 //! Only what is on disk is shown (promise P7). The history of a level is a walk back along the links in its lines, so it needs
 //! no index; each record's checksum is checked, and that the line found is that level, at exactly one version less than the one
-//! before. Movements by number are found through the sparse index of the segments.
+//! before. A record may hold several versions of the level: each links to it but the first. Movements by number are found through the sparse index of the segments.
 //!
 //! Work per page is bounded: [`PAGE_MAX`] movements, [`HOPS_MAX`] records and [`PAGE_BYTES_MAX`] bytes looked at (and the one
 //! record or group with which the bound was reached). A page that ends there is short, or empty, and says where to go on.
@@ -61,13 +61,23 @@ pub struct Movement {
     pub reference: String,
 }
 
-/// A page of movements.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
+/// A place in the history of a level: right before the movement of that version, in the record at that position. The position alone
+/// would not do, since a page may end between two movements of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// The position of the record.
+    pub position: u64,
+    /// The version of the level after the movement.
+    pub version: u64,
+}
+
+/// A page of movements; the next one starts at a [`Before`] for [`of_level`], at a number for [`after`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<Next> {
     /// The movements, in order.
     pub movements: Vec<Movement>,
-    /// Where the next page starts: a position for [`of_level`], a number for [`after`]. `None` at the end.
-    pub next: Option<u64>,
+    /// Where the next page starts. `None` at the end.
+    pub next: Option<Next>,
     /// Whether movements that would be here are in segments that were dropped.
     pub compacted: bool,
 }
@@ -108,32 +118,39 @@ pub enum HistoryError {
     NoRecord(u64),
 }
 
-/// The movements of one level, newest first: from the newest on, or from the one before that at `before_position`, the `next`
-/// of the page before.
+impl<Next> Default for Page<Next> {
+    /// Nothing, and no more to come.
+    fn default() -> Self {
+        Self { movements: Vec::new(), next: None, compacted: false }
+    }
+}
+
+/// The movements of one level, newest first: from the newest on, or from `from` on, the `next` of the page before.
 pub fn of_level(
     log: &Log,
     heads: &Heads,
     watermark: &Watermark,
     key: &StockKey,
-    before_position: Option<u64>,
+    from: Option<Before>,
     limit: usize,
-) -> Result<Page, HistoryError> {
+) -> Result<Page<Before>, HistoryError> {
     // First the heads, then how far the disk is: what the first have, the second soon reaches, and never the other way round.
     let Some(head) = heads.get(key.text(), heads.hash(key.text())) else {
-        return before_position.map_or(Ok(Page::default()), |_| Err(HistoryError::Cursor));
+        return from.map_or(Ok(Page::default()), |_| Err(HistoryError::Cursor));
     };
     let mut walk = Walk { log, key, position: head.position, version: head.level.version(), bytes: 0 };
     let mut page = Page::default();
-    if let Some(position) = before_position {
-        if !watermark.covers(position) || position > head.position {
+    if let Some(from) = from {
+        let newest = head.level.version();
+        if !watermark.covers(from.position) || from.position > head.position || from.version > newest {
             return Err(HistoryError::Cursor);
         }
-        match walk.resume(position, head.level.version()) {
+        match walk.resume(from) {
             Err(HistoryError::Compacted) => page.compacted = true,
             outcome => outcome?,
         }
     }
-    let mut last = before_position;
+    let mut last = from;
     for _ in 0..HOPS_MAX {
         if page.compacted || walk.position == 0 {
             return Ok(page);
@@ -141,7 +158,7 @@ pub fn of_level(
         if page.movements.len() >= limit.min(PAGE_MAX) || walk.bytes >= PAGE_BYTES_MAX {
             break;
         }
-        let position = walk.position;
+        let Walk { position, version, .. } = walk;
         match walk.hop() {
             // Newer ones may not be on disk: they are not shown yet.
             Ok(movement) if watermark.covers(position) => page.movements.push(movement),
@@ -152,7 +169,7 @@ pub fn of_level(
             }
             Err(error) => return Err(error),
         }
-        last = watermark.covers(position).then_some(position);
+        last = watermark.covers(position).then_some(Before { position, version });
     }
     // If all that was looked at is not on disk yet, there is nothing to go on from: the next page starts anew.
     page.next = last.filter(|_| walk.position != 0);
@@ -171,9 +188,9 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// Continues before the movement at `position`, which a client gave: it need not be one.
-    fn resume(&mut self, position: u64, newest: u64) -> Result<(), HistoryError> {
-        let bytes = match record_at(self.log, position) {
+    /// Continues before a movement that a client named: it need not be one.
+    fn resume(&mut self, before: Before) -> Result<(), HistoryError> {
+        let bytes = match record_in_log(self.log, before.position) {
             Ok(bytes) => bytes,
             Err(HistoryError::Damaged { .. } | HistoryError::NoRecord(_)) => {
                 return Err(HistoryError::Cursor);
@@ -181,37 +198,52 @@ impl Walk<'_> {
             Err(error) => return Err(error),
         };
         let record = Record::read(&bytes).map_err(|_| HistoryError::Cursor)?;
-        let line = record.lines().find(|line| line.key == self.key.text()).ok_or(HistoryError::Cursor)?;
-        let version = line.after.version();
-        if version > newest || version == 0 || line.previous >= position {
-            return Err(HistoryError::Cursor);
-        }
-        (self.position, self.version) = (line.previous, version - 1);
+        (self.position, self.version) = (before.position, before.version);
+        let line = self.lines(&record).find(|(_, line)| line.after.version() == before.version);
+        let (_, line) =
+            line.filter(|(_, line)| self.links_back(&record, line)).ok_or(HistoryError::Cursor)?;
+        (self.position, self.version) = (line.previous, before.version - 1);
         Ok(())
     }
 
     /// The movement at the position, which moves to the one before.
     fn hop(&mut self) -> Result<Movement, HistoryError> {
-        let position = self.position;
-        let bytes = record_at(self.log, position)?;
+        let (position, version) = (self.position, self.version);
+        let bytes = record_in_log(self.log, position)?;
         self.bytes += bytes.len() as u64;
         let damaged = |finding| damaged_at(self.log, position, finding);
         let record = Record::read(&bytes).map_err(|error| damaged(error.into()))?;
-        let found = record.lines().enumerate().find(|(_, line)| line.key == self.key.text());
         let key = || self.key.text().to_owned();
-        let version = self.version;
-        let Some((index, line)) = found.filter(|(_, line)| line.after.version() == version) else {
-            let found = found.map_or(0, |(_, line)| line.after.version());
+        let found = self.lines(&record).find(|(_, line)| line.after.version() == version);
+        let Some((index, line)) = found else {
+            let found = self.lines(&record).next().map_or(0, |(_, line)| line.after.version());
             return Err(damaged(Finding::Version { key: key(), expected: version, found }));
         };
-        let first = version == 1;
-        if line.previous >= position || first != (line.previous == 0) {
+        if !self.links_back(&record, &line) {
             return Err(damaged(Finding::Link { key: key(), version, expected: 0, found: line.previous }));
         }
         let movement = movement(&record, index, &line)
             .ok_or_else(|| damaged(Finding::Outcome { key: key(), version }))?;
         (self.position, self.version) = (line.previous, version - 1);
         Ok(movement)
+    }
+
+    /// The lines of the level in a record, each with its place.
+    fn lines<'r>(&self, record: &Record<'r>) -> impl Iterator<Item = (usize, Line<'r>)> {
+        let key = self.key.text();
+        record.lines().enumerate().filter(move |(_, line)| line.key == key)
+    }
+
+    /// Whether the line of a record at the walk's position and version links to an earlier record, or to its own where that
+    /// has the version before as well: so a walk always ends.
+    fn links_back(&self, record: &Record<'_>, line: &Line<'_>) -> bool {
+        let Some(before) = self.version.checked_sub(1) else { return false };
+        let is_before = |(_, line): (usize, Line<'_>)| line.after.version() == before;
+        match line.previous {
+            0 => before == 0,
+            previous if previous == self.position => before > 0 && self.lines(record).any(is_before),
+            previous => before > 0 && previous < self.position,
+        }
     }
 }
 
@@ -222,7 +254,7 @@ pub fn after(
     seq: u64,
     limit: usize,
     filter: impl FnMut(&Line<'_>) -> bool,
-) -> Result<Page, HistoryError> {
+) -> Result<Page<u64>, HistoryError> {
     let limit = limit.min(PAGE_MAX);
     let mut forward = Forward { last: seq, limit, filter, page: Page::default(), bytes: 0 };
     let durable = watermark.position();
@@ -250,7 +282,7 @@ struct Forward<F> {
     last: u64,
     limit: usize,
     filter: F,
-    page: Page,
+    page: Page<u64>,
     bytes: u64,
 }
 
@@ -319,8 +351,17 @@ impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
     }
 }
 
-/// The bytes of the record at that position, its checksum checked: [`Record::read`] takes them apart.
+/// The bytes of the record at that position, its checksum checked: [`Record::read`] takes them apart. Also of one that was kept
+/// when its segment was dropped, for the idempotency key it has.
 pub fn record_at(log: &Log, position: u64) -> Result<Vec<u8>, HistoryError> {
+    match record_in_log(log, position) {
+        Err(HistoryError::Compacted) => log.kept().get(position).ok_or(HistoryError::Compacted),
+        outcome => outcome,
+    }
+}
+
+/// [`record_at`], of a record in a segment that is there. Histories are of those only: what is kept beside has gaps.
+pub fn record_in_log(log: &Log, position: u64) -> Result<Vec<u8>, HistoryError> {
     let Some(segment) = log.at_position(position) else {
         let oldest = log.segments().first().map_or(0, |segment| segment.header.base);
         return Err(if position < oldest {

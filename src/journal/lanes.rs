@@ -5,6 +5,9 @@
 //! can fail. Threads have lanes of their own so that they do not meet at one lock, and the writer empties a lane by
 //! swapping its buffer for an empty one.
 //!
+//! On disk, every record wakes the writer, since somebody waits for it. In memory nobody does: there the writer is woken for a lane
+//! that holds [`MUCH`], or when somebody [asks](Bell::ask); else it looks up now and then.
+//!
 //! **A permit that is lost ends the process.** Dropping a permit gives its slot back. But while its thread unwinds, nobody
 //! can say whether the change was applied; if it was, every later change of that level would wait for a record that never
 //! comes. So that drop aborts, and recovery starts from what is on disk, which has neither.
@@ -19,10 +22,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::error::Elapsed;
 
 use super::keys::Claim;
-use super::record::{self, Answer, Kind, Note, Once};
+use super::record::{self, Kind, Note};
 use super::settled::Settled;
+use super::stored::Stored;
 use super::watermark::Failed;
-use crate::stock::{Changed, HandOff};
+use crate::stock::{Changed, HandOff, Remark};
 use crate::telemetry::striped;
 
 /// Lanes. Threads past this share.
@@ -30,6 +34,11 @@ const LANES: usize = 16;
 
 /// Records a lane holds, handed over and not yet in a group: some megabytes.
 pub const SLOTS: usize = 8_192;
+
+/// Bytes of records in a lane for which the writer is woken where nobody waits for a single one: well before the lane is out of
+/// slots, and enough for a wake-up to cost nothing per record.
+const MUCH: usize = 256 * 1024;
+const _: () = assert!(MUCH / (record::HEAD_BYTES + record::LINE_HEAD_BYTES) < SLOTS / 2, "half of the slots");
 
 /// All lanes, and the bell that wakes the writer.
 #[derive(Debug)]
@@ -47,6 +56,8 @@ pub struct Lane {
     given_up: AtomicBool,
     settled: Settled,
     bell: Arc<Bell>,
+    /// Bytes of records from which on a hand-over wakes the writer.
+    rings_at: usize,
 }
 
 /// What was handed over and not yet taken.
@@ -58,43 +69,12 @@ pub struct Queue {
     pub told: Vec<oneshot::Sender<()>>,
 }
 
-/// What is said about a change, kept until it is applied.
-#[derive(Debug, Clone, Default)]
-pub struct Remark {
-    /// Free text, at most 64 characters.
-    pub reason: String,
-    /// Free text, at most 128 characters.
-    pub reference: String,
-}
-
-/// The idempotency key under which a change is made: held by the request and by its permit, and one pointer long, since every
-/// permit has room for it and most have none.
-#[derive(Debug, Clone)]
-pub struct Keyed(Arc<(Once, Claim)>);
-
-impl Keyed {
-    /// A key that was claimed.
-    pub fn new(once: Once, claim: Claim) -> Self {
-        Self(Arc::new((once, claim)))
-    }
-
-    /// Key and fingerprint, for the record.
-    pub fn once(&self) -> Once {
-        self.0.0
-    }
-
-    /// The record of the key's outcome was handed over.
-    pub fn handed_over(&self) {
-        self.0.1.handed_over();
-    }
-}
-
 /// A slot in a lane, for one record.
 #[derive(Debug)]
 pub struct Permit {
     lane: Arc<Lane>,
     kind: Kind,
-    keyed: Option<Keyed>,
+    claim: Option<Claim>,
     remark: Option<Arc<Remark>>,
     used: bool,
 }
@@ -112,8 +92,9 @@ pub enum Denied {
 const PERMIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 impl Lanes {
-    /// Empty lanes.
-    pub fn new() -> Self {
+    /// Empty lanes. `is_volatile`: nobody waits for what is handed over.
+    pub fn new(is_volatile: bool) -> Self {
+        let rings_at = if is_volatile { MUCH } else { 1 };
         let bell = Arc::new(Bell::default());
         let lane = || {
             let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
@@ -123,6 +104,7 @@ impl Lanes {
                 given_up,
                 settled: Settled::default(),
                 bell: Arc::clone(&bell),
+                rings_at,
             })
         };
         Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
@@ -133,23 +115,26 @@ impl Lanes {
         &self,
         kind: Kind,
         remark: Option<Arc<Remark>>,
-        keyed: Option<Keyed>,
+        claim: Option<Claim>,
     ) -> Result<Option<Permit>, Elapsed> {
         let lane = &self.lanes[striped::my_stripe() % LANES];
         let slot = match lane.slots.try_acquire() {
             Ok(slot) => Ok(slot),
-            Err(_) => tokio::time::timeout(PERMIT_WAIT_MAX, lane.slots.acquire()).await?,
+            Err(_) => {
+                self.bell.ask();
+                tokio::time::timeout(PERMIT_WAIT_MAX, lane.slots.acquire()).await?
+            }
         };
         Ok(slot.ok().map(|slot| {
             slot.forget();
-            Permit { lane: Arc::clone(lane), kind, keyed, remark, used: false }
+            Permit { lane: Arc::clone(lane), kind, claim, remark, used: false }
         }))
     }
 
     /// Gives out no more slots; those given out stay good.
     pub fn close(&self) {
         self.lanes.iter().for_each(|lane| lane.slots.close());
-        self.bell.ring();
+        self.bell.ask();
     }
 
     /// Nothing is taken any more: whoever handed an answer over, or still does, is told that it will never be on disk.
@@ -183,9 +168,14 @@ impl Lanes {
         self.lanes.len()
     }
 
-    /// Whether nothing was handed over that was not taken.
-    pub fn are_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.queue.lock().records.is_empty())
+    /// Whether a lane holds so much that the writer is to take it now.
+    pub fn hold_enough(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.queue.lock().records.len() >= lane.rings_at)
+    }
+
+    /// Whether somebody waits until what a lane held is dealt with.
+    pub fn have_sleepers(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.settled.has_sleepers())
     }
 
     /// Whether every slot is free: nothing is handed over, and nobody can.
@@ -199,24 +189,24 @@ impl Lanes {
     }
 }
 
-impl Default for Lanes {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Permit {
-    /// Hands a stored answer over instead of a change. The receiver is told when it is on disk.
+    /// Hands over what is to be stored under the key instead of a change. The receiver is told when it is on disk.
     ///
     /// # Panics
     ///
-    /// If the permit was not taken for an answer, under a key.
-    pub fn answer(mut self, answer: Answer<'_>) -> oneshot::Receiver<()> {
-        assert!(self.kind == Kind::Answer && self.keyed.is_some(), "an answer is stored under a key");
+    /// If the permit was not taken for that, under a key.
+    pub fn store(mut self, stored: &Stored) -> oneshot::Receiver<()> {
+        assert!(self.claim.is_some(), "what is stored is stored under a key");
         let (told, telling) = oneshot::channel();
+        let nobody_waits = self.lane.rings_at > 1;
         self.push(|note, queue| {
-            record::encode_answer(&mut queue.records, note, answer);
-            queue.told.push(told);
+            record::encode_stored(&mut queue.records, note, stored);
+            if nobody_waits {
+                // Nothing can take it back: so it is with every change there.
+                let _ = told.send(());
+            } else {
+                queue.told.push(told);
+            }
         });
         telling
     }
@@ -225,13 +215,13 @@ impl Permit {
         let remark = self.remark.as_deref();
         let note = Note {
             kind: self.kind,
-            once: self.keyed.as_ref().map(Keyed::once),
+            once: self.claim.as_ref().map(Claim::once),
             reason: remark.map_or("", |remark| &remark.reason),
             reference: remark.map_or("", |remark| &remark.reference),
         };
         // First, since the writer replaces it by a position as soon as it has the record.
-        if let Some(keyed) = &self.keyed {
-            keyed.handed_over();
+        if let Some(claim) = &self.claim {
+            claim.handed_over();
         }
         let mut queue = self.lane.queue.lock();
         encode(&note, &mut queue);
@@ -239,9 +229,12 @@ impl Permit {
         if self.lane.given_up.load(Ordering::Relaxed) {
             *queue = Queue::default();
         }
+        let rings = queue.records.len() >= self.lane.rings_at;
         drop(queue);
         self.used = true;
-        self.lane.bell.ring();
+        if rings {
+            self.lane.bell.ring();
+        }
     }
 }
 
@@ -273,6 +266,8 @@ impl Drop for Permit {
 #[derive(Debug, Default)]
 pub struct Bell {
     asleep: AtomicBool,
+    /// Somebody waits for whatever was handed over by now, however little it is.
+    asked: Mutex<bool>,
     sleeper: OnceLock<Thread>,
 }
 
@@ -286,13 +281,22 @@ impl Bell {
         }
     }
 
-    /// Sleeps until the next ring, or that long, unless there is `work` already. For the one thread that is woken.
+    /// Wakes the sleeper for whatever there is: all that was handed over before this is looked at.
+    pub fn ask(&self) {
+        *self.asked.lock() = true;
+        self.ring();
+    }
+
+    /// Sleeps until the next ring, or that long, unless there is `work` already or somebody asked. For the one thread that is woken,
+    /// which looks at all there is after it.
     pub fn sleep(&self, at_most: std::time::Duration, work: impl FnOnce() -> bool) {
         self.sleeper.get_or_init(std::thread::current);
         self.asleep.store(true, Ordering::Relaxed);
-        if !work() {
+        // As with work: who asks after this look sees `true` above.
+        if !*self.asked.lock() && !work() {
             std::thread::park_timeout(at_most);
         }
         self.asleep.store(false, Ordering::Relaxed);
+        *self.asked.lock() = false;
     }
 }

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::disk::DiskFile;
+use super::kept::Kept;
 use super::segment::{Header, IndexEntry};
 
 /// All segments, oldest first, without gaps.
 #[derive(Debug, Default)]
 pub struct Log {
     segments: RwLock<Vec<Arc<Segment>>>,
+    kept: Kept,
 }
 
 /// One segment: its file, and where in it which movement is.
@@ -29,7 +31,7 @@ pub struct Segment {
 impl Log {
     /// A log of those segments, oldest first.
     pub fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Self { segments: RwLock::new(segments) }
+        Self { segments: RwLock::new(segments), kept: Kept::default() }
     }
 
     /// All segments, oldest first.
@@ -62,6 +64,17 @@ impl Log {
         // Of several that begin with the same number, all but the last have no movement.
         let after = segments.partition_point(|segment| segment.header.first_seq <= seq);
         segments.get(after.checked_sub(1)?).cloned()
+    }
+
+    /// The bases of the oldest and the newest segment.
+    pub fn bases(&self) -> Option<(u64, u64)> {
+        let segments = self.segments.read();
+        Some((segments.first()?.header.base, segments.last()?.header.base))
+    }
+
+    /// What is kept of segments that were dropped.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// The number of the oldest movement that is still there.

@@ -68,6 +68,14 @@ impl Marks {
         Some(position)
     }
 
+    /// How long until more is older than `age`: `None` where nothing is marked.
+    pub fn next_expiry(&self, now_ms: u64, age: Duration) -> Option<Duration> {
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let marks = self.0.lock();
+        let next = marks.iter().map(|mark| mark.time_ms.saturating_add(age_ms)).find(|due| *due > now_ms)?;
+        Some(Duration::from_millis(next - now_ms))
+    }
+
     /// All of them, oldest first.
     pub fn all(&self) -> Vec<Mark> {
         self.0.lock().iter().copied().collect()

@@ -22,6 +22,8 @@ pub struct JournalMetrics {
     pub held: AtomicU64,
     /// How long the oldest of them has been, in nanoseconds.
     pub held_age_ns: AtomicU64,
+    /// Segments that were dropped to keep a log in memory within its bound.
+    pub segments_trimmed: AtomicU64,
     /// 1 while the disk is full and the log waits for room.
     pub full: AtomicU64,
 }
@@ -37,6 +39,6 @@ impl JournalMetrics {
 }
 
 /// One thread writes each counter: a load and a store.
-fn add(counter: &AtomicU64, by: u64) {
+pub(super) fn add(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
 }

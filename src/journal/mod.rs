@@ -6,6 +6,9 @@
 //! The way of a change: [`lanes`] (a permit before it is applied, the record after) → [`order`] (nothing before what it
 //! depends on) → [`writer`] (one thread: number, seal, write, sync) → [`watermark`] and [`heads`] (who waits is told).
 //!
+//! The same journal runs in memory ([`disk::memory`]), where nothing has to be waited for, only the newest movements are there, and
+//! keys live on ([`kept`]).
+//!
 //! The forms: [`record`] in [`group`] in [`segment`]. The files: [`disk`] (every storage call), [`append`], [`prepare`],
 //! [`log`].
 //!
@@ -20,6 +23,7 @@ pub mod disk;
 pub mod group;
 pub mod heads;
 pub mod history;
+pub mod kept;
 pub mod keys;
 pub mod lanes;
 pub mod log;
@@ -35,6 +39,7 @@ pub mod scan;
 pub mod segment;
 pub mod settled;
 pub mod snapshot;
+pub mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod verify;
@@ -54,14 +59,15 @@ use self::append::Appender;
 use self::disk::Disk;
 use self::heads::{Heads, Written};
 use self::keys::{Claim, Keys, Taken};
-use self::lanes::{Denied, Keyed, Lanes, Permit, Remark};
+use self::lanes::{Denied, Lanes, Permit};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
 use self::record::Kind;
+use self::retention::trim::{self, Trimmer};
 use self::retention::{Parts, Policy, Schedule, Snapshotter};
 use self::watermark::{Failed, GroupEnd, Watermark};
 use self::writer::Writer;
-use crate::stock::StockKey;
+use crate::stock::{Once, Remark, StockKey};
 
 /// What a journal goes on from: an empty log, or what recovery found.
 #[derive(Debug)]
@@ -80,6 +86,14 @@ pub struct Start {
     pub covered: u64,
 }
 
+impl Start {
+    /// A log in which nothing was ever written.
+    pub fn empty() -> Self {
+        let (heads, keys, log) = (Heads::new(), Keys::new(), Log::default());
+        Self { heads, keys, log, tail: None, end: GroupEnd::GENESIS, covered: 0 }
+    }
+}
+
 /// The running journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -88,6 +102,7 @@ pub struct Journal {
     snapshots: Snapshotter,
     disk: Arc<dyn Disk>,
     keys_max: usize,
+    is_volatile: bool,
 }
 
 /// The bounds of a journal.
@@ -101,25 +116,32 @@ pub struct JournalConfig {
     pub keys_retention: Duration,
     /// How long a change may be held back for one before it that was not handed over; then the journal fails.
     pub held_back_max: Duration,
+    /// How often the writer looks up without being woken, for the age of what is held back.
+    pub look_every: Duration,
     /// When snapshots are taken.
     pub snapshots: Schedule,
     /// Segments whose movements are all older than this are dropped, once a snapshot covers them. Never, if there is none.
     pub retain_age: Option<Duration>,
     /// The oldest segments are dropped while the others are longer than this, once a snapshot covers them. Never, if there is none.
     pub retain_bytes: Option<u64>,
+    /// In memory: how long the log may be, in bytes. The oldest segments are dropped while it is longer; instead of by age or by
+    /// [`JournalConfig::retain_bytes`], and without a snapshot. A group may go past it, and so do records that idempotency keys need.
+    pub volatile_bytes_max: u64,
 }
 
 impl Default for JournalConfig {
-    /// 64 MiB, a million keys (48 MB) for a day, and ten seconds.
+    /// 64 MiB, a million keys (48 MB) for a day, and ten seconds. In memory the log is 64 MiB long.
     fn default() -> Self {
         Self {
             segment_bytes: segment::BYTES_DEFAULT,
             keys_max: 1_000_000,
             keys_retention: Duration::from_hours(24),
             held_back_max: Duration::from_secs(10),
+            look_every: Duration::from_secs(1),
             snapshots: Schedule::default(),
             retain_age: None,
             retain_bytes: None,
+            volatile_bytes_max: 64 * 1024 * 1024,
         }
     }
 }
@@ -144,6 +166,10 @@ pub struct Shared {
 }
 
 impl JournalConfig {
+    fn segment_bytes_on(&self, is_volatile: bool) -> u64 {
+        if is_volatile { trim::segment_bytes(self.volatile_bytes_max) } else { self.segment_bytes }
+    }
+
     fn policy(&self) -> Policy {
         Policy { age_max: self.retain_age, bytes_max: self.retain_bytes, key_retention: self.keys_retention }
     }
@@ -153,10 +179,15 @@ impl Journal {
     /// Starts the writer where `start` ends.
     pub fn start(disk: Arc<dyn Disk>, start: Start, config: &JournalConfig) -> io::Result<Self> {
         let log = Arc::new(start.log);
+        let is_volatile = disk.is_volatile();
+        let segment_bytes = config.segment_bytes_on(is_volatile);
+        let trimmer = is_volatile.then(|| {
+            Trimmer::new(Arc::clone(&disk), Arc::clone(&log), config.volatile_bytes_max, segment_bytes)
+        });
         let appender =
-            Appender::new(Arc::clone(&disk), Arc::clone(&log), start.tail, start.end, config.segment_bytes)?;
+            Appender::new(Arc::clone(&disk), Arc::clone(&log), start.tail, start.end, segment_bytes)?;
         let shared = Arc::new(Shared {
-            lanes: Lanes::new(),
+            lanes: Lanes::new(is_volatile),
             heads: Arc::new(start.heads),
             keys: Arc::new(start.keys),
             log,
@@ -165,7 +196,7 @@ impl Journal {
             closed: AtomicBool::new(false),
             has_failed: Notify::new(),
         });
-        let writer = Writer::new(Arc::clone(&shared), appender, config.held_back_max);
+        let writer = Writer::new(Arc::clone(&shared), appender, config, trimmer);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         let snapshots = Snapshotter::start(
             shared.snapshot_parts(&disk),
@@ -174,7 +205,8 @@ impl Journal {
             start.covered,
             now_ms,
         )?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)), snapshots, disk, keys_max: config.keys_max })
+        let (writer, keys_max) = (Mutex::new(Some(thread)), config.keys_max);
+        Ok(Self { shared, writer, snapshots, disk, keys_max, is_volatile })
     }
 
     /// Waits for a slot for one record, which is taken before the change is asked for.
@@ -182,23 +214,24 @@ impl Journal {
         &self,
         kind: Kind,
         remark: Option<Arc<Remark>>,
-        keyed: Option<Keyed>,
+        claim: Option<Claim>,
     ) -> Result<Permit, Denied> {
-        match self.shared.lanes.permit(kind, remark, keyed).await {
+        match self.shared.lanes.permit(kind, remark, claim).await {
             Ok(Some(permit)) => Ok(permit),
-            Ok(None) => Err(Denied::Failed(self.shared.watermark.failure())),
+            Ok(None) => Err(Denied::Failed(self.shared.why_none().await)),
             Err(_) => Err(Denied::TimedOut),
         }
     }
 
     /// Claims an idempotency key, if it was not used and there is room for it.
-    pub fn claim(&self, key: u128) -> Result<Claim, Taken> {
-        self.shared.keys.claim(key, self.keys_max)
+    pub fn claim(&self, once: Once) -> Result<Claim, Taken> {
+        self.shared.keys.claim(once, self.keys_max)
     }
 
-    /// Waits until that version of the level, which somebody saw, is on disk. A version 0 is that of no change.
+    /// Waits until that version of the level, which somebody saw, is on disk. A version 0 is that of no change. In memory nothing
+    /// can be taken back while there is anybody to notice, so there it returns at once.
     pub async fn durable(&self, key: &StockKey, version: u64) -> Result<(), Failed> {
-        if version == 0 {
+        if version == 0 || self.is_volatile {
             return Ok(());
         }
         let shared = &self.shared;
@@ -214,14 +247,60 @@ impl Journal {
         }
     }
 
-    /// Waits until everything that was handed over before is on disk: for a batch, which then need not ask for each change.
-    pub async fn settled(&self) -> Result<(), Failed> {
-        for lane in 0..self.shared.lanes.count() {
-            if let Some(told) = self.shared.lanes.settled(lane).wait() {
-                told.await.map_err(|_| self.shared.watermark.failure())?;
+    /// [`Journal::durable`] of many levels, in one wait for those that are written, which nearly always is all there is.
+    pub async fn durable_all<'k>(
+        &self,
+        seen: impl Iterator<Item = (&'k StockKey, u64)> + Send,
+    ) -> Result<(), Failed> {
+        if self.is_volatile {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let (mut last, mut unwritten) = (None, Vec::new());
+        for (key, version) in seen.filter(|(_, version)| *version > 0) {
+            match shared.heads.written(key, version) {
+                Written::At(position) => last = last.max(Some(position)),
+                Written::NotYet(told) => unwritten.push(told),
             }
         }
+        // After the places on the lists were taken: see `durable`.
+        if let Some(failed) = shared.watermark.failed().filter(|_| !unwritten.is_empty()) {
+            return Err(failed.clone());
+        }
+        for told in unwritten {
+            told.await.map_err(|_| shared.watermark.failure())?;
+        }
+        match last {
+            Some(position) => shared.watermark.reach(position).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything that was handed over before is on disk: for a batch, which then need not ask for each change. In
+    /// memory it returns at once.
+    pub async fn settled(&self) -> Result<(), Failed> {
+        if self.is_volatile { Ok(()) } else { self.caught_up().await }
+    }
+
+    /// Waits until everything that was handed over before is in the log, also in memory: for who looks there for what somebody was
+    /// told of, in a history or under an idempotency key. A key whose outcome was handed over has a position after it.
+    pub async fn caught_up(&self) -> Result<(), Failed> {
+        let lanes = &self.shared.lanes;
+        // All places on the lists are taken before the writer is asked: what it then looks at is all that they wait for.
+        let waits: Vec<_> = (0..lanes.count()).filter_map(|lane| lanes.settled(lane).wait()).collect();
+        if waits.is_empty() {
+            return Ok(());
+        }
+        lanes.bell().ask();
+        for told in waits {
+            told.await.map_err(|_| self.shared.watermark.failure())?;
+        }
         Ok(())
+    }
+
+    /// Whether a crash takes all of it: it runs in memory.
+    pub fn is_volatile(&self) -> bool {
+        self.is_volatile
     }
 
     /// The thread that takes snapshots.
@@ -283,10 +362,19 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Why no slots are given out any more. A journal that fails closes the lanes a moment before it says why.
+    async fn why_none(&self) -> Failed {
+        while self.watermark.failed().is_none() && !self.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        self.watermark.failure()
+    }
+
     /// The journal has failed: nothing is written from here on, and everybody who waits is told.
     fn fail(&self, reason: &str) {
-        self.watermark.fail(reason);
+        // First: who knows that it has failed is given no slot any more, and so nothing of theirs is in doubt.
         self.lanes.close();
+        self.watermark.fail(reason);
         self.heads.give_up();
         self.lanes.give_up();
         self.has_failed.notify_waiters();

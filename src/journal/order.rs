@@ -5,14 +5,21 @@
 //! dependency wherever the log is cut. Since transactions are linearizable, two records never wait for each other: each
 //! waits for what happened before it.
 //!
+//! A record may have several lines of one level, whose versions follow each other. The first of them waits for what is before
+//! the record, the others for nothing: see [`missing`].
+//!
 //! Levels are told apart by the hash of their key here. If two ever share one, a record may be taken for ready too soon: the
 //! writer looks again before it writes, and holds it back once more.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashTable;
+use thiserror::Error;
 
-use super::heads::KeyHash;
+use super::heads::{Head, Heads, KeyHash, version};
+use super::record;
+use crate::stock::Level;
 
 /// A record that waits, and what for.
 #[derive(Debug)]
@@ -36,6 +43,63 @@ pub struct Taken<'a> {
     pub lane: usize,
     /// How many records of that lane came before it.
     pub number: u64,
+}
+
+/// A change that must be written before a record is, and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing<'r> {
+    /// The key of its level.
+    pub key: &'r str,
+    /// The level.
+    pub level: KeyHash,
+    /// The version.
+    pub version: u64,
+}
+
+/// A change of a level to a version that does not follow: whoever handed it over broke the contract of the stock.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{key} was changed to version {version} after version {written} was written: the stock broke its contract"
+)]
+pub struct Twice {
+    /// The level.
+    pub key: String,
+    /// The version that was handed over.
+    pub version: u64,
+    /// The version that was written.
+    pub written: u64,
+}
+
+/// What a record, handed over and unsealed, waits for: of each line the version before it, unless that is written or is a line of
+/// the same record. `hashes` has that of each line's key.
+pub fn missing<'r>(heads: &Heads, record: &'r [u8], hashes: &[KeyHash]) -> Result<Vec<Missing<'r>>, Twice> {
+    let mut missing = Vec::new();
+    for ((key, after), &level) in record::trusted_lines(record).zip(hashes) {
+        let version = missing_before(key, after, heads.get(key, level))?;
+        missing.extend(version.map(|version| Missing { key, level, version }));
+    }
+    if !missing.is_empty() {
+        let own: HashSet<(&str, u64)> =
+            record::trusted_lines(record).map(|(key, after)| (key, after.version())).collect();
+        missing.retain(|missing| !own.contains(&(missing.key, missing.version)));
+    }
+    Ok(missing)
+}
+
+/// The version that must be written before a change, if it is not; `head` is what is written of the level.
+pub fn missing_before(key: &str, after: Level, head: Option<Head>) -> Result<Option<u64>, Twice> {
+    if after.version() <= version(head) {
+        return Err(Twice::new(key, after, head));
+    }
+    let before = after.version() - 1;
+    Ok((before > version(head)).then_some(before))
+}
+
+impl Twice {
+    /// That change, where `head` is what is written of the level.
+    pub fn new(key: &str, after: Level, head: Option<Head>) -> Self {
+        Self { key: key.to_owned(), version: after.version(), written: version(head) }
+    }
 }
 
 /// The records that are held back.
@@ -128,3 +192,6 @@ impl Held {
         self.since.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests;

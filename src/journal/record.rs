@@ -12,7 +12,7 @@
 //!         26 lines u16
 //!         28 reason_len u16, 30 reference_len u16     bytes of UTF-8
 //!         32 [key 16, fingerprint 32]                 if flagged
-//!            reason, reference, lines, then for a stored answer: status u16, body
+//!            reason, reference, lines, then what is stored under the key where there are no lines: see `stored`
 //! line     0 operation u8, 1 key_len u8
 //!          2 operand i64    see Line
 //!         10 after u128     Level::to_bits: quantities, version, flags
@@ -27,7 +27,8 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::stock::{Changed, IfMissing, Level, Operation, Quantity, StockKey};
+use super::stored::{Reader, Stored};
+use crate::stock::{Changed, IfMissing, Level, Once, Operation, Quantity, StockKey};
 
 /// Bytes of a record before its variable parts.
 pub const HEAD_BYTES: usize = 32;
@@ -61,19 +62,16 @@ pub enum Kind {
     Change = 1,
     /// Units moved between locations.
     Transfer = 2,
-    /// A refusal kept under an idempotency key. No lines.
+    /// An answer kept under an idempotency key, in words: of version 1 of the format. No lines.
     Answer = 3,
     /// Levels brought in from a file.
     Import = 4,
-}
-
-/// The idempotency part of a record: which request it was the effect of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Once {
-    /// Principal, method, path and key of the request, hashed to 128 bits.
-    pub key: u128,
-    /// SHA-256 of the body.
-    pub fingerprint: [u8; 32],
+    /// A refusal kept under an idempotency key. No lines.
+    Refused = 5,
+    /// What came of each line of a batch, kept under the batch's idempotency key. No lines.
+    Batch = 6,
+    /// What an import did, kept under its idempotency key. No lines.
+    Imported = 7,
 }
 
 /// What the caller of a change has to say about it.
@@ -96,7 +94,7 @@ pub struct Record<'a> {
     note: Note<'a>,
     /// Where the lines begin.
     lines_at: usize,
-    /// Where they end and a stored answer begins.
+    /// Where they end, and what is stored begins.
     lines_end: usize,
 }
 
@@ -114,15 +112,6 @@ pub struct Line<'a> {
     pub after: Level,
     /// Where the level's previous record is: 0 if this is its first.
     pub previous: u64,
-}
-
-/// A stored answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer<'a> {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body.
-    pub body: &'a [u8],
 }
 
 /// Bytes that are no record.
@@ -148,11 +137,10 @@ pub fn encode<'c>(out: &mut Vec<u8>, note: &Note<'_>, changes: impl ExactSizeIte
     finish(out, start);
 }
 
-/// Appends an unsealed record of a stored answer to `out`.
-pub fn encode_answer(out: &mut Vec<u8>, note: &Note<'_>, answer: Answer<'_>) {
+/// Appends an unsealed record of what is stored under a key to `out`.
+pub fn encode_stored(out: &mut Vec<u8>, note: &Note<'_>, stored: &Stored) {
     let start = begin(out, note, 0);
-    out.extend_from_slice(&answer.status.to_le_bytes());
-    out.extend_from_slice(answer.body);
+    stored.write(out);
     finish(out, start);
 }
 
@@ -242,6 +230,11 @@ pub fn trusted_once(record: &[u8]) -> Option<u128> {
     (record[FLAGS] & FLAG_ONCE != 0).then(|| u128::from_le_bytes(array(record, HEAD_BYTES)))
 }
 
+/// How many lines the batch has whose outcome this record stores, if it is one that this process encoded itself.
+pub fn trusted_batch_lines(record: &[u8]) -> Option<u32> {
+    (record[KIND] == Kind::Batch as u8).then(|| u32::from_le_bytes(array(record, lines_at(record))))
+}
+
 fn lines_at(record: &[u8]) -> usize {
     let once = if record[FLAGS] & FLAG_ONCE == 0 { 0 } else { ONCE_BYTES };
     HEAD_BYTES + once + usize::from(u16_at(record, REASON_LEN)) + usize::from(u16_at(record, REFERENCE_LEN))
@@ -259,6 +252,9 @@ impl<'a> Record<'a> {
             2 => Kind::Transfer,
             3 => Kind::Answer,
             4 => Kind::Import,
+            5 => Kind::Refused,
+            6 => Kind::Batch,
+            7 => Kind::Imported,
             _ => return Err(RecordError::Part("kind")),
         };
         let once = match bytes[FLAGS] {
@@ -292,11 +288,13 @@ impl<'a> Record<'a> {
         for _ in 0..lines {
             (_, at) = self.line_at(at)?;
         }
-        match (self.note.kind, lines, self.bytes.len() - at) {
-            (Kind::Answer, 0, rest) if rest >= 2 && self.note.once.is_some() => Ok(at),
-            (Kind::Change | Kind::Transfer | Kind::Import, 1.., 0) => Ok(at),
-            _ => Err(RecordError::Part("lines")),
-        }
+        let holds = match (self.note.kind, lines, self.bytes.len() - at) {
+            (Kind::Change | Kind::Transfer | Kind::Import, 1.., 0) => true,
+            (Kind::Change | Kind::Transfer | Kind::Import, ..) => false,
+            (kind, 0, _) => self.note.once.is_some() && read_stored(kind, &self.bytes[at..]).is_some(),
+            _ => false,
+        };
+        holds.then_some(at).ok_or(RecordError::Part("lines"))
     }
 
     /// The line at that offset and the offset after it.
@@ -351,12 +349,20 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// The stored answer, if it is one.
-    pub fn answer(&self) -> Option<Answer<'a>> {
-        (self.note.kind == Kind::Answer).then(|| Answer {
-            status: u16::from_le_bytes(array(self.bytes, self.lines_end)),
-            body: &self.bytes[self.lines_end + 2..],
-        })
+    /// What is stored under its key, if it is no change.
+    pub fn stored(&self) -> Option<Stored> {
+        read_stored(self.note.kind, &self.bytes[self.lines_end..])
+    }
+}
+
+fn read_stored(kind: Kind, bytes: &[u8]) -> Option<Stored> {
+    let reader = Reader::new(bytes);
+    match kind {
+        Kind::Change | Kind::Transfer | Kind::Import => None,
+        Kind::Answer => reader.written(),
+        Kind::Refused => reader.refused(),
+        Kind::Batch => reader.batch(),
+        Kind::Imported => reader.imported(),
     }
 }
 

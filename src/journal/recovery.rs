@@ -246,6 +246,8 @@ fn load_snapshot(
                 report.snapshot = Some(name.clone());
                 return Ok((Some(loaded), heads, keys));
             }
+            // Taken before anything was written, and of nothing: it says nothing of a log.
+            Ok(loaded) if loaded.start.position == 0 && loaded.highest == 0 => {}
             Ok(_) => tried.push(format!("snapshot {name} starts before the oldest segment")),
             // A later version would write what this one cannot read into the log as well.
             Err(error @ SnapshotError::Version { .. }) => return Err(RecoveryError::Snapshot(error)),
@@ -254,7 +256,7 @@ fn load_snapshot(
     }
     let whole = match files.segments.first() {
         Some(first) => first.is_first(),
-        None => files.snapshots.is_empty(),
+        None => tried.is_empty(),
     };
     if whole {
         report.warnings.append(&mut tried);

@@ -21,8 +21,9 @@ use super::segment;
 use super::snapshot::{self, SnapshotError};
 
 mod snapshotter;
+pub mod trim;
 
-pub use snapshotter::{Metrics, Parts, Schedule, Snapshotter};
+pub use snapshotter::{FORGET_EVERY, Metrics, Parts, Schedule, Snapshotter};
 
 /// How many snapshots are kept: if the newest is damaged there is another.
 pub const SNAPSHOTS_KEPT: usize = 2;

@@ -15,8 +15,14 @@ use thiserror::Error;
 
 use super::group::{Hash, SECTOR};
 
-/// The format this version writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+/// The format this version writes. It reads those from [`VERSION_OLDEST`] on.
+///
+/// 1 stored answers in words; 2 stores what came of a request, and of a batch under one key (`stored`). A segment is of one
+/// version throughout: one that an older program left is ended, and a new one begun.
+pub const VERSION: u32 = 2;
+
+/// The oldest format that is read.
+pub const VERSION_OLDEST: u32 = 1;
 
 /// How long a segment gets, unless another length is asked for.
 pub const BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -32,6 +38,8 @@ const TRAILER: usize = 24;
 /// What a segment's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
+    /// The version of the format.
+    pub version: u32,
     /// The position of the segment's first byte.
     pub base: u64,
     /// The number of the first movement in it.
@@ -61,7 +69,7 @@ pub enum HeaderError {
     #[error("its header is damaged")]
     Damaged,
     /// It is of a version that this program does not read.
-    #[error("it is of format version {0}; this program reads version {VERSION}")]
+    #[error("it is of format version {0}; this program reads versions {VERSION_OLDEST} to {VERSION}")]
     Version(u32),
 }
 
@@ -82,7 +90,7 @@ impl Header {
     pub fn to_bytes(self) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.base.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.first_seq.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.time_ms.to_le_bytes());
@@ -99,14 +107,15 @@ impl Header {
         let version = u32::from_le_bytes(head[8..12].try_into().expect("four bytes"));
         let intact = head[72..80] == checksum(&head[..CHECKED]) && head[80..].iter().all(|&byte| byte == 0);
         // A later version may check its header otherwise: what it says of itself comes first.
-        if version > VERSION || (intact && version != VERSION) {
+        let known = (VERSION_OLDEST..=VERSION).contains(&version);
+        if version > VERSION || (intact && !known) {
             return Err(HeaderError::Version(version));
         }
         if !intact {
             return Err(HeaderError::Damaged);
         }
         let anchor = head[40..72].try_into().expect("32 bytes");
-        Ok(Self { base: u64_at(16), first_seq: u64_at(24), time_ms: u64_at(32), anchor })
+        Ok(Self { version, base: u64_at(16), first_seq: u64_at(24), time_ms: u64_at(32), anchor })
     }
 }
 

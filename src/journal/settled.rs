@@ -42,6 +42,11 @@ impl Settled {
         }
     }
 
+    /// Whether somebody waits.
+    pub fn has_sleepers(&self) -> bool {
+        !self.sleepers.lock().waiting.is_empty()
+    }
+
     /// No further record will be on disk: whoever waits is told so.
     pub fn give_up(&self) {
         let mut sleepers = self.sleepers.lock();

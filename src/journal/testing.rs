@@ -12,10 +12,11 @@ use super::group;
 use super::heads::{Head, Heads};
 use super::keys::Keys;
 use super::log::{Log, Segment};
-use super::record::{self, Answer, Kind, Note, Once};
+use super::record::{self, Kind, Note};
 use super::segment::{self, Header};
+use super::stored::{Stored, WrittenAnswer};
 use super::watermark::{GroupEnd, Watermark};
-use crate::stock::{Change, Changed, Level, Operation, Quantity, StockKey};
+use crate::stock::{Change, Changed, Level, Once, Operation, Quantity, StockKey};
 
 pub(crate) const EMPTY: GroupEnd = GroupEnd { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
 
@@ -259,12 +260,15 @@ impl Writer {
     }
 
     pub(crate) fn record(&mut self, changes: &[(&str, Operation)], once: Option<Once>) -> bool {
+        // Several lines may be of one level: each is judged by what the one before made of it.
+        let mut levels = HashMap::new();
         let judged: Option<Vec<(StockKey, Operation, Level, Level)>> = changes
             .iter()
             .map(|&(key, operation)| {
-                let before = self.level(key);
-                let after = Change::unconditional(operation).judge(before).ok()?;
-                Some((StockKey::from_text(key).unwrap(), operation, before, after))
+                let level = levels.entry(key).or_insert_with(|| self.level(key));
+                let before = *level;
+                *level = Change::unconditional(operation).judge(before).ok()?;
+                Some((StockKey::from_text(key).unwrap(), operation, before, *level))
             })
             .collect();
         let Some(judged) = judged else { return false };
@@ -294,12 +298,26 @@ impl Writer {
     }
 
     pub(crate) fn answer(&mut self, key: u128, body: &[u8]) {
+        let once = Once { key, fingerprint: [7; 32] };
+        self.store(once, &Stored::Written(WrittenAnswer { status: 409, body: body.to_vec() }));
+    }
+
+    /// What is stored under a key instead of a change.
+    pub(crate) fn store(&mut self, once: Once, stored: &Stored) {
         let start = self.begin_record();
-        let once = Some(Once { key, fingerprint: [7; 32] });
-        let note = Note { kind: Kind::Answer, once, reason: "", reference: "" };
-        record::encode_answer(&mut self.group, &note, Answer { status: 409, body });
+        let kind = match stored {
+            Stored::Written(_) => Kind::Answer,
+            Stored::Refused(_) => Kind::Refused,
+            Stored::Batch(_) => Kind::Batch,
+            Stored::Imported(_) => Kind::Imported,
+        };
+        let note = Note { kind, once: Some(once), reason: "", reference: "" };
+        record::encode_stored(&mut self.group, &note, stored);
         let position = self.seal_record(start, &[]);
-        self.keys.insert(key, position);
+        self.keys.insert(once.key, position);
+        if let Stored::Batch(lines) = stored {
+            self.keys.forget_lines(once.key, u32::try_from(lines.len()).unwrap());
+        }
     }
 
     /// A record must not be cut by a segment's end, so room is made before the first of a group.
@@ -317,13 +335,17 @@ impl Writer {
 
     fn seal_record(&mut self, start: usize, changes: &[(&str, Operation)]) -> u64 {
         let heads = &self.heads;
+        let position = self.end.position + start as u64;
         let previous = |line: usize| {
             let key: &str = changes[line].0;
+            if changes[..line].iter().any(|(before, _)| *before == key) {
+                return position;
+            }
             heads.get(key, heads.hash(key)).map_or(0, |head| head.position)
         };
         let seq = self.end.next_seq + u64::from(self.movements);
         record::seal(&mut self.group[start..], seq, self.time_ms, previous);
-        self.end.position + start as u64
+        position
     }
 
     /// Writes the group under way, and syncs it.
@@ -379,7 +401,7 @@ impl Writer {
 
     fn next_segment(&mut self) {
         let GroupEnd { position: base, next_seq: first_seq, hash: anchor, time_ms } = self.end;
-        let header = Header { base, first_seq, time_ms, anchor };
+        let header = Header { version: segment::VERSION, base, first_seq, time_ms, anchor };
         let file = self.disk.create(&segment::name(base)).unwrap();
         file.set_len(self.segment_bytes).unwrap();
         file.write_at(&header.to_bytes(), 0).unwrap();

@@ -33,11 +33,15 @@ pub const FINDINGS_MAX: usize = 100;
 /// The levels to compare with.
 #[derive(Clone, Copy)]
 pub struct Live<'l> {
-    /// The level of a key, if there is or was one.
-    pub level: &'l dyn Fn(&StockKey) -> Option<Level>,
+    /// The level of a key, if there is or was one; an error once the verification is to stop.
+    pub level: &'l dyn Fn(&StockKey) -> Result<Option<Level>, Stopped>,
     /// Whether changes go on meanwhile: a level that is past the version in the log is then not compared.
     pub changing: bool,
 }
+
+/// The verification is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
 
 /// How far the verification is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +140,7 @@ pub fn verify(
         run.segment(segment)?;
         run.report.segments += 1;
     }
-    run.compare(live);
+    run.compare(live)?;
     run.report.levels = run.heads.len();
     Ok(run.report)
 }
@@ -331,10 +335,19 @@ impl<'r> Run<'r> {
         };
     }
 
-    fn compare(&mut self, live: Live<'_>) {
-        let report = &mut self.report;
+    fn compare(&mut self, live: Live<'_>) -> Result<(), VerifyError> {
+        let (report, stop) = (&mut self.report, self.stop);
+        let mut stopped = false;
+        // A walk cannot be left: once it is to stop, the rest is passed over.
         self.heads.walk(|key, head| {
-            let found = (live.level)(key);
+            stopped |= stop.load(Ordering::Relaxed);
+            if stopped {
+                return;
+            }
+            let Ok(found) = (live.level)(key) else {
+                stopped = true;
+                return;
+            };
             let version = found.map_or(0, Level::version);
             if live.changing && version > head.level.version() {
                 report.levels_changed += 1;
@@ -342,6 +355,7 @@ impl<'r> Run<'r> {
                 report.add(Problem::Level { key: key.clone(), log: head.level, live: found });
             }
         });
+        if stopped { Err(VerifyError::Stopped) } else { Ok(()) }
     }
 
     fn found(&mut self, header: &Header, offset: u64, finding: Finding) {

@@ -17,17 +17,19 @@ use tokio::sync::oneshot;
 
 use super::append::Appender;
 use super::group;
-use super::heads::{Head, version};
+use super::heads::{Head, KeyHash};
 use super::lanes::Queue;
-use super::order::{Held, Order, Taken};
+use super::metrics;
+use super::order::{self, Held, Order, Taken, Twice};
 use super::pace::{self, Pace};
 use super::record;
+use super::retention::trim::Trimmer;
 use super::watermark::GroupEnd;
-use super::{Shared, now_ms};
-use crate::stock::{Level, StockKey};
+use super::{JournalConfig, Shared, now_ms};
+use crate::stock::StockKey;
 
-/// How often the writer looks up without being woken: for the age of what is held back.
-const IDLE: Duration = Duration::from_secs(1);
+/// How often it looks while somebody waits for records that are held back, where a hand-over alone does not wake it.
+const SOON: Duration = Duration::from_micros(100);
 
 /// Between two looks for permits that are still out when the journal closes.
 const CLOSING_PAUSE: Duration = Duration::from_millis(1);
@@ -43,6 +45,7 @@ pub struct Writer {
     order: Order,
     /// A record held back for longer waits for a change that will never come: whoever made it is gone.
     held_back_max: Duration,
+    look_every: Duration,
     group: Gathering,
     /// Swapped with a lane's queue, so that neither allocates.
     taken: Queue,
@@ -54,6 +57,8 @@ pub struct Writer {
     /// Whether a group was synced since the lanes were told.
     unsettled: bool,
     pace: Pace,
+    /// In memory: what keeps the log within its bound.
+    trimmer: Option<Trimmer>,
 }
 
 /// The group that is being gathered.
@@ -78,24 +83,28 @@ struct Gathering {
 enum Fatal {
     #[error("writing the log: {0}")]
     Disk(#[from] io::Error),
-    #[error(
-        "{key} was changed to version {version} after version {written} was written: the stock broke its contract"
-    )]
-    Twice { key: String, version: u64, written: u64 },
+    #[error(transparent)]
+    Twice(#[from] Twice),
     #[error("the change of {key} to version {version} was never handed over, and others wait for it")]
     Gap { key: String, version: u64 },
 }
 
 impl Writer {
     /// A writer that goes on where `appender` ends.
-    pub fn new(shared: Arc<Shared>, appender: Appender, held_back_max: Duration) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        appender: Appender,
+        config: &JournalConfig,
+        trimmer: Option<Trimmer>,
+    ) -> Self {
         let lanes = shared.lanes.count();
         let slots = vec![0; lanes];
         Self {
             shared,
             appender,
             order: Order::default(),
-            held_back_max,
+            held_back_max: config.held_back_max,
+            look_every: config.look_every,
             group: Gathering { slots, ..Gathering::default() },
             taken: Queue::default(),
             ready: Vec::new(),
@@ -103,6 +112,7 @@ impl Writer {
             settled: vec![0; lanes],
             unsettled: false,
             pace: Pace::default(),
+            trimmer,
         }
     }
 
@@ -117,9 +127,11 @@ impl Writer {
 
     fn write_until_closed(&mut self) -> Result<(), Fatal> {
         let mut closing_since = None;
+        let is_volatile = self.appender.is_volatile();
         loop {
             self.take_all()?;
-            if let Some(wait) = self.pace.wait(self.group.records) {
+            // In memory there is no sync to gather for.
+            if let Some(wait) = self.pace.wait(self.group.records).filter(|_| !is_volatile) {
                 pace::pause(wait);
                 self.take_all()?;
             }
@@ -129,9 +141,11 @@ impl Writer {
             // What was taken may have filled a group as well, and been synced with it.
             if std::mem::take(&mut self.unsettled) {
                 self.settle();
-                // Also while there is always more to do.
-                self.check_age()?;
-                continue;
+                // Also while there is always more to do. In memory that little would not be worth a group of its own.
+                if !is_volatile {
+                    self.check_age()?;
+                    continue;
+                }
             }
             self.check_age()?;
             if self.shared.is_closed() {
@@ -143,7 +157,8 @@ impl Writer {
                 continue;
             }
             let lanes = &self.shared.lanes;
-            lanes.bell().sleep(IDLE, || !lanes.are_empty() || self.shared.is_closed());
+            let at_most = if is_volatile && lanes.have_sleepers() { SOON } else { self.look_every };
+            lanes.bell().sleep(at_most, || lanes.hold_enough() || self.shared.is_closed());
         }
     }
 
@@ -223,35 +238,37 @@ impl Writer {
                 self.order.written(hash, level.version(), &mut self.ready);
             }
             Err(before) => {
-                let missing = missing(key, level, before)?;
+                let missing = order::missing_before(key, level, before)?;
                 self.order.hold(taken, missing.map(|version| (hash, version)));
             }
         }
         Ok(())
     }
 
+    /// Several lines, perhaps of one level: then their versions follow each other, and one that follows a line of its own
+    /// record waits for nothing and links to that record.
     fn add_many(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
         let Taken { record, lane, .. } = taken;
-        let mut before = Vec::with_capacity(record::trusted_lines(record).len());
-        let mut missing_ones = Vec::new();
-        for (key, level) in record::trusted_lines(record) {
-            let hash = self.shared.heads.hash(key);
-            let head = self.shared.heads.get(key, hash);
-            missing_ones.extend(missing(key, level, head)?.map(|version| (hash, version)));
-            before.push((hash, head));
-        }
+        let heads = &self.shared.heads;
+        let hashes: Vec<KeyHash> = record::trusted_lines(record).map(|(key, _)| heads.hash(key)).collect();
+        let missing_ones = order::missing(heads, record, &hashes)?;
         if !missing_ones.is_empty() {
-            self.order.hold(taken, missing_ones);
+            self.order.hold(taken, missing_ones.iter().map(|missing| (missing.level, missing.version)));
             return Ok(());
         }
         let position = self.room_for(record)?;
-        for ((key, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
-            self.shared.heads.set(key, *hash, Head { level, position }, &mut self.group.told);
+        let mut previous = Vec::with_capacity(hashes.len());
+        for ((key, level), hash) in record::trusted_lines(record).zip(&hashes) {
+            let head = Head { level, position };
+            let before = self.shared.heads.advance(key, *hash, head, &mut self.group.told);
+            // It follows what is written, or a line of this record: if not, two lines are of one version.
+            let before = before.map_err(|before| Twice::new(key, level, before))?;
+            previous.push(before.map_or(0, |head| head.position));
         }
-        self.push(record, lane, |line| before[line].1.map_or(0, |head| head.position))?;
+        self.push(record, lane, |line| previous[line])?;
         self.used(record, position);
-        for ((_, level), (hash, _)) in record::trusted_lines(record).zip(&before) {
-            self.order.written(*hash, level.version(), &mut self.ready);
+        for ((_, level), hash) in record::trusted_lines(record).zip(hashes) {
+            self.order.written(hash, level.version(), &mut self.ready);
         }
         Ok(())
     }
@@ -282,6 +299,12 @@ impl Writer {
         if self.shared.metrics.full.swap(0, Ordering::Relaxed) == 1 {
             tracing::info!("there is room on the disk again");
         }
+        if let Some(trimmer) = &mut self.trimmer {
+            let trimmed = trimmer.trim()?;
+            if trimmed > 0 {
+                metrics::add(&self.shared.metrics.segments_trimmed, trimmed);
+            }
+        }
         self.group.time_ms = time_ms;
         self.group.body_max = self.appender.body_max().min(GATHER_BYTES_MAX);
         self.group.first_seq = self.appender.end().next_seq;
@@ -306,9 +329,15 @@ impl Writer {
     }
 
     /// Notes where the outcome of an idempotency key is.
-    fn used(&self, record: &[u8], position: u64) {
-        if let Some(key) = record::trusted_once(record) {
-            self.shared.keys.insert(key, position);
+    fn used(&mut self, record: &[u8], position: u64) {
+        let Some(key) = record::trusted_once(record) else { return };
+        self.shared.keys.insert(key, position);
+        if let Some(trimmer) = &mut self.trimmer {
+            trimmer.keyed(position);
+        }
+        // Before the watermark passes it: no snapshot that starts after it has both.
+        if let Some(lines) = record::trusted_batch_lines(record) {
+            self.shared.keys.forget_lines(key, lines);
         }
     }
 
@@ -368,12 +397,12 @@ impl Writer {
 
     /// The change that a record waits for.
     fn gap_before(&self, record: &[u8]) -> Option<Fatal> {
-        record::trusted_lines(record).find_map(|(key, after)| {
-            let head = self.shared.heads.get(key, self.shared.heads.hash(key));
-            let version = missing(key, after, head).ok()??;
-            let key = StockKey::from_text(key).map_or_else(|| key.to_owned(), |key| key.to_string());
-            Some(Fatal::Gap { key, version })
-        })
+        let heads = &self.shared.heads;
+        let hashes: Vec<KeyHash> = record::trusted_lines(record).map(|(key, _)| heads.hash(key)).collect();
+        let missing = order::missing(heads, record, &hashes).ok()?.into_iter().next()?;
+        let key =
+            StockKey::from_text(missing.key).map_or_else(|| missing.key.to_owned(), |key| key.to_string());
+        Some(Fatal::Gap { key, version: missing.version })
     }
 }
 
@@ -391,11 +420,5 @@ impl Drop for FailsOnPanic {
 /// A group takes no further record past this; the slots of the lanes bound it too.
 const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The version that must be written before that change, if it is not.
-fn missing(key: &str, after: Level, head: Option<Head>) -> Result<Option<u64>, Fatal> {
-    let (written, version) = (version(head), after.version());
-    if version <= written {
-        return Err(Fatal::Twice { key: key.to_owned(), version, written });
-    }
-    Ok((version - 1 > written).then_some(version - 1))
-}
+#[cfg(test)]
+mod tests;

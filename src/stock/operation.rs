@@ -66,6 +66,8 @@ pub enum Precondition {
     Exists,
     /// That it exists at this version (`If-Match: "v"`).
     Version(u64),
+    /// That it has no units on hand: what a delete demands that names no version. A level that is not there has none.
+    Empty,
 }
 
 /// An operation with its precondition. They are judged together, so no caller can check first and act later.
@@ -94,6 +96,7 @@ impl Precondition {
             Self::Absent => !level.exists(),
             Self::Exists => level.exists(),
             Self::Version(version) => level.exists() && level.version() == version,
+            Self::Empty => level.on_hand() == 0,
         }
     }
 }
@@ -102,6 +105,17 @@ impl Change {
     /// A change with no precondition.
     pub fn unconditional(operation: Operation) -> Self {
         Self { operation, precondition: Precondition::Any }
+    }
+
+    /// Brings a level into being (no precondition, or [`Precondition::Absent`]), or records a count of one that is there (any
+    /// other). The two are told apart by what is demanded, never by a look at the level, which might have changed by the time of
+    /// the act.
+    pub fn put(on_hand: Quantity, precondition: Precondition) -> Self {
+        let operation = match precondition {
+            Precondition::Any | Precondition::Absent => Operation::Create { on_hand },
+            _ => Operation::Count { on_hand, if_missing: IfMissing::Refuse },
+        };
+        Self { operation, precondition }
     }
 
     /// The level after the change, or why there is none.

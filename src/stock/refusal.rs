@@ -49,3 +49,24 @@ pub enum Reason {
     /// The level has used up its versions ([`super::VERSION_MAX`]).
     VersionsExhausted,
 }
+
+impl Reason {
+    /// The place of the reason in the order in which reasons are told, where a request is refused for several: precondition
+    /// before existence before state before stock. Each has a place of its own, from 0 to [`Reason::COUNT`] - 1.
+    pub fn precedence(self) -> usize {
+        match self {
+            Self::PreconditionFailed(_) => 0,
+            Self::NotFound => 1,
+            Self::AlreadyExists => 2,
+            Self::BelowReserved { .. } => 3,
+            Self::StockReserved => 4,
+            Self::NotReserved { .. } => 5,
+            Self::Insufficient { .. } => 6,
+            Self::QuantityOverflow { .. } => 7,
+            Self::VersionsExhausted => 8,
+        }
+    }
+
+    /// How many reasons there are.
+    pub const COUNT: usize = 9;
+}

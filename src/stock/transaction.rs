@@ -40,6 +40,17 @@ pub struct EntryRefusal {
     pub refusal: Refusal,
 }
 
+/// One level that stands in the way of a request, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLevel {
+    /// The level.
+    pub key: StockKey,
+    /// The first line of the request that named it, counted from 0.
+    pub line: usize,
+    /// Why.
+    pub refusal: Refusal,
+}
+
 /// Why lines do not make a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TransactionError {

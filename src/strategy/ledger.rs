@@ -1,18 +1,19 @@
 //! [`Ledger`]: where every strategy reports what it applied.
 //!
-//! It holds no stock and no record: it brings the index of keys up to date and passes the report on to the hand-off of
-//! whoever asked. It must be called after every lock is released, since a hand-off costs what it must.
+//! It holds no stock and no record: it passes the report on to the hand-off of whoever asked, and brings the index of keys up
+//! to date. It must be called after every lock is released, since a hand-off costs what it must.
 
 use std::sync::Arc;
 
 use super::index::KeyIndex;
 use crate::stock::{Applied, Changed, HandOff, Operation, StockKey, Transaction};
 
-/// Where a strategy reports what it applied: first to the index of keys, then to the caller's hand-off.
+/// Where a strategy reports what it applied: first to the caller's hand-off, then to the index of keys.
 ///
-/// Both orders matter. The index is brought up to date before the call returns, so a level that a client
-/// created is in every listing it asks for afterwards; and by whoever applied the change, so a client that
-/// disconnects cannot leave a level out of it.
+/// Both orders matter. What the index tells, a key that has come or gone, was handed over before: so a listing knows what to
+/// wait for, also where it is about to leave a level out (promise P7). And the index is brought up to date before the call
+/// returns, so a level that a client created is in every listing it asks for afterwards; by whoever applied the change, so a
+/// client that disconnects cannot leave a level out of it.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     index: Arc<KeyIndex>,
@@ -48,7 +49,7 @@ impl Ledger {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.index.update(changes.clone());
-        hand_off.hand_over(changes);
+        hand_off.hand_over(changes.clone());
+        self.index.update(changes);
     }
 }

@@ -3,3 +3,4 @@
 mod idempotency;
 mod recovering;
 mod restarts;
+mod version_1;

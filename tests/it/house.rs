@@ -1,6 +1,7 @@
 //! The rules of the house that a compiler does not know (`ARCHITECTURE.md`): docs at the top of each file, short files, and
 //! imports that run one way. A rule that nothing checks is not one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -96,41 +97,172 @@ fn no_file_is_long_without_a_reason() {
     assert_none(&rule, long.filter(|source| !is_excused(source)).map(|source| source.path));
 }
 
-/// `main -> cli -> app -> http -> inventory -> (journal, strategy) -> stock`, and telemetry, which imports none of them. Journal
-/// and strategy stand side by side, and neither knows the other: what one hands to the other is the domain's.
+/// The order of imports, as the map in `src/lib.rs` says it: each module, and how far down it stands.
+fn order() -> BTreeMap<String, usize> {
+    let map = fs::read_to_string(root().join("src/lib.rs")).expect("UTF-8");
+    let line =
+        map.lines().find(|line| line.contains("`main -> ")).expect("the map says which way imports run");
+    let line = line.split('`').nth(1).expect("the order stands in backticks");
+    let groups = line.split(" -> ").enumerate();
+    groups.flat_map(|(rank, group)| group.split(", ").map(move |name| (name.to_owned(), rank))).collect()
+}
+
+/// The module of a file, as the order names it; and the path of the module that the file is.
+fn module_of(path: &str) -> (String, Vec<&str>) {
+    let path = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    let segments: Vec<&str> = path.split('/').collect();
+    (named(&segments), segments)
+}
+
+/// A path from the root of the crate, as the order names it: a store is a module of its own.
+fn named(segments: &[&str]) -> String {
+    match segments {
+        ["store", store, ..] if root().join("src/store").join(store).is_dir() => format!("store/{store}"),
+        [first, ..] => (*first).to_owned(),
+        [] => String::new(),
+    }
+}
+
+/// Every module of this crate that a source names in a path from the root or from a module above, with the line.
+fn imported(source: &Source) -> Vec<(usize, String)> {
+    let (_, own) = module_of(&source.path);
+    let mut found = Vec::new();
+    let code: Vec<(usize, &str)> = source.code().collect();
+    for (at, (number, line)) in code.iter().enumerate() {
+        for start in ["crate::", "super::"] {
+            for (offset, _) in line.match_indices(start) {
+                let before = line[..offset].chars().next_back();
+                if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '$') {
+                    continue;
+                }
+                // Up to the end of the statement: a group may go on over several lines.
+                let rest: Vec<&str> = code[at + 1..].iter().take(40).map(|(_, line)| *line).collect();
+                let text = format!("{} {}", &line[offset..], rest.join(" "));
+                found.extend(paths(&text, &own).into_iter().map(|path| (*number, path)));
+            }
+        }
+    }
+    found
+}
+
+/// The modules that a path names, which may end in a group: `crate::{a, b::c}`, `super::super::d`.
+fn paths(text: &str, own: &[&str]) -> Vec<String> {
+    let (mut base, mut text) = match text.strip_prefix("crate::") {
+        Some(rest) => (Vec::new(), rest),
+        None => (own.to_vec(), text),
+    };
+    while let Some(rest) = text.strip_prefix("super::") {
+        base.pop();
+        text = rest;
+    }
+    leaves(text, &base)
+        .iter()
+        .map(|path| named(&path.iter().map(String::as_str).collect::<Vec<_>>()))
+        .collect()
+}
+
+/// The first two segments of each path that begins here.
+fn leaves(text: &str, base: &[&str]) -> Vec<Vec<String>> {
+    let owned = |base: &[&str]| base.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    let Some(group) = text.strip_prefix('{') else {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        let mut path = owned(base);
+        path.push(text[..end].to_owned());
+        return match text[end..].strip_prefix("::") {
+            Some(rest) if path.len() < 2 => {
+                leaves(rest, &path.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            _ => vec![path],
+        };
+    };
+    let (mut depth, mut start, mut found) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' | '}' if depth == 0 => {
+                let item = group[start..at].trim();
+                if !item.is_empty() {
+                    found.extend(leaves(item, base));
+                }
+                if c == '}' {
+                    break;
+                }
+                start = at + 1;
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Every module of `src` has its place in the order, and imports only what stands further down. A store imports the gate it is
+/// behind; from above, nobody but the composition root knows what is behind it.
 #[test]
 fn imports_run_one_way() {
-    let above = ["main", "cli", "app", "http", "inventory", "journal", "strategy", "stock"];
-    let layers = [
-        ("src/http", 3),
-        ("src/inventory", 4),
-        ("src/journal", 7),
-        ("src/strategy", 7),
-        ("src/stock", 7),
-        ("src/telemetry", 8),
-    ];
-    // proptest has a trait of the name; the crates `http` and `inventory` go by theirs.
-    let is_ours = |line: &str, layer: &str| {
-        let path = [format!("crate::{layer}"), format!("super::{layer}::"), format!("crate::{{{layer}")];
-        path.iter().any(|path| line.contains(path.as_str()))
+    let order = order();
+    let behind_the_gate = ["journal", "store/local"];
+    let mut broken = Vec::new();
+    let mut seen = BTreeSet::new();
+    for source in sources("src").iter().filter(|source| source.path != "src/lib.rs") {
+        let (from, _) = module_of(&source.path);
+        let rank =
+            *order.get(&from).unwrap_or_else(|| panic!("{from} has no place in the order of src/lib.rs"));
+        seen.insert(from.clone());
+        for (number, to) in imported(source) {
+            // What is no module of the order is an item of the module's own, or of the one above.
+            let Some(below) = order.get(&to) else { continue };
+            let own_gate = from == "store/local" && to == "store";
+            let knows = *below > rank || to == from || own_gate;
+            let over_the_gate = behind_the_gate.contains(&to.as_str())
+                && rank < order["store"]
+                && !(from == "app" && to == "store/local");
+            let around_it = from == "store"
+                && behind_the_gate.contains(&to.as_str())
+                && source.path != "src/store/any.rs";
+            if !knows || over_the_gate || around_it {
+                broken.push(format!("{}:{number}: {from} imports {to}", source.path));
+            }
+        }
+    }
+    assert_none("Imports run one way, and nobody goes around the gate:", broken);
+    assert_eq!(seen, order.keys().cloned().collect(), "the order of src/lib.rs names what there is");
+}
+
+/// The test above finds imports however they are written.
+#[test]
+fn imports_are_found_however_they_are_written() {
+    let found = |path: &str, text: &str| {
+        let source = Source { path: path.to_owned(), text: text.to_owned() };
+        imported(&source).into_iter().map(|(_, to)| to).collect::<Vec<_>>()
     };
-    let broken = layers.into_iter().flat_map(|(folder, level)| {
-        let sources = sources(folder);
-        let broken = |source: &Source| {
-            above[..level]
-                .iter()
-                .filter(|layer| !folder.ends_with(*layer))
-                .flat_map(|layer| source.mentions(layer, |line| !is_ours(line, layer)))
-                .collect()
-        };
-        sources.iter().flat_map(|source| -> Vec<String> { broken(source) }).collect::<Vec<_>>()
-    });
-    assert_none("Imports run one way:", broken);
+    assert_eq!(found("src/http/a.rs", "use crate::journal::keys::Keys;"), ["journal"]);
+    assert_eq!(found("src/http/a.rs", "let x = crate::journal::now_ms();"), ["journal"]);
+    assert_eq!(
+        found("src/http/a.rs", "use crate::{stock::Level,\n    store::{local::Local, Store}};"),
+        ["stock", "store/local", "store"]
+    );
+    assert_eq!(found("src/http/routes/a.rs", "use super::super::super::journal::Log;"), ["journal"]);
+    assert_eq!(found("src/store/any.rs", "use super::local::Local;"), ["store/local"]);
+    assert_eq!(found("src/store/local/a.rs", "// crate::http\nuse super::books::Books;"), ["store/local"]);
+    assert_eq!(found("src/http/a.rs", "use mycrate::journal; use x::crate_journal;"), Vec::<String>::new());
 }
 
 #[test]
 fn the_domain_is_pure() {
-    let effects = ["tokio", "axum", "serde", "parking_lot", "fs", "net", "time", "sync", "thread", "atomic"];
+    let effects = [
+        "tokio",
+        "axum",
+        "serde",
+        "parking_lot",
+        "fs",
+        "net",
+        "time",
+        "sync",
+        "thread",
+        "atomic",
+        "telemetry",
+    ];
     let broken = sources("src/stock")
         .into_iter()
         .flat_map(|source| effects.map(|name| source.mentions(name, |_| false)).concat());

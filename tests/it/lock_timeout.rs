@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inventory::stock::{Changed, HandOff, Transaction};
-use inventory::strategy::{Contention, Kind, Rejected, Strategy, TransactRejected};
+use inventory::strategy::{Kind, Rejected, Strategy, TransactRejected};
 
 use crate::support::clients;
 use crate::support::for_each_strategy;
@@ -53,7 +53,7 @@ async fn two_levels(kind: Kind) -> Arc<Stock> {
     let stock = Stock::with_lock_timeout(kind, LOCK_TIMEOUT);
     for sku in ["a", "b"] {
         // The lock timeout is short enough for a busy machine to exceed it.
-        while stock.apply(&key(sku), create(10)).await == Err(Rejected::Contention(Contention)) {}
+        stock.apply_patiently(&key(sku), create(10)).await;
     }
     stock
 }

@@ -5,6 +5,7 @@ mod support;
 mod cancellation;
 mod cli;
 mod conformance;
+mod contract;
 mod durability;
 mod histories;
 mod house;

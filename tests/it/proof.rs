@@ -11,29 +11,20 @@ use inventory::strategy::Kind;
 use crate::support::for_each_strategy;
 use crate::support::process::Server;
 
-/// The load generator beside the server's binary. Built first if it is older than its sources, so that this file can be run
-/// alone; `cargo test --workspace` has built it.
+/// The load generator beside the server's binary. `cargo test --workspace` has built it; a test that built it itself would
+/// wait for cargo's lock, and build with other features.
 fn loadtest() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let root = env!("CARGO_MANIFEST_DIR");
-        let server = Path::new(env!("CARGO_BIN_EXE_inventory"));
-        let last_build = changed(&server.with_file_name("loadtest"));
-        let sources = ["src", "loadtest/src", "loadtest/history/src"]
-            .map(|folder| newest(&Path::new(root).join(folder)));
-        if last_build > sources.into_iter().max().flatten() {
-            return server.with_file_name("loadtest");
-        }
-        let target = server.parent().and_then(Path::parent).expect("binaries lie in target/PROFILE");
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "--package", "loadtest", "--bin", "loadtest"])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(root)
-            .status()
-            .expect("cargo runs");
-        assert!(build.success(), "the load generator does not build");
-        server.with_file_name("loadtest")
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let binary = Path::new(env!("CARGO_BIN_EXE_inventory")).with_file_name("loadtest");
+        let sources = ["loadtest/src", "loadtest/history/src"].map(|folder| newest(&root.join(folder)));
+        let is_built = changed(&binary) > sources.into_iter().max().flatten();
+        assert!(
+            is_built,
+            "build the load generator first: cargo build --workspace, or cargo test --workspace"
+        );
+        binary
     })
 }
 
@@ -54,7 +45,7 @@ fn newest(folder: &Path) -> Option<SystemTime> {
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } =
-        Command::new(loadtest()).args(arguments).output().expect("it was built");
+        Command::new(loadtest()).args(arguments).output().expect("it was found");
     let said = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).join("\n");
     (status.code(), said)
 }

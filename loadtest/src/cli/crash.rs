@@ -17,9 +17,15 @@ pub struct CrashArgs {
     /// How many lives of the server are ended, by `kill -9` or now and then by SIGTERM.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub cycles: u32,
-    /// Clients, each with one request in flight.
+    /// Clients that change and read what is fought over, each with one request in flight.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub clients: u32,
+    /// Levels that come and go, each with a client of its own that does nothing but create and delete it.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub come_and_go: u32,
+    /// Clients that list and export as fast as they can, to see what a kill takes back.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub listers: u32,
     /// The server to start; `inventory` beside this program if not given.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
     pub server_bin: Option<PathBuf>,

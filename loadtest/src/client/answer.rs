@@ -217,7 +217,8 @@ impl Judge<'_> {
         match (name, self.call) {
             ("insufficient-stock", _) => Some(Reason::Insufficient),
             ("version-mismatch", Call::Create { .. }) => Some(Reason::Exists),
-            ("stock-not-found", _) | ("version-mismatch", Call::Count { if_version: None, .. }) => {
+            ("stock-not-found", _)
+            | ("version-mismatch", Call::Count { if_version: None, .. } | Call::Delete(_)) => {
                 Some(Reason::Missing)
             }
             ("version-mismatch", _) => Some(Reason::VersionMismatch),

@@ -10,6 +10,7 @@ pub mod body;
 pub mod call;
 pub mod failure;
 pub mod key;
+pub mod streamed;
 pub mod wire;
 
 use std::sync::Arc;
@@ -147,6 +148,10 @@ impl Client {
             Call::Count { if_version, .. } => {
                 request.headers_mut().insert(IF_MATCH, if_match(*if_version));
             }
+            // Whatever units are there go with it, which the service wants to be told.
+            Call::Delete(_) => {
+                request.headers_mut().insert(IF_MATCH, if_match(None));
+            }
             _ => {}
         }
         request
@@ -159,6 +164,14 @@ impl Client {
         debug_assert!(call.takes_key(), "{call:?} takes no key");
         let mut request = self.prepare(call);
         request.headers_mut().insert(KEY_HEADER, key.header().clone());
+        request
+    }
+
+    /// A deletion of just that version: sent again it deletes nothing else. The service demands a precondition of whoever
+    /// deletes a level that is not empty.
+    pub fn prepare_delete(&self, key: history::Key, version: u64) -> Request {
+        let mut request = self.prepare(&Call::Delete(key));
+        request.headers_mut().insert(IF_MATCH, if_match(Some(version)));
         request
     }
 
@@ -252,6 +265,11 @@ mod tests {
         let create = client.prepare(&Call::Create { key: Key(1), on_hand: 1 });
         assert_eq!(create.headers()[IF_NONE_MATCH], "*");
         assert_eq!(create.method(), Method::PUT);
+        let delete = client.prepare_delete(Key(1), 7);
+        assert_eq!(
+            (delete.method(), &delete.headers()[IF_MATCH]),
+            (&Method::DELETE, &"\"7\"".parse().unwrap())
+        );
     }
 
     #[test]

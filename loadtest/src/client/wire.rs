@@ -48,6 +48,23 @@ pub struct Page<'a> {
     pub next_cursor: Option<Cow<'a, str>>,
 }
 
+/// A line of an export.
+#[derive(Debug, Deserialize)]
+pub struct ExportLine<'a> {
+    /// The sku.
+    #[serde(borrow)]
+    pub sku: Cow<'a, str>,
+    /// The location.
+    #[serde(borrow)]
+    pub location: Cow<'a, str>,
+    /// Units physically there.
+    pub on_hand: u64,
+    /// Units held.
+    pub reserved: u64,
+    /// The version.
+    pub version: u64,
+}
+
 /// The answer to an independent batch.
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]

@@ -80,7 +80,7 @@ fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
         opening_stock: args.opening_stock,
         seed: args.seed.unwrap_or_else(workload::fresh_seed),
     };
-    let spec = Spec::new(spec).map_err(|error| {
+    let spec = Spec::new(spec, args.come_and_go).map_err(|error| {
         output::remark(&error.to_string());
         Exit::Usage
     })?;
@@ -89,6 +89,7 @@ fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
         prefix: format!("lt-{}-", workload::fresh_run_id()),
         cycles: args.cycles,
         clients: args.clients,
+        listers: args.listers,
         span: args.life,
         timeout: args.timeout,
         records_max: usize::try_from(args.max_records).unwrap_or(usize::MAX),

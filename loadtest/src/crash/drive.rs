@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use history::{History, Meta, Record, Seen};
-use serde::Serialize;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use history::{History, Meta, Seen, Stock};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Plan;
-use super::accounts::{self, Accounts};
+use super::access::{Traffic, Up};
+use super::accounts;
+use super::crew::{Crew, Scene};
 use super::fate::{Ending, Fate, Fates};
+use super::haul::Haul;
 use super::listing::list;
+use super::outcome::{Crash, CrashError, End, Life};
 use super::server::{Launch, Server, StartError};
-use super::worker::{Access, Assignment, Counts, Traffic, Up, Worker};
 use super::workload::Pair;
-use crate::catalogue::Catalogue;
 use crate::client::{Client, Options};
 use crate::interrupt::Stop;
 use crate::measure::server::ServerStatus;
@@ -26,94 +25,19 @@ use crate::output::Progress;
 use crate::runner::Stage;
 use crate::runner::fan_out::{insist, is_answered};
 use crate::runner::session::{Class, Exchange, Session, Tally};
-use crate::schedule::{Clock, Limit};
-
-/// The longest the last life is given to answer what is left over.
-const REST_MAX: Duration = Duration::from_secs(30);
+use crate::schedule::Limit;
 
 /// How often a life looks whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long it has been quiet when a kill in a hush begins to wait for something to see.
+const HUSH: Duration = Duration::from_millis(5);
+
+/// The longest a kill waits for something to see.
+const SIGHT_MAX: Duration = Duration::from_millis(25);
+
 /// A start that is to be killed before it is ready is killed after this at the latest.
 const STILLBORN_MAX: Duration = Duration::from_secs(5);
-
-/// Why there was no crash test.
-#[derive(Debug, thiserror::Error)]
-pub enum CrashError {
-    /// The first life did not begin.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The levels could not be opened.
-    #[error("{open} of {all} levels could not be opened: {example}")]
-    Opening {
-        /// How many.
-        open: usize,
-        /// Of how many.
-        all: usize,
-        /// What happened.
-        example: String,
-    },
-}
-
-/// What a crash test brought.
-#[derive(Debug)]
-pub struct Crash {
-    /// Everything that was seen, over all lives.
-    pub history: History,
-    /// The strategy of the server, if it told.
-    pub strategy: Option<String>,
-    /// Every start, in order.
-    pub lives: Vec<Life>,
-    /// What the clients did.
-    pub counts: Counts,
-    /// Refusals and failures of everything the clients sent.
-    pub tally: Tally,
-    /// Answers outside the contract, the reading back included.
-    pub breaches: u64,
-    /// What the books say; nothing if there was no final state to compare with.
-    pub accounts: Option<Accounts>,
-    /// Pairs that were seen with a transaction in one level only.
-    pub torn_pairs: usize,
-    /// Levels that could not be read back one by one in the end.
-    pub unread: usize,
-    /// Why there is no listing of the final stock.
-    pub unlisted: Option<String>,
-    /// Why the server did not come back.
-    pub lost: Option<String>,
-    /// Stops by SIGTERM that did not go as they should.
-    pub unclean: Vec<String>,
-}
-
-/// One start of the server.
-#[derive(Debug, Clone, Serialize)]
-pub struct Life {
-    /// Which start, from 1.
-    pub number: u32,
-    /// How it ended.
-    pub end: End,
-    /// From its start to being ready; absent if it never was.
-    pub ready_after_ms: Option<f64>,
-    /// Writes that may have taken effect in it, although it did not answer them.
-    pub in_doubt: u64,
-}
-
-/// How a life ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum End {
-    /// By SIGKILL, under traffic.
-    Killed,
-    /// By SIGKILL, before it was ready, or just then.
-    KilledEarly,
-    /// By SIGTERM, under traffic.
-    Terminated,
-    /// It ended by itself, which it must not.
-    ByItself,
-    /// It was never ready, or ended before.
-    NeverReady,
-    /// It was the last one: everything was read back from it.
-    Last,
-}
 
 /// Runs a crash test.
 pub async fn drive(
@@ -125,7 +49,7 @@ pub async fn drive(
     let mut driver = Driver::new(plan, launch, stop);
     progress.begin("opening the levels", None);
     let mut open = driver.open().await?;
-    let mut workers = driver.hire();
+    driver.crew.hire(plan, &driver.scene);
     let mut fates = Fates::new(plan.spec.base().seed, plan.span);
     progress.begin("killing and restarting", Some(Limit::Requests(plan.cycles.into())));
     for _ in 0..plan.cycles {
@@ -135,7 +59,7 @@ pub async fn drive(
         progress.advance();
     }
     progress.begin("reading every level back", None);
-    let crash = driver.close(open, &mut workers).await;
+    let crash = driver.close(open).await;
     progress.end();
     Ok(crash)
 }
@@ -158,13 +82,13 @@ struct Driver<'a> {
     plan: &'a Plan,
     launch: &'a Launch,
     stop: &'a Stop,
-    clock: Clock,
-    catalogue: Arc<Catalogue>,
+    scene: Scene,
     pairs: Vec<Pair>,
-    access: watch::Sender<Access>,
+    crew: Crew,
     starts: u32,
     lives: Vec<(Life, Arc<AtomicU64>)>,
-    records: Vec<Record>,
+    /// What the driver saw itself, and in the end what everybody saw.
+    haul: Haul,
     strategy: Option<String>,
     breaches: u64,
     torn_pairs: BTreeSet<usize>,
@@ -178,13 +102,12 @@ impl<'a> Driver<'a> {
             plan,
             launch,
             stop,
-            clock: Clock::start(),
-            catalogue: Arc::new(plan.spec.base().catalogue(&plan.prefix)),
+            scene: Scene::new(plan),
             pairs: plan.spec.pairs(),
-            access: watch::Sender::new(Access::Down),
+            crew: Crew::new(plan),
             starts: 0,
             lives: Vec::new(),
-            records: Vec::new(),
+            haul: Haul::default(),
             strategy: None,
             breaches: 0,
             torn_pairs: BTreeSet::new(),
@@ -212,30 +135,15 @@ impl<'a> Driver<'a> {
         Err(CrashError::Opening { open: all - made, all, example })
     }
 
-    fn hire(&self) -> JoinSet<Worker> {
-        let mut workers = JoinSet::new();
-        for id in 0..self.plan.clients {
-            let assignment = Assignment {
-                id,
-                generator: self.plan.spec.generator(id),
-                keys: self.plan.prefix.clone(),
-                seed: self.plan.spec.base().seed.rotate_left(17) ^ u64::from(id),
-                records_max: self.plan.records_max / self.plan.clients.max(1) as usize,
-            };
-            workers.spawn(Worker::new(assignment, self.clock, self.access.subscribe()).work());
-        }
-        workers
-    }
-
     /// One life under traffic, its end, and the start of the next one.
     async fn live(&mut self, open: &mut Open, fate: &Fate) -> Going {
         if self.stop.requested() {
             return Going::Over;
         }
-        self.admit(&open.up, Traffic::All);
+        self.crew.admit(&open.up, Traffic::All);
         let ended = tokio::select! {
             how = open.server.ended() => Some(how),
-            () = self.wait(fate.traffic) => None,
+            () = self.wait(&open.up, fate) => None,
         };
         if ended.is_none() && self.stop.requested() {
             return Going::Over;
@@ -245,7 +153,7 @@ impl<'a> Driver<'a> {
                 self.unclean.push(format!("life {} ended by itself, with {how}", open.server.number()));
                 End::ByItself
             }
-            (None, Ending::Kill) => {
+            (None, Ending::Kill | Ending::KillOnSight | Ending::KillInHush) => {
                 open.server.kill();
                 End::Killed
             }
@@ -255,8 +163,7 @@ impl<'a> Driver<'a> {
                 End::Terminated
             }
         };
-        // From here on nobody asks at an address that may soon be somebody else's.
-        self.access.send_replace(Access::Down);
+        self.crew.turn_away();
         open.server.ended().await;
         self.enter(open.server.number(), end, Some(open.ready_after), &open.up.doubts);
         match self.restart(fate, open.ready_after).await {
@@ -265,7 +172,7 @@ impl<'a> Driver<'a> {
                 Going::On
             }
             Err(error) => {
-                self.access.send_replace(Access::Down);
+                self.crew.turn_away();
                 self.enter(self.starts, End::NeverReady, None, &Arc::default());
                 self.lost = Some(error.to_string());
                 Going::Over
@@ -273,12 +180,25 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Waits, or until the user does not want to any longer.
-    async fn wait(&self, duration: Duration) {
-        let end = Instant::now() + duration;
+    /// Waits for the end of a life, or until the user does not want to any longer.
+    async fn wait(&self, up: &Up, fate: &Fate) {
+        let end = Instant::now() + fate.traffic;
         while !self.stop.requested() && Instant::now() < end {
             sleep(LOOK.min(end.saturating_duration_since(Instant::now()))).await;
         }
+        if self.stop.requested() || !self.plan.has_sights() {
+            return;
+        }
+        match fate.ending {
+            Ending::KillOnSight => {}
+            Ending::KillInHush => {
+                self.crew.admit(up, Traffic::Hush);
+                sleep(HUSH).await;
+            }
+            Ending::Kill | Ending::Terminate => return,
+        }
+        // Without anything to see, the moment is as good as any other.
+        let _ = timeout(SIGHT_MAX, self.scene.board.early_deletion()).await;
     }
 
     async fn restart(&mut self, fate: &Fate, recovery: Duration) -> Result<Open, StartError> {
@@ -287,7 +207,7 @@ impl<'a> Driver<'a> {
         }
         let open = self.start(fate.impatient).await?;
         if !fate.impatient {
-            self.look_back(&open.up.client).await;
+            self.look_back(&open.up).await;
         }
         Ok(open)
     }
@@ -297,7 +217,7 @@ impl<'a> Driver<'a> {
         self.starts += 1;
         let mut server = self.launch.start(self.starts)?;
         let begin = async {
-            let client = server.client(&self.catalogue, self.options()).await?;
+            let client = server.client(&self.scene.catalogue, self.options()).await?;
             server.ready(&client).await
         };
         let ready = tokio::select! {
@@ -314,17 +234,13 @@ impl<'a> Driver<'a> {
     async fn start(&mut self, impatient: bool) -> Result<Open, StartError> {
         self.starts += 1;
         let mut server = self.launch.start(self.starts)?;
-        let client = Arc::new(server.client(&self.catalogue, self.options()).await?);
+        let client = Arc::new(server.client(&self.scene.catalogue, self.options()).await?);
         let up = Up { life: self.starts, client, traffic: Traffic::Retries, doubts: Arc::default() };
         if impatient {
-            self.admit(&up, Traffic::Retries);
+            self.crew.admit(&up, Traffic::Retries);
         }
         let ready_after = server.ready(&up.client).await?;
         Ok(Open { server, up, ready_after })
-    }
-
-    fn admit(&self, up: &Up, traffic: Traffic) {
-        self.access.send_replace(Access::Up(Up { traffic, ..up.clone() }));
     }
 
     fn enter(&mut self, number: u32, end: End, ready: Option<Duration>, doubts: &Arc<AtomicU64>) {
@@ -334,11 +250,11 @@ impl<'a> Driver<'a> {
 
     /// Reads every level while nobody changes anything: what a crash has left, before the retries change it. What was
     /// read before the crash must still be there.
-    async fn look_back(&mut self, client: &Arc<Client>) {
-        let mut stage = self.stage(client);
+    async fn look_back(&mut self, up: &Up) {
+        let mut stage = self.stage(&up.client);
         let seen = self.read_back(&mut stage).await;
         self.dismiss(stage);
-        self.weigh(&seen);
+        self.weigh(&seen, up.life);
     }
 
     async fn read_back(&self, stage: &mut Stage) -> Vec<Option<Seen>> {
@@ -349,7 +265,11 @@ impl<'a> Driver<'a> {
         exchanges.into_iter().map(answered).collect()
     }
 
-    fn weigh(&mut self, seen: &[Option<Seen>]) {
+    fn weigh(&mut self, seen: &[Option<Seen>], life: u32) {
+        for seen in seen.iter().flatten() {
+            self.haul.sights.find(seen.key, life, seen.version);
+            self.scene.board.tell(seen);
+        }
         for (number, pair) in self.pairs.iter().enumerate() {
             let [main, annex] = [pair.main, pair.annex].map(|key| seen[key.0 as usize]);
             if main.zip(annex).is_some_and(|(main, annex)| pair.is_torn(&main, &annex)) {
@@ -359,43 +279,47 @@ impl<'a> Driver<'a> {
     }
 
     /// The last life answers what is left over; then everything is read back, and it is stopped.
-    async fn close(mut self, mut open: Open, workers: &mut JoinSet<Worker>) -> Crash {
-        if self.lost.is_none() {
-            self.admit(&open.up, Traffic::Rest);
-        } else {
-            self.access.send_replace(Access::Over);
-        }
-        let (counts, mut tally) = self.gather(workers).await;
-        let (mut accounts, mut unread, mut unlisted) = (None, self.catalogue.len(), None);
+    async fn close(mut self, mut open: Open) -> Crash {
+        let haul = self.crew.gather(self.lost.is_none().then_some(&open.up)).await;
+        self.haul.merge(haul);
+        let mut breaches = self.haul.tally.breaches();
+        let (mut accounts, mut unread, mut unlisted) = (None, self.scene.catalogue.len(), None);
         if self.lost.is_none() {
             let mut stage = self.stage(&open.up.client);
             let seen = self.read_back(&mut stage).await;
             unread = seen.iter().filter(|seen| seen.is_none()).count();
-            tally.merge(self.dismiss(stage));
-            self.weigh(&seen);
-            match list(&open.up.client, &self.catalogue, &self.plan.prefix).await {
-                Ok(last) => {
-                    accounts = Some(accounts::close(&self.records, &self.catalogue.names(), &last));
+            let tally = self.dismiss(stage);
+            self.haul.tally.merge(tally);
+            self.weigh(&seen, open.up.life);
+            match list(&open.up.client, &self.scene.catalogue, &self.plan.prefix).await {
+                Ok(listed) => {
+                    let last: Vec<_> = listed.into_iter().zip(seen).map(last).collect();
+                    let names = self.scene.catalogue.names();
+                    accounts = Some(accounts::close(&self.haul.records, &names, &last));
                 }
                 Err(error) => unlisted = Some(error.to_string()),
             }
             self.unclean.extend(open.server.terminate().await);
             self.enter(open.server.number(), End::Last, Some(open.ready_after), &open.up.doubts);
         }
+        breaches += self.breaches;
         let meta = Meta {
             seed: Some(self.plan.spec.base().seed),
             strategy: self.strategy.clone(),
             command: Some(self.plan.command.clone()),
         };
-        let lives = self.lives.into_iter();
+        let (lives, names) = (self.lives.into_iter(), self.scene.catalogue.names());
+        let Haul { records, tally, counts, sights } = self.haul;
         Crash {
-            history: History { meta, keys: self.catalogue.names(), records: self.records },
+            taken_back: sights.taken_back(&names),
+            history: History { meta, keys: names, records },
             strategy: self.strategy,
             lives: lives
                 .map(|(life, doubts)| Life { in_doubt: doubts.load(Ordering::Relaxed), ..life })
                 .collect(),
             counts,
-            breaches: self.breaches + tally.breaches(),
+            left_out: sights.left_out,
+            breaches,
             tally,
             accounts,
             torn_pairs: self.torn_pairs.len(),
@@ -406,46 +330,29 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Waits for the clients, each until nothing is left over, but not for ever.
-    async fn gather(&mut self, workers: &mut JoinSet<Worker>) -> (Counts, Tally) {
-        let (mut counts, mut tally) = (Counts::default(), Tally::default());
-        let mut deadline = Instant::now() + REST_MAX;
-        loop {
-            match timeout_at(deadline, workers.join_next()).await {
-                Ok(None) => return (counts, tally),
-                Ok(Some(Ok(worker))) => {
-                    self.records.extend(worker.records);
-                    counts.merge(worker.counts);
-                    tally.merge(worker.tally);
-                }
-                // Without what it saw nothing adds up, and the server would be blamed for it.
-                Ok(Some(Err(error))) => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {
-                    // A request in flight ends with its own time limit, and its client with it.
-                    self.access.send_replace(Access::Over);
-                    deadline = Instant::now() + self.plan.timeout + REST_MAX;
-                }
-            }
-        }
-    }
-
     fn options(&self) -> Options {
-        Options { connections: self.plan.clients as usize + 1, timeout: self.plan.timeout }
+        Options { connections: self.plan.all_clients() as usize + 1, timeout: self.plan.timeout }
     }
 
     /// Sessions beside the clients, to open and to read back: one for each client.
     fn stage(&self, client: &Arc<Client>) -> Stage {
-        let session = |id| Session::new(self.plan.clients + id, Arc::clone(client), self.clock);
+        let session = |id| Session::new(self.plan.all_clients() + id, Arc::clone(client), self.scene.clock);
         Stage { client: Arc::clone(client), sessions: (0..self.plan.clients).map(session).collect() }
     }
 
     /// Keeps what a stage has recorded.
     fn dismiss(&mut self, mut stage: Stage) -> Tally {
         for session in &mut stage.sessions {
-            self.records.append(&mut session.records);
+            self.haul.records.append(&mut session.records);
         }
         let tally = stage.take_tally();
         self.breaches += tally.breaches();
         tally
     }
+}
+
+/// The last there is to say of a level: as it is listed or, since a listing does not tell the version of a deletion, as it
+/// was read when it was read as missing.
+fn last((listed, read): (Option<Seen>, Option<Seen>)) -> Option<Seen> {
+    listed.or(read.filter(|read| read.stock == Stock::Absent && read.version > 0))
 }

@@ -126,7 +126,7 @@ fn is_final(outcomes: &Outcomes) -> bool {
 }
 
 /// Whether the service may think differently in a moment.
-fn is_passing(status: Option<u16>, kind: &str) -> bool {
+pub(super) fn is_passing(status: Option<u16>, kind: &str) -> bool {
     match status {
         None | Some(408 | 429 | 500..=599) => true,
         Some(_) => kind == "409 idempotency-key-in-progress" || kind == CONTRACT_BREACH,

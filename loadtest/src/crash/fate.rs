@@ -1,7 +1,7 @@
 //! What becomes of each life of the server: how long it is driven, how it ends, and how the next one begins.
 //!
-//! Drawn from the seed alone. The moment of a kill is a time, not a place in the server's code, so it differs from run
-//! to run; what is asked and how each life ends do not.
+//! Drawn from the seed alone. The moment of a kill is a time, or what somebody sees first after it, and not a place in the
+//! server's code, so it differs from run to run; what is asked and how each life ends do not.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +20,9 @@ const STILLBORN_EVERY: u32 = 5;
 
 /// After one life of so many, clients already ask while the next one recovers.
 const IMPATIENT_EVERY: u32 = 3;
+
+/// Of so many kills in a row one comes at a random moment; the others wait for something to see, one of them in a hush.
+const MOMENTS: u32 = 4;
 
 /// The stream of random numbers of the fates, apart from those of the clients.
 const STREAM: u64 = 0xC0A5_7B1E_F00D_5EED;
@@ -61,6 +64,12 @@ impl fmt::Display for Span {
 pub enum Ending {
     /// By SIGKILL, at a random moment.
     Kill,
+    /// By SIGKILL, at the first sight after a random moment of what a crash may take back: a level is missing whose
+    /// deletion was not answered.
+    KillOnSight,
+    /// Likewise, after all has become quiet but the levels that come and go. An export waits for every level that is on its
+    /// way to the disk, so amid traffic it hardly ever shows anything too early.
+    KillInHush,
     /// By SIGTERM: what is in flight is to be answered, and the exit code is to be 0.
     Terminate,
 }
@@ -85,22 +94,28 @@ pub struct Fates {
     span: Span,
     drawn: u32,
     /// Where in their rounds the rarer fates come first, so that neither depends on the other.
-    offsets: [u32; 3],
+    offsets: [u32; 4],
 }
 
 impl Fates {
     /// The fates of a seed.
     pub fn new(seed: u64, span: Span) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ STREAM);
-        let offsets =
-            [TERMINATED_EVERY, STILLBORN_EVERY, IMPATIENT_EVERY].map(|every| rng.random_range(0..every));
+        let offsets = [TERMINATED_EVERY, STILLBORN_EVERY, IMPATIENT_EVERY, MOMENTS]
+            .map(|every| rng.random_range(0..every));
         Self { rng, span, drawn: 0, offsets }
     }
 
     /// The next fate. The rarer ones come in turns, so that a run of some length has them all.
     pub fn draw(&mut self) -> Fate {
         let comes = |every: u32, offset: u32| self.drawn % every == offset;
-        let ending = if comes(TERMINATED_EVERY, self.offsets[0]) { Ending::Terminate } else { Ending::Kill };
+        let moment = (self.drawn + self.offsets[3]) % MOMENTS;
+        let ending = match moment {
+            _ if comes(TERMINATED_EVERY, self.offsets[0]) => Ending::Terminate,
+            0 => Ending::Kill,
+            1 => Ending::KillInHush,
+            _ => Ending::KillOnSight,
+        };
         let is_stillborn = comes(STILLBORN_EVERY, self.offsets[1]);
         let impatient = comes(IMPATIENT_EVERY, self.offsets[2]);
         self.drawn += 1;
@@ -135,6 +150,8 @@ mod tests {
             let fates = &fates(seed)[..8];
             assert!(fates.iter().any(|fate| fate.ending == Ending::Terminate));
             assert!(fates.iter().any(|fate| fate.ending == Ending::Kill));
+            assert!(fates.iter().any(|fate| fate.ending == Ending::KillOnSight));
+            assert!(fates.iter().any(|fate| fate.ending == Ending::KillInHush));
             assert!(fates.iter().any(|fate| fate.stillborn.is_some()));
             assert!(fates.iter().any(|fate| fate.impatient));
         }

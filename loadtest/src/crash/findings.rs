@@ -1,7 +1,8 @@
 //! What a crash test means, in words and as exit codes.
 
-use super::drive::{Crash, End};
-use super::worker::Examples;
+use super::counts::Examples;
+use super::outcome::{Crash, End};
+use super::sights::TakenBack;
 use crate::exit::Exit;
 
 /// Everything a reader must know beside the figures. The verdict on the history is not among them.
@@ -43,6 +44,12 @@ fn broken(crash: &Crash) -> Vec<(Exit, String)> {
             "{pairs} pairs of levels that change only together were seen apart: a torn transaction"
         ));
     }
+    let (missing, older): (Vec<_>, Vec<_>) =
+        crash.taken_back.iter().partition(|taken_back| taken_back.shown.is_missing);
+    note_taken_back(&mut note, &missing, "deletions were taken back that a listing or an export had shown");
+    note_taken_back(&mut note, &older, "levels were older than a listing or an export had shown them");
+    let left_out = "times a level was missing from a listing or an export although it was there all along";
+    note_examples(&mut note, &crash.left_out, left_out);
     note_examples(&mut note, &crash.counts.echoes_differing, "writes were executed again under their key");
     if let Some(lost) = &crash.lost {
         note(format!("the server did not come back: {lost}"));
@@ -58,6 +65,7 @@ fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
         note("no kill found a write in flight, so nothing was tried; raise --cycles or --clients".to_owned());
     }
     let unresolved: u64 = crash.counts.writes.values().map(|writes| writes.unresolved).sum();
+    let unresolved = unresolved + crash.counts.comings.unresolved;
     if unresolved > 0 {
         note(format!("{unresolved} writes were never answered, so their levels are uncertain"));
     }
@@ -82,6 +90,12 @@ fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
         note(unclean.clone());
     }
     doubtful
+}
+
+fn note_taken_back(note: &mut impl FnMut(String), taken_back: &[&TakenBack], what: &str) {
+    if let Some(first) = taken_back.first() {
+        note(format!("{} {what}, such as: {first}", taken_back.len()));
+    }
 }
 
 fn note_examples(note: &mut impl FnMut(String), examples: &Examples, what: &str) {

@@ -1,10 +1,9 @@
 //! The final stock, read through the listing: page after page, until there is none left.
 
 use history::Seen;
-use history::Stock;
 
+use super::walk::{Breach, Walk};
 use crate::catalogue::Catalogue;
-use crate::client::wire::Page;
 use crate::client::{Client, Failure};
 
 /// Levels a page: small enough that a run has several pages.
@@ -21,7 +20,7 @@ pub enum ListingError {
     Unanswered(String),
     /// An answer that is no page of levels.
     #[error("GET /v1/stock answered {0}")]
-    Breach(String),
+    Breach(#[from] Breach),
 }
 
 /// Every level of a catalogue as the listing shows it, by key; `None` where it shows none.
@@ -31,29 +30,19 @@ pub async fn list(
     sku_prefix: &str,
 ) -> Result<Vec<Option<Seen>>, ListingError> {
     let mut levels = vec![None; catalogue.len()];
+    let mut walk = Walk::new(catalogue, 0..u32::try_from(catalogue.len()).unwrap_or(u32::MAX));
     let mut cursor: Option<String> = None;
     // A page brings at least one level, or there is something wrong with it.
     for _ in 0..=catalogue.len() {
-        let body = page(client, sku_prefix, cursor.as_deref()).await?;
-        let page: Page<'_> =
-            serde_json::from_slice(&body).map_err(|error| ListingError::Breach(error.to_string()))?;
-        for level in &page.items {
-            let name = || format!("{} at {}", level.sku, level.location);
-            let key = catalogue
-                .find(&level.sku, &level.location)
-                .ok_or_else(|| ListingError::Breach(format!("{}, which nobody created", name())))?;
-            let stock = Stock::Level { on_hand: level.on_hand, reserved: level.reserved };
-            let seen = Seen { key, version: level.version, stock };
-            if levels[key.0 as usize].replace(seen).is_some() {
-                return Err(ListingError::Breach(format!("{} twice", name())));
+        cursor = walk.page(&page(client, sku_prefix, cursor.as_deref()).await?)?;
+        if cursor.is_none() {
+            for seen in walk.stretch(true).shown {
+                levels[seen.key.0 as usize] = Some(seen);
             }
-        }
-        match page.next_cursor {
-            Some(next) => cursor = Some(next.into_owned()),
-            None => return Ok(levels),
+            return Ok(levels);
         }
     }
-    Err(ListingError::Breach("pages without an end".to_owned()))
+    Err(Breach::Malformed("pages without an end".to_owned()).into())
 }
 
 async fn page(client: &Client, sku_prefix: &str, cursor: Option<&str>) -> Result<Vec<u8>, ListingError> {

@@ -2,31 +2,49 @@
 //!
 //! A server is started on a data directory, driven by many clients with keyed writes, and killed at random moments,
 //! again and again, on the same data. A write without an answer is sent again under its key, in the same life or the
-//! next one, until it is answered; all its attempts are one operation of the history. So in the end no outcome is
-//! unknown, and three judges say what the server kept, none of which relies on another:
+//! next one, until it is answered; all its attempts are one operation of the history. Beside them some levels come and
+//! go, without keys; each has one client alone, who finds out what became of a change by looking. So in the end no
+//! outcome is unknown, and four judges say what the server kept, none of which relies on another:
 //!
 //! 1. the checker of histories: one order of all operations of all lives explains every answer;
 //! 2. the books ([`accounts`]): the acknowledged changes are the final versions and units, one for one;
-//! 3. the pairs ([`workload`]): levels that change only together have changed together.
+//! 3. the pairs ([`workload`]): levels that change only together have changed together;
+//! 4. the sights ([`sights`]): what a listing or an export has shown is not taken back, and neither is it that a level was
+//!    missing.
 //!
 //! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life;
+//! * [`crew`] is all clients, [`access`] how they learn where to send, [`haul`] and [`counts`] what they bring home;
 //! * [`workload`] is what is asked, [`errand`] one write until it is answered, [`worker`] one client;
-//! * [`listing`] and [`accounts`] are the end, [`findings`] what it means, [`report`] how it is told.
+//! * [`owner`] is the client of a level that comes and goes, [`lister`] one that lists and exports, [`walk`] what such an
+//!   answer shows, [`board`] what it means that a level is missing;
+//! * [`listing`] and [`accounts`] are the end, [`outcome`] is all of it, [`findings`] what it means, [`report`] and
+//!   [`figures`] how it is told.
 //!
 //! A test calls it as `loadtest crash --server-bin PROGRAM --cycles N --json`, whose exit code says it all, or from Rust
 //! as [`drive::drive`] with a [`Plan`] and a [`server::Launch`], then [`findings::findings`] and the checker on
-//! [`drive::Crash::history`]: both must find nothing.
+//! [`outcome::Crash::history`]: both must find nothing.
 //!
 //! It never kills anything but the servers it started, and none of them outlives it.
 
+pub mod access;
 pub mod accounts;
+pub mod board;
+pub mod counts;
+pub mod crew;
 pub mod drive;
 pub mod errand;
 pub mod fate;
+pub mod figures;
 pub mod findings;
+pub mod haul;
+pub mod lister;
 pub mod listing;
+pub mod outcome;
+pub mod owner;
 pub mod report;
 pub mod server;
+pub mod sights;
+pub mod walk;
 pub mod worker;
 pub mod workload;
 
@@ -44,8 +62,10 @@ pub struct Plan {
     pub prefix: String,
     /// Lives that are ended, one after another.
     pub cycles: u32,
-    /// Clients, each with one request in flight at most.
+    /// Clients that change and read what is fought over, each with one request in flight at most.
     pub clients: u32,
+    /// Clients that list and export, likewise.
+    pub listers: u32,
     /// How long each life is driven.
     pub span: Span,
     /// The longest wait for one answer.
@@ -54,4 +74,17 @@ pub struct Plan {
     pub records_max: usize,
     /// The command line, for the record.
     pub command: String,
+}
+
+impl Plan {
+    /// Clients of all kinds: each level that comes and goes has one as well.
+    pub fn all_clients(&self) -> u32 {
+        let comings = self.spec.comings();
+        self.clients + (comings.end - comings.start) + self.listers
+    }
+
+    /// Whether there is anything to see that comes and goes, and anybody to see it.
+    pub fn has_sights(&self) -> bool {
+        self.listers > 0 && !self.spec.comings().is_empty()
+    }
 }

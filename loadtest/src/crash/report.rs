@@ -7,13 +7,12 @@ use serde::Serialize;
 
 use super::Plan;
 use super::accounts::Accounts;
-use super::drive::{Crash, End, Life};
-use super::findings::kills_in_flight;
+use super::counts::{Comings, Examples, Looks, Writes};
+use super::figures::{Cycles, Recovery, TakenBackFigures, Workload};
+use super::outcome::{Crash, Life};
 use super::server::Launch;
-use super::worker::{Examples, Writes};
-use crate::measure::median;
 use crate::report::table::{self, Style};
-use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failure_lines, failures, millis};
+use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failure_lines, failures};
 
 /// The whole report; its members are the JSON.
 #[derive(Debug, Serialize)]
@@ -46,6 +45,14 @@ pub struct CrashReport {
     pub accounts: Option<Accounts>,
     /// Pairs of levels that were seen with a transaction in one of them only.
     pub torn_pairs: usize,
+    /// Levels that come and go.
+    pub comings: Comings,
+    /// Listings and exports.
+    pub looks: Looks,
+    /// Sights of listings and exports that a kill took back.
+    pub taken_back: TakenBackFigures,
+    /// Levels that were missing from a listing or an export although they were there all along.
+    pub left_out: Examples,
     /// Answered writes that were sent once more and executed again.
     pub echoes_differing: Examples,
     /// Refusals by the name of the problem; lines of independent batches count one each.
@@ -62,54 +69,6 @@ pub struct CrashReport {
     pub remarks: Remarks,
     /// The exit code.
     pub exit_code: u8,
-}
-
-/// What decided the workload: with these, the run can be repeated.
-#[derive(Debug, Clone, Serialize)]
-#[expect(missing_docs, reason = "each is the option of the same name")]
-pub struct Workload {
-    pub seed: u64,
-    pub prefix: String,
-    pub clients: u32,
-    pub skus: u32,
-    pub pairs: usize,
-    pub keys: String,
-    pub mix: String,
-    pub opening_stock: u64,
-    pub life: String,
-    pub timeout_ms: u64,
-}
-
-/// How the lives ended.
-#[derive(Debug, Clone, Serialize)]
-pub struct Cycles {
-    /// Asked for.
-    pub planned: u32,
-    /// Lives under traffic that ended.
-    pub done: usize,
-    /// By SIGKILL.
-    pub kills: usize,
-    /// Of these, with writes in flight.
-    pub kills_in_flight: usize,
-    /// Starts that were killed before they were ready, or just then.
-    pub kills_early: usize,
-    /// By SIGTERM.
-    pub terminated: usize,
-    /// Without being asked to.
-    pub by_itself: usize,
-    /// All starts of the server.
-    pub starts: usize,
-}
-
-/// How long the server took to be ready after a restart.
-#[derive(Debug, Clone, Serialize)]
-pub struct Recovery {
-    /// Restarts that became ready.
-    pub restarts: usize,
-    /// The median.
-    pub p50_ms: Option<f64>,
-    /// The longest.
-    pub max_ms: Option<f64>,
 }
 
 impl CrashReport {
@@ -135,6 +94,10 @@ impl CrashReport {
             recovery: Recovery::of(&crash.lives),
             accounts: crash.accounts.clone(),
             torn_pairs: crash.torn_pairs,
+            comings: crash.counts.comings,
+            looks: crash.counts.looks,
+            taken_back: TakenBackFigures::of(&crash.taken_back),
+            left_out: crash.left_out.clone(),
             echoes_differing: crash.counts.echoes_differing.clone(),
             refusals: crash.tally.refusals.clone(),
             failures: failures(&crash.tally),
@@ -158,12 +121,13 @@ impl CrashReport {
     }
 
     fn page(&self, style: Style) -> String {
-        let Workload { seed, clients, skus, pairs, keys, mix, life, .. } = &self.workload;
+        let Workload { seed, clients, come_and_go, listers, skus, pairs, keys, mix, life, .. } =
+            &self.workload;
         let Cycles { done, planned, kills, kills_in_flight, kills_early, terminated, starts, .. } =
             self.cycles;
         let mut page = format!(
             "Crash test of {} (strategy {}): seed {seed}, {clients} clients, {skus} skus ({keys}; {pairs} are pairs), \
-             mix {mix}, life {life}\n",
+             {come_and_go} levels that come and go, {listers} listers, mix {mix}, life {life}\n",
             self.server,
             self.strategy.as_deref().unwrap_or("not told"),
         );
@@ -175,7 +139,7 @@ impl CrashReport {
             self.table(style),
         );
         let _ = writeln!(page, "{}", self.recovery.text());
-        let _ = writeln!(page, "{}", self.books());
+        let _ = writeln!(page, "{}\n{}", self.books(), self.sights());
         let _ = writeln!(
             page,
             "{} requests, {} reads answered\nRefusals: {}",
@@ -214,6 +178,23 @@ impl CrashReport {
         table::draw(style, &header, kinds.chain([row("all", &self.total)]).collect())
     }
 
+    fn sights(&self) -> String {
+        let Comings { created, deleted, unknown, unknown_done, unknown_not_done, .. } = self.comings;
+        let Looks { pages, exports, exports_cut_off, deletions_early, .. } = self.looks;
+        let TakenBackFigures { deletions, versions, listed } = &self.taken_back;
+        let mut sights = format!(
+            "Come and go: {created} created, {deleted} deleted, {unknown} unknown ({unknown_done} done, {unknown_not_done} \
+             not)\nSights: {pages} pages listed, {exports} exports ({exports_cut_off} cut off), {deletions_early} \
+             deletions seen before they were answered; {deletions} deletions taken back, {versions} versions taken back, \
+             {} left out",
+            self.left_out.count,
+        );
+        for sight in listed {
+            let _ = write!(sights, "\n  {sight}");
+        }
+        sights
+    }
+
     fn books(&self) -> String {
         let Some(accounts) = &self.accounts else {
             return "Books: there is no final state to close them with".to_owned();
@@ -244,58 +225,4 @@ impl CrashReport {
 /// The first few of a list.
 fn first(versions: &[u64]) -> &[u64] {
     &versions[..versions.len().min(10)]
-}
-
-impl Workload {
-    fn of(plan: &Plan) -> Self {
-        let spec = plan.spec.base();
-        Self {
-            seed: spec.seed,
-            prefix: plan.prefix.clone(),
-            clients: plan.clients,
-            skus: spec.skus,
-            pairs: plan.spec.pairs().len(),
-            keys: spec.keys.to_string(),
-            mix: spec.mix.to_string(),
-            opening_stock: spec.opening_stock,
-            life: plan.span.to_string(),
-            timeout_ms: millis(plan.timeout),
-        }
-    }
-}
-
-impl Cycles {
-    fn of(plan: &Plan, crash: &Crash) -> Self {
-        let count = |end| crash.lives.iter().filter(|life| life.end == end).count();
-        let (kills, terminated, by_itself) =
-            (count(End::Killed), count(End::Terminated), count(End::ByItself));
-        Self {
-            planned: plan.cycles,
-            done: kills + terminated + by_itself,
-            kills,
-            kills_in_flight: kills_in_flight(crash),
-            kills_early: count(End::KilledEarly),
-            terminated,
-            by_itself,
-            starts: crash.lives.len(),
-        }
-    }
-}
-
-impl Recovery {
-    /// The first start has nothing to recover, so it does not count.
-    fn of(lives: &[Life]) -> Self {
-        let times: Vec<f64> = lives.iter().skip(1).filter_map(|life| life.ready_after_ms).collect();
-        Self { restarts: times.len(), max_ms: times.iter().copied().reduce(f64::max), p50_ms: median(times) }
-    }
-
-    fn text(&self) -> String {
-        match (self.p50_ms, self.max_ms) {
-            (Some(p50), Some(max)) => format!(
-                "Recovery, from start to ready: p50 {p50:.1} ms, max {max:.1} ms over {} restarts",
-                self.restarts
-            ),
-            _ => "Recovery: no restart".to_owned(),
-        }
-    }
 }

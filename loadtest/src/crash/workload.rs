@@ -4,13 +4,20 @@
 //! them and by atomic batches that take from one what they give to the other. So the units of a pair and the distance
 //! of its two versions never change, which shows a torn transaction at one look. The other skus are fought over by
 //! single adjustments, atomic batches and independent ones. One client in eight only reads, as fast as it can: it is
-//! there to see what a kill then takes back, in the short time between a change and its being on disk. Nothing is counted (`PUT`) or deleted after the opening:
-//! these take no idempotency key, so a lost answer could never be made up for.
+//! there to see what a kill then takes back, in the short time between a change and its being on disk. None of these skus
+//! is counted (`PUT`) or deleted after the opening: that takes no idempotency key, so of a level that several clients
+//! change a lost answer could never be made up for.
+//!
+//! Beside them there are levels that *come and go*, each with an owner of its own ([`super::owner`]) who does nothing but
+//! create and delete it.
+
+use std::ops::Range;
 
 use history::{Key, Seen, Stock};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
+use crate::catalogue::{Catalogue, DEFAULT_LOCATION};
 use crate::client::{Call, Change, Move};
 use crate::workload::{self, KeyPicker, Keys, Mix, Operation, at_annex, at_main};
 
@@ -32,9 +39,16 @@ pub const SKUS_MIN: u32 = 2;
 /// The most lines of a batch on the levels that are fought over.
 const LINES_MAX: usize = 6;
 
+/// What comes after the prefix of the run in the skus of levels that come and go: behind all digits, so that they are the
+/// last ones.
+const COMINGS: &str = "c";
+
 /// What a workload is made of.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spec(workload::Spec);
+pub struct Spec {
+    base: workload::Spec,
+    come_and_go: u32,
+}
 
 /// A mix that a crash test cannot verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,18 +58,41 @@ pub struct Spec(workload::Spec);
 pub struct UnkeyedError(&'static str);
 
 impl Spec {
-    /// A workload of this many skus, at least [`SKUS_MIN`].
-    pub fn new(spec: workload::Spec) -> Result<Self, UnkeyedError> {
+    /// A workload of this many skus, at least [`SKUS_MIN`], and that many levels that come and go.
+    pub fn new(spec: workload::Spec, come_and_go: u32) -> Result<Self, UnkeyedError> {
         let unkeyed = [Operation::Put, Operation::CreateDelete];
         match unkeyed.into_iter().find(|operation| spec.mix.weight(*operation) > 0) {
             Some(operation) => Err(UnkeyedError(operation.name())),
-            None => Ok(Self(workload::Spec { skus: spec.skus.max(SKUS_MIN), ..spec })),
+            None => {
+                let base = workload::Spec { skus: spec.skus.max(SKUS_MIN), ..spec };
+                Ok(Self { base, come_and_go })
+            }
         }
     }
 
     /// The part it shares with other workloads: names, opening, seed.
     pub fn base(&self) -> &workload::Spec {
-        &self.0
+        &self.base
+    }
+
+    /// All levels, named with a prefix that only this run uses.
+    pub fn catalogue(&self, prefix: &str) -> Catalogue {
+        let skus = self.base.catalogue(prefix);
+        let name = |key| (skus.entry(key).sku.clone(), skus.entry(key).location.clone());
+        let beginning = Self::comings_prefix(prefix);
+        let coming = |number| (format!("{beginning}{number:05}"), DEFAULT_LOCATION.to_owned());
+        Catalogue::new(skus.keys().map(name).chain((0..self.come_and_go).map(coming)).collect())
+    }
+
+    /// The levels that come and go, which are the last ones.
+    pub fn comings(&self) -> Range<u32> {
+        let first = at_annex(self.base.skus).0;
+        first..first + self.come_and_go
+    }
+
+    /// The beginning of the skus of levels that come and go, and of no others.
+    pub fn comings_prefix(prefix: &str) -> String {
+        format!("{prefix}{COMINGS}")
     }
 
     /// The pairs. The first skus are pairs.
@@ -67,26 +104,26 @@ impl Spec {
     pub fn generator(&self, client: u32) -> Generator {
         let mix = u64::from(client).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Generator {
-            rng: Xoshiro256PlusPlus::seed_from_u64(self.0.seed ^ mix),
-            mix: self.0.mix.clone(),
+            rng: Xoshiro256PlusPlus::seed_from_u64(self.base.seed ^ mix),
+            mix: self.base.mix.clone(),
             pairs: KeyPicker::new(Keys::Uniform, self.pair_count()),
-            fought_over: KeyPicker::new(self.0.keys, self.0.skus - self.pair_count()),
+            fought_over: KeyPicker::new(self.base.keys, self.base.skus - self.pair_count()),
             first: self.pair_count(),
-            watches: client % WATCHER_EVERY == WATCHER && self.0.mix.weight(Operation::Read) > 0,
+            watches: client % WATCHER_EVERY == WATCHER && self.base.mix.weight(Operation::Read) > 0,
         }
     }
 
     fn pair_count(&self) -> u32 {
-        self.0.skus.div_ceil(PAIR_EVERY).min(self.0.skus - 1)
+        self.base.skus.div_ceil(PAIR_EVERY).min(self.base.skus - 1)
     }
 
     fn pair(&self, sku: u32) -> Pair {
         let (main, annex) = (at_main(sku), at_annex(sku));
         // A level that is not opened comes into being with the first transfer to it.
-        let opened: Vec<Key> = self.0.opening().iter().flat_map(Call::keys).collect();
+        let opened: Vec<Key> = self.base.opening().iter().flat_map(Call::keys).collect();
         let count = |key| u64::from(opened.contains(&key));
         let (in_main, in_annex) = (count(main), count(annex));
-        let units = self.0.opening_stock * (in_main + in_annex);
+        let units = self.base.opening_stock * (in_main + in_annex);
         Pair { main, annex, units, versions_apart: in_main - in_annex }
     }
 }
@@ -206,7 +243,7 @@ mod tests {
     fn spec(seed: u64) -> Spec {
         let mix = MIX.parse().unwrap();
         let spec = workload::Spec { skus: 12, keys: Keys::Zipf(1.0), mix, opening_stock: 50, seed };
-        Spec::new(spec).unwrap()
+        Spec::new(spec, 3).unwrap()
     }
 
     fn calls(seed: u64, client: u32) -> Vec<Call> {
@@ -226,7 +263,8 @@ mod tests {
         assert!(calls(1, WATCHER).iter().all(Call::is_read));
         assert!(calls(1, WATCHER + WATCHER_EVERY).iter().all(Call::is_read));
         let mix = "adjust=1".parse().unwrap();
-        let mut unread = Spec(workload::Spec { mix, ..spec(1).base().clone() }).generator(WATCHER);
+        let mut unread =
+            Spec { base: workload::Spec { mix, ..spec(1).base }, come_and_go: 0 }.generator(WATCHER);
         assert!(!unread.next_call().is_read());
     }
 
@@ -235,7 +273,20 @@ mod tests {
         assert!(calls(3, 0).iter().all(|call| call.is_read() || call.takes_key()));
         let mix = "adjust=1,put=1".parse().unwrap();
         let put = workload::Spec { mix, ..spec(1).base().clone() };
-        assert_eq!(Spec::new(put), Err(UnkeyedError("put")));
+        assert_eq!(Spec::new(put, 0), Err(UnkeyedError("put")));
+    }
+
+    #[test]
+    fn levels_that_come_and_go_are_the_last_and_nobody_else_changes_them() {
+        let (spec, catalogue) = (spec(1), spec(1).catalogue("lt-"));
+        assert_eq!((spec.comings(), catalogue.len()), (24..27, 27));
+        for key in catalogue.keys() {
+            let is_coming = catalogue.entry(key).sku.starts_with(&Spec::comings_prefix("lt-"));
+            assert_eq!(is_coming, spec.comings().contains(&key.0), "{key:?}");
+        }
+        assert_eq!(catalogue.entry(at_main(11)), spec.base().catalogue("lt-").entry(at_main(11)));
+        let mut touched = calls(1, 0).into_iter().chain(calls(1, WATCHER)).flat_map(|call| call.keys());
+        assert!(touched.all(|key| key.0 < spec.comings().start));
     }
 
     #[test]

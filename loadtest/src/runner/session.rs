@@ -10,7 +10,7 @@ use history::{Outcome, Record, Seen};
 
 use crate::client::answer::judge;
 use crate::client::failure::{CONTRACT_BREACH, TIMEOUT};
-use crate::client::{Call, Client, Judgement, Kind, Outcomes};
+use crate::client::{Call, Client, Failure, Judgement, Kind, Outcomes};
 use crate::schedule::Clock;
 
 /// One client of a run.
@@ -190,7 +190,13 @@ impl Tally {
                 }
             }
         }
-        let Some(failure) = &judgement.failure else { return };
+        if let Some(failure) = &judgement.failure {
+            self.fail(failure);
+        }
+    }
+
+    /// Counts one request without a usable answer.
+    pub fn fail(&mut self, failure: &Failure) {
         let failures = self.failures.entry(failure.kind.clone());
         failures.or_insert_with(|| Failures { count: 0, example: failure.example.clone() }).count += 1;
     }

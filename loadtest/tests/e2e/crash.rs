@@ -57,9 +57,17 @@ fn an_honest_server_keeps_everything() {
     assert_eq!(report["format"], "loadtest-crash/1");
     assert_eq!(report["verdict"]["result"], "consistent");
     assert_eq!(report["verdict"]["detail"]["summary"]["unknown"], 0, "every unknown outcome was resolved");
-    for zero in
-        ["/accounts/missing", "/accounts/doubled", "/accounts/torn", "/torn_pairs", "/total/unresolved"]
-    {
+    for zero in [
+        "/accounts/missing",
+        "/accounts/doubled",
+        "/accounts/torn",
+        "/torn_pairs",
+        "/total/unresolved",
+        "/taken_back/deletions",
+        "/taken_back/versions",
+        "/left_out/count",
+        "/comings/unresolved",
+    ] {
         assert_eq!(count(&report, zero), 0, "{zero}");
     }
     let kinds = ["adjust", "batch", "independent", "transfer"];
@@ -105,6 +113,38 @@ fn what_was_shown_before_it_was_written_is_a_violation() {
     let report = assert_violated("early", &mix);
     // Every acknowledged change is there: only those who looked too early can tell.
     assert_eq!(count(&report, "/accounts/missing") + count(&report, "/accounts/doubled"), 0, "{report}");
+}
+
+#[test]
+fn a_deletion_that_only_a_listing_or_an_export_showed_and_a_kill_took_back_is_a_violation() {
+    for fault in ["gone", "hasty"] {
+        let report = assert_violated(fault, &[]);
+        assert!(count(&report, "/taken_back/deletions") > 0, "{fault}: {report}");
+        let remarks = report["remarks"].to_string();
+        assert!(
+            remarks.contains("deletions were taken back that a listing or an export had shown"),
+            "{remarks}"
+        );
+        // Every acknowledged change is there, and every read waited: only what was missing can tell.
+        assert_eq!(count(&report, "/accounts/missing") + count(&report, "/accounts/doubled"), 0, "{report}");
+        assert_eq!(count(&report, "/left_out/count"), 0, "{fault}: {report}");
+    }
+}
+
+#[test]
+fn a_server_that_shows_only_what_is_written_is_never_accused() {
+    for seed in ["7", "8", "9"] {
+        let (output, report, _folder) = crash("deferred", &["--seed", seed, "--come-and-go", "8"]);
+        assert_exit(&output, 0);
+        for some in
+            ["/comings/created", "/comings/deleted", "/comings/unknown", "/looks/pages", "/looks/exports"]
+        {
+            assert!(count(&report, some) > 0, "{some} in {report}");
+        }
+        let comings = |name: &str| count(&report, &format!("/comings/{name}"));
+        assert_eq!(comings("unknown"), comings("unknown_done") + comings("unknown_not_done"), "{report}");
+        assert_eq!(comings("refused") + comings("unresolved"), 0, "{report}");
+    }
 }
 
 #[test]

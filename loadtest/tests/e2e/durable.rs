@@ -57,6 +57,12 @@ pub(crate) enum Fault {
     Unclean,
     /// Knows no idempotency keys, and says so.
     Keyless,
+    /// Nothing, but writes seldom, so that a kill finds much that is not written. Nothing of that is answered or shown.
+    Deferred,
+    /// As `Deferred`, but lists and exports without waiting until it is written.
+    Hasty,
+    /// As `Deferred`, but leaves levels out of listings and exports as soon as they are deleted. What it shows is written.
+    Gone,
 }
 
 impl FromStr for Fault {
@@ -72,8 +78,23 @@ impl FromStr for Fault {
             "stuck" => Self::Stuck,
             "unclean" => Self::Unclean,
             "keyless" => Self::Keyless,
+            "deferred" => Self::Deferred,
+            "hasty" => Self::Hasty,
+            "gone" => Self::Gone,
             _ => return Err(format!("no fault `{text}`")),
         })
+    }
+}
+
+impl Fault {
+    /// Whether the journal is written now and then, and not with each request.
+    fn writes_later(self) -> bool {
+        self.answers_later() || self == Self::Forgetful
+    }
+
+    /// Whether an answer waits until that is done.
+    fn answers_later(self) -> bool {
+        matches!(self, Self::Early | Self::Deferred | Self::Hasty | Self::Gone)
     }
 }
 
@@ -99,8 +120,8 @@ struct Stored {
 #[derive(Debug)]
 struct Journal {
     file: File,
-    /// Executed, but not written: only the faulty ones leave anything here.
-    unwritten: Vec<String>,
+    /// Executed, but not written.
+    unwritten: Vec<Entry>,
     written: u64,
     keys: BTreeMap<String, Stored>,
 }
@@ -109,6 +130,8 @@ struct Journal {
 pub(crate) struct Durable {
     fault: Fault,
     inner: Router,
+    /// The stock as it is written, for the fault that shows it.
+    written: Router,
     ready: AtomicBool,
     /// Held while a request is executed and written, so the order of the journal is the order of execution.
     journal: Mutex<Journal>,
@@ -128,6 +151,7 @@ pub(crate) fn open(folder: &Path, fault: Fault) -> io::Result<Arc<Durable>> {
     let service = Arc::new(Durable {
         fault,
         inner: fake::router(fake::Fault::None),
+        written: fake::router(fake::Fault::None),
         ready: AtomicBool::new(false),
         journal: Mutex::new(journal),
         in_progress: std::sync::Mutex::default(),
@@ -138,12 +162,12 @@ pub(crate) fn open(folder: &Path, fault: Fault) -> io::Result<Arc<Durable>> {
         sleep(RECOVERY).await;
         recovering.recover(&entries).await;
     });
-    if matches!(fault, Fault::Forgetful | Fault::Early) {
+    if fault.writes_later() {
         let flushing = Arc::clone(&service);
         tokio::spawn(async move {
             loop {
                 sleep(FLUSH).await;
-                flushing.journal.lock().await.flush();
+                flushing.flush(&mut *flushing.journal.lock().await).await;
             }
         });
     }
@@ -152,7 +176,7 @@ pub(crate) fn open(folder: &Path, fault: Fault) -> io::Result<Arc<Durable>> {
 
 /// A clean end.
 pub(crate) async fn close(service: &Durable, folder: &Path) -> io::Result<()> {
-    service.journal.lock().await.flush();
+    service.flush(&mut *service.journal.lock().await).await;
     std::fs::remove_file(folder.join("dirty"))?;
     if service.fault == Fault::Unclean { Err(io::Error::other("something was left over")) } else { Ok(()) }
 }
@@ -167,10 +191,16 @@ async fn serve(State(service): State<Arc<Durable>>, request: Request) -> Respons
         return problem("not-ready", 503, json!({ "applied": "no" }));
     }
     if request.method() == Method::GET {
-        let seen = answer(&service.inner, request).await;
-        // Whatever it shows was executed under this lock, and is written when the lock is free: only then may it be shown.
-        drop(service.journal.lock().await);
-        return seen;
+        let is_list = matches!(request.uri().path(), "/v1/stock" | "/v1/export");
+        return match service.fault {
+            Fault::Hasty if is_list => answer(&service.inner, request).await,
+            Fault::Gone if is_list => service.list_without_deleted(request).await,
+            _ => {
+                let seen = answer(&service.inner, request).await;
+                service.witness().await;
+                seen
+            }
+        };
     }
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.map(text).unwrap_or_default();
@@ -209,7 +239,11 @@ impl Durable {
             // The last line may have been cut off by a kill.
             let Ok(entry) = serde_json::from_str::<Entry>(line) else { continue };
             let Entry { method, uri, precondition, body, stored } = entry;
-            self.execute(&Asked { method, uri, precondition, body }).await;
+            let asked = Asked { method, uri, precondition, body };
+            execute(&self.inner, &asked).await;
+            if self.fault == Fault::Gone {
+                execute(&self.written, &asked).await;
+            }
             if let Some((key, stored)) = stored.filter(|_| self.fault != Fault::Twice) {
                 journal.keys.insert(key, stored);
             }
@@ -218,10 +252,7 @@ impl Durable {
     }
 
     async fn keyed(&self, asked: Asked, key: Option<String>) -> Response {
-        let Some(key) = key else {
-            let (status, body) = self.once(&asked, None).await;
-            return respond(status, body, false);
-        };
+        let Some(key) = key else { return self.once(&asked, None).await.respond() };
         if !self.in_progress.lock().expect("no panic").insert(key.clone()) {
             return problem("idempotency-key-in-progress", 409, json!({}));
         }
@@ -241,8 +272,7 @@ impl Durable {
             }
             return respond(stored.status, stored.body, true);
         }
-        let (status, body) = self.once(asked, Some((key.to_owned(), asked.body.clone()))).await;
-        respond(status, body, false)
+        self.once(asked, Some((key.to_owned(), asked.body.clone()))).await.respond()
     }
 
     /// Each line is a unit of its own: its own record, its own key.
@@ -256,7 +286,7 @@ impl Durable {
                     replayed = false;
                     let body = json!({ "mode": "independent", "lines": [line] }).to_string();
                     let one = Asked { body: body.clone(), ..asked.clone() };
-                    self.once(&one, Some((key, body))).await.1
+                    self.once(&one, Some((key, body))).await.body
                 }
             };
             let mut one: Value = serde_json::from_str(&body).expect("JSON");
@@ -273,33 +303,92 @@ impl Durable {
     }
 
     /// Executes a write, writes it down, and answers a moment later.
-    async fn once(&self, asked: &Asked, key: Option<(String, String)>) -> (u16, String) {
+    async fn once(&self, asked: &Asked, key: Option<(String, String)>) -> Executed {
         let mut journal = self.journal.lock().await;
-        let (status, body) = self.execute(asked).await;
-        let stored = key.map(|(key, request)| (key, Stored { request, status, body: body.clone() }));
+        let executed = execute(&self.inner, asked).await;
+        let stored = key.map(|(key, request)| {
+            (key, Stored { request, status: executed.status, body: executed.body.clone() })
+        });
         if let Some((key, stored)) = stored.clone() {
             journal.keys.insert(key, stored);
         }
-        let entries = self.entries(asked, stored, status);
+        let entries = self.entries(asked, stored, executed.status);
         let last = entries.len() - 1;
         for (number, entry) in entries.into_iter().enumerate() {
             if number > 0 && number == last {
                 sleep(TEAR).await;
             }
-            let mut line = serde_json::to_string(&entry).expect("plain data");
-            line.push('\n');
-            journal.unwritten.push(line);
-            if !matches!(self.fault, Fault::Forgetful | Fault::Early) {
-                journal.flush();
+            journal.unwritten.push(entry);
+            if !self.fault.writes_later() {
+                self.flush(&mut journal).await;
             }
         }
-        let mine = journal.written + journal.unwritten.len() as u64;
+        let mine = journal.known();
         drop(journal);
-        while self.fault == Fault::Early && self.journal.lock().await.written < mine {
-            sleep(MOMENT).await;
+        if self.fault.answers_later() {
+            self.reach(mine).await;
         }
         sleep(MOMENT).await;
-        (status, body)
+        executed
+    }
+
+    /// Writes what was executed.
+    async fn flush(&self, journal: &mut Journal) {
+        for entry in std::mem::take(&mut journal.unwritten) {
+            let mut line = serde_json::to_string(&entry).expect("plain data");
+            line.push('\n');
+            journal.file.write_all(line.as_bytes()).expect("room on the disk");
+            if self.fault == Fault::Gone {
+                let Entry { method, uri, precondition, body, .. } = entry;
+                execute(&self.written, &Asked { method, uri, precondition, body }).await;
+            }
+            journal.written += 1;
+        }
+    }
+
+    /// Waits until so many entries are written.
+    async fn reach(&self, entries: u64) {
+        while self.journal.lock().await.written < entries {
+            sleep(MOMENT).await;
+        }
+    }
+
+    /// Waits until what a request has seen is written, as far as the fault lets it: it was executed under the lock of the
+    /// journal, so it is known there.
+    async fn witness(&self) {
+        let known = self.journal.lock().await.known();
+        if self.fault.answers_later() && self.fault != Fault::Early {
+            self.reach(known).await;
+        }
+    }
+
+    /// A listing or an export of what is written, without the levels that are deleted.
+    async fn list_without_deleted(&self, request: Request) -> Response {
+        let listing = request.uri().path() == "/v1/stock";
+        let written = answer(&self.written, request).await;
+        let body = to_bytes(written.into_body(), 1 << 20).await.map(text).unwrap_or_default();
+        if listing {
+            let mut page: Value = serde_json::from_str(&body).expect("JSON");
+            let items = page["items"].take();
+            page["items"] = self.existing(items.as_array().expect("items").clone()).await.into();
+            return respond(200, page.to_string(), false);
+        }
+        let lines = body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let lines = self.existing(lines).await;
+        let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+        respond(200, lines.concat(), false)
+    }
+
+    async fn existing(&self, levels: Vec<Value>) -> Vec<Value> {
+        let mut existing = Vec::new();
+        for level in levels {
+            let [sku, location] = ["sku", "location"].map(|name| level[name].as_str().expect("a name"));
+            let read = Request::get(format!("/v1/stock/{sku}?location={location}")).body(Body::empty());
+            if answer(&self.inner, read.expect("a request")).await.status() == StatusCode::OK {
+                existing.push(level);
+            }
+        }
+        existing
     }
 
     /// What is written of one write: one record, unless it is to be torn.
@@ -311,7 +400,7 @@ impl Durable {
             body,
             stored,
         };
-        let batch: Value = serde_json::from_str(&asked.body).expect("JSON");
+        let batch: Value = serde_json::from_str(&asked.body).unwrap_or_default();
         let lines = batch["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
         let level = |line: &Value| (line["sku"].to_string(), line["location"].to_string());
         let levels: BTreeSet<_> = lines.iter().map(level).collect();
@@ -327,27 +416,41 @@ impl Durable {
         }
         entries
     }
-
-    async fn execute(&self, asked: &Asked) -> (u16, String) {
-        let mut request = Request::builder().method(asked.method.as_str()).uri(&asked.uri);
-        request = request.header(header::CONTENT_TYPE, "application/json");
-        if let Some((name, value)) = &asked.precondition {
-            request = request.header(name, value);
-        }
-        let request = request.body(Body::from(asked.body.clone())).expect("it was one before");
-        let response = answer(&self.inner, request).await;
-        let status = response.status().as_u16();
-        (status, to_bytes(response.into_body(), 1 << 20).await.map(text).unwrap_or_default())
-    }
 }
 
 impl Journal {
-    fn flush(&mut self) {
-        for line in self.unwritten.drain(..) {
-            self.file.write_all(line.as_bytes()).expect("room on the disk");
-            self.written += 1;
-        }
+    /// Entries, written or not.
+    fn known(&self) -> u64 {
+        self.written + self.unwritten.len() as u64
     }
+}
+
+/// The answer to a write.
+struct Executed {
+    status: u16,
+    etag: Option<header::HeaderValue>,
+    body: String,
+}
+
+impl Executed {
+    fn respond(self) -> Response {
+        let mut response = respond(self.status, self.body, false);
+        response.headers_mut().extend(self.etag.map(|etag| (header::ETAG, etag)));
+        response
+    }
+}
+
+async fn execute(service: &Router, asked: &Asked) -> Executed {
+    let mut request = Request::builder().method(asked.method.as_str()).uri(&asked.uri);
+    request = request.header(header::CONTENT_TYPE, "application/json");
+    if let Some((name, value)) = &asked.precondition {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(asked.body.clone())).expect("it was one before");
+    let response = answer(service, request).await;
+    let (status, etag) = (response.status().as_u16(), response.headers().get(header::ETAG).cloned());
+    let body = to_bytes(response.into_body(), 1 << 20).await.map(text).unwrap_or_default();
+    Executed { status, etag, body }
 }
 
 async fn answer(inner: &Router, request: Request) -> Response {

@@ -60,6 +60,7 @@ pub(crate) fn router(fault: Fault) -> Router {
         .route("/readyz", get(|| async { "ok" }))
         .route("/v1/status", get(status))
         .route("/v1/stock", get(list))
+        .route("/v1/export", get(export))
         .route("/v1/stock/{sku}", get(read).put(put).delete(delete))
         .route("/v1/stock/{sku}/adjust", post(adjust))
         .route("/v1/adjustments", post(adjustments))
@@ -171,19 +172,32 @@ struct Page {
     cursor: Option<String>,
 }
 
-/// The cursor is how many levels came before: enough while nothing is created or deleted in between.
+/// The cursor is the last level of the page before, so that whatever is created and deleted in between moves nothing.
 async fn list(State(shop): State<Arc<Shop>>, Query(page): Query<Page>) -> Json<Value> {
-    let from: usize = page.cursor.map_or(0, |cursor| cursor.parse().expect("a cursor of ours"));
+    let after = page.cursor.map(|cursor| {
+        let (sku, location) = cursor.split_once(' ').expect("a cursor of ours");
+        (sku.to_owned(), location.to_owned())
+    });
     let levels = shop.lock();
-    let is_listed =
-        |(key, level): &(&Key, &Level)| key.0.starts_with(&page.sku_prefix) && level.on_hand.is_some();
-    let mut rest = levels.iter().filter(is_listed).skip(from);
-    let items: Vec<Value> = rest.by_ref().take(page.limit).map(|(key, level)| show(key, *level)).collect();
-    let next = rest.next().map(|_| (from + items.len()).to_string());
-    Json(match next {
-        Some(next) => json!({ "items": items, "next_cursor": next }),
-        None => json!({ "items": items }),
-    })
+    let is_listed = |(key, level): &(&Key, &Level)| {
+        key.0.starts_with(&page.sku_prefix) && level.on_hand.is_some() && after.as_ref() < Some(*key)
+    };
+    let mut rest = levels.iter().filter(is_listed);
+    let of_page: Vec<(&Key, &Level)> = rest.by_ref().take(page.limit).collect();
+    let items: Vec<Value> = of_page.iter().map(|(key, level)| show(key, **level)).collect();
+    match (rest.next(), of_page.last()) {
+        (Some(_), Some((last, _))) => {
+            Json(json!({ "items": items, "next_cursor": format!("{} {}", last.0, last.1) }))
+        }
+        _ => Json(json!({ "items": items })),
+    }
+}
+
+async fn export(State(shop): State<Arc<Shop>>) -> String {
+    let levels = shop.lock();
+    let existing = levels.iter().filter(|(_, level)| level.on_hand.is_some());
+    let lines: Vec<String> = existing.map(|(key, level)| show(key, *level).to_string() + "\n").collect();
+    lines.concat()
 }
 
 async fn put(
@@ -217,12 +231,17 @@ async fn delete(
     State(shop): State<Arc<Shop>>,
     Path(sku): Path<String>,
     Query(place): Query<Place>,
+    headers: HeaderMap,
 ) -> Response {
     let key = key(&sku, &place);
     let mut levels = shop.lock();
     let level = levels.entry(key.clone()).or_default();
     if level.on_hand.is_none() {
         return problem("stock-not-found", 404, json!({ "lines": [witness(&key, *level, 0)] }));
+    }
+    let tag = format!("\"{}\"", level.version);
+    if headers.get(header::IF_MATCH).is_some_and(|wanted| wanted != tag.as_str() && wanted != "*") {
+        return problem("version-mismatch", 412, json!({ "lines": [witness(&key, *level, 0)] }));
     }
     *level = Level { on_hand: None, version: level.version + 1, before: None };
     (StatusCode::NO_CONTENT, [(header::ETAG, format!("\"{}\"", level.version))]).into_response()

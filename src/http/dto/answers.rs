@@ -69,12 +69,14 @@ pub struct BatchAnswer<'a> {
 /// What became of one line.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LineResult<'a> {
-    /// The sku.
+    /// The sku, as the line names it; absent where it names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "85123A")]
-    pub sku: &'a str,
+    pub sku: Option<&'a str>,
     /// The location.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "main")]
-    pub location: &'a str,
+    pub location: Option<&'a str>,
     /// The status the line would have been answered with on its own.
     #[schema(example = 200)]
     pub status: u16,
@@ -91,10 +93,10 @@ pub struct LineResult<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum LineProblem {
-    /// As it was just found out.
-    Fresh(Box<Problem>),
-    /// As it was stored under an idempotency key.
-    Stored(Box<RawValue>),
+    /// As it is told.
+    Told(Box<Problem>),
+    /// As the first version of the service stored it.
+    Written(Box<RawValue>),
 }
 
 /// What `POST /v1/adjustments` answers. For the document only: each form is written by itself.
@@ -219,21 +221,19 @@ impl LineResult<'_> {
 
 impl WriteJson for LineResult<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
+        let Some(level) = &self.level else {
+            // What a line that is wrong names may need escaping.
+            return serde_json::to_writer(out, self).expect("writing to memory does not fail");
+        };
         let start = out.len();
-        write_place(self.sku, self.location, out);
+        write_place(level.sku, level.location, out);
         let place = start..out.len();
         out.extend_from_slice(b",\"status\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.status).as_bytes());
-        if let Some(level) = &self.level {
-            // A level begins with its place, which has just been written.
-            out.extend_from_slice(b",\"level\":");
-            out.extend_from_within(place);
-            level.write_stock(out);
-        }
-        if let Some(problem) = &self.problem {
-            out.extend_from_slice(b",\"problem\":");
-            serde_json::to_writer(&mut *out, problem).expect("writing to memory does not fail");
-        }
+        // A level begins with its place, which has just been written.
+        out.extend_from_slice(b",\"level\":");
+        out.extend_from_within(place);
+        level.write_stock(out);
         out.push(b'}');
     }
 }
@@ -322,8 +322,8 @@ mod tests {
         written(&PageAnswer { items: vec![], next_cursor: None });
         let change = Change::unconditional(Operation::Adjust { delta: -1, if_missing: IfMissing::Refuse });
         let refusal = change.judge(Level::ABSENT).unwrap_err();
-        let problem = Some(LineProblem::Fresh(Box::new(Problem::refused(refusal, &key, "/lines/1"))));
-        let (sku, location) = (key.sku(), key.location());
+        let problem = Some(LineProblem::Told(Box::new(Problem::refused(refusal, &key, "/lines/1"))));
+        let (sku, location) = (Some(key.sku()), Some(key.location()));
         let applied = LineResult { sku, location, status: 200, level: Some(level), problem: None };
         let refused = LineResult { sku, location, status: 404, level: None, problem };
         let mut batch = BatchWriter::new(2);

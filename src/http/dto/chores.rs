@@ -1,13 +1,11 @@
 //! The bodies of exports, imports, backups and verifications.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fields::Text;
-use crate::journal::backup::Copied;
-use crate::journal::verify::{Problem as Finding, Report};
+use crate::store::Imported;
+use crate::store::chores::{Backup, Finding, VerifyReport};
 
 /// A line of an export, and of an import: one stock level. An import needs `sku` and `on_hand`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -125,18 +123,26 @@ pub struct FindingAnswer {
     detail: String,
 }
 
+impl ImportAnswer {
+    /// What was done, as it is told.
+    pub fn new(imported: Imported) -> Self {
+        let Imported { levels, created, counted, left_out } = imported;
+        Self { levels, created, counted, left_out: (left_out > 0).then_some(left_out) }
+    }
+}
+
 impl BackupAnswer {
-    /// A backup that was made in the data directory `home`.
-    pub fn new(copied: Copied, home: &Path) -> Self {
-        let path = copied.path.strip_prefix(home).unwrap_or(&copied.path).display().to_string();
-        let Copied { next_seq, segments, snapshot, bytes, .. } = copied;
-        Self { path, last_seq: next_seq.saturating_sub(1), segments, snapshot, bytes }
+    /// A backup that was made.
+    pub fn new(backup: Backup) -> Self {
+        let path = backup.shown.display().to_string();
+        let Backup { last_seq, segments, snapshot, bytes, .. } = backup;
+        Self { path, last_seq, segments, snapshot, bytes }
     }
 }
 
 impl VerifyAnswer {
     /// A report, as it is told.
-    pub fn new(report: &Report) -> Self {
+    pub fn new(report: &VerifyReport) -> Self {
         Self {
             clean: report.is_clean(),
             segments: report.segments,
@@ -146,36 +152,16 @@ impl VerifyAnswer {
             levels: report.levels,
             levels_changed: report.levels_changed,
             snapshot: report.snapshot.clone(),
-            findings_total: report.problems_total,
-            findings: report.problems.iter().map(FindingAnswer::new).collect(),
+            findings_total: report.findings_total,
+            findings: report.findings.iter().map(FindingAnswer::new).collect(),
         }
-    }
-
-    /// The report of a log that is so damaged that nothing could be recomputed from it.
-    pub fn unreadable(detail: String) -> Self {
-        let findings = vec![FindingAnswer { detail, ..FindingAnswer::default() }];
-        Self { clean: false, findings_total: 1, findings, ..Self::new(&Report::default()) }
     }
 }
 
 impl FindingAnswer {
     fn new(finding: &Finding) -> Self {
-        let detail = finding.to_string();
-        match finding {
-            Finding::Log { file, offset, seq, .. } => Self {
-                file: Some(file.clone()),
-                offset: Some(*offset),
-                seq: Some(*seq),
-                detail,
-                ..Self::default()
-            },
-            Finding::Snapshot(_) => Self { detail, ..Self::default() },
-            Finding::Level { key, .. } => Self {
-                sku: Some(key.sku().to_owned()),
-                location: Some(key.location().to_owned()),
-                detail,
-                ..Self::default()
-            },
-        }
+        let Finding { file, offset, seq, key, detail } = finding.clone();
+        let (sku, location) = key.map(|key| (key.sku().to_owned(), key.location().to_owned())).unzip();
+        Self { file, offset, seq, sku, location, detail }
     }
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 mod chores;
+mod export;
 mod fields;
 mod movements;
 mod requests;
@@ -14,8 +15,10 @@ pub use answers::{
     PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
 pub use chores::{BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, VerifyAnswer};
+pub use export::{Export, export_lines};
 pub use fields::{Delta, Object, Text, Units};
-pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer};
+pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer, time};
 pub use requests::{
-    AdjustRequest, AdjustmentsRequest, Line, Mode, PutRequest, TransferLine, TransfersRequest,
+    AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, Mode, PutRequest, TransferLine,
+    TransfersRequest, WrongLine,
 };

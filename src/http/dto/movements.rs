@@ -5,9 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::journal::history::Movement;
-use crate::journal::record::Kind;
-use crate::stock::Operation;
+use crate::store::{Movement, MovementKind as Kind};
 
 /// What happened to one stock level.
 #[derive(Debug, Serialize, ToSchema)]
@@ -96,11 +94,10 @@ impl<'a> MovementAnswer<'a> {
     /// A movement, as it is told.
     pub fn new(movement: &'a Movement) -> Self {
         let (on_hand, reserved) = movement.before;
-        let time = UNIX_EPOCH + Duration::from_millis(movement.time_ms);
         Self {
-            seq: movement.seq,
-            time: humantime::format_rfc3339_millis(time).to_string(),
-            kind: kind(movement.kind, movement.operation),
+            seq: movement.seq.number(),
+            time: time(movement.time_ms),
+            kind: movement.kind.into(),
             sku: movement.key.sku(),
             location: movement.key.location(),
             delta: movement.after.on_hand().cast_signed() - on_hand.cast_signed(),
@@ -113,38 +110,23 @@ impl<'a> MovementAnswer<'a> {
     }
 }
 
-impl MovementAnswer<'_> {
-    /// When it was written.
-    pub fn time(&self) -> &str {
-        &self.time
-    }
-
-    /// What it was.
-    pub fn kind(&self) -> &'static str {
-        match self.kind {
-            MovementKind::Created => "created",
-            MovementKind::Counted => "counted",
-            MovementKind::Adjusted => "adjusted",
-            MovementKind::Transferred => "transferred",
-            MovementKind::Imported => "imported",
-            MovementKind::Reserved => "reserved",
-            MovementKind::Released => "released",
-            MovementKind::Shipped => "shipped",
-            MovementKind::Deleted => "deleted",
-        }
-    }
+/// A time as it is told: RFC 3339, UTC, with milliseconds.
+pub fn time(time_ms: u64) -> String {
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time_ms)).to_string()
 }
 
-fn kind(record: Kind, operation: Operation) -> MovementKind {
-    match (record, operation) {
-        (Kind::Transfer, _) => MovementKind::Transferred,
-        (Kind::Import, _) => MovementKind::Imported,
-        (_, Operation::Create { .. }) => MovementKind::Created,
-        (_, Operation::Count { .. }) => MovementKind::Counted,
-        (_, Operation::Adjust { .. }) => MovementKind::Adjusted,
-        (_, Operation::Reserve { .. }) => MovementKind::Reserved,
-        (_, Operation::Release { .. }) => MovementKind::Released,
-        (_, Operation::Ship { .. }) => MovementKind::Shipped,
-        (_, Operation::Delete) => MovementKind::Deleted,
+impl From<Kind> for MovementKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Created => Self::Created,
+            Kind::Counted => Self::Counted,
+            Kind::Adjusted => Self::Adjusted,
+            Kind::Transferred => Self::Transferred,
+            Kind::Imported => Self::Imported,
+            Kind::Reserved => Self::Reserved,
+            Kind::Released => Self::Released,
+            Kind::Shipped => Self::Shipped,
+            Kind::Deleted => Self::Deleted,
+        }
     }
 }

@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::fields::{Delta, Object, Text, Units};
+use crate::http::extract::parse_part;
 use crate::http::problem::{FieldError, Kind, Problem};
-use crate::journal::lanes::Remark;
 use crate::stock::{
-    Change, Entry, IfMissing, Location, Operation, Sku, StockKey, Transaction, TransactionError,
+    Change, Entry, IfMissing, Location, Operation, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku,
+    StockKey, Transaction, TransactionError,
 };
+use crate::store::EachLine;
 
 /// The most lines one request may have.
 const LINES_MAX: usize = 10_000;
-/// The longest `reason`, in characters.
-const REASON_CHARS_MAX: usize = 64;
-/// The longest `reference`, in characters.
-const REFERENCE_CHARS_MAX: usize = 128;
 
 /// How many units there are.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -74,6 +73,33 @@ pub struct AdjustmentsRequest<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, max_length = 128)]
     reference: Option<Text<'a>>,
+}
+
+/// The same request, of which not every line is one: those of an independent batch are judged one by one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LooseAdjustmentsRequest<'a> {
+    /// Whether the lines stand or fall together.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The lines, as they are.
+    #[serde(borrow)]
+    lines: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reference: Option<Text<'a>>,
+}
+
+/// A line of an independent batch that is not as it must be.
+#[derive(Debug)]
+pub struct WrongLine {
+    /// The sku it names, if it names one.
+    pub sku: Option<String>,
+    /// The location.
+    pub location: Option<String>,
+    /// What is wrong.
+    pub problem: Box<Problem>,
 }
 
 /// Whether the lines of a batch stand or fall together.
@@ -174,27 +200,82 @@ impl AdjustmentsRequest<'_> {
         remark(self.reason.as_ref(), self.reference.as_ref())
     }
 
-    /// The level of each line, in the order of the lines; every line that names none is told.
-    pub fn keys(&self) -> Result<Vec<StockKey>, Problem> {
-        check_count(self.lines.len())?;
-        each_line(&self.lines, |index, Object(line), errors| {
-            let sku = field(errors, index, "sku", Sku::parse(&line.sku.0));
-            let location =
-                line.location.as_ref().map_or(Ok(Location::DEFAULT), |text| Location::parse(&text.0));
-            let location = field(errors, index, "location", location);
-            Some(StockKey::new(sku?, location?))
-        })
-    }
-
     /// All lines as one transaction.
     pub fn transaction(&self) -> Result<Transaction, Problem> {
-        let keys = self.keys()?;
+        check_count(self.lines.len())?;
+        let keys = each_line(&self.lines, |index, Object(line), errors| line.key(index, errors))?;
         let entries = keys
             .into_iter()
             .zip(&self.lines)
             .enumerate()
             .map(|(line, (key, wanted))| adjustment(key, wanted.0.delta.0, IfMissing::Refuse, line));
         Transaction::of_lines(entries).map_err(|error| not_a_transaction(&error))
+    }
+
+    /// Each line by itself.
+    pub fn each(&self) -> Result<Vec<Result<EachLine, WrongLine>>, Problem> {
+        check_count(self.lines.len())?;
+        Ok(self.lines.iter().enumerate().map(|(index, Object(line))| line.alone(index)).collect())
+    }
+}
+
+impl<'a> LooseAdjustmentsRequest<'a> {
+    /// The reason and the reference, checked.
+    pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
+        remark(self.reason.as_ref(), self.reference.as_ref())
+    }
+
+    /// Each line by itself, also where it is none.
+    pub fn each(&self) -> Result<Vec<Result<EachLine, WrongLine>>, Problem> {
+        check_count(self.lines.len())?;
+        let line = |(index, text): (usize, &&'a RawValue)| {
+            let parsed: Result<Object<Line<'a>>, Problem> = parse_part(text.get(), &place(index));
+            match parsed {
+                Ok(Object(line)) => line.alone(index),
+                Err(problem) => Err(WrongLine::of(text, Box::new(problem))),
+            }
+        };
+        Ok(self.lines.iter().enumerate().map(line).collect())
+    }
+}
+
+impl WrongLine {
+    fn of(text: &RawValue, problem: Box<Problem>) -> Self {
+        let line: serde_json::Value = serde_json::from_str(text.get()).unwrap_or_default();
+        let named = |field: &str| line.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let location = if line.get("location").is_some() {
+            named("location")
+        } else {
+            Some(Location::DEFAULT.to_string())
+        };
+        Self { sku: named("sku"), location, problem }
+    }
+}
+
+impl Line<'_> {
+    /// The level that the line names; if it names none, what is wrong goes to `errors`.
+    fn key(&self, index: usize, errors: &mut Vec<FieldError>) -> Option<StockKey> {
+        let sku = field(errors, index, "sku", Sku::parse(&self.sku.0));
+        let location = self.location.as_ref().map_or(Ok(Location::DEFAULT), |text| Location::parse(&text.0));
+        let location = field(errors, index, "location", location);
+        Some(StockKey::new(sku?, location?))
+    }
+
+    fn alone(&self, index: usize) -> Result<EachLine, WrongLine> {
+        let mut errors = Vec::new();
+        let operation = Operation::Adjust { delta: self.delta.0, if_missing: IfMissing::Refuse };
+        let change = Change::unconditional(operation);
+        match self.key(index, &mut errors) {
+            Some(key) => Ok(EachLine { line: u32::try_from(index).expect("few lines"), key, change }),
+            None => Err(WrongLine {
+                sku: Some(self.sku.0.to_string()),
+                location: self
+                    .location
+                    .as_ref()
+                    .map_or(Some(Location::DEFAULT.to_string()), |text| Some(text.0.to_string())),
+                problem: Box::new(Problem::fields(errors)),
+            }),
+        }
     }
 }
 
@@ -293,11 +374,15 @@ fn field<T>(
 
 fn line_error(line: usize, name: &str, detail: &str) -> FieldError {
     FieldError {
-        pointer: Some(format!("/lines/{line}/{name}")),
+        pointer: Some(format!("{}/{name}", place(line))),
         parameter: None,
         line: None,
         detail: detail.to_owned(),
     }
+}
+
+fn place(line: usize) -> String {
+    format!("/lines/{line}")
 }
 
 fn not_a_transaction(error: &TransactionError) -> Problem {

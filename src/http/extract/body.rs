@@ -19,7 +19,7 @@ pub struct JsonBody<const BYTES_MAX: usize>(Bytes);
 
 impl<const BYTES_MAX: usize> JsonBody<BYTES_MAX> {
     /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &Bytes {
         &self.0
     }
 
@@ -35,6 +35,26 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         check_media_type(request.headers(), "application/json", is_json)?;
         read(request.into_body(), BYTES_MAX).await.map(Self)
+    }
+}
+
+/// A request that has no body: a client that sends one believes that it counts.
+#[derive(Debug)]
+pub struct Bodiless;
+
+impl<S: Sync> FromRequest<S> for Bodiless {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            if frame.is_ok_and(|frame| frame.data_ref().is_some_and(|data| !data.is_empty())) {
+                let detail =
+                    "this request takes no body; say reason and reference as parameters; nothing was changed";
+                return Err(Problem::new(Kind::InvalidRequest, detail));
+            }
+        }
+        Ok(Self)
     }
 }
 

@@ -45,6 +45,14 @@ impl Conditions {
         self.if_match()
     }
 
+    /// What a DELETE demands: the version that is meant, or that there is nothing to lose.
+    pub fn for_delete(&self) -> Result<Precondition, Problem> {
+        match self.if_match_only()? {
+            Precondition::Any => Ok(Precondition::Empty),
+            demanded => Ok(demanded),
+        }
+    }
+
     /// What a read demands of the level it shows.
     pub fn if_match(&self) -> Result<Precondition, Problem> {
         self.if_match.as_ref().map_or(Ok(Precondition::Any), demanded)

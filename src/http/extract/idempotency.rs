@@ -1,11 +1,20 @@
-//! [`IdempotencyKey`]: the header of the same name.
+//! [`IdempotencyKey`]: the header of the same name, and all that the request with it asks.
+//!
+//! A key is unique by who asks and by its own text: whatever it is used for first is what it stands for. What that is, is read
+//! as the service reads it, not as it is spelt: `/v1/stock/A-1/adjust` and `/v1/stock/A%2D1/adjust` are one request.
 
+use std::borrow::Cow;
+
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{Uri, header};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
 use crate::http::problem::{Kind, Problem};
-use crate::journal::record::Once;
+use crate::stock::{Location, Once};
+use crate::store::{Idempotency, KeyOfVersion1};
 
 /// The longest key, in characters.
 const CHARS_MAX: usize = 255;
@@ -13,90 +22,72 @@ const CHARS_MAX: usize = 255;
 /// Who asks: one for all, until there are credentials.
 const PRINCIPAL: &str = "";
 
-/// The key of a request, if it has one: with its principal, method and path it names one effect.
+/// The key of a request, if it has one.
 ///
 /// Boxed, since most requests have none and every handler's future has room for it.
 #[derive(Debug)]
-pub struct IdempotencyKey(Option<Box<Scope>>);
+pub struct IdempotencyKey(Option<Box<Named>>);
 
-/// Principal, method, path and key, hashed, and the part of the fingerprint that is not the body.
+/// The key, and all that is asked under it but for the body.
 #[derive(Debug)]
-struct Scope {
-    hash: [u8; 32],
+struct Named {
+    key: u128,
+    asked: blake3::Hasher,
+    version_1: NamedInVersion1,
+}
+
+/// The same as the first version of the service hashed it: bound to the path and the query as they are spelt.
+#[derive(Debug)]
+struct NamedInVersion1 {
+    scope: [u8; 32],
     query: String,
 }
 
-/// A key together with the part of the body that has come.
+/// A key, and what has come of a body that comes in pieces.
 #[derive(Debug)]
-pub struct BodyDigest {
+pub struct BodyHash {
+    key: u128,
+    asked: blake3::Hasher,
     scope: [u8; 32],
-    fingerprint: Sha256,
-}
-
-/// A key together with the body it came with.
-#[derive(Debug)]
-pub struct Keyring {
-    scope: [u8; 32],
-    fingerprint: [u8; 32],
+    version_1: Sha256,
 }
 
 impl IdempotencyKey {
-    /// The key for that body: `None` where the request has no key.
-    pub fn with_body(self, body: &[u8]) -> Option<Box<Keyring>> {
-        let mut digest = self.begin_body()?;
-        digest.update(body);
-        Some(Box::new(digest.finish()))
+    /// What makes a request with that body once: `None` where it has no key.
+    pub fn with_body(self, body: &Bytes) -> Option<Box<Idempotency>> {
+        let Named { key, mut asked, version_1: NamedInVersion1 { scope, query } } = *self.0?;
+        asked.update(body);
+        let once = Once { key, fingerprint: *asked.finalize().as_bytes() };
+        let body = body.clone();
+        let fingerprint = move || begin_version_1(&query).chain_update(&body).finalize().into();
+        let version_1 = Some(KeyOfVersion1::new(scope, fingerprint));
+        Some(Box::new(Idempotency { once, version_1 }))
     }
 
-    /// The key for a body that comes in pieces: `None` where the request has no key.
-    pub fn begin_body(self) -> Option<BodyDigest> {
-        let Scope { hash, query } = *self.0?;
-        let mut fingerprint = Sha256::new();
-        // The query says which level is meant: a request with another one is another request.
-        fingerprint.update(query.as_bytes());
-        fingerprint.update([0]);
-        Some(BodyDigest { scope: hash, fingerprint })
+    /// The same for a body that comes in pieces.
+    pub fn begin_body(self) -> Option<BodyHash> {
+        let Named { key, asked, version_1: NamedInVersion1 { scope, query } } = *self.0?;
+        Some(BodyHash { key, asked, scope, version_1: begin_version_1(&query) })
     }
 }
 
-impl BodyDigest {
+impl BodyHash {
     /// The next piece.
     pub fn update(&mut self, piece: &[u8]) {
-        self.fingerprint.update(piece);
+        self.asked.update(piece);
+        self.version_1.update(piece);
     }
 
-    /// The key, all of the body having come.
-    pub fn finish(self) -> Keyring {
-        Keyring { scope: self.scope, fingerprint: self.fingerprint.finalize().into() }
-    }
-
-    /// What the key stands for, whatever the body.
-    pub fn id(&self) -> u128 {
-        half(&self.scope)
+    /// What makes the request once, all of its body having come.
+    pub fn finish(self) -> Idempotency {
+        let once = Once { key: self.key, fingerprint: *self.asked.finalize().as_bytes() };
+        let version_1: [u8; 32] = self.version_1.finalize().into();
+        Idempotency { once, version_1: Some(KeyOfVersion1::new(self.scope, move || version_1)) }
     }
 }
 
-/// Half a hash, which is enough to tell keys apart.
-fn half(hash: &[u8; 32]) -> u128 {
-    u128::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
-}
-
-impl Keyring {
-    /// The whole request as one unit.
-    pub fn whole(&self) -> Once {
-        self.unit(&self.scope)
-    }
-
-    /// One line of the request as a unit of its own.
-    pub fn line(&self, line: usize) -> Once {
-        let mut hash = blake3::Hasher::new();
-        hash.update(&self.scope).update(&(line as u64).to_le_bytes());
-        self.unit(hash.finalize().as_bytes())
-    }
-
-    fn unit(&self, hash: &[u8; 32]) -> Once {
-        Once { key: half(hash), fingerprint: self.fingerprint }
-    }
+fn begin_version_1(query: &str) -> Sha256 {
+    Sha256::new().chain_update(query.as_bytes()).chain_update([0])
 }
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
@@ -123,12 +114,110 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
                 "must be 1 to 255 visible ASCII characters, without quotes or backslashes inside",
             ));
         }
-        let mut hash = blake3::Hasher::new();
-        for part in [PRINCIPAL, parts.method.as_str(), parts.uri.path(), key] {
-            hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
-        }
+        let method = parts.method.as_str();
+        let scope = hash_of([PRINCIPAL, method, parts.uri.path(), key]);
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Ok(Self(Some(Box::new(Scope { hash: *hash.finalize().as_bytes(), query }))))
+        Ok(Self(Some(Box::new(Named {
+            key: half(hash_of(["idempotency-key", PRINCIPAL, key]).finalize().as_bytes()),
+            asked: asked(parts),
+            version_1: NamedInVersion1 { scope: *scope.finalize().as_bytes(), query },
+        }))))
+    }
+}
+
+/// All that a request asks, as the service reads it, but for its body.
+fn asked(parts: &Parts) -> blake3::Hasher {
+    let mut hash = hash_of([parts.method.as_str()]);
+    // Segment by segment, so that a slash within a name is not one between two.
+    for segment in parts.uri.path().split('/') {
+        put(&mut hash, &Cow::from(percent_decode_str(segment)));
+    }
+    for (name, value) in parameters(&parts.uri) {
+        put(&mut hash, name.as_bytes());
+        put(&mut hash, value.as_bytes());
+    }
+    for value in parts.headers.get_all(header::IF_MATCH) {
+        put(&mut hash, value.as_bytes());
+    }
+    // What follows is the body, whatever it begins with.
+    put(&mut hash, b"");
+    hash
+}
+
+/// The parameters in the order of their names, without those that say what is meant anyway.
+fn parameters(uri: &Uri) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let query = uri.query().unwrap_or_default();
+    let is_default = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
+        name == "location" && value == Location::DEFAULT.as_str()
+    };
+    let parameters = form_urlencoded::parse(query.as_bytes());
+    let mut parameters: Vec<_> = parameters.filter(|parameter| !is_default(parameter)).collect();
+    parameters.sort();
+    parameters
+}
+
+fn hash_of<const N: usize>(parts: [&str; N]) -> blake3::Hasher {
+    let mut hash = blake3::Hasher::new();
+    for part in parts {
+        put(&mut hash, part.as_bytes());
+    }
+    hash
+}
+
+/// Hashes a part and its length, so that no two lists of parts are alike.
+fn put(hash: &mut blake3::Hasher, part: &[u8]) {
+    hash.update(&(part.len() as u64).to_le_bytes()).update(part);
+}
+
+/// Half a hash, which is enough to tell keys apart.
+fn half(hash: &[u8; 32]) -> u128 {
+    u128::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    async fn once(uri: &str, headers: &[(&str, &str)], body: &'static [u8]) -> Once {
+        let mut request = Request::post(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let key = IdempotencyKey::from_request_parts(&mut parts, &()).await.unwrap();
+        key.with_body(&Bytes::from_static(body)).unwrap().once
+    }
+
+    /// P8: two spellings of one request are one request; anything that asks for something else is not.
+    #[tokio::test]
+    async fn a_key_stands_for_what_is_asked_and_not_for_how_it_is_spelt() {
+        let key = ("idempotency-key", "k");
+        let one = once("/v1/stock/A-1/adjust", &[key], b"{}").await;
+        for uri in [
+            "/v1/stock/A%2D1/adjust",
+            "/v1/stock/%41-1/adjust?location=main",
+            "/v1/stock/A-1/adjust?location=m%61in",
+        ] {
+            assert_eq!(once(uri, &[key], b"{}").await, one, "{uri}");
+        }
+        assert_eq!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "\"k\"")], b"{}").await, one);
+        let others = [
+            ("/v1/stock/A-2/adjust", vec![key], &b"{}"[..]),
+            ("/v1/stock/A%2F1/adjust", vec![key], b"{}"),
+            ("/v1/stock/A/1/adjust", vec![key], b"{}"),
+            ("/v1/stock/A-1/adjust?location=shop", vec![key], b"{}"),
+            ("/v1/stock/A-1/adjust", vec![key], b"{ }"),
+            ("/v1/stock/A-1/adjust", vec![key, ("if-match", "\"3\"")], b"{}"),
+        ];
+        let mut seen = vec![one.fingerprint];
+        for (uri, headers, body) in others {
+            let other = once(uri, &headers, body).await;
+            assert_eq!(other.key, one.key, "{uri}: the key is the same");
+            assert!(!seen.contains(&other.fingerprint), "{uri}: another request");
+            seen.push(other.fingerprint);
+        }
+        assert_ne!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "K")], b"{}").await.key, one.key);
     }
 }

@@ -13,10 +13,15 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
     let text = std::str::from_utf8(body)
         .map_err(|error| Problem::new(Kind::InvalidRequest, format!("the body is not UTF-8: {error}")))?;
     // Only a body that does not parse is parsed again with its path tracked.
-    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error))
+    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error, ""))
 }
 
-fn explain<'a, T: Deserialize<'a>>(body: &'a str, error: &serde_json::Error) -> Problem {
+/// What a part of the body says, which is JSON; `place` is the pointer to it.
+pub fn parse_part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error, place))
+}
+
+fn explain<'a, T: Deserialize<'a>>(body: &'a str, error: &serde_json::Error, place: &str) -> Problem {
     if error.classify() != Category::Data {
         let detail = if body.is_empty() { "the body is empty".to_owned() } else { error.to_string() };
         return Problem::new(Kind::InvalidRequest, format!("the body is not JSON: {detail}"));
@@ -26,7 +31,7 @@ fn explain<'a, T: Deserialize<'a>>(body: &'a str, error: &serde_json::Error) -> 
         Ok(_) => Problem::new(Kind::InvalidRequest, error.to_string()),
         Err(tracked) => {
             let message = without_position(&tracked.inner().to_string());
-            Problem::field(pointer(tracked.path(), &message), message)
+            Problem::field(place.to_owned() + &pointer(tracked.path(), &message), message)
         }
     }
 }

@@ -10,11 +10,13 @@ mod query;
 mod service;
 mod stock_path;
 
+pub use body::Bodiless;
 pub use body::JsonBody;
 pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
-pub use idempotency::{BodyDigest, IdempotencyKey, Keyring};
+pub use idempotency::{BodyHash, IdempotencyKey};
+pub use json::parse_part;
 pub use ndjson::NdjsonBody;
 pub(crate) use ndjson::too_large;
-pub use query::Query;
+pub use query::{Query, parse_limit};
 pub use service::Service;
-pub use stock_path::StockPath;
+pub use stock_path::{RemarkedStockPath, StockPath};

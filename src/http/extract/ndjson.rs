@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 
 use super::body::{check_media_type, essence};
 use crate::http::problem::{Kind, Problem};
-use crate::inventory::import::BYTES_MAX;
+use crate::store::chores::IMPORT_BYTES_MAX;
 
 /// How long the next piece may take to come. The request as a whole may take long.
 const PIECE_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ impl NdjsonBody {
 
 /// The problem of a body that is longer than it may be.
 pub(crate) fn too_large() -> Problem {
-    Problem::new(Kind::RequestTooLarge, format!("the body is longer than {BYTES_MAX} bytes"))
+    Problem::new(Kind::RequestTooLarge, format!("the body is longer than {IMPORT_BYTES_MAX} bytes"))
 }
 
 impl<S: Sync> FromRequest<S> for NdjsonBody {
@@ -48,7 +48,7 @@ impl<S: Sync> FromRequest<S> for NdjsonBody {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         check_media_type(request.headers(), "application/x-ndjson", is_ndjson)?;
         let body = request.into_body();
-        if body.size_hint().lower() > BYTES_MAX { Err(too_large()) } else { Ok(Self(body)) }
+        if body.size_hint().lower() > IMPORT_BYTES_MAX { Err(too_large()) } else { Ok(Self(body)) }
     }
 }
 

@@ -38,6 +38,18 @@ impl<'a> Query<'a> {
     }
 }
 
+/// How many items a page has at most, unless the request says so.
+const LIMIT_DEFAULT: usize = 100;
+/// The most it may say.
+const LIMIT_MAX: usize = 1_000;
+
+/// The parameter `limit` of a list.
+pub fn parse_limit(query: &Query<'_>) -> Result<usize, Problem> {
+    let Some(text) = query.get("limit") else { return Ok(LIMIT_DEFAULT) };
+    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| Problem::parameter("limit", format!("must be an integer from 1 to {LIMIT_MAX}")))
+}
+
 fn unknown(known: &[&str]) -> String {
     match known {
         [] => "is not a parameter of this request, which has none".to_owned(),

@@ -1,31 +1,64 @@
 //! [`StockPath`]: the stock level that a path and its `?location=` name.
 
+use std::sync::Arc;
+
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::query::Query;
 use crate::http::problem::{Kind, Problem};
-use crate::stock::{Location, Sku, StockKey};
+use crate::stock::{Location, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku, StockKey};
 
 /// The level named by `/v1/stock/{sku}...?location=`.
 #[derive(Debug)]
 pub struct StockPath(pub StockKey);
+
+/// The same with `?reason=&reference=`, for a request that has no body to say them in.
+#[derive(Debug)]
+pub struct RemarkedStockPath(pub StockKey, pub Option<Arc<Remark>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for StockPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let params = RawPathParams::from_request_parts(parts, state).await;
-        let params = params.map_err(|error| Problem::new(Kind::InvalidRequest, error.body_text()))?;
-        let sku = params.iter().find(|(name, _)| *name == "sku").map_or("", |(_, sku)| sku);
-        let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
         let query = Query::parse(&parts.uri, &["location"])?;
-        let location = match query.get("location") {
-            Some(text) => {
-                Location::parse(text).map_err(|error| Problem::parameter("location", error.to_string()))?
-            }
-            None => Location::DEFAULT,
-        };
-        Ok(Self(StockKey::new(sku, location)))
+        key(params, &query).map(Self)
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RemarkedStockPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let query = Query::parse(&parts.uri, &["location", "reason", "reference"])?;
+        let texts = [("reason", REASON_CHARS_MAX), ("reference", REFERENCE_CHARS_MAX)];
+        for (name, chars_max) in texts {
+            if query.get(name).is_some_and(|text| text.chars().nth(chars_max).is_some()) {
+                return Err(Problem::parameter(name, format!("must be at most {chars_max} characters long")));
+            }
+        }
+        let [reason, reference] = texts.map(|(name, _)| query.get(name).unwrap_or_default().to_owned());
+        let remark = Remark { reason, reference };
+        let remark = (remark != Remark::default()).then(|| Arc::new(remark));
+        Ok(Self(key(params, &query)?, remark))
+    }
+}
+
+fn key(
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    query: &Query<'_>,
+) -> Result<StockKey, Problem> {
+    let params = params.map_err(|error| Problem::new(Kind::InvalidRequest, error.body_text()))?;
+    let sku = params.iter().find(|(name, _)| *name == "sku").map_or("", |(_, sku)| sku);
+    let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
+    let location = match query.get("location") {
+        Some(text) => {
+            Location::parse(text).map_err(|error| Problem::parameter("location", error.to_string()))?
+        }
+        None => Location::DEFAULT,
+    };
+    Ok(StockKey::new(sku, location))
 }

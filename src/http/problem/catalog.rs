@@ -204,8 +204,8 @@ impl Kind {
             Self::PreconditionRequired => Entry {
                 name: "precondition-required",
                 status: StatusCode::PRECONDITION_REQUIRED,
-                title: "The level exists: say which version to overwrite",
-                explanation: "PUT without a precondition only creates. To record a count over an existing level send If-Match with the ETag you read, or If-Match: * to overwrite whatever is there. To change stock relative to what is there, POST to .../adjust.",
+                title: "The level exists: say which version is meant",
+                explanation: "PUT without a precondition only creates, and DELETE without one only removes a level that has no units. To record a count over an existing level, or to remove one with its units, send If-Match with the ETag you read, or If-Match: * for whatever is there. To change stock relative to what is there, POST to .../adjust.",
             },
             Self::InternalError => Entry {
                 name: "internal-error",
@@ -228,8 +228,8 @@ impl Kind {
             Self::LedgerNotKept => Entry {
                 name: "ledger-not-kept",
                 status: StatusCode::NOT_FOUND,
-                title: "This service keeps no ledger",
-                explanation: "It runs with --ephemeral: stock is in memory only, and no movements are recorded. Start it with --data-dir to have a ledger.",
+                title: "This service keeps nothing on disk",
+                explanation: "It runs with --ephemeral: stock and its recent movements are in memory only, so there is nothing to verify and nothing to back up. Start it with --data-dir to have a ledger that lasts.",
             },
             Self::IdempotencyKeyInProgress => Entry {
                 name: "idempotency-key-in-progress",
@@ -253,7 +253,7 @@ impl Kind {
                 name: "idempotency-key-reused",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "The key belongs to another request",
-                explanation: "An Idempotency-Key stands for one request: the same method, path, parameters and body. This key was used with others. Nothing was changed; use a fresh key for each new request.",
+                explanation: "An Idempotency-Key stands for one request: the same method, path, parameters, If-Match and body, however they are spelt. This key was used with another, at this path or elsewhere. Nothing was changed; use a fresh key for each new request.",
             },
             Self::HistoryCompacted => Entry {
                 name: "history-compacted",

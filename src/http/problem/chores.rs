@@ -1,15 +1,12 @@
 //! What stands in the way of imports, backups and verifications, as problems.
 
 use super::{FieldError, Kind, Problem};
-use crate::inventory::import::{ImportError, LineError};
-use crate::inventory::{BackupError, VerifyAnswerError};
-use crate::journal::backup;
-use crate::journal::verify::VerifyError;
+use crate::store::chores::{ChoreError, ImportError, LineError};
 
 impl Problem {
-    /// There is no ledger to look at.
+    /// There are no files to look at.
     pub fn ledger_not_kept() -> Self {
-        Self::new(Kind::LedgerNotKept, "this service runs with --ephemeral: no movements are recorded")
+        Self::new(Kind::LedgerNotKept, ChoreError::NoFiles.to_string())
     }
 }
 
@@ -22,9 +19,8 @@ impl From<ImportError> for Problem {
             }
             ImportError::Empty => Self::field("", error.to_string()),
             ImportError::TooLarge => crate::http::extract::too_large(),
-            ImportError::CutOff => {
-                Self::new(Kind::InvalidRequest, "the body ended before it was complete; nothing was imported")
-            }
+            ImportError::AlreadyRunning => Self::new(Kind::AlreadyRunning, error.to_string()),
+            ImportError::Stopped => Self::new(Kind::NotReady, error.to_string()),
             ImportError::Refused { errors, total } => {
                 let told: Vec<String> = errors.iter().take(10).map(ToString::to_string).collect();
                 let detail =
@@ -35,7 +31,7 @@ impl From<ImportError> for Problem {
                 Self::new(Kind::Overloaded, "the disk has no room for the import; nothing was imported")
             }
             ImportError::Io(_) => Self::new(Kind::InternalError, error.to_string()),
-            ImportError::Obstacle(obstacle) => obstacle.into(),
+            ImportError::NotDone(not_done) => not_done.into(),
         }
     }
 }
@@ -49,30 +45,17 @@ fn field(error: LineError) -> FieldError {
     FieldError { pointer, parameter: None, line: Some(error.line), detail: error.detail }
 }
 
-impl From<BackupError> for Problem {
-    fn from(error: BackupError) -> Self {
+impl From<ChoreError> for Problem {
+    fn from(error: ChoreError) -> Self {
         match &error {
-            BackupError::NotKept => Self::ledger_not_kept(),
-            BackupError::AlreadyRunning => Self::new(Kind::AlreadyRunning, error.to_string()),
-            BackupError::Backup(backup::BackupError::Exists(_)) => {
+            ChoreError::NoFiles => Self::ledger_not_kept(),
+            ChoreError::AlreadyRunning(_) => Self::new(Kind::AlreadyRunning, error.to_string()),
+            ChoreError::Exists(_) => {
                 Self::new(Kind::BackupExists, "there is a backup of that name; nothing was overwritten")
             }
-            BackupError::Backup(backup::BackupError::Stopped) => Self::new(Kind::NotReady, error.to_string()),
-            BackupError::Backup(backup::BackupError::Io { source, .. }) if is_full(source) => {
-                Self::new(Kind::Overloaded, "the disk has no room for the backup; none was made")
-            }
-            _ => Self::new(Kind::InternalError, error.to_string()),
-        }
-    }
-}
-
-impl From<VerifyAnswerError> for Problem {
-    fn from(error: VerifyAnswerError) -> Self {
-        match &error {
-            VerifyAnswerError::NotKept => Self::ledger_not_kept(),
-            VerifyAnswerError::AlreadyRunning => Self::new(Kind::AlreadyRunning, error.to_string()),
-            VerifyAnswerError::Verify(VerifyError::Stopped) => Self::new(Kind::NotReady, error.to_string()),
-            _ => Self::new(Kind::InternalError, error.to_string()),
+            ChoreError::Full => Self::new(Kind::Overloaded, error.to_string()),
+            ChoreError::Stopped => Self::new(Kind::NotReady, error.to_string()),
+            ChoreError::Failed(_) => Self::new(Kind::InternalError, error.to_string()),
         }
     }
 }

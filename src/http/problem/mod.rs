@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 pub use catalog::Kind;
 
-use crate::inventory::Obstacle;
+use crate::store::{self, NotDone, Why};
 
 /// An error answer.
 ///
@@ -39,14 +39,17 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     /// Each stock level that stands in the way, with what was asked and what was there.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    lines: Vec<ProblemLine>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    lines: Box<[ProblemLine]>,
     /// Of 5xx only: whether the change was made. After `no` it is safe to repeat the request; after `unknown`
     /// read before repeating.
     #[serde(skip_serializing_if = "Option::is_none")]
     applied: Option<WasApplied>,
     #[serde(skip)]
     entry: Kind,
+    /// In how many seconds it is worth another try, where that is known.
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
 }
 
 /// Whether a change was made although its request failed.
@@ -129,10 +132,16 @@ impl Problem {
             status: entry.status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
-            lines: Vec::new(),
+            lines: Box::default(),
             applied,
             entry: kind,
+            retry_after_s: None,
         }
+    }
+
+    /// What the service says of itself does not fit what was asked: a defect.
+    pub fn unexpected() -> Self {
+        Self::new(Kind::InternalError, "what came of the request is of another request")
     }
 
     /// One field of the body is not as it must be.
@@ -183,26 +192,18 @@ impl Problem {
         self.entry.entry().status
     }
 
-    /// Whether this is what came of a request that was judged by the state of the stock: an idempotency key keeps it.
-    pub fn is_outcome(&self) -> bool {
-        matches!(
-            self.entry,
-            Kind::StockNotFound
-                | Kind::InsufficientStock
-                | Kind::BelowReserved
-                | Kind::StockReserved
-                | Kind::VersionMismatch
-                | Kind::QuantityOverflow
-        )
-    }
-
     /// The body.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a problem has string keys and plain values")
     }
 
     fn retry_after(&self) -> Option<HeaderValue> {
-        matches!(self.status, 429 | 503).then(|| HeaderValue::from_static("1"))
+        if !matches!(self.status, 429 | 503) {
+            return None;
+        }
+        // Whole seconds, rounded up: nobody is asked back too early.
+        let seconds = self.retry_after_s.map_or(1, |seconds| seconds.max(1));
+        Some(HeaderValue::try_from(seconds.to_string()).expect("digits are visible ASCII"))
     }
 }
 
@@ -233,20 +234,26 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<Obstacle> for Problem {
-    fn from(obstacle: Obstacle) -> Self {
-        match obstacle {
-            Obstacle::Contention(contention) => Self::new(Kind::Contention, contention.to_string()),
-            Obstacle::Overloaded => {
-                let detail = "the journal took no further change in time: its disk is full, or too slow for what is asked";
-                Self::new(Kind::Overloaded, detail)
+impl From<NotDone> for Problem {
+    fn from(NotDone { why, applied }: NotDone) -> Self {
+        let mut retry_after_s = None;
+        let kind = match &why {
+            Why::Contention => Kind::Contention,
+            Why::Overloaded | Why::LinesFull => Kind::Overloaded,
+            Why::KeysFull { retry_after: after } => {
+                retry_after_s = Some(u32::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX));
+                Kind::Overloaded
             }
-            Obstacle::Unavailable { failed, applied } => {
-                let applied = Some(if applied { WasApplied::Unknown } else { WasApplied::No });
-                Self { applied, ..Self::new(Kind::JournalUnavailable, failed.to_string()) }
-            }
-            Obstacle::Damaged(detail) => Self::new(Kind::InternalError, detail),
-        }
+            Why::KeyInProgress => return Self::new(Kind::IdempotencyKeyInProgress, why.to_string()),
+            Why::KeyReused => return Self::new(Kind::IdempotencyKeyReused, why.to_string()),
+            Why::Unavailable(_) => Kind::JournalUnavailable,
+            Why::Damaged(_) => Kind::InternalError,
+        };
+        let applied = Some(match applied {
+            store::WasApplied::No => WasApplied::No,
+            store::WasApplied::Unknown => WasApplied::Unknown,
+        });
+        Self { applied, retry_after_s, ..Self::new(kind, why.to_string()) }
     }
 }
 

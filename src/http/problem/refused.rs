@@ -1,19 +1,9 @@
 //! Refusals of the domain as problems: which kind, which words, which lines.
 
 use super::{Kind, Problem, ProblemLine};
-use crate::inventory::{ChangeError, TransactError, most_telling};
-use crate::stock::{Precondition, Reason, Refusal, StockKey, Transaction, VERSION_MAX};
-use crate::strategy::TransactRefused;
+use crate::stock::{Precondition, Reason, Refusal, RefusedLevel, StockKey, VERSION_MAX};
 
 impl Problem {
-    /// A change of one level that was not made. `pointer` names the field of the body that asked for it.
-    pub fn rejected(error: ChangeError, key: &StockKey, pointer: &str) -> Self {
-        match error {
-            ChangeError::Refused(refusal) => Self::refused(refusal, key, pointer),
-            ChangeError::Obstacle(obstacle) => obstacle.into(),
-        }
-    }
-
     /// A level that is not there to be read.
     pub fn not_found(key: &StockKey, version: u64) -> Self {
         let line = ProblemLine {
@@ -24,47 +14,39 @@ impl Problem {
             available: None,
             version,
         };
-        Self { lines: vec![line], ..Self::new(Kind::StockNotFound, missing(key)) }
+        Self { lines: Box::new([line]), ..Self::new(Kind::StockNotFound, missing(key)) }
     }
 
     /// A change of one level that its state forbids.
     pub fn refused(refusal: Refusal, key: &StockKey, pointer: &str) -> Self {
         let line = line(refusal, key, pointer.to_owned());
-        Self { lines: vec![line], ..Self::new(kind(refusal.reason), detail(refusal, key)) }
+        Self { lines: Box::new([line]), ..Self::new(kind(refusal.reason), detail(refusal, key)) }
     }
 
-    /// A transaction that was not made. Where its levels are refused for several reasons, the one that comes first
-    /// in the order of precedence is told, with every line it concerns.
-    pub fn transaction_rejected(error: TransactError, transaction: &Transaction) -> Self {
-        match error {
-            TransactError::Refused(refused) => Self::transaction_refused(&refused, transaction),
-            TransactError::Obstacle(obstacle) => obstacle.into(),
+    /// A transaction that its levels forbid, at least one. Where they do for several reasons, the one that comes first in the order
+    /// of precedence is told, with every line it concerns.
+    pub fn refused_together(levels: &[RefusedLevel]) -> Self {
+        let first = levels.iter().min_by_key(|level| level.refusal.reason.precedence());
+        let first = first.expect("a refusal names at least one level");
+        let told = kind(first.refusal.reason);
+        let concerned: Vec<&RefusedLevel> =
+            levels.iter().filter(|level| kind(level.refusal.reason) == told).collect();
+        let first = concerned.first().expect("the reason told is one of those given");
+        let mut detail = detail(first.refusal, &first.key);
+        if concerned.len() > 1 {
+            detail = format!("{detail} ({} stock levels in all)", concerned.len());
         }
-    }
-
-    fn transaction_refused(refused: &TransactRefused, transaction: &Transaction) -> Self {
-        let told = kind(most_telling(&refused.refusals).reason);
-        let concerned = || refused.refusals.iter().filter(|entry| kind(entry.refusal.reason) == told);
-        let lines: Vec<ProblemLine> = concerned()
-            .map(|refused| {
-                let entry = &transaction.entries()[refused.entry];
-                line(refused.refusal, &entry.key, format!("/lines/{}", entry.line))
-            })
-            .collect();
-        let first = concerned().next().expect("the reason told is one of those given");
-        let mut detail = detail(first.refusal, &transaction.entries()[first.entry].key);
-        if lines.len() > 1 {
-            detail = format!("{detail} ({} stock levels in all)", lines.len());
-        }
-        Self { lines, ..Self::new(told, detail) }
+        let pointer = |level: &RefusedLevel| format!("/lines/{}", level.line);
+        let lines = concerned.into_iter().map(|level| line(level.refusal, &level.key, pointer(level)));
+        Self { lines: lines.collect(), ..Self::new(told, detail) }
     }
 }
 
 fn kind(reason: Reason) -> Kind {
     match reason {
+        Reason::PreconditionFailed(Precondition::Empty) | Reason::AlreadyExists => Kind::PreconditionRequired,
         Reason::PreconditionFailed(_) => Kind::VersionMismatch,
         Reason::NotFound => Kind::StockNotFound,
-        Reason::AlreadyExists => Kind::PreconditionRequired,
         Reason::BelowReserved { .. } | Reason::NotReserved { .. } => Kind::BelowReserved,
         Reason::StockReserved => Kind::StockReserved,
         Reason::Insufficient { .. } => Kind::InsufficientStock,
@@ -107,6 +89,13 @@ fn detail(refusal: Refusal, key: &StockKey) -> String {
         }
         Reason::PreconditionFailed(Precondition::Version(wanted)) => {
             format!("{place} is at version {}, not {wanted}", found.version())
+        }
+        Reason::PreconditionFailed(Precondition::Empty) => {
+            format!(
+                "{place} has {} units on hand, at version {}; they would be lost",
+                found.on_hand(),
+                found.version()
+            )
         }
         Reason::PreconditionFailed(_) | Reason::AlreadyExists => {
             format!("{place} exists, at version {}", found.version())

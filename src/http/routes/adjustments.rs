@@ -1,22 +1,18 @@
 //! `/v1/adjustments`: many levels in one request, together or each on its own.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 
 use super::{BATCH_BYTES_MAX, answer, independent};
-use crate::http::dto::{AdjustmentsAnswer, AdjustmentsRequest, LevelsAnswer, Mode, StockLevel};
-use crate::http::extract::{IdempotencyKey, JsonBody, Keyring, Service, Unconditional};
-use crate::http::once::once;
+use crate::http::dto::{AdjustmentsAnswer, AdjustmentsRequest, LooseAdjustmentsRequest, Mode};
+use crate::http::extract::{IdempotencyKey, JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
-use crate::inventory::{Inventory, Memo, StoredRecord};
-use crate::journal::record::Kind as RecordKind;
-use crate::stock::Transaction;
+use crate::store::TransactionKind;
 
 /// Adjust several stock levels
 ///
 /// In `atomic` mode (the default) all lines are applied or none, and nobody ever sees a part. In `independent` mode each
-/// line is judged alone, exactly as if it were a request of its own, and answered on its own.
+/// line is judged alone, exactly as if it were a request of its own, and answered on its own; one that is not as it must be is
+/// told so with 422, and the others are carried out.
 #[utoipa::path(
     post, path = "/v1/adjustments", tag = "batches", operation_id = "adjustMany",
     params(
@@ -36,51 +32,24 @@ use crate::stock::Transaction;
     )
 )]
 pub async fn adjust_many(
-    Service(inventory): Service,
+    Service(store): Service,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let request: AdjustmentsRequest<'_> = body.parse()?;
-    let memo = Memo { remark: request.remark()?, keyed: None };
-    let keyring = idempotency_key.with_body(body.bytes());
-    match request.mode {
-        Mode::Atomic => {
-            let transaction = request.transaction()?;
-            together(inventory, keyring, RecordKind::Change, memo, transaction).await
+    let (lines, remark) = match body.parse::<AdjustmentsRequest<'_>>() {
+        Ok(request) if request.mode == Mode::Atomic => {
+            let (transaction, remark) = (request.transaction()?, request.remark()?);
+            let idempotency = idempotency_key.with_body(body.bytes());
+            let kind = TransactionKind::Adjustment;
+            return answer::transaction(store, transaction, kind, idempotency, remark).await;
         }
-        Mode::Independent => {
-            let keys = request.keys()?;
-            let lines: Vec<_> =
-                keys.into_iter().zip(request.lines.iter().map(|line| line.0.delta.0)).collect();
-            independent::each_alone(inventory, keyring, memo, &lines).await
-        }
-    }
-}
-
-/// Makes a transaction and answers with the levels after it.
-pub(super) async fn together(
-    inventory: &Inventory,
-    keyring: Option<Box<Keyring>>,
-    kind: RecordKind,
-    memo: Memo,
-    transaction: Transaction,
-) -> Result<Response, Problem> {
-    let transaction = Arc::new(transaction);
-    let transact = async |memo| {
-        let outcome = inventory.transact(&transaction, kind, memo).await;
-        let applied = outcome.map_err(|rejected| Problem::transaction_rejected(rejected, &transaction))?;
-        let entries = transaction.entries().iter().zip(&applied);
-        Ok(levels(entries.map(|(entry, applied)| StockLevel::new(&entry.key, applied.after)).collect()))
+        Ok(request) => (request.each()?, request.remark()?),
+        // A line that is none is told in its place, if each stands alone.
+        Err(problem) => match body.parse::<LooseAdjustmentsRequest<'_>>() {
+            Ok(request) if request.mode == Mode::Independent => (request.each()?, request.remark()?),
+            _ => return Err(problem),
+        },
     };
-    let replay = |stored: &StoredRecord| {
-        let after: Vec<_> = stored.levels().collect();
-        levels(after.iter().map(|(key, level)| StockLevel::new(key, *level)).collect())
-    };
-    once(inventory, keyring, memo, transact, replay).await
-}
-
-fn levels(levels: Vec<StockLevel<'_>>) -> Response {
-    let bytes = StockLevel::JSON_BYTES * (levels.len() + 1);
-    answer::json(&LevelsAnswer { levels }, bytes)
+    independent::each_alone(store, lines, idempotency_key.with_body(body.bytes()), remark).await
 }

@@ -1,11 +1,89 @@
-//! Answers, as the routes write them.
+//! Answers: what came of a command, as bytes. The one place that writes them, so a replay is written by what wrote the first.
+
+use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 
-use crate::http::dto::{StockLevel, WriteJson};
-use crate::stock::{Level, StockKey};
+use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
+use crate::http::problem::Problem;
+use crate::stock::{Applied, Level, Refusal, RefusedLevel, StockKey, Transaction};
+use crate::store::{Answered, AnyStore, Command, Deed, Idempotency, Outcome, Store as _, WrittenAnswer};
+
+/// Marks an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Carries out a change of one level, and answers with what `made` makes of it. `pointer` names the field of the body that
+/// asked for it.
+pub(super) async fn change(
+    store: &AnyStore,
+    command: Command,
+    pointer: &str,
+    made: impl FnOnce(&StockKey, Applied) -> Response,
+) -> Result<Response, Problem> {
+    let Deed::Change { key, .. } = &command.deed else { unreachable!("a change of one level") };
+    let key = key.clone();
+    let Answered { outcome, replayed } = store.execute(command).await?;
+    let response = match outcome {
+        Outcome::Change(Ok(applied)) => made(&key, applied),
+        Outcome::Change(Err(refusal)) => refused(refusal, &key, pointer),
+        Outcome::Written(answer) => written(answer),
+        _ => return Err(Problem::unexpected()),
+    };
+    Ok(marked(response, replayed))
+}
+
+/// Carries out a transaction, and answers with the levels after it.
+pub(super) async fn transaction(
+    store: &AnyStore,
+    transaction: Transaction,
+    kind: crate::store::TransactionKind,
+    idempotency: Option<Box<Idempotency>>,
+    remark: Option<Arc<crate::stock::Remark>>,
+) -> Result<Response, Problem> {
+    let deed = Deed::Transaction { transaction: Arc::new(transaction), kind };
+    let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, remark }).await?;
+    let response = match outcome {
+        Outcome::Transaction(Ok(applied)) => levels(&applied),
+        Outcome::Transaction(Err(levels)) => refused_together(&levels),
+        Outcome::Written(answer) => written(answer),
+        _ => return Err(Problem::unexpected()),
+    };
+    Ok(marked(response, replayed))
+}
+
+/// The same answer, marked if it was given before.
+pub(super) fn marked(mut response: Response, replayed: bool) -> Response {
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// An answer as the first version of the service stored it.
+pub(super) fn written(answer: WrittenAnswer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // An import's answer is no problem.
+    let media = if status.is_success() { "application/json" } else { "application/problem+json" };
+    let mut response = typed(answer.body, HeaderValue::from_static(media));
+    *response.status_mut() = status;
+    response
+}
+
+fn refused(refusal: Refusal, key: &StockKey, pointer: &str) -> Response {
+    Problem::refused(refusal, key, pointer).into_response()
+}
+
+fn refused_together(levels: &[RefusedLevel]) -> Response {
+    Problem::refused_together(levels).into_response()
+}
+
+fn levels(applied: &[(StockKey, Applied)]) -> Response {
+    let bytes = StockLevel::JSON_BYTES * (applied.len() + 1);
+    let levels = applied.iter().map(|(key, applied)| StockLevel::new(key, applied.after)).collect();
+    json(&LevelsAnswer { levels }, bytes)
+}
 
 /// A JSON answer of 200. `bytes` is about how long it gets.
 pub(super) fn json(answer: &impl WriteJson, bytes: usize) -> Response {

@@ -1,5 +1,7 @@
 //! `POST /v1/backup`: a copy of the journal that a service can start on.
 
+use std::path::Path;
+
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 
@@ -8,6 +10,7 @@ use crate::http::dto::{BackupAnswer, BackupRequest};
 use crate::http::extract::{JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
 use crate::stock::Sku;
+use crate::store::Chores as _;
 
 /// The folder of backups in the data directory.
 const FOLDER: &str = "backups";
@@ -33,7 +36,7 @@ const FOLDER: &str = "backups";
     )
 )]
 pub async fn back_up(
-    Service(inventory): Service,
+    Service(store): Service,
     _: Unconditional,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
@@ -42,9 +45,9 @@ pub async fn back_up(
     if name.as_str().starts_with('.') {
         return Err(Problem::field("/name", "must not begin with a dot"));
     }
-    let home = inventory.chores().home().ok_or_else(Problem::ledger_not_kept)?;
-    let copied = inventory.back_up(home.path.join(FOLDER).join(name.as_str())).await?;
-    let body = serde_json::to_vec(&BackupAnswer::new(copied, &home.path));
+    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let backup = chores.back_up(Path::new(FOLDER).join(name.as_str())).await?;
+    let body = serde_json::to_vec(&BackupAnswer::new(backup));
     let body = body.expect("an answer has string keys and plain values");
     let mut response = answer::typed(body, HeaderValue::from_static("application/json"));
     *response.status_mut() = StatusCode::CREATED;

@@ -11,10 +11,10 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 
 use super::answer;
+use crate::http::dto::{Export, export_lines};
 use crate::http::extract::{Query, Service};
 use crate::http::problem::Problem;
-use crate::inventory::Inventory;
-use crate::inventory::export::{self, Export};
+use crate::store::AnyStore;
 
 /// Pages that are made ahead of the client: with their lines some hundred KiB.
 const PAGES_AHEAD: usize = 2;
@@ -34,19 +34,19 @@ struct Pieces(mpsc::Receiver<Result<Bytes, io::Error>>);
         (status = 503, description = "`not-ready`, `contention`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn export(Service(inventory): Service, uri: Uri) -> Result<Response, Problem> {
+pub async fn export(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
     let mut export = Export::default();
     // The first page comes before the answer's head: what fails at once is an answer.
-    let first = export.page(inventory).await?.unwrap_or_default();
+    let first = export.page(store).await?.unwrap_or_default();
     let (pieces, taken) = mpsc::channel(PAGES_AHEAD);
-    tokio::spawn(stream(inventory, export, export::lines(&first), pieces));
+    tokio::spawn(stream(store, export, export_lines(&first), pieces));
     Ok(answer::typed(Body::new(Pieces(taken)), HeaderValue::from_static("application/x-ndjson")))
 }
 
 /// Ends when the client has gone away.
 async fn stream(
-    inventory: &'static Inventory,
+    store: &'static AnyStore,
     mut export: Export,
     first: String,
     pieces: mpsc::Sender<Result<Bytes, io::Error>>,
@@ -56,11 +56,11 @@ async fn stream(
         if !lines.is_empty() && pieces.send(Ok(Bytes::from(lines))).await.is_err() {
             return;
         }
-        lines = match export.page(inventory).await {
-            Ok(Some(levels)) => export::lines(&levels),
+        lines = match export.page(store).await {
+            Ok(Some(levels)) => export_lines(&levels),
             Ok(None) => return,
-            Err(obstacle) => {
-                tracing::warn!(?obstacle, "an export was cut off");
+            Err(error) => {
+                tracing::warn!(%error, "an export was cut off");
                 // If the client has gone away it need not be told.
                 let _ = pieces.send(Err(io::Error::other("the export was cut off"))).await;
                 return;

@@ -1,24 +1,14 @@
 //! `POST /v1/import`: many levels from a file, all or none, however many.
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
 use axum::http::HeaderValue;
 use axum::response::Response;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::answer;
 use crate::http::dto::{ExportLine, ImportAnswer};
-use crate::http::extract::{BodyDigest, IdempotencyKey, NdjsonBody, Service, Unconditional};
-use crate::http::once::{fresh, mark, replayed};
-use crate::http::problem::{Kind, Problem};
-use crate::inventory::import::{self, ImportError, Imported, Place, Stage, Staged};
-use crate::journal::lanes::Keyed;
-use crate::journal::record::Once;
-
-/// Pieces of the body that are taken in ahead of what is checked.
-const PIECES_AHEAD: usize = 4;
+use crate::http::extract::{IdempotencyKey, NdjsonBody, Service, Unconditional};
+use crate::http::problem::Problem;
+use crate::store::chores::ImportInto as _;
+use crate::store::{Answered, Chores as _, Outcome};
 
 /// Import stock
 ///
@@ -42,71 +32,31 @@ const PIECES_AHEAD: usize = 4;
     )
 )]
 pub async fn import(
-    Service(inventory): Service,
+    Service(store): Service,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     mut body: NdjsonBody,
 ) -> Result<Response, Problem> {
-    let already = || Problem::new(Kind::AlreadyRunning, "another import is under way; nothing was imported");
-    let right = inventory.chores().import().ok_or_else(already)?;
-    let place = Place::of(inventory.chores().home()).map_err(ImportError::Io)?;
-    let mut digest = idempotency_key.begin_body();
-    let id = digest.as_ref().map_or_else(import::fresh_id, BodyDigest::id);
-    let stage = take_in(&mut body, &place, id, digest.as_mut()).await?;
-    let once = digest.map(|digest| digest.finish().whole());
-    let keyed: Option<Keyed> = match once {
-        Some(once) => match fresh(inventory.books().begin(once).await?)? {
-            Ok(keyed) => Some(keyed),
-            Err(stored) => return Ok(mark(replayed(&stored, |_| Response::default()))),
-        },
-        None => None,
-    };
-    let staged = finish(stage, once).await?;
-    // On a task of its own: a client that goes away does not stop what has happened.
-    let importing = tokio::spawn(async move {
-        let imported = inventory.import(staged, keyed).await;
-        drop((place, right));
-        imported
-    });
-    let imported: Imported = joined(importing).await?;
-    Ok(answer::typed(imported.to_json(), HeaderValue::from_static("application/json")))
-}
-
-/// Passes the body on to a thread that may wait for the disk.
-async fn take_in(
-    body: &mut NdjsonBody,
-    place: &Place,
-    id: u128,
-    mut digest: Option<&mut BodyDigest>,
-) -> Result<Stage, Problem> {
-    let (pieces, mut taken) = mpsc::channel::<Bytes>(PIECES_AHEAD);
-    let mut stage = Stage::begin(Arc::clone(&place.disk), id);
-    let staging = tokio::task::spawn_blocking(move || {
-        while let Some(piece) = taken.blocking_recv() {
-            stage.push(&piece)?;
-        }
-        Ok(stage)
-    });
+    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let mut import = chores.begin_import()?;
+    let mut hash = idempotency_key.begin_body();
     while let Some(piece) = body.next().await? {
-        if let Some(digest) = &mut digest {
-            digest.update(&piece);
+        if let Some(hash) = &mut hash {
+            hash.update(&piece);
         }
-        if pieces.send(piece).await.is_err() {
-            // The thread has ended early, and says why.
+        if !import.push(piece).await {
             break;
         }
     }
-    drop(pieces);
-    joined(staging).await
-}
-
-async fn finish(stage: Stage, once: Option<Once>) -> Result<Staged, Problem> {
-    joined(tokio::task::spawn_blocking(move || stage.finish(once))).await
-}
-
-async fn joined<T>(task: JoinHandle<Result<T, ImportError>>) -> Result<T, Problem> {
-    match task.await {
-        Ok(outcome) => outcome.map_err(Problem::from),
-        Err(panicked) => Err(Problem::new(Kind::InternalError, panicked.to_string())),
-    }
+    let Answered { outcome, replayed } = import.finish(hash.map(|hash| Box::new(hash.finish()))).await?;
+    let response = match outcome {
+        Outcome::Import(imported) => {
+            let body = serde_json::to_vec(&ImportAnswer::new(imported));
+            let body = body.expect("an answer has string keys and plain values");
+            answer::typed(body, HeaderValue::from_static("application/json"))
+        }
+        Outcome::Written(written) => answer::written(written),
+        _ => return Err(Problem::unexpected()),
+    };
+    Ok(answer::marked(response, replayed))
 }

@@ -2,25 +2,14 @@
 
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::answer;
 use crate::http::dto::{MovementAnswer, MovementsAnswer};
-use crate::http::extract::{Query, Service};
+use crate::http::extract::{Query, Service, parse_limit};
 use crate::http::problem::{Kind, Problem};
-use crate::inventory::{LedgerError, MovementFilter};
-use crate::journal::history::HistoryError;
-use crate::stock::{Location, Sku, StockKey};
-
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
-
-/// What is asked for, and where a page starts: a position in the log for one level, a number for all.
-enum Question {
-    OfLevel { key: StockKey, from: Option<u64> },
-    After { seq: u64, filter: MovementFilter },
-}
+use crate::stock::{Location, NameError, Sku, StockKey};
+use crate::store::query::From;
+use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _};
 
 /// List movements
 ///
@@ -39,31 +28,17 @@ enum Question {
     responses(
         (status = 200, description = "A page. It may be short, or empty, although `next_cursor` says that there is more", body = MovementsAnswer<'static>,
          headers(("Link" = String, description = "`rel=\"next\"`: the next page, where there is one"))),
-        (status = 404, description = "`ledger-not-kept`: the service runs with --ephemeral", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`history-compacted`: movements right after that number are past the retention", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`: a record is damaged", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(Service(inventory): Service, uri: Uri) -> Result<Response, Problem> {
+pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["sku", "location", "after", "cursor", "limit"])?;
-    let limit = query.get("limit").map_or(Ok(LIMIT_DEFAULT), parse_limit)?;
-    let question = question(&query)?;
-    let by_number = matches!(question, Question::After { .. });
-    let page = match question {
-        Question::OfLevel { key, from } => inventory.movements_of(key, from, limit).await,
-        Question::After { seq, filter } => inventory.movements_after(seq, filter, limit).await,
-    };
-    let page = page.map_err(problem)?;
-    if by_number && page.compacted {
-        let oldest = inventory.oldest_movement();
-        return Err(Problem::new(
-            Kind::HistoryCompacted,
-            format!("the oldest movement that is kept is number {oldest}"),
-        ));
-    }
-    let next_cursor = page.next.map(|next| URL_SAFE_NO_PAD.encode(next.to_be_bytes()));
+    let limit = parse_limit(&query)?;
+    let page = store.movements(asked(&query, limit)?).await.map_err(problem)?;
+    let next_cursor = page.next.as_ref().map(MovementCursor::to_string);
     let link = next_cursor.as_ref().map(|cursor| link(&query, cursor, limit));
     let items = page.movements.iter().map(MovementAnswer::new).collect();
     let body = MovementsAnswer { items, next_cursor, compacted: page.compacted };
@@ -75,58 +50,33 @@ pub async fn list(Service(inventory): Service, uri: Uri) -> Result<Response, Pro
     Ok(response)
 }
 
-fn question(query: &Query<'_>) -> Result<Question, Problem> {
-    let invalid = |name: &'static str| {
-        move |error: crate::stock::NameError| Problem::parameter(name, error.to_string())
-    };
+fn asked(query: &Query<'_>, limit: usize) -> Result<MovementQuery, Problem> {
+    let invalid = |name: &'static str| move |error: NameError| Problem::parameter(name, error.to_string());
     let sku = query.get("sku").map(Sku::parse).transpose().map_err(invalid("sku"))?;
     let location = query.get("location").map(Location::parse).transpose().map_err(invalid("location"))?;
-    let cursor = query.get("cursor").map(decode_cursor).transpose()?;
-    let after = query.get("after").map(parse_after).transpose()?;
-    match (sku, after) {
-        (Some(sku), None) => {
-            let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
-            Ok(Question::OfLevel { key, from: cursor })
-        }
-        (sku, after) => {
-            let text = |name: String| Some(name);
-            let filter = MovementFilter {
-                sku: sku.and_then(|sku| text(sku.to_string())),
-                location: location.and_then(|location| text(location.to_string())),
-            };
-            Ok(Question::After { seq: cursor.or(after).unwrap_or(0), filter })
-        }
+    let cursor = query.get("cursor").map(str::parse::<MovementCursor>).transpose();
+    let cursor = cursor.map_err(|error| Problem::parameter("cursor", error.to_string()))?;
+    let after = query.get("after").map(str::parse::<Seq>).transpose();
+    let after = after.map_err(|_| Problem::parameter("after", "must be the number of a movement, or 0"))?;
+    if let (Some(sku), None) = (sku, after) {
+        let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
+        return Ok(MovementQuery::OfLevel { key, cursor, limit });
     }
+    let from = match (cursor, after) {
+        (Some(cursor), _) => From::Cursor(cursor),
+        (None, Some(seq)) => From::Seq(seq),
+        (None, None) => From::Seq(Seq::default()),
+    };
+    let (sku, location) = (sku.map(|sku| sku.to_string()), location.map(|location| location.to_string()));
+    Ok(MovementQuery::After { from, sku, location, limit })
 }
 
-fn problem(error: LedgerError) -> Problem {
+fn problem(error: HistoryError) -> Problem {
     match error {
-        LedgerError::NotKept => Problem::ledger_not_kept(),
-        LedgerError::History(HistoryError::Cursor) => not_a_cursor(),
-        LedgerError::History(HistoryError::Compacted) => {
-            Problem::new(Kind::HistoryCompacted, "that part of the ledger was dropped")
-        }
-        LedgerError::History(error) => Problem::new(Kind::InternalError, error.to_string()),
-        LedgerError::Obstacle(obstacle) => obstacle.into(),
+        HistoryError::Cursor(error) => Problem::parameter("cursor", error.to_string()),
+        HistoryError::Compacted { .. } => Problem::new(Kind::HistoryCompacted, error.to_string()),
+        HistoryError::NotDone(not_done) => not_done.into(),
     }
-}
-
-fn parse_limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::parameter("limit", format!("must be an integer from 1 to {LIMIT_MAX}")))
-}
-
-fn parse_after(text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| Problem::parameter("after", "must be the number of a movement, or 0"))
-}
-
-fn decode_cursor(cursor: &str) -> Result<u64, Problem> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u64::from_be_bytes).ok_or_else(not_a_cursor)
-}
-
-fn not_a_cursor() -> Problem {
-    Problem::parameter("cursor", "must be the next_cursor of an earlier page")
 }
 
 /// The same request with the next cursor. Everything in it is visible ASCII that needs no escaping.

@@ -9,6 +9,7 @@ use super::answer;
 use crate::http::dto::{ContentionAnswer, StatusAnswer};
 use crate::http::problem::{Kind, Problem};
 use crate::http::{HttpState, metrics as exposed};
+use crate::store::{Status, Store as _};
 use crate::telemetry::exposition::CONTENT_TYPE;
 
 /// How the service is doing
@@ -17,15 +18,14 @@ use crate::telemetry::exposition::CONTENT_TYPE;
     responses((status = 200, description = "What runs, since when, and what sharing has cost", body = StatusAnswer))
 )]
 pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
-    let inventory = state.inventory()?;
-    let contention = inventory.contention();
+    let Status { strategy, durable, levels, contention, .. } = state.store()?.status();
     let holds = contention.holds;
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
-        strategy: inventory.strategy().name(),
-        durability: if inventory.books().journal().is_some() { "durable" } else { "ephemeral" },
+        strategy,
+        durability: if durable { "durable" } else { "ephemeral" },
         uptime_seconds: state.started.elapsed().as_secs(),
-        levels: inventory.level_count(),
+        levels,
         contention: ContentionAnswer {
             acquisitions: contention.acquisitions,
             contended: contention.contended,
@@ -58,7 +58,7 @@ pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, 
     if !state.readiness.get() {
         return Err(Problem::new(Kind::NotReady, "the service is starting or shutting down"));
     }
-    if state.inventory()?.books().is_full() {
+    if state.store()?.status().full {
         return Err(Problem::new(Kind::NotReady, "the disk is full: changes wait for room"));
     }
     Ok(answer::typed("ready\n", HeaderValue::from_static("text/plain")))

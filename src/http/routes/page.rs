@@ -2,18 +2,13 @@
 
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::answer;
 use crate::http::dto::{PageAnswer, StockLevel};
-use crate::http::extract::{Query, Service};
+use crate::http::extract::{Query, Service, parse_limit};
 use crate::http::problem::Problem;
-use crate::stock::{Location, Sku, StockKey};
-use crate::strategy::index::Filter;
-
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+use crate::stock::{Location, Sku};
+use crate::store::{LevelCursor, LevelQuery, Store as _};
 
 /// List stock levels
 ///
@@ -35,20 +30,21 @@ const LIMIT_MAX: usize = 1_000;
         (status = 503, description = "`contention`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn list(Service(inventory): Service, uri: Uri) -> Result<Response, Problem> {
+pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["limit", "cursor", "location", "sku_prefix"])?;
-    let limit = query.get("limit").map_or(Ok(LIMIT_DEFAULT), parse_limit)?;
-    let after = query.get("cursor").map(decode_cursor).transpose()?;
+    let limit = parse_limit(&query)?;
+    let after = query.get("cursor").map(str::parse::<LevelCursor>).transpose();
+    let after = after.map_err(|error| Problem::parameter("cursor", error.to_string()))?;
     let location = query.get("location").map(Location::parse).transpose();
     let location = location.map_err(|error| Problem::parameter("location", error.to_string()))?;
     let sku_prefix = query.get("sku_prefix").map(Sku::parse_prefix).transpose();
     let sku_prefix = sku_prefix.map_err(|error| Problem::parameter("sku_prefix", error.to_string()))?;
-    let filter = Filter { sku_prefix: sku_prefix.unwrap_or_default(), location };
+    let sku_prefix = sku_prefix.unwrap_or_default();
 
-    let page = inventory.list(filter, after.as_ref(), limit).await?;
+    let page = store.list(LevelQuery { sku_prefix, location, after: after.as_ref(), limit }).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
-    let next_cursor = page.resume_after.as_ref().map(encode_cursor);
-    let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, filter));
+    let next_cursor = page.next.as_ref().map(LevelCursor::to_string);
+    let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, location, sku_prefix));
     let bytes = StockLevel::JSON_BYTES * (page.levels.len() + 1);
     let mut response = answer::json(&PageAnswer { items, next_cursor }, bytes);
     if let Some(link) = link {
@@ -57,29 +53,10 @@ pub async fn list(Service(inventory): Service, uri: Uri) -> Result<Response, Pro
     Ok(response)
 }
 
-fn parse_limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::parameter("limit", format!("must be an integer from 1 to {LIMIT_MAX}")))
-}
-
-/// The last key looked at, in base64: opaque, so that what it holds may change.
-fn encode_cursor(key: &StockKey) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}/{}", key.sku(), key.location()))
-}
-
-fn decode_cursor(cursor: &str) -> Result<StockKey, Problem> {
-    let decode = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-        let (sku, location) = text.split_once('/')?;
-        Some(StockKey::new(Sku::parse(sku).ok()?, Location::parse(location).ok()?))
-    };
-    decode().ok_or_else(|| Problem::parameter("cursor", "must be the next_cursor of an earlier page"))
-}
-
 /// The same request with the next cursor. Everything in it is visible ASCII that needs no escaping.
-fn link(cursor: &str, limit: usize, filter: Filter<'_>) -> HeaderValue {
-    let location = filter.location.map(|location| format!("&location={location}")).unwrap_or_default();
-    let prefix = match filter.sku_prefix {
+fn link(cursor: &str, limit: usize, location: Option<Location<'_>>, sku_prefix: &str) -> HeaderValue {
+    let location = location.map(|location| format!("&location={location}")).unwrap_or_default();
+    let prefix = match sku_prefix {
         "" => String::new(),
         prefix => format!("&sku_prefix={prefix}"),
     };

@@ -5,11 +5,12 @@ use axum::response::Response;
 
 use super::{BODY_BYTES_MAX, answer};
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
-use crate::http::extract::{Conditions, IdempotencyKey, JsonBody, Service, StockPath, Unkeyed};
-use crate::http::once::once;
+use crate::http::extract::{
+    Bodiless, Conditions, IdempotencyKey, JsonBody, RemarkedStockPath, Service, StockPath, Unkeyed,
+};
 use crate::http::problem::Problem;
-use crate::inventory::{Memo, StoredRecord};
-use crate::stock::{Reason, Refusal};
+use crate::stock::{Change, IfMissing, Operation, Reason, Refusal};
+use crate::store::{Command, Deed, Store as _};
 
 /// Read a stock level
 #[utoipa::path(
@@ -33,12 +34,12 @@ use crate::stock::{Reason, Refusal};
     )
 )]
 pub async fn read(
-    Service(inventory): Service,
+    Service(store): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
 ) -> Result<Response, Problem> {
     let precondition = conditions.if_match()?;
-    let level = inventory.read(&key).await?;
+    let level = store.read(&key).await?;
     if !precondition.holds(level) {
         let refusal = Refusal { reason: Reason::PreconditionFailed(precondition), found: level };
         return Err(Problem::refused(refusal, &key, ""));
@@ -81,36 +82,41 @@ pub async fn read(
     )
 )]
 pub async fn put(
-    Service(inventory): Service,
+    Service(store): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
     _: Unkeyed,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: PutRequest<'_> = body.parse()?;
-    let memo = Memo { remark: request.remark()?, keyed: None };
-    let precondition = conditions.for_put()?;
-    let outcome = inventory.put(&key, request.on_hand.0, precondition, memo).await;
-    let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;
-    if applied.before.exists() {
-        return Ok(answer::level(StatusCode::OK, &key, applied.after));
-    }
-    let mut response = answer::level(StatusCode::CREATED, &key, applied.after);
-    let path = format!("/v1/stock/{}?location={}", key.sku(), key.location());
-    let path = HeaderValue::try_from(path).expect("names are visible ASCII");
-    response.headers_mut().insert(header::LOCATION, path);
-    Ok(response)
+    let remark = request.remark()?;
+    let change = Change::put(request.on_hand.0, conditions.for_put()?);
+    let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
+    answer::change(store, command, "", |key, applied| {
+        if applied.before.exists() {
+            return answer::level(StatusCode::OK, key, applied.after);
+        }
+        let mut response = answer::level(StatusCode::CREATED, key, applied.after);
+        let path = format!("/v1/stock/{}?location={}", key.sku(), key.location());
+        let path = HeaderValue::try_from(path).expect("names are visible ASCII");
+        response.headers_mut().insert(header::LOCATION, path);
+        response
+    })
+    .await
 }
 
 /// Delete a stock level
 ///
-/// Its remaining units go with it. The level keeps its version: created again, it continues from there.
+/// While it has units it is only deleted with `If-Match`, and they go with it. The level keeps its version: created again, it
+/// continues from there. There is no body: reason and reference are parameters.
 #[utoipa::path(
     delete, path = "/v1/stock/{sku}", tag = "stock", operation_id = "deleteStock",
     params(
         ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
         ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
-        ("If-Match" = Option<String>, Header, description = "The entity tag of the level to delete, or `*`"),
+        ("reason" = Option<String>, Query, description = "Why: free text", max_length = 64),
+        ("reference" = Option<String>, Query, description = "What it belongs to, in the client's own books: free text", max_length = 128),
+        ("If-Match" = Option<String>, Header, description = "The entity tag of the level to delete, or `*`; needed while it has units"),
     ),
     responses(
         (status = 204, description = "Deleted", headers(("ETag" = String, description = "The version of the deletion, in quotes"))),
@@ -119,19 +125,21 @@ pub async fn put(
         (status = 409, description = "`stock-reserved`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "`precondition-required`: the level has units", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn delete(
-    Service(inventory): Service,
-    StockPath(key): StockPath,
+    Service(store): Service,
+    RemarkedStockPath(key, remark): RemarkedStockPath,
     conditions: Conditions,
     _: Unkeyed,
+    _: Bodiless,
 ) -> Result<Response, Problem> {
-    let precondition = conditions.if_match_only()?;
-    let outcome = inventory.delete(&key, precondition, Memo::default()).await;
-    let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, ""))?;
-    Ok(answer::empty(StatusCode::NO_CONTENT, applied.after))
+    let change = Change { operation: Operation::Delete, precondition: conditions.for_delete()? };
+    let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
+    answer::change(store, command, "", |_, applied| answer::empty(StatusCode::NO_CONTENT, applied.after))
+        .await
 }
 
 /// Adjust a stock level
@@ -161,24 +169,18 @@ pub async fn delete(
     )
 )]
 pub async fn adjust(
-    Service(inventory): Service,
+    Service(store): Service,
     StockPath(key): StockPath,
     conditions: Conditions,
     idempotency_key: IdempotencyKey,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: AdjustRequest<'_> = body.parse()?;
-    let memo = Memo { remark: request.remark()?, keyed: None };
-    let precondition = conditions.if_match_only()?;
-    let delta = request.delta.0;
-    let adjust = async |memo| {
-        let outcome = inventory.adjust(&key, delta, precondition, memo).await;
-        let applied = outcome.map_err(|rejected| Problem::rejected(rejected, &key, "/delta"))?;
-        Ok(answer::level(StatusCode::OK, &key, applied.after))
-    };
-    let replay = |stored: &StoredRecord| {
-        let after = stored.levels().next().expect("an adjustment has a line").1;
-        answer::level(StatusCode::OK, &key, after)
-    };
-    once(inventory, idempotency_key.with_body(body.bytes()), memo, adjust, replay).await
+    let remark = request.remark()?;
+    let operation = Operation::Adjust { delta: request.delta.0, if_missing: IfMissing::Refuse };
+    let change = Change { operation, precondition: conditions.if_match_only()? };
+    let idempotency = idempotency_key.with_body(body.bytes());
+    let command = Command { deed: Deed::Change { key, change }, idempotency, remark };
+    answer::change(store, command, "/delta", |key, applied| answer::level(StatusCode::OK, key, applied.after))
+        .await
 }

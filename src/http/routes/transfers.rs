@@ -2,12 +2,11 @@
 
 use axum::response::Response;
 
-use super::{BATCH_BYTES_MAX, adjustments};
+use super::{BATCH_BYTES_MAX, answer};
 use crate::http::dto::{LevelsAnswer, TransfersRequest};
 use crate::http::extract::{IdempotencyKey, JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
-use crate::inventory::Memo;
-use crate::journal::record::Kind as RecordKind;
+use crate::store::TransactionKind;
 
 /// Move units between locations
 ///
@@ -30,14 +29,13 @@ use crate::journal::record::Kind as RecordKind;
     )
 )]
 pub async fn transfer(
-    Service(inventory): Service,
+    Service(store): Service,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let request: TransfersRequest<'_> = body.parse()?;
-    let memo = Memo { remark: request.remark()?, keyed: None };
-    let transaction = request.transaction()?;
-    let keyring = idempotency_key.with_body(body.bytes());
-    adjustments::together(inventory, keyring, RecordKind::Transfer, memo, transaction).await
+    let (transaction, remark) = (request.transaction()?, request.remark()?);
+    let idempotency = idempotency_key.with_body(body.bytes());
+    answer::transaction(store, transaction, TransactionKind::Transfer, idempotency, remark).await
 }

@@ -5,6 +5,7 @@ use axum::Json;
 use crate::http::dto::VerifyAnswer;
 use crate::http::extract::{Service, Unconditional};
 use crate::http::problem::Problem;
+use crate::store::Chores as _;
 
 /// Verify
 ///
@@ -22,10 +23,10 @@ use crate::http::problem::Problem;
         (status = 503, description = "`not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn verify(Service(inventory): Service, _: Unconditional) -> Result<Json<VerifyAnswer>, Problem> {
-    let report = inventory.verify(|_| ()).await?;
+pub async fn verify(Service(store): Service, _: Unconditional) -> Result<Json<VerifyAnswer>, Problem> {
+    let report = store.chores().ok_or_else(Problem::ledger_not_kept)?.verify().await?;
     if !report.is_clean() {
-        tracing::error!(findings = report.problems_total, "the verification found differences or damage");
+        tracing::error!(findings = report.findings_total, "the verification found differences or damage");
     }
     Ok(Json(VerifyAnswer::new(&report)))
 }

@@ -1,9 +1,10 @@
 //! Tests of the module above.
 
 use super::*;
-use crate::journal::record::Once;
+use crate::journal::heads::Head;
+use crate::journal::stored::{Stored, WrittenAnswer};
 use crate::journal::testing::{Memory, Told, Writer, units};
-use crate::stock::IfMissing;
+use crate::stock::{IfMissing, Once};
 
 fn key(text: &str) -> StockKey {
     StockKey::from_text(text).unwrap()
@@ -126,16 +127,107 @@ fn links_and_numbers_into_dropped_segments_say_so() {
 }
 
 #[test]
-fn a_position_that_is_none_is_refused() {
+fn a_place_that_is_none_is_refused() {
     let writer = written(&Memory::new());
     let end = writer.end().position;
     for position in (0..end + 2000).step_by(7) {
-        // Whatever a client sends: an error, or the history of that level and no other.
-        match of_level(&writer.log, &writer.heads, &writer.watermark, &key("b main"), Some(position), 5) {
-            Ok(page) => assert!(page.movements.iter().all(|movement| movement.key.text() == "b main")),
-            Err(error) => assert!(matches!(error, HistoryError::Cursor), "{position}: {error}"),
+        for version in [0, 1, 5, 30, u64::MAX] {
+            let from = Some(Before { position, version });
+            // Whatever a client sends: an error, or the history of that level and no other.
+            match of_level(&writer.log, &writer.heads, &writer.watermark, &key("b main"), from, 5) {
+                Ok(page) => assert!(page.movements.iter().all(|movement| movement.key.text() == "b main")),
+                Err(error) => assert!(matches!(error, HistoryError::Cursor), "{position}: {error}"),
+            }
         }
     }
+}
+
+/// Several versions of a level in one record, next to each other and not, and others of it before and after.
+fn repeating(memory: &Memory) -> Writer {
+    let mut writer = Writer::new(memory.disk(), 4 * 1024);
+    for group in 0..25 {
+        writer.record(&[("a main", add(1)), ("a main", add(2))], None);
+        writer.record(
+            &[
+                ("b main", add(1)),
+                ("a main", add(3)),
+                ("b main", add(2)),
+                ("a main", add(4)),
+                ("a main", add(-1)),
+            ],
+            None,
+        );
+        if group % 3 == 0 {
+            writer.add("a main", 5);
+            writer.add("b main", 5);
+        }
+        writer.commit();
+    }
+    assert!(writer.log.segments().len() >= 3);
+    writer
+}
+
+fn walked(writer: &Writer, name: &str, limit: usize) -> Vec<Movement> {
+    let (mut found, mut from) = (Vec::new(), None);
+    loop {
+        let page = of_level(&writer.log, &writer.heads, &writer.watermark, &key(name), from, limit).unwrap();
+        assert!(!page.compacted && page.movements.len() <= limit);
+        found.extend(page.movements);
+        from = page.next;
+        if from.is_none() {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn a_page_may_end_between_two_versions_of_one_record() {
+    let writer = repeating(&Memory::new());
+    for name in ["a main", "b main"] {
+        let told: Vec<&Told> = writer.told.iter().rev().filter(|told| told.key == name).collect();
+        for limit in [1, 2, 3, 7, 1000] {
+            let found = walked(&writer, name, limit);
+            assert_eq!(found.len(), told.len(), "{name} {limit}");
+            found.iter().zip(&told).for_each(|(movement, told)| assert_is(movement, told));
+        }
+    }
+    let (mut seq, mut found) = (0, 0);
+    while let Some(next) = after(&writer.log, &writer.watermark, seq, 1, |_| true).unwrap().next {
+        found += 1;
+        assert_eq!(next, found);
+        seq = next;
+    }
+}
+
+#[test]
+fn a_place_names_a_version_that_its_record_holds() {
+    let writer = repeating(&Memory::new());
+    let head = writer.heads.get("a main", writer.heads.hash("a main")).unwrap();
+    let ask = |position, version| {
+        let from = Some(Before { position, version });
+        of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), from, 1)
+    };
+    let newest = head.level.version();
+    assert_eq!(ask(head.position, newest).unwrap().movements[0].after.version(), newest - 1);
+    for version in [0, newest - 20, newest + 1] {
+        assert!(matches!(ask(head.position, version), Err(HistoryError::Cursor)), "{version}");
+    }
+}
+
+/// A line that links to its own record, which does not hold the version before, is damage: a walk would never end.
+#[test]
+fn a_link_to_its_own_record_needs_the_version_before_in_it() {
+    let mut writer = Writer::new(Memory::new().disk(), 64 * 1024);
+    writer.add("a main", 1);
+    writer.commit();
+    let hash = writer.heads.hash("a main");
+    let head = writer.heads.get("a main", hash).unwrap();
+    let next = writer.end().position + HEADER_BYTES as u64;
+    writer.heads.set("a main", hash, Head { position: next, ..head }, &mut Vec::new());
+    writer.add("a main", 1);
+    writer.commit();
+    let page = of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 10);
+    assert!(matches!(page, Err(HistoryError::Damaged { finding: Finding::Link { .. }, .. })), "{page:?}");
 }
 
 #[test]
@@ -164,7 +256,8 @@ fn the_record_of_a_key_is_read_back() {
     let record = Record::read(&bytes).unwrap();
     assert_eq!((record.note().once, record.line_count()), (Some(once), 2));
     let bytes = record_at(&writer.log, found[&78]).unwrap();
-    assert_eq!(Record::read(&bytes).unwrap().answer().unwrap().body, b"the answer");
+    let stored = WrittenAnswer { status: 409, body: b"the answer".to_vec() };
+    assert_eq!(Record::read(&bytes).unwrap().stored(), Some(Stored::Written(stored)));
     let long = record_at(&writer.log, found[&3]).unwrap();
     assert!(long.len() > FIRST_READ);
     let end = writer.end().position;

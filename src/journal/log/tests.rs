@@ -8,7 +8,8 @@ use crate::journal::segment::{INDEX_EVERY, name};
 fn segment(base: u64, end: u64, first_seq: u64) -> Arc<Segment> {
     let disk = FaultyDisk::new();
     let file = crate::journal::disk::Disk::create(&disk, &name(base)).unwrap();
-    let header = Header { base, first_seq, time_ms: 0, anchor: [0; 32] };
+    let header =
+        Header { version: crate::journal::segment::VERSION, base, first_seq, time_ms: 0, anchor: [0; 32] };
     Arc::new(Segment::new(header, file, Vec::new(), end))
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::journal::stored::WrittenAnswer;
 use crate::stock::level::tests::any_level;
 use crate::stock::{Change, Location, QUANTITY_MAX, Sku, VERSION_MAX};
 
@@ -123,6 +124,10 @@ fn any_sample() -> impl Strategy<Value = Sample> {
         .prop_map(|(kind, once, reason, reference, lines)| Sample { kind, once, reason, reference, lines })
 }
 
+fn written(status: u16, body: &[u8]) -> Stored {
+    Stored::Written(WrittenAnswer { status, body: body.to_vec() })
+}
+
 /// Makes length and checksum those of the bytes, so that a decoder looks further.
 fn fix_up(bytes: &mut [u8]) {
     if bytes.len() >= HEAD_BYTES {
@@ -138,7 +143,8 @@ fn survives(bytes: &[u8]) {
     if let Ok(record) = Record::read(bytes) {
         assert!(record.len() <= bytes.len());
         assert_eq!(record.lines().count() as u64, record.line_count());
-        assert_eq!(record.answer().is_some(), record.note().kind == Kind::Answer);
+        let changes = matches!(record.note().kind, Kind::Change | Kind::Transfer | Kind::Import);
+        assert_eq!(record.stored().is_none(), changes);
         record.lines().for_each(|line| drop((line.units_before(), line.stock_key())));
         assert!(trusted_lines(bytes).eq(record.lines().map(|line| (line.key, line.after))));
     }
@@ -156,7 +162,7 @@ proptest! {
         prop_assert_eq!((record.len(), record.seq(), record.time_ms()), (len, seq, time_ms));
         prop_assert_eq!(record.note(), sample.note());
         prop_assert_eq!(record.line_count(), sample.lines.len() as u64);
-        prop_assert_eq!(record.answer(), None);
+        prop_assert_eq!(record.stored(), None);
         prop_assert_eq!(record.lines().count(), sample.lines.len());
         for (line, sample) in record.lines().zip(&sample.lines) {
             prop_assert_eq!((line.key, line.operation), (sample.key.text(), sample.operation));
@@ -201,13 +207,13 @@ proptest! {
     ) {
         let note = Note { kind: Kind::Answer, once: Some(once), reason: "", reference: "" };
         let mut bytes = vec![7; before];
-        encode_answer(&mut bytes, &note, Answer { status, body: &body });
+        encode_stored(&mut bytes, &note, &written(status, &body));
         let bytes = &mut bytes[before..];
         seal(bytes, 5, 6, |_| unreachable!("an answer has no lines"));
         prop_assert_eq!(bytes.len(), 32 + 48 + 2 + body.len());
         let record = Record::read(bytes).unwrap();
         prop_assert_eq!((record.note(), record.seq(), record.line_count()), (note, 5, 0));
-        prop_assert_eq!(record.answer(), Some(Answer { status, body: &body }));
+        prop_assert_eq!(record.stored(), Some(written(status, &body)));
         prop_assert_eq!((trusted_once(bytes), trusted_lines(bytes).len()), (Some(once.key), 0));
     }
 
@@ -348,7 +354,8 @@ fn parts_that_cannot_be_are_named() {
     };
     let part = |name| Some(RecordError::Part(name));
     assert_eq!(with(KIND, 0), part("kind"));
-    assert_eq!(with(KIND, 5), part("kind"));
+    assert_eq!(with(KIND, 8), part("kind"));
+    assert_eq!(with(KIND, Kind::Refused as u8), part("lines"), "a refusal has no lines");
     assert_eq!(with(FLAGS, 2), part("flags"));
     assert_eq!(with(FLAGS, 3), part("flags"));
     assert_eq!(with(LINES.start, 0), part("lines"));
@@ -374,7 +381,7 @@ fn a_stored_answer_has_a_key_and_a_status() {
     let encoded = |once| {
         let note = Note { kind: Kind::Answer, once, reason: "", reference: "" };
         let mut bytes = Vec::new();
-        encode_answer(&mut bytes, &note, Answer { status: 409, body: b"" });
+        encode_stored(&mut bytes, &note, &written(409, b""));
         seal(&mut bytes, 1, 2, |_| 0);
         bytes
     };
@@ -452,9 +459,9 @@ fn an_answer_may_be_as_long_as_a_record() {
     let once = Some(Once { key: 1, fingerprint: [2; 32] });
     let note = Note { kind: Kind::Answer, once, reason: "", reference: "" };
     let body = vec![b'x'; RECORD_BYTES_MAX - HEAD_BYTES - ONCE_BYTES - 2];
-    encode_answer(&mut bytes, &note, Answer { status: 422, body: &body });
+    encode_stored(&mut bytes, &note, &written(422, &body));
     seal(&mut bytes, 1, 2, |_| 0);
-    assert_eq!(Record::read(&bytes).unwrap().answer(), Some(Answer { status: 422, body: &body }));
+    assert_eq!(Record::read(&bytes).unwrap().stored(), Some(written(422, &body)));
 }
 
 #[test]
@@ -462,5 +469,5 @@ fn an_answer_may_be_as_long_as_a_record() {
 fn a_longer_record_is_never_written() {
     let note = Note { kind: Kind::Answer, once: None, reason: "", reference: "" };
     let body = vec![0; RECORD_BYTES_MAX - HEAD_BYTES - 1];
-    encode_answer(&mut Vec::new(), &note, Answer { status: 422, body: &body });
+    encode_stored(&mut Vec::new(), &note, &written(422, &body));
 }

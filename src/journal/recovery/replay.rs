@@ -14,6 +14,7 @@ use crate::journal::record::Record;
 use crate::journal::scan::{PIECE_BYTES, Scan, Step};
 use crate::journal::segment::Header;
 use crate::journal::snapshot::{self, Loaded};
+use crate::journal::stored::Stored;
 use crate::journal::watermark::GroupEnd;
 
 /// Progress is told at least this often.
@@ -187,6 +188,9 @@ impl<'r> Replay<'r> {
             }
             if let Some(once) = record.note().once {
                 keys.insert(once.key, position);
+                if let Some(Stored::Batch(lines)) = record.stored() {
+                    keys.forget_lines(once.key, u32::try_from(lines.len()).unwrap_or(u32::MAX));
+                }
             }
             record.lines().try_for_each(|line| check::line(heads, &line, position))
         };

@@ -71,8 +71,9 @@ fn read() {
     let began = Instant::now();
     let stop = AtomicBool::new(false);
     let heads = &alone.heads;
-    let level =
-        |key: &crate::stock::StockKey| heads.get(key.text(), heads.hash(key.text())).map(|head| head.level);
+    let level = |key: &crate::stock::StockKey| {
+        Ok(heads.get(key.text(), heads.hash(key.text())).map(|head| head.level))
+    };
     let live = crate::journal::verify::Live { level: &level, changing: false };
     let verified =
         crate::journal::verify::verify(disk.as_ref(), &alone.log, alone.end, live, &stop, &|_| {}).unwrap();

@@ -6,10 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::journal::group::SECTOR;
-use crate::journal::record::Once;
 use crate::journal::segment;
 use crate::journal::testing::{EMPTY, Memory, Told, Writer, all_keys, levels, units};
+use crate::stock::Once;
 use crate::stock::{IfMissing, Operation};
+
+mod versions;
 
 const SEGMENT: u64 = 8 * 1024;
 const OPTIONS: Options = Options { now_ms: 2_000_000, key_retention: Duration::from_hours(24) };
@@ -370,6 +372,15 @@ fn lines_that_do_not_follow_are_refused() {
         writer.add("a main", 1);
     });
     assert!(matches!(&link, RecoveryError::Damaged { finding: Finding::Link { .. }, .. }), "{link}");
+    let to_itself = forged(|writer| {
+        let next = writer.end().position + crate::journal::group::HEADER_BYTES as u64;
+        forge_head(writer, "a main", |head| head.position = next);
+        writer.add("a main", 1);
+    });
+    assert!(
+        matches!(&to_itself, RecoveryError::Damaged { finding: Finding::Link { .. }, .. }),
+        "{to_itself}"
+    );
     let version = forged(|writer| {
         forge_head(writer, "a main", |head| {
             head.level = crate::stock::Level::existing(2, 0, head.level.version() + 1).unwrap();

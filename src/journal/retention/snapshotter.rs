@@ -1,5 +1,7 @@
 //! [`Snapshotter`]: the thread that takes snapshots, forgets old idempotency keys and removes what may go.
 //!
+//! Of a journal in memory it takes none, since no start would ever read one: there it forgets keys, and what was kept for them.
+//!
 //! A snapshot that fails is reported, and tried again when the next one is due: the log has everything. Nothing here ever
 //! stops the writer.
 
@@ -19,11 +21,11 @@ use crate::journal::log::Log;
 use crate::journal::snapshot::{self, SnapshotError, Written};
 use crate::journal::watermark::Watermark;
 
-/// Between two looks whether a snapshot is due.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Why there is no snapshot of a journal in memory.
+const IN_MEMORY: &str = "everything is in memory only: there is nothing to start from";
 
 /// Between two rounds of forgetting idempotency keys.
-const FORGET_EVERY: Duration = Duration::from_mins(1);
+pub const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// When a snapshot is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +34,17 @@ pub struct Schedule {
     pub bytes: u64,
     /// When that long has passed since the last one, and the log grew at all.
     pub interval: Duration,
+    /// Between two looks whether one is due.
+    pub look_every: Duration,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { bytes: 256 * 1024 * 1024, interval: Duration::from_mins(15) }
+        Self {
+            bytes: 256 * 1024 * 1024,
+            interval: Duration::from_mins(15),
+            look_every: Duration::from_secs(1),
+        }
     }
 }
 
@@ -183,10 +191,14 @@ impl Thread {
                 Woken::Asked(asked) => Some(asked),
             };
             if forgot.elapsed() >= FORGET_EVERY {
-                let end = self.parts.watermark.end();
-                self.parts.keys.marks().mark_end(end.time_ms, end.position);
-                self.parts.keys.expire((self.now_ms)(), self.policy.key_retention);
+                self.forget();
                 forgot = Instant::now();
+            }
+            if self.parts.disk.is_volatile() {
+                if let Some(asked) = asked {
+                    self.answer(asked, Err(IN_MEMORY.to_owned()));
+                }
+                continue;
             }
             let grown = self.parts.watermark.position().saturating_sub(self.covered);
             let due = grown >= self.schedule.bytes || (grown > 0 && last.elapsed() >= self.schedule.interval);
@@ -196,11 +208,25 @@ impl Thread {
             let outcome = self.take();
             last = Instant::now();
             if let Some(asked) = asked {
-                let mut requests = self.shared.requests.lock();
-                (requests.answered, requests.outcome) = (asked, Some(outcome));
-                drop(requests);
-                self.shared.changed.notify_all();
+                self.answer(asked, outcome);
             }
+        }
+    }
+
+    fn answer(&self, asked: u64, outcome: Result<Written, String>) {
+        let mut requests = self.shared.requests.lock();
+        (requests.answered, requests.outcome) = (asked, Some(outcome));
+        drop(requests);
+        self.shared.changed.notify_all();
+    }
+
+    /// Forgets keys that have outlived their retention, then their records that are kept beside the log.
+    fn forget(&self) {
+        let Parts { keys, log, watermark, .. } = &self.parts;
+        let end = watermark.end();
+        keys.marks().mark_end(end.time_ms, end.position);
+        if let Some(position) = keys.expire((self.now_ms)(), self.policy.key_retention) {
+            log.kept().forget_before(position);
         }
     }
 
@@ -209,7 +235,7 @@ impl Thread {
         let mut requests = self.shared.requests.lock();
         let stopped = || self.shared.stop.load(Ordering::Relaxed);
         if !stopped() && requests.asked == requests.answered {
-            self.shared.changed.wait_for(&mut requests, LOOK_EVERY);
+            self.shared.changed.wait_for(&mut requests, self.schedule.look_every);
         }
         match requests.asked {
             _ if stopped() => Woken::Stop,

@@ -7,7 +7,9 @@ use super::*;
 use crate::journal::group;
 
 fn any_header() -> impl Strategy<Value = Header> {
-    (any::<(u64, u64, u64)>(), any::<Hash>()).prop_map(|((base, first_seq, time_ms), anchor)| Header {
+    let parts = (VERSION_OLDEST..=VERSION, any::<(u64, u64, u64)>(), any::<Hash>());
+    parts.prop_map(|(version, (base, first_seq, time_ms), anchor)| Header {
+        version,
         base,
         first_seq,
         time_ms,
@@ -20,8 +22,9 @@ fn any_index(len_max: usize) -> impl Strategy<Value = Vec<IndexEntry>> {
     prop::collection::vec(entry, 0..len_max)
 }
 
+/// Of the oldest version that is read.
 fn golden_header() -> Header {
-    Header { base: 0x0102_0304, first_seq: 77, time_ms: 1_700_000_000_000, anchor: [0xAB; 32] }
+    Header { version: 1, base: 0x0102_0304, first_seq: 77, time_ms: 1_700_000_000_000, anchor: [0xAB; 32] }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -169,7 +172,7 @@ fn no_flipped_bit_passes() {
     for bit in 0..header.len() * 8 {
         let expected = match bit / 8 {
             0..8 => HeaderError::NotASegment,
-            8..12 if bit > 64 => HeaderError::Version(VERSION | 1 << (bit - 64)),
+            8..12 if bit > 64 => HeaderError::Version(1 | 1 << (bit - 64)),
             _ => HeaderError::Damaged,
         };
         assert_eq!(Header::read(&flipped(&header, bit)), Err(expected), "bit {bit}");
@@ -199,11 +202,12 @@ fn another_version_is_named_before_anything_else_is_looked_at() {
         }
         Header::read(&bytes).unwrap_err()
     };
-    assert_eq!(with_version(2, true), HeaderError::Version(2));
+    assert_eq!(with_version(3, true), HeaderError::Version(3));
     assert_eq!(with_version(u32::MAX, false), HeaderError::Version(u32::MAX));
     assert_eq!(with_version(0, true), HeaderError::Version(0));
     assert_eq!(with_version(0, false), HeaderError::Damaged);
-    assert!(HeaderError::Version(2).to_string().contains("format version 2"));
+    assert!(HeaderError::Version(3).to_string().contains("format version 3"));
+    const { assert!(VERSION_OLDEST == 1, "what was written is read for ever") };
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::journal::record::Once;
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError};
 use crate::journal::testing::{Memory, Writer, all_keys, levels};
+use crate::stock::Once;
 
 const OPTIONS: Options = Options { now_ms: 2_000_000, key_retention: Duration::from_hours(24) };
 

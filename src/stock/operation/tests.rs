@@ -30,6 +30,7 @@ fn any_precondition() -> impl proptest::strategy::Strategy<Value = Precondition>
         Just(Precondition::Absent),
         Just(Precondition::Exists),
         (0..4_u64).prop_map(Precondition::Version),
+        Just(Precondition::Empty),
     ]
 }
 

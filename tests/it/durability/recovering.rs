@@ -5,8 +5,8 @@ use std::sync::mpsc;
 
 use axum::http::Method;
 use inventory::app::App;
-use inventory::config::{Config, Storage};
-use inventory::journal::JournalConfig;
+use inventory::config::Config;
+use inventory::store::{Keeping, Storage};
 use inventory::strategy::Kind;
 use serde_json::json;
 use tempfile::TempDir;
@@ -29,8 +29,7 @@ fn until_recovery_is_over_nothing_is_shown() {
         server.kill();
         let (release, held) = mpsc::channel::<()>();
         let holds = tokio::task::spawn_blocking(move || _ = held.recv());
-        let storage =
-            Storage::Durable { data_dir: data.path().to_owned(), journal: JournalConfig::default() };
+        let storage = Storage::Folder { path: data.path().to_owned(), keeping: Keeping::default() };
         let app = App::build(Config { storage, ..Config::new(Kind::Atomic) }).unwrap();
         let opened = app.opened();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -44,7 +44,7 @@ async fn a_day(server: &Server) {
     let lines = json!([{ "sku": "wool", "from": "main", "to": "shop", "quantity": 7 }]);
     let body = json!({ "lines": lines, "reason": "restock", "reference": "van 2" });
     server.post_once("/v1/transfers", "move", &body).await.assert_status(200);
-    server.call(Method::DELETE, "/v1/stock/silk").send().await.assert_status(204);
+    server.call(Method::DELETE, "/v1/stock/silk").header("if-match", "*").send().await.assert_status(204);
 }
 
 for_each_strategy! {

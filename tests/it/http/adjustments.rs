@@ -1,5 +1,6 @@
 //! `POST /v1/adjustments`: many lines, together (P4) or each on its own.
 
+use axum::http::Method;
 use inventory::strategy::Kind;
 use serde_json::{Value, json};
 
@@ -157,14 +158,69 @@ async fn every_bad_name_is_named() {
         "/lines/4/sku",
         "/lines/4/location",
     ];
-    for mode in ["atomic", "independent"] {
-        adjust(&app, mode, &lines).await.assert_fields(&pointers);
-    }
+    adjust(&app, "atomic", &lines).await.assert_fields(&pointers);
+    assert_eq!(app.level("A").await, (1, 1));
     let many: Value = (0..150).map(|_| json!({"sku": "?", "delta": 1})).collect();
     let refused = adjust(&app, "atomic", &many).await;
     assert_eq!(refused.assert_problem(422, "validation-failed").count("/errors"), 100);
     assert!(refused.at("/detail").as_str().unwrap().contains("and 149 more"), "{}", refused.text());
-    assert_eq!(app.level("A").await, (1, 1));
+    // Each alone, each is told in its place, and the first is carried out.
+    let told = adjust(&app, "independent", &lines).await;
+    assert_eq!((told.assert_status(200).at("/applied"), told.at("/refused")), (json!(1), json!(4)));
+    for (line, errors) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
+        let result = told.at(&format!("/results/{line}"));
+        assert_eq!(
+            (result["status"].clone(), result["sku"].clone()),
+            (json!(422), lines[line]["sku"].clone())
+        );
+        let problem = &result["problem"];
+        assert_eq!(problem["type"], "/problems/validation-failed", "{problem}");
+        assert_eq!(problem["errors"].as_array().unwrap().len(), errors, "{problem}");
+        assert!(problem["errors"][0]["pointer"].as_str().unwrap().starts_with(&format!("/lines/{line}/")));
+    }
+    assert_eq!(app.level("A").await, (2, 2));
+}
+
+/// P4 for what stands alone: whatever is wrong with a line, a wrong type, an unknown field, no object at all, it is told in its
+/// place, with a pointer, and its neighbours are carried out; under a key the same again.
+#[tokio::test]
+async fn a_line_that_is_none_refuses_nobody_else() {
+    let app = TestApp::stocked(Kind::Atomic, &[("A", 10)]).await;
+    let wrong = json!([
+        {"sku": "A", "delta": 0}, {"sku": "A", "delta": 1.5}, {"sku": "A", "delta": "1"}, {"sku": "A"}, {"delta": 1},
+        {"sku": 7, "delta": 1}, {"sku": "A", "delta": 1, "colour": "red"}, ["A", 1], 7, null, {"sku": "a\u{1}\"", "delta": 1},
+    ]);
+    let mut lines = wrong.as_array().unwrap().clone();
+    lines.insert(3, json!({"sku": "A", "delta": -1}));
+    lines.push(json!({"sku": "A", "delta": -1}));
+    let body = json!({ "mode": "independent", "lines": lines });
+    for replayed in ["", "true"] {
+        let call = app.call(Method::POST, "/v1/adjustments").header("idempotency-key", "k").json(&body);
+        let told = call.send().await;
+        assert_eq!(told.assert_status(200).header("idempotent-replayed"), replayed);
+        assert_eq!((told.at("/applied"), told.at("/refused")), (json!(2), json!(11)));
+        for (index, line) in lines.iter().enumerate() {
+            let result = told.at(&format!("/results/{index}"));
+            if line["delta"] == -1 {
+                assert_eq!(result["status"], 200, "{result}");
+                continue;
+            }
+            assert_eq!(result["status"], 422, "{line}: {result}");
+            let pointer = result["problem"]["errors"][0]["pointer"].as_str().unwrap();
+            assert!(
+                pointer == format!("/lines/{index}") || pointer.starts_with(&format!("/lines/{index}/")),
+                "{pointer}"
+            );
+        }
+        assert_eq!(app.level("A").await, (8, 3));
+    }
+    // What is wrong with the body itself refuses it whole.
+    for body in
+        [r#"{"mode":"independent","lines":[{"sku":"A","delta":1},]}"#, r#"{"mode":"independent","lines":{}}"#]
+    {
+        assert!([400, 422].contains(&app.post_bytes("/v1/adjustments", body).await.status));
+    }
+    assert_eq!(app.level("A").await, (8, 3));
 }
 
 /// Lines whose sum cannot be a change are refused, not wrapped.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use axum::http::Method;
 use inventory::strategy::Kind;
 
+use crate::support::app::raw::Raw;
 use crate::support::app::{TestApp, contract};
 
-/// Short enough not to be waited for, and measured nowhere.
+/// Short enough not to be waited for, and measured nowhere. Only what never comes may be up against it: anything else is too
+/// late for it on a busy machine.
 const SHORT: Duration = Duration::from_millis(50);
 
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -104,8 +106,7 @@ async fn half_a_head_is_cut_off() {
         let told = String::from_utf8(connection.rest().await).expect("text");
         assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{told}");
     }
-    let mut idle = app.connect().await;
-    idle.write(LIVEZ).await;
+    let mut idle = Raw::connect_with(app.address, LIVEZ);
     idle.answer().await.assert_status(200);
     assert!(idle.rest().await.is_empty(), "an idle connection ends");
 }
@@ -113,14 +114,16 @@ async fn half_a_head_is_cut_off() {
 /// P10: a body that never comes is `request-timeout`: in doubt, since a body may have come that was not read.
 #[tokio::test]
 async fn half_a_body_is_answered_at_the_request_timeout() {
-    let app = TestApp::with(Kind::Atomic).with_request_timeout(SHORT).start().await;
-    app.create("A", 1).await;
+    let stock = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await.end().await;
+    let app = TestApp::over(Kind::Atomic, stock).with_request_timeout(SHORT).start().await;
     let mut connection = app.connect().await;
     let request = adjust("1");
     connection.write(&request[..request.len() - 1]).await;
     let answer = connection.answer().await;
     contract::check(&Method::POST, "/v1/stock/A/adjust", answer.assert_problem(503, "request-timeout"));
     assert_eq!(answer.at("/applied"), "unknown");
+    drop(connection);
+    let app = TestApp::over(Kind::Atomic, app.end().await).start().await;
     assert_eq!(app.level("A").await, (1, 1));
 }
 

@@ -60,7 +60,7 @@ for_each_strategy! {
     /// Items are levels as they are; what is deleted is not listed, and what comes back is.
     async fn deleted_levels_are_not_listed(kind: Kind) {
         let app = TestApp::stocked(kind, &[("A", 1), ("B", 2), ("C", 3)]).await;
-        app.delete("/v1/stock/B").await.assert_status(204);
+        app.remove("/v1/stock/B").await.assert_status(204);
         let page = app.get("/v1/stock").await;
         assert_eq!(keys(&page), ["A@main", "C@main"]);
         let level = json!({"sku": "C", "location": "main", "on_hand": 3, "reserved": 0, "available": 3, "version": 1});
@@ -94,7 +94,7 @@ for_each_strategy! {
         let app = TestApp::stocked(kind, &[("A", 1), ("C", 1), ("E", 1), ("G", 1)]).await;
         let first = app.get("/v1/stock?limit=2").await;
         assert_eq!(keys(&first), ["A@main", "C@main"]);
-        app.delete("/v1/stock/C").await.assert_status(204);
+        app.remove("/v1/stock/C").await.assert_status(204);
         app.create("B", 1).await;
         app.create("F", 1).await;
         let (rest, _) = walk(&app, &next(&first).expect("more")).await;

@@ -1,13 +1,13 @@
 //! `/v1/status`, the probes, `/metrics`, and request ids: what those see who run the service.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use axum::http::Method;
 use inventory::config::Config;
 use inventory::http::metrics::ROUTES;
 use inventory::http::{self, HttpState, server};
-use inventory::inventory::{Books, Inventory, Memory};
+use inventory::store::local::Opening;
+use inventory::store::{AnyStore, Keeping, Storage};
 use inventory::strategy::Kind;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -67,7 +67,7 @@ for_each_strategy! {
     /// The status names the strategy, counts the levels, and counts what sharing cost.
     async fn status_says_what_runs(kind: Kind) {
         let app = TestApp::stocked(kind, &[("A", 1), ("B", 1)]).await;
-        app.delete("/v1/stock/B").await.assert_status(204);
+        app.remove("/v1/stock/B").await.assert_status(204);
         let status = app.get("/v1/status").await;
         assert_eq!(status.assert_status(200).at("/strategy"), kind.name());
         assert_eq!((status.at("/durability"), status.number("/levels")), (json!("durable"), 1));
@@ -170,8 +170,9 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     assert_eq!((not_ready.at("/applied"), not_ready.header("retry-after")), (json!("no"), "1"));
     ask("/livez").await.assert_status(200);
     ask("/v1/stock/A").await.assert_problem(503, "not-ready");
-    let books = Books::Ephemeral(Memory::new(1, Duration::from_secs(1)));
-    state.open(Inventory::new(config.kind, config.strategy, books));
+    let storage = Storage::Memory(Keeping::default());
+    let opening = Opening::begin(config.kind, config.strategy, &storage, false).unwrap();
+    state.open(AnyStore::Local(opening.open().await.unwrap()));
     ask("/readyz").await.assert_status(200);
     ask("/v1/stock/A").await.assert_problem(404, "stock-not-found");
     server.abort();

@@ -15,11 +15,12 @@ use inventory::http::{HttpConfig, server, stack};
 use inventory::strategy::Kind;
 use tokio::net::TcpListener;
 
+use crate::support::app::WATCHDOG;
 use crate::support::app::answer::Answer;
 use crate::support::app::raw::Raw;
 
-/// Routes that fail in every way, with the stack around them.
-async fn start() -> SocketAddr {
+/// Routes that fail in every way, with the stack around them and that much time for a request.
+async fn start(request_timeout: Duration) -> SocketAddr {
     let failing = Router::new()
         .route("/panic", get(async || -> &'static str { panic!("on purpose") }))
         .route("/panic-late", post(panic_late))
@@ -28,7 +29,7 @@ async fn start() -> SocketAddr {
         .route("/unready", get(async || Problem::new(Named::NotReady, "on purpose")))
         .route("/well", get(async || "well"));
     let metrics: &'static HttpMetrics = Box::leak(Box::default());
-    let router = stack::around(failing, metrics, &HttpConfig { request_timeout: Duration::from_millis(50) });
+    let router = stack::around(failing, metrics, &HttpConfig { request_timeout });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     tokio::spawn(server::serve(listener, router, Config::new(Kind::Mutex).server, pending(), || ()));
@@ -53,7 +54,7 @@ async fn ask(connection: &mut Raw, method: &Method, path: &str) -> Answer {
 /// A panic is a 500 that does not know whether the change was made; the connection and the service go on.
 #[tokio::test]
 async fn a_panic_is_a_problem() {
-    let address = start().await;
+    let address = start(WATCHDOG).await;
     let mut connection = Raw::connect(address).await;
     for (method, path) in
         [(Method::GET, "/panic"), (Method::POST, "/panic-late"), (Method::GET, "/panic-oddly")]
@@ -69,7 +70,8 @@ async fn a_panic_is_a_problem() {
 /// A handler that never ends is a 503 at the request timeout, in doubt; meanwhile others are served.
 #[tokio::test]
 async fn a_request_that_never_ends_is_answered() {
-    let address = start().await;
+    // Short, so that the test is: only what never ends is up against it, since whoever is well answers at once.
+    let address = start(Duration::from_millis(50)).await;
     let (mut stuck, mut other) = (Raw::connect(address).await, Raw::connect(address).await);
     let (timed_out, ()) = tokio::join!(ask(&mut stuck, &Method::GET, "/never"), async {
         for _ in 0..20 {
@@ -84,7 +86,7 @@ async fn a_request_that_never_ends_is_answered() {
 /// What was not begun says so.
 #[tokio::test]
 async fn what_was_not_begun_was_not_applied() {
-    let mut connection = Raw::connect(start().await).await;
+    let mut connection = Raw::connect(start(WATCHDOG).await).await;
     let refused = ask(&mut connection, &Method::GET, "/unready").await;
     assert_eq!(refused.assert_problem(503, "not-ready").at("/applied"), "no");
 }

@@ -101,7 +101,7 @@ for_each_strategy! {
         }
         get_if_none_match(&app, "*").await.assert_problem(404, "stock-not-found");
         app.create("A", 1).await;
-        app.delete(A).await.assert_status(204);
+        app.remove(A).await.assert_status(204);
         let deleted = get_if_none_match(&app, "\"2\"").await;
         assert_eq!(line(deleted.assert_problem(404, "stock-not-found"))["version"], 2);
     }
@@ -174,7 +174,7 @@ for_each_strategy! {
         let app = TestApp::stocked(kind, &[("A", 1), ("A?location=shop", 2)]).await;
         adjust_at(&app, "?location=shop", 5).await.assert_level(200, 7, 2);
         adjust_at(&app, "?location=main", 5).await.assert_level(200, 6, 2);
-        app.delete("/v1/stock/A?location=shop").await.assert_status(204);
+        app.remove("/v1/stock/A?location=shop").await.assert_status(204);
         app.get("/v1/stock/A?location=shop").await.assert_problem(404, "stock-not-found");
         assert_eq!(app.level("A").await, (6, 2));
     }

@@ -34,7 +34,7 @@ for_each_strategy! {
             json!([["main", 10, 3], ["shop", 0, 2]])
         );
         assert_eq!(app.level("A?location=shop").await, (0, 2));
-        app.delete("/v1/stock/A?location=shop").await.assert_status(204);
+        app.remove("/v1/stock/A?location=shop").await.assert_status(204);
         assert_eq!(
             levels(&transfer(&app, &[("main", "shop", 1)]).await),
             json!([["main", 9, 4], ["shop", 1, 4]])

@@ -26,7 +26,7 @@ async fn an_import_takes_what_an_export_gives() {
     let first = TestApp::stocked(Kind::Atomic, &[("B", 2), ("A-1", 3), ("A", 1)]).await;
     first.create("A?location=shop", 9).await;
     first.post("/v1/stock/B/adjust", &json!({ "delta": 5 })).await.assert_status(200);
-    first.delete("/v1/stock/A-1").await.assert_status(204);
+    first.remove("/v1/stock/A-1").await.assert_status(204);
     let text = exported(&first).await;
     let levels: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let line = |sku: &str, location: &str, on_hand: u64, version: u64| json!({ "sku": sku, "location": location, "on_hand": on_hand, "reserved": 0, "version": version });
@@ -114,9 +114,7 @@ async fn an_import_under_a_key_happens_once() {
     app.post("/v1/stock/A/adjust", &json!({ "delta": -2 })).await.assert_status(200);
     for restarted in [false, true] {
         if restarted {
-            app.begin_shutdown();
-            app.drained().await;
-            app = TestApp::over(Kind::Atomic, app.data()).start().await;
+            app = TestApp::over(Kind::Atomic, app.end().await).start().await;
         }
         let again = under_key(&app, lines).await;
         assert_eq!(

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use axum::http::Method;
 use inventory::app::{App, Ended};
-use inventory::config::{Config, Storage};
+use inventory::config::Config;
 use inventory::http::server::Drained;
-use inventory::journal::JournalConfig;
+use inventory::store::{Keeping, Storage};
 use inventory::strategy::Kind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -57,7 +57,13 @@ pub(crate) struct Call {
 impl Builder {
     /// Stock in memory only.
     pub(crate) fn ephemeral(mut self) -> Self {
-        self.config.storage = Storage::Ephemeral;
+        self.config.storage = Storage::Memory(self.config.storage.keeping().clone());
+        self
+    }
+
+    /// With its stock kept otherwise.
+    pub(crate) fn with_storage(mut self, storage: Storage) -> Self {
+        self.config.storage = storage;
         self
     }
 
@@ -102,16 +108,19 @@ impl Builder {
 }
 
 impl TestApp {
-    /// The default configuration, with that strategy.
+    /// With that strategy and limits of time that no test comes near, unless it makes one short to see it reached.
     pub(crate) fn with(kind: Kind) -> Builder {
         Self::over(kind, Arc::new(TempDir::new().expect("a temporary folder")))
     }
 
     /// With that strategy, over stock that another service left.
     pub(crate) fn over(kind: Kind, data: Arc<TempDir>) -> Builder {
-        let storage =
-            Storage::Durable { data_dir: data.path().to_owned(), journal: JournalConfig::default() };
-        Builder { config: Config { storage, ..Config::new(kind) }, data }
+        let storage = Storage::Folder { path: data.path().to_owned(), keeping: Keeping::default() };
+        let mut config = Config { storage, ..Config::new(kind) };
+        config.strategy.lock_timeout = WATCHDOG;
+        config.http.request_timeout = WATCHDOG;
+        config.server.shutdown_grace = WATCHDOG;
+        Builder { config, data }
     }
 
     /// With that strategy, and otherwise as it comes.
@@ -146,6 +155,11 @@ impl TestApp {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path).send().await
+    }
+
+    /// Deletes a level with its units, whatever they are.
+    pub(crate) async fn remove(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path).header("if-match", "*").send().await
     }
 
     /// A body that may not be JSON, declared as JSON.
@@ -197,6 +211,13 @@ impl TestApp {
             Ended::Shutdown(drained) => drained,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Shuts it down, and returns where its stock is.
+    pub(crate) async fn end(mut self) -> Arc<TempDir> {
+        self.begin_shutdown();
+        assert_eq!(self.drained().await, Drained::Clean);
+        self.data()
     }
 
     /// Where its stock is.

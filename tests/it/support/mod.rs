@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod recorder;
 pub(crate) mod recording;
 pub(crate) mod stock;
+pub(crate) mod store;
 
 /// Every strategy that keeps the promises: the name of its tests, and its kind. **The one list**: a strategy added here
 /// runs every test there is, and a test fails while this list and the catalogue differ.
@@ -43,13 +44,58 @@ macro_rules! named_tests {
     )+};
 }
 
+/// Every store there is: the name of its tests, and its kind. **The one list** again: the next store is a line here.
+macro_rules! correct_stores {
+    ($then:ident, $keeping:expr) => {
+        $crate::support::$then! { $keeping; memory: Memory, disk: Disk }
+    };
+}
+
+/// Makes of each body a module of tests, one per store and strategy, so that a failure reads
+/// `contract::a_key_takes_effect_once::disk::atomic`. The store is empty, and has the bounds that are said, or the usual ones.
+macro_rules! for_each_store {
+    ($( $(#[$about:meta])* async fn $name:ident($opened:ident: Opened $(with $keeping:expr)?) $body:block )+) => {$(
+        $(#[$about])*
+        mod $name {
+            use super::*;
+
+            async fn with_store($opened: Opened) $body
+
+            $crate::support::correct_stores!(tests_of_store, [$($keeping,)? Keeping::default()]);
+        }
+    )+};
+}
+
+macro_rules! tests_of_store {
+    ($keeping:expr; $store:ident: $kind:ident $(, $others:ident: $other_kinds:ident)*) => {
+        mod $store {
+            use inventory::strategy::Kind;
+
+            use super::*;
+
+            async fn body(kind: Kind) {
+                // The first that is said.
+                let [keeping, ..] = $keeping;
+                with_store(Opened::empty($crate::support::store::StoreKind::$kind, kind, keeping).await).await;
+            }
+
+            $crate::support::correct_strategies!(named_tests);
+        }
+        $crate::support::tests_of_store! { $keeping; $($others: $other_kinds),* }
+    };
+    ($keeping:expr;) => {};
+}
+
 macro_rules! listed_kinds {
     ($($test:ident: $kind:ident),+) => {
         [$((stringify!($test), inventory::strategy::Kind::$kind)),+]
     };
 }
 
-pub(crate) use {correct_strategies, for_each_strategy, listed_kinds, named_tests};
+pub(crate) use {
+    correct_stores, correct_strategies, for_each_store, for_each_strategy, listed_kinds, named_tests,
+    tests_of_store,
+};
 
 /// The list of the tests is that of the catalogue, and each test is named as its strategy is.
 #[test]

@@ -1,8 +1,10 @@
 //! The real server in a process of its own, which may be killed and started again over the stock it left.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::Method;
 use inventory::strategy::Kind;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::app::answer::Answer;
-use super::app::{Call, client};
+use super::app::{Call, WATCHDOG, client};
 
 /// `inventory serve` on a free port. Killed, by its pid, when dropped.
 pub(crate) struct Server {
@@ -82,8 +84,28 @@ impl Server {
         let mut url = String::new();
         let stdout = process.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut url).expect("the server says where it listens");
-        Self { process, kind, data, client: client(), url: url.trim().to_owned() }
+        let server = Self { process, kind, data, client: client(), url: url.trim().to_owned() };
+        server.wait_until_ready();
+        server
     }
+
+    /// The address is announced before a long recovery is over, and on a busy machine any may be long.
+    fn wait_until_ready(&self) {
+        let address = self.url.strip_prefix("http://").expect("a URL");
+        let began = Instant::now();
+        while !is_ready(address).expect("it listens") {
+            assert!(began.elapsed() < WATCHDOG, "it is never ready");
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn is_ready(address: &str) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200 "))
 }
 
 impl Drop for Server {

@@ -9,7 +9,7 @@ use inventory::stock::{
 };
 use inventory::strategy::index::Filter;
 use inventory::strategy::{
-    AnyStrategy, ContentionReport, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+    AnyStrategy, Contention, ContentionReport, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
     TransactRejected,
 };
 
@@ -50,9 +50,26 @@ impl Stock {
         stock
     }
 
-    /// The level; it is an error to be kept waiting for it.
+    /// The level. Asks until it gets in: a lock timeout that a test makes short is not meant for its own reads. Whoever
+    /// stays inside for ever is found by [`super::clients::WATCHDOG`] or by the lock timeout of a patient stock.
     pub(crate) async fn read(&self, key: &StockKey) -> Level {
-        self.strategy.read(key).await.expect("nobody is inside for long")
+        loop {
+            match self.strategy.read(key).await {
+                Ok(level) => return level,
+                Err(Contention) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Makes a change that nothing refuses; asks until it gets in.
+    pub(crate) async fn apply_patiently(&self, key: &StockKey, change: Change) -> Applied {
+        loop {
+            match self.apply(key, change).await {
+                Ok(applied) => return applied,
+                Err(Rejected::Contention(_)) => tokio::task::yield_now().await,
+                Err(refused) => panic!("{refused:?}"),
+            }
+        }
     }
 
     /// Asks for one change.

@@ -1,6 +1,6 @@
 //! [`Raw`]: a connection on which a test may send any bytes, in any pieces, and go away when it likes.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -23,6 +23,15 @@ impl Raw {
         let stream = TcpStream::connect(address).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket");
         Self { stream, received: Vec::new() }
+    }
+
+    /// A connection on which these bytes are there before a service on this thread can accept it, so that no limit of time
+    /// runs before it has read them.
+    pub(crate) fn connect_with(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
+        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+        stream.write_all(bytes.as_ref()).expect("room in the socket's buffers");
+        stream.set_nonblocking(true).expect("a socket");
+        Self { stream: TcpStream::from_std(stream).expect("a socket"), received: Vec::new() }
     }
 
     /// Sends bytes. A service that has closed the connection by then is no failure: what it answered before tells.

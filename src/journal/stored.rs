@@ -1,0 +1,288 @@
+//! [`Stored`]: what came of a request that has an idempotency key, where that is not the record of a change.
+//!
+//! Data, not words: a retry is answered from it by the code that answered the first time. Bytes only; no file, no clock.
+//!
+//! ```text
+//! refused   count u32, then per level: key_len u8, key, line u32, refusal
+//! batch     count u32, then per line: 0 u8, position u64 (of the record of its change), or a refusal
+//! imported  levels u64, created u64, counted u64, left_out u64
+//! refusal   reason u8 (1 to 12), operand u64, found u128 (Level::to_bits)
+//! written   status u16, body: the answer itself, as version 1 of the format had it
+//! ```
+
+use crate::stock::{Level, Precondition, Reason, Refusal, RefusedLevel, StockKey};
+
+/// What a key stands for beside changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// The state of these levels forbade the request; at least one.
+    Refused(Vec<RefusedLevel>),
+    /// What came of each line of a batch of lines that stand alone.
+    Batch(Vec<BatchLine>),
+    /// What an import did.
+    Imported(Imported),
+    /// An answer as version 1 of the format stored it: in the words it was given in.
+    Written(WrittenAnswer),
+}
+
+/// What came of one line of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchLine {
+    /// It was carried out: the position of its record.
+    At(u64),
+    /// The state of its level forbade it.
+    Refused(Refusal),
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// The levels that the file named.
+    pub levels: u64,
+    /// Those that were not there before.
+    pub created: u64,
+    /// Those that were.
+    pub counted: u64,
+    /// Those that were left as they are, since more units came to be held meanwhile than the file says.
+    pub left_out: u64,
+}
+
+/// An answer over HTTP as version 1 of the format stored it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenAnswer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// The tag of a line that was carried out; reasons have the others.
+const AT: u8 = 0;
+
+impl Stored {
+    /// Appends the bytes.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Refused(levels) => {
+                put_count(out, levels.len());
+                for RefusedLevel { key, line, refusal } in levels {
+                    let text = key.text().as_bytes();
+                    out.push(u8::try_from(text.len()).expect("a key is at most 97 bytes"));
+                    out.extend_from_slice(text);
+                    out.extend_from_slice(&u32::try_from(*line).unwrap_or(u32::MAX).to_le_bytes());
+                    put_refusal(out, refusal);
+                }
+            }
+            Self::Batch(lines) => {
+                put_count(out, lines.len());
+                for line in lines {
+                    match line {
+                        BatchLine::At(position) => {
+                            out.push(AT);
+                            out.extend_from_slice(&position.to_le_bytes());
+                        }
+                        BatchLine::Refused(refusal) => put_refusal(out, refusal),
+                    }
+                }
+            }
+            Self::Imported(Imported { levels, created, counted, left_out }) => {
+                for number in [levels, created, counted, left_out] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+            }
+            Self::Written(WrittenAnswer { status, body }) => {
+                out.extend_from_slice(&status.to_le_bytes());
+                out.extend_from_slice(body);
+            }
+        }
+    }
+}
+
+/// Reads what [`Stored::write`] wrote: `None` where the bytes are none, or more.
+#[derive(Debug)]
+pub(super) struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    /// Reads those bytes, all of them.
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn refused(mut self) -> Option<Stored> {
+        let count = self.count()?;
+        let levels = (0..count).map(|_| self.refused_level()).collect::<Option<Vec<_>>>()?;
+        (self.0.is_empty() && !levels.is_empty()).then_some(Stored::Refused(levels))
+    }
+
+    pub(super) fn batch(mut self) -> Option<Stored> {
+        let count = self.count()?;
+        let lines = (0..count).map(|_| self.batch_line()).collect::<Option<Vec<_>>>()?;
+        self.0.is_empty().then_some(Stored::Batch(lines))
+    }
+
+    pub(super) fn imported(mut self) -> Option<Stored> {
+        let mut number = || self.take().map(u64::from_le_bytes);
+        let (levels, created, counted, left_out) = (number()?, number()?, number()?, number()?);
+        let imported = Imported { levels, created, counted, left_out };
+        self.0.is_empty().then_some(Stored::Imported(imported))
+    }
+
+    pub(super) fn written(mut self) -> Option<Stored> {
+        let status = u16::from_le_bytes(self.take()?);
+        Some(Stored::Written(WrittenAnswer { status, body: self.0.to_vec() }))
+    }
+
+    /// A count of things of at least a byte each: what cannot be there is not made room for.
+    fn count(&mut self) -> Option<u32> {
+        let count = u32::from_le_bytes(self.take()?);
+        (count as usize <= self.0.len()).then_some(count)
+    }
+
+    fn refused_level(&mut self) -> Option<RefusedLevel> {
+        let [len] = self.take()?;
+        let (text, rest) = self.0.split_at_checked(usize::from(len))?;
+        self.0 = rest;
+        let key = StockKey::from_text(std::str::from_utf8(text).ok()?)?;
+        let line = u32::from_le_bytes(self.take()?) as usize;
+        let [tag] = self.take()?;
+        Some(RefusedLevel { key, line, refusal: self.refusal(tag)? })
+    }
+
+    fn batch_line(&mut self) -> Option<BatchLine> {
+        match self.take()? {
+            [AT] => Some(BatchLine::At(u64::from_le_bytes(self.take()?))),
+            [tag] => self.refusal(tag).map(BatchLine::Refused),
+        }
+    }
+
+    fn refusal(&mut self, tag: u8) -> Option<Refusal> {
+        let operand = u64::from_le_bytes(self.take()?);
+        let found = Level::from_bits(u128::from_le_bytes(self.take()?))?;
+        Some(Refusal { reason: reason(tag, operand)?, found })
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).expect("a request has at most 20 000 lines").to_le_bytes());
+}
+
+fn put_refusal(out: &mut Vec<u8>, Refusal { reason, found }: &Refusal) {
+    let (tag, operand) = tag(*reason);
+    out.push(tag);
+    out.extend_from_slice(&operand.to_le_bytes());
+    out.extend_from_slice(&found.to_bits().to_le_bytes());
+}
+
+fn tag(reason: Reason) -> (u8, u64) {
+    match reason {
+        Reason::PreconditionFailed(Precondition::Any) => unreachable!("it always holds"),
+        Reason::PreconditionFailed(Precondition::Absent) => (1, 0),
+        Reason::PreconditionFailed(Precondition::Exists) => (2, 0),
+        Reason::PreconditionFailed(Precondition::Version(version)) => (3, version),
+        Reason::NotFound => (4, 0),
+        Reason::AlreadyExists => (5, 0),
+        Reason::BelowReserved { requested } => (6, requested),
+        Reason::StockReserved => (7, 0),
+        Reason::NotReserved { requested } => (8, requested),
+        Reason::Insufficient { requested } => (9, requested),
+        Reason::QuantityOverflow { requested } => (10, requested),
+        Reason::VersionsExhausted => (11, 0),
+        Reason::PreconditionFailed(Precondition::Empty) => (12, 0),
+    }
+}
+
+fn reason(tag: u8, operand: u64) -> Option<Reason> {
+    let requested = operand;
+    Some(match tag {
+        1 => Reason::PreconditionFailed(Precondition::Absent),
+        2 => Reason::PreconditionFailed(Precondition::Exists),
+        3 => Reason::PreconditionFailed(Precondition::Version(operand)),
+        4 => Reason::NotFound,
+        5 => Reason::AlreadyExists,
+        6 => Reason::BelowReserved { requested },
+        7 => Reason::StockReserved,
+        8 => Reason::NotReserved { requested },
+        9 => Reason::Insufficient { requested },
+        10 => Reason::QuantityOverflow { requested },
+        11 => Reason::VersionsExhausted,
+        12 => Reason::PreconditionFailed(Precondition::Empty),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stock::{Location, Sku};
+
+    fn any_refusal() -> impl Strategy<Value = Refusal> {
+        let level = prop_oneof![
+            Just(Level::ABSENT),
+            (1..9_u64).prop_map(|version| Level::tombstone(version).unwrap()),
+            (0..99_u64, 1..9_u64)
+                .prop_map(|(on_hand, version)| Level::existing(on_hand, 0, version).unwrap()),
+        ];
+        let reason = (1..=12_u8, any::<u64>()).prop_map(|(tag, operand)| reason(tag, operand).unwrap());
+        (reason, level).prop_map(|(reason, found)| Refusal { reason, found })
+    }
+
+    fn any_stored() -> impl Strategy<Value = Stored> {
+        let level = ("[a-z]{1,9}", 0..20_000_usize, any_refusal()).prop_map(|(sku, line, refusal)| {
+            RefusedLevel { key: StockKey::new(Sku::parse(&sku).unwrap(), Location::DEFAULT), line, refusal }
+        });
+        let line =
+            prop_oneof![any::<u64>().prop_map(BatchLine::At), any_refusal().prop_map(BatchLine::Refused)];
+        prop_oneof![
+            prop::collection::vec(level, 1..9).prop_map(Stored::Refused),
+            prop::collection::vec(line, 0..9).prop_map(Stored::Batch),
+            any::<[u64; 4]>().prop_map(|[levels, created, counted, left_out]| {
+                Stored::Imported(Imported { levels, created, counted, left_out })
+            }),
+            (any::<u16>(), any::<Vec<u8>>())
+                .prop_map(|(status, body)| Stored::Written(WrittenAnswer { status, body })),
+        ]
+    }
+
+    fn read(like: &Stored, bytes: &[u8]) -> Option<Stored> {
+        let reader = Reader::new(bytes);
+        match like {
+            Stored::Refused(_) => reader.refused(),
+            Stored::Batch(_) => reader.batch(),
+            Stored::Imported(_) => reader.imported(),
+            Stored::Written(_) => reader.written(),
+        }
+    }
+
+    proptest! {
+        /// P8: what is read is what was written; nothing shorter, and nothing longer, is taken for it.
+        #[test]
+        fn what_is_stored_is_read_back(stored in any_stored()) {
+            let mut bytes = Vec::new();
+            stored.write(&mut bytes);
+            let back = read(&stored, &bytes);
+            prop_assert_eq!(back.as_ref(), Some(&stored));
+            // Words end where they end.
+            if !matches!(stored, Stored::Written(_)) {
+                for cut in 0..bytes.len() {
+                    prop_assert_eq!(read(&stored, &bytes[..cut]), None, "cut at {}", cut);
+                }
+                bytes.push(0);
+                prop_assert_eq!(read(&stored, &bytes), None);
+            }
+        }
+
+        /// Whatever the bytes are, reading them neither panics nor makes room for what is not there.
+        #[test]
+        fn any_bytes_can_be_read(stored in any_stored(), bytes in any::<Vec<u8>>()) {
+            let _ = read(&stored, &bytes);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! [`AnyStore`]: the store that was chosen at startup.
+//!
+//! An enum, as [`AnyStrategy`](crate::strategy::AnyStrategy) is: the compiler finds a missing arm, and a call costs a jump.
+
+use super::local::Local;
+use super::{
+    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, MovementPage, MovementQuery, NotDone,
+    Status, Store,
+};
+use crate::stock::{Level, StockKey};
+use crate::telemetry::Exposition;
+
+/// One of the stores.
+#[derive(Debug)]
+pub enum AnyStore {
+    /// See [`super::local`].
+    Local(Local),
+}
+
+impl AnyStore {
+    /// What is done now and then, if this store has files to do it with.
+    #[expect(clippy::unnecessary_wraps, reason = "a store that keeps no files has no chores")]
+    pub fn chores(&self) -> Option<&(impl Chores + 'static)> {
+        match self {
+            Self::Local(local) => Some(local),
+        }
+    }
+}
+
+impl Store for AnyStore {
+    async fn execute(&self, command: Command) -> Result<Answered, NotDone> {
+        match self {
+            Self::Local(local) => local.execute(command).await,
+        }
+    }
+
+    async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
+        match self {
+            Self::Local(local) => local.read(key).await,
+        }
+    }
+
+    async fn list(&self, query: LevelQuery<'_>) -> Result<LevelPage, NotDone> {
+        match self {
+            Self::Local(local) => local.list(query).await,
+        }
+    }
+
+    async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
+        match self {
+            Self::Local(local) => local.movements(query).await,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            Self::Local(local) => local.status(),
+        }
+    }
+
+    fn expose(&self, text: &mut Exposition) {
+        match self {
+            Self::Local(local) => local.expose(text),
+        }
+    }
+
+    async fn failed(&self) -> String {
+        match self {
+            Self::Local(local) => local.failed().await,
+        }
+    }
+
+    fn stop(&self) {
+        match self {
+            Self::Local(local) => local.stop(),
+        }
+    }
+
+    async fn shut_down(&self) {
+        match self {
+            Self::Local(local) => local.shut_down().await,
+        }
+    }
+}

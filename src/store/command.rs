@@ -1,0 +1,126 @@
+//! [`Command`]: what may be asked of a store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::stock::{Change, Once, Remark, StockKey, Transaction};
+
+/// One deed, what makes it once, and what is said about it.
+#[derive(Debug)]
+pub struct Command {
+    /// What is to be done.
+    pub deed: Deed,
+    /// Under which idempotency key, if it has one. Boxed: most have none.
+    pub idempotency: Option<Box<Idempotency>>,
+    /// What the ledger says about it.
+    pub remark: Option<Arc<Remark>>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Deed {
+    /// One change of one level.
+    Change {
+        /// The level.
+        key: StockKey,
+        /// The change, with its precondition.
+        change: Change,
+    },
+    /// Changes of several levels, all or none.
+    Transaction {
+        /// The changes.
+        transaction: Arc<Transaction>,
+        /// What the ledger calls them.
+        kind: TransactionKind,
+    },
+    /// Changes that stand alone: as many commands, asked for together. Each is judged, applied or refused, recorded and
+    /// answered by itself; under an idempotency key each line is once.
+    Each {
+        /// The changes; at least one.
+        lines: Arc<[EachLine]>,
+    },
+}
+
+/// What the ledger calls the changes of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionKind {
+    /// By what happened to each level.
+    Adjustment,
+    /// Units moved between locations.
+    Transfer,
+}
+
+/// A change that stands alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EachLine {
+    /// Its number in the request, counted from 0: under an idempotency key a retry gives each line the number it had.
+    pub line: u32,
+    /// The level.
+    pub key: StockKey,
+    /// The change.
+    pub change: Change,
+}
+
+/// What makes a command take effect once.
+#[derive(Debug)]
+pub struct Idempotency {
+    /// Key and fingerprint.
+    pub once: Once,
+    /// As version 1 of the log's format had them: keys that were used before an upgrade are honoured after it. To be removed
+    /// once nobody upgrades from 0.1.
+    pub version_1: Option<KeyOfVersion1>,
+}
+
+/// An idempotency key as the first version of the service hashed it: bound to the path as it was spelt, its fingerprint another
+/// hash, which is made only where such a key is found.
+pub struct KeyOfVersion1 {
+    scope: [u8; 32],
+    fingerprint: Box<dyn Fn() -> [u8; 32] + Send + Sync>,
+}
+
+impl Command {
+    /// A command without an idempotency key, about which nothing is said.
+    pub fn new(deed: Deed) -> Self {
+        Self { deed, idempotency: None, remark: None }
+    }
+
+    /// A change of one level, about which nothing is said.
+    pub fn change(key: StockKey, change: Change) -> Self {
+        Self::new(Deed::Change { key, change })
+    }
+}
+
+impl KeyOfVersion1 {
+    /// The key whose parts hash to `scope`.
+    pub fn new(scope: [u8; 32], fingerprint: impl Fn() -> [u8; 32] + Send + Sync + 'static) -> Self {
+        Self { scope, fingerprint: Box::new(fingerprint) }
+    }
+
+    /// The key of the whole request.
+    pub fn whole(&self) -> u128 {
+        half(&self.scope)
+    }
+
+    /// The key of one line of it.
+    pub fn line(&self, line: u32) -> u128 {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.scope).update(&u64::from(line).to_le_bytes());
+        half(hash.finalize().as_bytes())
+    }
+
+    /// The fingerprint of the request.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        (self.fingerprint)()
+    }
+}
+
+impl fmt::Debug for KeyOfVersion1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyOfVersion1").field("whole", &self.whole()).finish_non_exhaustive()
+    }
+}
+
+/// Half a hash, which is enough to tell keys apart.
+fn half(hash: &[u8; 32]) -> u128 {
+    u128::from_le_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
+}

@@ -1,0 +1,272 @@
+//! [`Books`]: the journal as the store uses it: permits before a change, witnesses before an answer, and the outcomes of
+//! idempotency keys.
+//!
+//! There is one kind of books, on disk or in memory: what differs is the disk under the journal.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::kept::KeptRecord;
+use crate::journal::keys::{Claim, LineClaims, Taken};
+use crate::journal::lanes::{Denied, Permit};
+use crate::journal::record::Kind;
+use crate::journal::stored::Stored;
+use crate::journal::watermark::Failed;
+use crate::journal::{Journal, Shared, history, now_ms};
+use crate::stock::{Once, Remark, StockKey};
+use crate::store::{Idempotency, NotDone, WasApplied, Why};
+
+/// What a log in memory may keep for each key that there may be: a batch has one key, and a record a line.
+const KEPT_BYTES_PER_KEY: usize = 256;
+
+/// Where changes are recorded.
+#[derive(Debug)]
+pub(super) struct Books {
+    journal: Journal,
+    keys_max: usize,
+    keys_retention: Duration,
+    /// Whether there are records of the first version of the format, and so keys as it hashed them.
+    has_version_1: bool,
+}
+
+/// What became of the claim of an idempotency key.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// It is new: the command is to be carried out under it.
+    Fresh(Claim),
+    /// It was used by the same command: this is the record of what came of it.
+    Before(KeptRecord),
+}
+
+impl Books {
+    pub(super) fn new(journal: Journal, keys_max: usize, keys_retention: Duration) -> Self {
+        let oldest = journal.shared().log.segments().first().map(|segment| segment.header.version);
+        Self { has_version_1: oldest == Some(1), journal, keys_max, keys_retention }
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        self.journal.shared()
+    }
+
+    /// Whether changes wait for room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        self.shared().metrics.full.load(Ordering::Relaxed) > 0
+    }
+
+    /// The permit for one record, taken before the change is asked for.
+    pub(super) async fn permit(
+        &self,
+        kind: Kind,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Permit, NotDone> {
+        self.journal.permit(kind, remark, claim).await.map_err(|denied| match denied {
+            Denied::TimedOut => NotDone::no(Why::Overloaded),
+            Denied::Failed(failed) => NotDone::no(unavailable(failed)),
+        })
+    }
+
+    /// Waits until that version of the level, which an answer is about to show, cannot be taken back by a crash.
+    pub(super) async fn witness(
+        &self,
+        key: &StockKey,
+        version: u64,
+        applied: WasApplied,
+    ) -> Result<(), NotDone> {
+        told(self.journal.durable(key, version).await, applied)
+    }
+
+    /// [`Books::witness`] of many levels: one wait.
+    pub(super) async fn witness_levels<'k>(
+        &self,
+        seen: impl Iterator<Item = (&'k StockKey, u64)> + Send,
+        applied: WasApplied,
+    ) -> Result<(), NotDone> {
+        told(self.journal.durable_all(seen).await, applied)
+    }
+
+    /// Waits until everything that was handed over before cannot be taken back by a crash.
+    pub(super) async fn witness_all(&self, applied: WasApplied) -> Result<(), NotDone> {
+        told(self.journal.settled().await, applied)
+    }
+
+    /// Waits until everything that was handed over before can be read in the log.
+    pub(super) async fn caught_up(&self) -> Result<(), NotDone> {
+        told(self.journal.caught_up().await, WasApplied::No)
+    }
+
+    /// Claims the key of a command; or says what came of it, or what stands in the way.
+    pub(super) async fn begin(&self, idempotency: &Idempotency) -> Result<Begun, NotDone> {
+        self.begin_within(idempotency, self.keys_max).await
+    }
+
+    /// [`Books::begin`] for what has begun before and must not be turned away, however many keys there are.
+    pub(super) async fn begin_unbounded(&self, idempotency: &Idempotency) -> Result<Begun, NotDone> {
+        self.begin_within(idempotency, usize::MAX).await
+    }
+
+    async fn begin_within(&self, idempotency: &Idempotency, keys_max: usize) -> Result<Begun, NotDone> {
+        if let Some(record) = self.of_version_1(idempotency).await? {
+            return Ok(Begun::Before(record));
+        }
+        let once = idempotency.once;
+        let mut claimed = self.shared().keys.claim(once, keys_max);
+        if matches!(claimed, Err(Taken::HandedOver)) {
+            // Its outcome is on its way into the log: a moment's wait, and it can be told.
+            self.caught_up().await?;
+            claimed = self.shared().keys.claim(once, keys_max);
+        }
+        let full = || Err(NotDone::no(Why::KeysFull { retry_after: self.keys_run_out_in() }));
+        match claimed {
+            Ok(_) if self.keeps_too_much(keys_max) => full(),
+            Ok(claim) => Ok(Begun::Fresh(claim)),
+            Err(Taken::InProgress | Taken::HandedOver) => Err(NotDone::no(Why::KeyInProgress)),
+            Err(Taken::Full) => full(),
+            Err(Taken::At(position)) => self.record_of(position, once).await.map(Begun::Before),
+        }
+    }
+
+    /// The record of a key that the first version of the service used for the same command.
+    async fn of_version_1(&self, idempotency: &Idempotency) -> Result<Option<KeptRecord>, NotDone> {
+        let Some(key) = idempotency.version_1.as_ref().filter(|_| self.has_version_1) else {
+            return Ok(None);
+        };
+        match self.shared().keys.get(key.whole()) {
+            Some(Taken::At(position)) => {
+                let once = Once { key: key.whole(), fingerprint: key.fingerprint() };
+                self.record_of(position, once).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What came of each of those lines of a batch before, where anything did.
+    pub(super) async fn lines_before(
+        &self,
+        idempotency: &Idempotency,
+        lines: impl Iterator<Item = u32> + Clone + Send,
+    ) -> Result<Vec<Option<KeptRecord>>, NotDone> {
+        let mut taken: Vec<_> = lines.clone().map(|line| self.line_taken(idempotency, line)).collect();
+        if taken.iter().flatten().any(|(taken, _)| *taken == Taken::HandedOver) {
+            self.caught_up().await?;
+            taken = lines.map(|line| self.line_taken(idempotency, line)).collect();
+        }
+        let mut records = Vec::with_capacity(taken.len());
+        records.resize_with(taken.len(), || None);
+        let (mut found, mut positions) = (Vec::new(), Vec::new());
+        for (index, (taken, once)) in taken.into_iter().enumerate().filter_map(|(at, one)| Some((at, one?))) {
+            let Taken::At(position) = taken else { return Err(NotDone::no(Why::KeyInProgress)) };
+            found.push((index, once));
+            positions.push(position);
+        }
+        for ((index, once), record) in found.into_iter().zip(self.records_at(positions).await?) {
+            records[index] = Some(of_key(record, once)?);
+        }
+        Ok(records)
+    }
+
+    fn line_taken(&self, idempotency: &Idempotency, line: u32) -> Option<(Taken, Once)> {
+        let (keys, once) = (&self.shared().keys, idempotency.once.line(line));
+        if let Some(taken) = keys.get(once.key) {
+            return Some((taken, once));
+        }
+        let key = idempotency.version_1.as_ref().filter(|_| self.has_version_1)?;
+        let taken = keys.get(key.line(line))?;
+        Some((taken, Once { key: key.line(line), fingerprint: key.fingerprint() }))
+    }
+
+    /// Claims the keys of those lines of a batch, whose own key is claimed.
+    pub(super) fn claim_lines(&self, once: Once, lines: &[u32]) -> Result<Arc<LineClaims>, NotDone> {
+        self.shared().keys.claim_lines(once, lines).map_err(|taken| match taken {
+            Taken::Full => NotDone::no(Why::LinesFull),
+            _ => NotDone::no(Why::KeyInProgress),
+        })
+    }
+
+    /// Where the record of a line of a batch is, once it is in the log.
+    pub(super) fn position_of(&self, once: Once) -> Option<u64> {
+        match self.shared().keys.get(once.key) {
+            Some(Taken::At(position)) => Some(position),
+            _ => None,
+        }
+    }
+
+    /// Hands over what is to be stored under a key. Nothing was applied under it, and nothing is told of it until
+    /// [`Books::told`] says that it is stored.
+    pub(super) async fn store(
+        &self,
+        kind: Kind,
+        claim: Claim,
+        stored: &Stored,
+    ) -> Result<oneshot::Receiver<()>, NotDone> {
+        Ok(self.permit(kind, None, Some(claim)).await?.store(stored))
+    }
+
+    /// Waits until what was handed over by [`Books::store`] cannot be taken back by a crash.
+    pub(super) async fn told(
+        &self,
+        stored: oneshot::Receiver<()>,
+        applied: WasApplied,
+    ) -> Result<(), NotDone> {
+        let failed = |_| NotDone { why: unavailable(self.shared().watermark.failure()), applied };
+        stored.await.map_err(failed)
+    }
+
+    /// The record at a position, which must be that of this key and what it stands for.
+    async fn record_of(&self, position: u64, once: Once) -> Result<KeptRecord, NotDone> {
+        let records = self.records_at(vec![position]).await?;
+        of_key(records.into_iter().next().expect("one for each position"), once)
+    }
+
+    /// The records at those positions.
+    pub(super) async fn records_at(&self, positions: Vec<u64>) -> Result<Vec<KeptRecord>, NotDone> {
+        let Some(last) = positions.iter().max() else { return Ok(Vec::new()) };
+        let shared = Arc::clone(self.shared());
+        // Of the commands whose records they are nobody can say more than the records do.
+        told(shared.watermark.reach(*last).await, WasApplied::Unknown)?;
+        let damaged = |what: String| NotDone::unknown(Why::Damaged(what));
+        let read = move || {
+            let records = positions.into_iter().map(|position| history::record_at(&shared.log, position));
+            records.collect::<Result<Vec<_>, _>>()
+        };
+        let read =
+            tokio::task::spawn_blocking(read).await.map_err(|panicked| damaged(panicked.to_string()))?;
+        let records = read.map_err(|error| damaged(error.to_string()))?.into_iter().map(KeptRecord::new);
+        records
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| damaged("the record of a key is damaged".to_owned()))
+    }
+
+    /// Whether a log in memory keeps as many records for the sake of keys as it may.
+    fn keeps_too_much(&self, keys_max: usize) -> bool {
+        self.journal.is_volatile()
+            && self.shared().log.kept().bytes() >= keys_max.saturating_mul(KEPT_BYTES_PER_KEY)
+    }
+
+    /// How long until the oldest keys have run out: they are looked for once a minute.
+    fn keys_run_out_in(&self) -> Duration {
+        let marks = self.shared().keys.marks();
+        let next = marks.next_expiry(now_ms(), self.keys_retention).unwrap_or(self.keys_retention);
+        next + crate::journal::retention::FORGET_EVERY
+    }
+}
+
+fn told(durable: Result<(), Failed>, applied: WasApplied) -> Result<(), NotDone> {
+    durable.map_err(|failed| NotDone { why: unavailable(failed), applied })
+}
+
+/// The record, if it is that of this key and what it stands for.
+fn of_key(record: KeptRecord, once: Once) -> Result<KeptRecord, NotDone> {
+    if record.once() == Some(once) { Ok(record) } else { Err(NotDone::no(Why::KeyReused)) }
+}
+
+fn unavailable(failed: Failed) -> Why {
+    Why::Unavailable(failed.reason)
+}

@@ -1,0 +1,82 @@
+//! The process is killed, the next one shows what it finds, and only then the power fails (P7).
+//!
+//! What the first process wrote and did not sync is there for the second; it may be shown only once it is synced.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::for_each_strategy;
+use super::image::Image;
+use super::script::Script;
+use super::service::{Service, Told, config};
+use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
+use crate::strategy::Kind;
+
+const ASKS: u64 = 60;
+
+/// The disk, with what is not synced, before each change of a workload.
+async fn killed_at_each_change(kind: Kind) -> Vec<FaultyDisk> {
+    let service = Service::new(kind).await;
+    let found: Arc<Mutex<Vec<FaultyDisk>>> = Arc::default();
+    let finds = Arc::clone(&found);
+    service.disk.at_each(Call::Change, move |disk| finds.lock().push(disk.process_restarted()));
+    let mut script = Script::new(5, 0..4, 0..30);
+    for _ in 0..ASKS {
+        let told = service.ask(&script.next()).await;
+        assert!(!matches!(told, Told::NotDone(_)), "{told:?}");
+    }
+    tokio::task::block_in_place(|| service.journal().close());
+    std::mem::take(&mut *found.lock())
+}
+
+/// The images that a power cut may leave.
+fn cuts(disk: &FaultyDisk, seed: u64) -> impl Iterator<Item = FaultyDisk> {
+    (0..4).map(move |cut| disk.power_cut(seed * 4 + cut)).chain([disk.only_synced()])
+}
+
+for_each_strategy! {
+    /// P7: whatever the next process finds, and so shows, survives a power cut from the moment it starts.
+    async fn what_a_restart_shows_survives_a_power_cut(kind: Kind) {
+        for (seed, disk) in (0..).zip(killed_at_each_change(kind).await) {
+            let shown = Image::of(&disk).expect("a process was killed");
+            for cut in cuts(&disk, seed) {
+                let image = Image::of(&cut).expect("a power cut");
+                assert_eq!(image, shown, "kill {seed}: what the restart showed is lost");
+            }
+        }
+    }
+
+    /// P7: what is acknowledged after a restart survives a power cut, in whichever file it was written.
+    async fn what_is_acknowledged_after_a_kill_survives_a_power_cut(kind: Kind) {
+        for (seed, disk) in (0..).zip(killed_at_each_change(kind).await).step_by(3) {
+            let service = Service::open(kind, &disk, &config()).await.expect("a process was killed");
+            let mut script = Script::new(seed, 0..4, 50..60);
+            for _ in 0..3 {
+                service.ask(&script.next()).await;
+            }
+            let shown = service.shown();
+            cuts(&disk, seed).for_each(|cut| Image::of(&cut).expect("a power cut").assert_holds(&shown));
+        }
+    }
+}
+
+/// P7: after a sync that failed, what was written can be read, and no later sync writes it: a restart shows it only after it
+/// wrote it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_restart_finds_after_a_failed_sync_survives_a_power_cut() {
+    for nth in 1..60 {
+        let service = Service::new(Kind::Atomic).await;
+        service.disk.fail(Fault::nth(Call::Sync, nth, ErrorKind::Other));
+        let mut script = Script::new(nth, 0..4, 0..30);
+        while !matches!(service.ask(&script.next()).await, Told::NotDone(_)) {}
+        tokio::task::block_in_place(|| service.journal().close());
+        let disk = service.disk.process_restarted();
+        let shown = Image::of(&disk).expect("a process that ended");
+        shown.assert_holds(&service.shown());
+        for cut in cuts(&disk, nth) {
+            assert_eq!(Image::of(&cut).expect("a power cut"), shown, "sync {nth}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Questions to the ledger: the movements of one level, or of all.
+//!
+//! They read files, so they run on the threads for that, never on one that serves requests.
+
+use std::sync::Arc;
+
+use super::Local;
+use crate::journal::history::{self, Before};
+use crate::journal::record::Kind as RecordKind;
+use crate::journal::{Shared, record};
+use crate::stock::{StockKey, key};
+use crate::store::query::{From, MovementPlace, NotACursor};
+use crate::store::{
+    HistoryError, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq, Why,
+};
+
+impl Local {
+    /// A page of movements, all of them witnessed: whatever a client was answered it finds there.
+    pub(super) async fn page_of_movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
+        // On disk whatever was answered is in the log already.
+        if self.0.books.journal().is_volatile() {
+            self.0.books.caught_up().await?;
+        }
+        match query {
+            MovementQuery::OfLevel { key, cursor, limit } => {
+                let from = cursor.map(before).transpose()?;
+                self.ask(move |journal| of_level(journal, &key, from, limit)).await
+            }
+            MovementQuery::After { from, sku, location, limit } => {
+                let wants = Wants { sku, location };
+                self.ask(move |journal| after(journal, &from, &wants, limit)).await
+            }
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Shared) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let shared = Arc::clone(self.0.books.shared());
+        let answer = tokio::task::spawn_blocking(move || question(&shared)).await;
+        answer.unwrap_or_else(|panicked| Err(damaged(panicked.to_string())))
+    }
+}
+
+/// Which movements are wanted.
+struct Wants {
+    sku: Option<String>,
+    location: Option<String>,
+}
+
+impl Wants {
+    fn has(&self, text: &str) -> bool {
+        let is = |wanted: &Option<String>, part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+        let (sku, location) = text.split_once(key::SEPARATOR).unwrap_or((text, ""));
+        is(&self.sku, sku) && is(&self.location, location)
+    }
+}
+
+fn of_level(
+    journal: &Shared,
+    key: &StockKey,
+    from: Option<Before>,
+    limit: usize,
+) -> Result<MovementPage, HistoryError> {
+    let Shared { log, heads, watermark, .. } = journal;
+    let page =
+        history::of_level(log, heads, watermark, key, from, limit).map_err(|error| said(journal, error))?;
+    let next = page.next.map(|Before { position, version }| MovementPlace::Before { position, version });
+    Ok(MovementPage {
+        movements: page.movements.into_iter().map(shown).collect(),
+        next: next.map(MovementCursor),
+        compacted: page.compacted,
+    })
+}
+
+fn after(journal: &Shared, from: &From, wants: &Wants, limit: usize) -> Result<MovementPage, HistoryError> {
+    let seq = match from {
+        From::Oldest => oldest(journal).0.saturating_sub(1),
+        From::Seq(Seq(seq)) | From::Cursor(MovementCursor(MovementPlace::After(seq))) => *seq,
+        From::Cursor(_) => return Err(NotACursor.into()),
+    };
+    let wanted = |line: &record::Line<'_>| wants.has(line.key);
+    let page = history::after(&journal.log, &journal.watermark, seq, limit, wanted);
+    let page = page.map_err(|error| said(journal, error))?;
+    if page.compacted {
+        return Err(HistoryError::Compacted { oldest: oldest(journal) });
+    }
+    Ok(MovementPage {
+        movements: page.movements.into_iter().map(shown).collect(),
+        next: page.next.map(|seq| MovementCursor(MovementPlace::After(seq))),
+        compacted: false,
+    })
+}
+
+/// The oldest movement that is kept; the first of all where nothing was dropped.
+fn oldest(journal: &Shared) -> Seq {
+    Seq(journal.log.first_seq())
+}
+
+fn before(cursor: MovementCursor) -> Result<Before, HistoryError> {
+    match cursor.0 {
+        MovementPlace::Before { position, version } => Ok(Before { position, version }),
+        MovementPlace::After(_) => Err(NotACursor.into()),
+    }
+}
+
+fn said(journal: &Shared, error: history::HistoryError) -> HistoryError {
+    match error {
+        history::HistoryError::Cursor => NotACursor.into(),
+        history::HistoryError::Compacted => HistoryError::Compacted { oldest: oldest(journal) },
+        error => damaged(error.to_string()),
+    }
+}
+
+fn damaged(what: String) -> HistoryError {
+    NotDone::no(Why::Damaged(what)).into()
+}
+
+fn shown(movement: history::Movement) -> Movement {
+    let kind = match movement.kind {
+        RecordKind::Transfer => MovementKind::Transferred,
+        RecordKind::Import => MovementKind::Imported,
+        _ => MovementKind::of(movement.operation),
+    };
+    let history::Movement { seq, time_ms, key, before, after, reason, reference, .. } = movement;
+    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference }
+}

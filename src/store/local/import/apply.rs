@@ -1,0 +1,225 @@
+//! Making an import happen, and applying what has happened.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::entries::{Entries, Entry};
+use super::staged::Staged;
+use super::{CHUNK_LEVELS, ImportError, Imported};
+use crate::journal::disk::Disk;
+use crate::journal::keys::Claim;
+use crate::journal::record::{Kind, Line};
+use crate::journal::stored::Stored;
+use crate::stock::{Change, IfMissing, Once, Operation, Remark, Transaction};
+use crate::store::chores::{LINE_ERRORS_MAX, LineError};
+use crate::store::local::Local;
+use crate::store::local::books::Begun;
+use crate::store::{Idempotency, NotDone, Why};
+
+/// Before a chunk that was in others' way is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+impl Local {
+    /// Makes a staged import happen, and applies it. `claim` is that of the request's key, if it has one.
+    ///
+    /// Dropped midway, it leaves the rest to the next start.
+    pub(super) async fn import(
+        &self,
+        mut staged: Staged,
+        claim: Option<Claim>,
+    ) -> Result<Imported, ImportError> {
+        // While a backup is taken none happens: it would have the first chunks and not the file with the rest.
+        let _applying = self.0.rights.applying().await;
+        self.check(&staged).await?;
+        let staged = on_disk(move || staged.commit().map(|()| staged)).await.map_err(ImportError::Io)?;
+        self.apply_import(staged, claim).await.map_err(|error| match error {
+            // It has happened: if this process does not see to it, the next one does.
+            ImportError::NotDone(NotDone { why, .. }) => NotDone::unknown(why).into(),
+            other => other,
+        })
+    }
+
+    /// Applies the imports that had happened when the service stopped. For the start, before anybody else is served.
+    pub(in crate::store::local) async fn finish_imports(
+        &self,
+        disk: &Arc<dyn Disk>,
+        pending: &[String],
+    ) -> Result<(), ImportError> {
+        for name in pending {
+            let (disk, file) = (Arc::clone(disk), name.clone());
+            let damaged =
+                |error: io::Error| ImportError::Io(io::Error::new(error.kind(), format!("{name}: {error}")));
+            let staged = on_disk(move || Staged::open(disk, &file)).await.map_err(damaged)?;
+            let claim = match staged.once.map(begun) {
+                Some(idempotency) => match self.0.books.begin_unbounded(&idempotency).await? {
+                    Begun::Fresh(claim) => Some(claim),
+                    // All was done but for the removal.
+                    Begun::Before(_) => None,
+                },
+                None => None,
+            };
+            let imported = self.apply_import(staged, claim).await?;
+            tracing::info!(
+                file = name,
+                levels = imported.levels,
+                "an import that had happened was completed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses an import that could not be applied as the levels are now.
+    async fn check(&self, staged: &Staged) -> Result<(), ImportError> {
+        let mut entries = staged.entries();
+        let (mut errors, mut total) = (Vec::new(), 0);
+        loop {
+            let chunk;
+            (entries, chunk) = next_chunk(entries).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            for entry in chunk {
+                let level = self.read_level(&entry.key).await?;
+                if level.reserved() <= entry.on_hand {
+                    continue;
+                }
+                total += 1;
+                if errors.len() < LINE_ERRORS_MAX {
+                    let detail = format!("{} units of {} are reserved", level.reserved(), entry.key);
+                    errors.push(LineError { line: entry.line, field: "on_hand".to_owned(), detail });
+                }
+            }
+        }
+        if total == 0 { Ok(()) } else { Err(ImportError::Refused { errors, total }) }
+    }
+
+    async fn apply_import(&self, staged: Staged, claim: Option<Claim>) -> Result<Imported, ImportError> {
+        let mut imported = Imported { levels: staged.levels, ..Imported::default() };
+        let mut entries = staged.entries();
+        for number in 0_u64.. {
+            let chunk;
+            (entries, chunk) = next_chunk(entries).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            self.apply_chunk(chunk_key(staged.id, number, &chunk), chunk, &mut imported).await?;
+        }
+        if let Some(claim) = claim {
+            self.record_outcome(&claim, imported).await?;
+        }
+        on_disk(move || staged.remove()).await.map_err(ImportError::Io)?;
+        Ok(imported)
+    }
+
+    async fn record_outcome(&self, claim: &Claim, imported: Imported) -> Result<(), NotDone> {
+        let books = &self.0.books;
+        loop {
+            match books.store(Kind::Imported, claim.clone(), &Stored::Imported(imported.into())).await {
+                Ok(stored) => return books.told(stored, crate::store::WasApplied::Unknown).await,
+                Err(not_done) => self.again(not_done).await?,
+            }
+        }
+    }
+
+    /// Waits a little before another try of what has happened: it is only a question of when, unless the service stops.
+    async fn again(&self, not_done: NotDone) -> Result<(), NotDone> {
+        if !matches!(not_done.why, Why::Contention | Why::Overloaded) {
+            return Err(not_done);
+        }
+        if self.0.rights.stopping().load(Ordering::Relaxed) {
+            let later = "the service stops; the next start completes the import";
+            return Err(NotDone::unknown(Why::Unavailable(later.to_owned())));
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+        Ok(())
+    }
+
+    /// Applies one chunk, unless the log has it.
+    async fn apply_chunk(
+        &self,
+        once: Once,
+        mut chunk: Vec<Entry>,
+        imported: &mut Imported,
+    ) -> Result<(), ImportError> {
+        let claim = match self.0.books.begin_unbounded(&begun(once)).await? {
+            Begun::Fresh(claim) => claim,
+            Begun::Before(record) => {
+                let lines = record.record().line_count();
+                let created = record.record().lines().filter(Line::imported_new).count() as u64;
+                imported.created += created;
+                imported.counted += lines - created;
+                imported.left_out += chunk.len() as u64 - lines;
+                return Ok(());
+            }
+        };
+        let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
+        while !chunk.is_empty() {
+            let transaction = Arc::new(transaction(&chunk));
+            let (remark, claim) = (Some(Arc::clone(&remark)), Some(claim.clone()));
+            match self.transact(&transaction, Kind::Import, remark, claim).await {
+                Ok(Ok(applied)) => {
+                    let created =
+                        applied.iter().filter(|(_, applied)| !applied.before.exists()).count() as u64;
+                    imported.created += created;
+                    imported.counted += applied.len() as u64 - created;
+                    return Ok(());
+                }
+                Ok(Err(refused)) => {
+                    imported.left_out += refused.len() as u64;
+                    for level in refused.iter().rev() {
+                        let entry = chunk.remove(level.line);
+                        tracing::warn!(level = %entry.key, line = entry.line, "left out of an import: {:?}", level.refusal.reason);
+                    }
+                }
+                Err(not_done) => self.again(not_done).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the store itself makes once.
+fn begun(once: Once) -> Idempotency {
+    Idempotency { once, version_1: None }
+}
+
+/// The next levels to apply together; none at the end.
+async fn next_chunk(mut entries: Entries) -> Result<(Entries, Vec<Entry>), ImportError> {
+    let read = move || {
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK_LEVELS {
+            let Some(entry) = entries.next()? else { break };
+            chunk.push(entry);
+        }
+        Ok((entries, chunk))
+    };
+    on_disk(read).await.map_err(ImportError::Io)
+}
+
+/// Runs what blocks on a thread for that.
+async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(act).await.map_err(io::Error::other)?
+}
+
+fn transaction(chunk: &[Entry]) -> Transaction {
+    let change = |entry: &Entry| {
+        let operation = Operation::Count { on_hand: entry.quantity(), if_missing: IfMissing::Create };
+        (entry.key.clone(), Change::unconditional(operation))
+    };
+    Transaction::new(chunk.iter().map(change).collect())
+        .expect("a chunk has fewer levels than the bound, each once")
+}
+
+/// The key under which a chunk is recorded: of the import's id and the chunk's number. Its fingerprint is that of the levels.
+fn chunk_key(id: u128, number: u64, chunk: &[Entry]) -> Once {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"a chunk of an import").update(&id.to_le_bytes()).update(&number.to_le_bytes());
+    let key = u128::from_le_bytes(*hash.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"));
+    let mut bytes = Vec::new();
+    for entry in chunk {
+        entry.write(&mut bytes);
+    }
+    Once { key, fingerprint: *blake3::hash(&bytes).as_bytes() }
+}

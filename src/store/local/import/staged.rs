@@ -1,0 +1,203 @@
+//! The staged file: an import that is whole, valid and sorted, waiting to be applied or under way.
+//!
+//! Under its temporary name (`<id>.import.tmp`, which recovery removes) it is nothing yet. The rename to `<id>.import` is the
+//! moment at which the import happens; from then on it is applied, if need be by the next start, and removed.
+//!
+//! ```text
+//! file    header, entries (see `entries`) ascending by key, each key once
+//! header  0 magic 8 bytes, 8 version u32, 12 flags u32 (1: the request had an idempotency key), 16 id u128, 32 levels u64,
+//!         40 key u128, 56 fingerprint 32 bytes, 88 checksum u64 (BLAKE3 of bytes 0..88 and of the hash of all entries)
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+use super::entries::{Entries, Entry};
+use crate::journal::disk::{Disk, DiskFile};
+use crate::stock::Once;
+
+const MAGIC: [u8; 8] = *b"INVIMP\r\n";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 96;
+const CHECKED: usize = 88;
+const FLAG_ONCE: u32 = 1;
+/// What is written and read at a time.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// What happens when the file gets its name, or when it is removed.
+const ENDING: &str = ".import";
+
+/// A staged file. Dropped before the import has happened, it goes.
+#[derive(Debug)]
+pub(super) struct Staged {
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
+    name: String,
+    /// Of the import: its chunks are recorded under keys made from it.
+    pub(super) id: u128,
+    /// How many levels it names.
+    pub(super) levels: u64,
+    /// The idempotency key of the request, where it had one.
+    pub(super) once: Option<Once>,
+    /// The length of the file.
+    end: u64,
+    /// Whether the import has happened.
+    happened: bool,
+}
+
+/// Writes a staged file.
+#[derive(Debug)]
+pub(super) struct Writer {
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
+    name: String,
+    id: u128,
+    levels: u64,
+    buffer: Vec<u8>,
+    end: u64,
+    hash: blake3::Hasher,
+}
+
+/// The name of the staged file of an import while it is written.
+pub(super) fn temporary_name(id: u128) -> String {
+    format!("{id:032x}{ENDING}.tmp")
+}
+
+/// Whether a file is an import that has happened, and is not known to be applied.
+pub(super) fn is_pending(name: &str) -> bool {
+    name.strip_suffix(ENDING)
+        .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+impl Writer {
+    /// Begins the file; what an import of the same id left under the temporary name is removed.
+    pub(super) fn create(disk: Arc<dyn Disk>, id: u128) -> io::Result<Self> {
+        let name = temporary_name(id);
+        match disk.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.create(&name)?;
+        let (buffer, hash) = (Vec::new(), blake3::Hasher::new());
+        Ok(Self { disk, file, name, id, levels: 0, buffer, end: HEADER_BYTES as u64, hash })
+    }
+
+    /// Appends the next level.
+    pub(super) fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        entry.write(&mut self.buffer);
+        self.levels += 1;
+        if self.buffer.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hash.update(&self.buffer);
+        self.file.write_at(&self.buffer, self.end)?;
+        self.end += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// How many levels there are so far.
+    pub(super) fn levels(&self) -> u64 {
+        self.levels
+    }
+
+    /// Completes and syncs the file, still under its temporary name.
+    pub(super) fn finish(mut self, once: Option<Once>) -> io::Result<Staged> {
+        self.flush()?;
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[16..32].copy_from_slice(&self.id.to_le_bytes());
+        header[32..40].copy_from_slice(&self.levels.to_le_bytes());
+        if let Some(once) = once {
+            header[12..16].copy_from_slice(&FLAG_ONCE.to_le_bytes());
+            header[40..56].copy_from_slice(&once.key.to_le_bytes());
+            header[56..88].copy_from_slice(&once.fingerprint);
+        }
+        let sum = checksum(&header, &self.hash);
+        header[CHECKED..].copy_from_slice(&sum);
+        self.file.write_at(&header, 0)?;
+        self.file.sync()?;
+        let Self { disk, file, name, id, levels, end, .. } = self;
+        Ok(Staged { disk, file, name, id, levels, once, end, happened: false })
+    }
+
+    /// Removes the file.
+    pub(super) fn abandon(self) {
+        // If it stays, the next start removes it.
+        let _ = self.disk.remove(&self.name);
+    }
+}
+
+impl Staged {
+    /// Opens an import that has happened, and reads it from end to end.
+    pub(super) fn open(disk: Arc<dyn Disk>, name: &str) -> io::Result<Self> {
+        let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let file = disk.open(name)?;
+        let end = file.len()?;
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
+        let u128_at = |at: usize| u128::from_le_bytes(header[at..at + 16].try_into().expect("16 bytes"));
+        if header[..8] != MAGIC {
+            return Err(damaged("it is no staged import"));
+        }
+        if u32_at(8) != VERSION {
+            return Err(damaged("another version of the program staged it: start that one"));
+        }
+        let (mut hash, mut at, mut piece) =
+            (blake3::Hasher::new(), HEADER_BYTES as u64, vec![0; PIECE_BYTES]);
+        while at < end {
+            let read = file.read_at(&mut piece, at)?;
+            hash.update(&piece[..read]);
+            at += read as u64;
+        }
+        if checksum(&header, &hash) != header[CHECKED..] {
+            return Err(damaged("it does not match its checksum"));
+        }
+        let fingerprint = header[56..88].try_into().expect("32 bytes");
+        let once = (u32_at(12) == FLAG_ONCE).then(|| Once { key: u128_at(40), fingerprint });
+        let levels = u64::from_le_bytes(header[32..40].try_into().expect("eight bytes"));
+        let (name, id) = (name.to_owned(), u128_at(16));
+        Ok(Self { disk, file, name, id, levels, once, end, happened: true })
+    }
+
+    /// The levels, ascending by key.
+    pub(super) fn entries(&self) -> Entries {
+        Entries::new(Arc::clone(&self.file), HEADER_BYTES as u64, self.end, PIECE_BYTES)
+    }
+
+    /// Gives the file its name, for good: the import has happened. After an error it has not, as far as the disk still does
+    /// what it is told.
+    pub(super) fn commit(&mut self) -> io::Result<()> {
+        let name = format!("{:032x}{ENDING}", self.id);
+        self.disk.rename(&self.name, &name)?;
+        self.name = name;
+        self.disk.sync_names()?;
+        self.happened = true;
+        Ok(())
+    }
+
+    /// Removes the file: the import is applied.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.disk.remove(&self.name)?;
+        self.disk.sync_names()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.happened {
+            // If it stays under its temporary name, the next start removes it.
+            let _ = self.remove();
+        }
+    }
+}
+
+fn checksum(header: &[u8; HEADER_BYTES], entries: &blake3::Hasher) -> [u8; 8] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&header[..CHECKED]);
+    hash.update(entries.finalize().as_bytes());
+    *hash.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
+}

@@ -1,0 +1,111 @@
+//! Tests of the module above: staging over a disk in memory, whatever the order and the size of the runs.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use proptest::prelude::*;
+
+use super::staged::Staged;
+use super::*;
+use crate::store::chores::LINE_ERRORS_MAX;
+
+/// A temporary folder as a disk; what is left in it by name.
+fn folder() -> (tempfile::TempDir, Arc<dyn Disk>) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let disk = Arc::new(Folder::open(folder.path()).unwrap());
+    (folder, disk)
+}
+
+fn stage(disk: &Arc<dyn Disk>, run_entries: usize, lines: &[String]) -> Result<Staged, ImportError> {
+    let mut stage = Stage::with_runs_of(Arc::clone(disk), 7, Arc::default(), run_entries);
+    for line in lines {
+        stage.push(line.as_bytes())?;
+        stage.push(b"\n")?;
+    }
+    stage.finish(None)
+}
+
+fn line(sku: u32, on_hand: u64) -> String {
+    format!(r#"{{"sku":"s{sku}","on_hand":{on_hand}}}"#)
+}
+
+fn all(staged: &Staged) -> Vec<(String, u64)> {
+    let mut entries = staged.entries();
+    std::iter::from_fn(|| entries.next().unwrap())
+        .map(|entry| (entry.key.text().to_owned(), entry.on_hand))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The staged file has the levels in order; if two lines name the same one, each later one is told, and nothing is left.
+    #[test]
+    fn what_is_staged_is_sorted_and_once(
+        skus in prop::collection::vec((0..200_u32, 0..1000_u64), 1..120),
+        run_entries in 1..40_usize,
+    ) {
+        let (_folder, disk) = folder();
+        let lines: Vec<String> = skus.iter().map(|&(sku, on_hand)| line(sku, on_hand)).collect();
+        let mut first = BTreeMap::new();
+        let mut twice = Vec::new();
+        for (number, (sku, on_hand)) in (1_u64..).zip(&skus) {
+            let key = format!("s{sku} main");
+            match first.entry(key) {
+                Entry::Occupied(_) => twice.push(number),
+                Entry::Vacant(entry) => {
+                    entry.insert(*on_hand);
+                }
+            }
+        }
+        match stage(&disk, run_entries, &lines) {
+            Ok(mut staged) => {
+                prop_assert!(twice.is_empty());
+                prop_assert_eq!(staged.levels, first.len() as u64);
+                prop_assert_eq!(all(&staged), first.into_iter().collect::<Vec<_>>());
+                staged.commit().unwrap();
+                prop_assert_eq!(disk.list().unwrap(), pending(&disk).unwrap());
+                let again = Staged::open(Arc::clone(&disk), &pending(&disk).unwrap()[0]).unwrap();
+                prop_assert_eq!(all(&again), all(&staged));
+                prop_assert_eq!((again.id, again.levels, again.once), (7, staged.levels, None));
+                staged.remove().unwrap();
+            }
+            Err(ImportError::Lines { errors, total }) => {
+                prop_assert_eq!(total, twice.len() as u64);
+                prop_assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), twice);
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+        prop_assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+    }
+}
+
+/// Wrong lines are listed up to a bound, and counted.
+#[test]
+fn wrong_lines_are_listed_up_to_a_bound() {
+    let (_folder, disk) = folder();
+    let lines: Vec<String> = (0..250).map(|_| "{}".to_owned()).collect();
+    let Err(ImportError::Lines { errors, total }) = stage(&disk, 10, &lines) else {
+        panic!("they are wrong")
+    };
+    assert_eq!((errors.len(), errors[99].line, total), (LINE_ERRORS_MAX, 100, 250));
+    assert!(matches!(stage(&disk, 10, &[]), Err(ImportError::Empty)));
+    assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+}
+
+/// A staged file that is not what was written is not applied, wherever the difference is.
+#[test]
+fn a_damaged_file_is_not_opened() {
+    let (folder, disk) = folder();
+    stage(&disk, 10, &[line(1, 1), line(2, 2)]).unwrap().commit().unwrap();
+    let name = pending(&disk).unwrap().remove(0);
+    let whole = std::fs::read(folder.path().join(&name)).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(folder.path().join(&name), &damaged).unwrap();
+        assert!(Staged::open(Arc::clone(&disk), &name).is_err(), "byte {at}");
+        std::fs::write(folder.path().join(&name), &whole[..at]).unwrap();
+        assert!(Staged::open(Arc::clone(&disk), &name).is_err(), "cut at {at}");
+    }
+}

@@ -1,0 +1,124 @@
+//! [`KeptRecord`]: the record of what a key stands for, read back, and turned into the outcome it had.
+
+use crate::journal::record::{Line, Record};
+use crate::journal::stored::{self, Stored};
+use crate::stock::{Applied, IfMissing, Level, Once, Operation, Refusal, StockKey};
+use crate::store::{Deed, Imported, LineOutcome, NotDone, Outcome, Why, WrittenAnswer};
+
+/// A record that was read back, and is whole.
+#[derive(Debug)]
+pub(super) struct KeptRecord(Vec<u8>);
+
+impl KeptRecord {
+    /// The record in those bytes: `None` where they are none, or name what is no level.
+    pub(super) fn new(bytes: Vec<u8>) -> Option<Self> {
+        let whole = |line: Line<'_>| line.stock_key().is_some() && line.units_before().is_some();
+        let is_whole = Record::read(&bytes).is_ok_and(|record| record.lines().all(whole));
+        is_whole.then_some(Self(bytes))
+    }
+
+    pub(super) fn record(&self) -> Record<'_> {
+        Record::read(&self.0).expect("checked when it was read back")
+    }
+
+    /// The key it was written under.
+    pub(super) fn once(&self) -> Option<Once> {
+        self.record().note().once
+    }
+
+    /// What is stored in it, if it is no change.
+    pub(super) fn stored(&self) -> Option<Stored> {
+        self.record().stored()
+    }
+
+    /// What came of the deed whose record it is.
+    pub(super) fn outcome_of(&self, deed: &Deed) -> Result<Outcome, NotDone> {
+        match (self.stored(), deed) {
+            (None, Deed::Change { .. }) => Ok(Outcome::Change(Ok(self.change()?))),
+            (None, Deed::Transaction { .. }) => Ok(Outcome::Transaction(Ok(self.levels()))),
+            (Some(Stored::Refused(levels)), Deed::Change { .. }) => {
+                let first = levels.into_iter().next().ok_or_else(other)?;
+                Ok(Outcome::Change(Err(first.refusal)))
+            }
+            (Some(Stored::Refused(levels)), Deed::Transaction { .. }) => {
+                Ok(Outcome::Transaction(Err(levels)))
+            }
+            (Some(Stored::Written(answer)), _) => Ok(Outcome::Written(answer.into())),
+            _ => Err(other()),
+        }
+    }
+
+    /// What came of the line of a batch whose record it is.
+    pub(super) fn outcome_of_line(&self) -> Result<LineOutcome, NotDone> {
+        match self.stored() {
+            None => Ok(LineOutcome::Judged(Ok(self.change()?))),
+            Some(Stored::Refused(levels)) => {
+                let refusal: Refusal = levels.into_iter().next().ok_or_else(other)?.refusal;
+                Ok(LineOutcome::Judged(Err(refusal)))
+            }
+            Some(Stored::Written(answer)) => Ok(LineOutcome::Written(answer.into())),
+            Some(_) => Err(other()),
+        }
+    }
+
+    /// The change of the one level it is about; of several, as an expiry may stand before it, the last.
+    fn change(&self) -> Result<Applied, NotDone> {
+        self.record().lines().last().map(|line| applied(&line)).ok_or_else(other)
+    }
+
+    /// Each level before and after, once, ascending by key as a transaction is.
+    fn levels(&self) -> Vec<(StockKey, Applied)> {
+        let mut levels: Vec<(StockKey, Applied)> = Vec::new();
+        for line in self.record().lines() {
+            let key = line.stock_key().expect("checked when it was read back");
+            let applied = applied(&line);
+            match levels.last_mut().filter(|(last, _)| *last == key) {
+                Some((_, last)) => *last = applied,
+                None => levels.push((key, applied)),
+            }
+        }
+        levels
+    }
+}
+
+/// The level before and after. A level that an adjustment brought into being shows as one with no units before: the log does not
+/// tell the two apart.
+fn applied(line: &Line<'_>) -> Applied {
+    let after = line.after;
+    let version = after.version().saturating_sub(1);
+    let (on_hand, reserved) = line.units_before().expect("checked when it was read back");
+    let is_new = match line.operation {
+        Operation::Create { .. } => true,
+        Operation::Count { if_missing: IfMissing::Create, .. } => line.on_hand_before.is_none(),
+        _ => false,
+    };
+    let before = match (is_new, version) {
+        (true, 0) => Some(Level::ABSENT),
+        (true, _) => Level::tombstone(version),
+        (false, _) => Level::existing(on_hand, reserved, version),
+    };
+    Applied { before: before.unwrap_or(Level::ABSENT), after }
+}
+
+impl From<stored::WrittenAnswer> for WrittenAnswer {
+    fn from(stored::WrittenAnswer { status, body }: stored::WrittenAnswer) -> Self {
+        Self { status, body }
+    }
+}
+
+impl From<stored::Imported> for Imported {
+    fn from(stored::Imported { levels, created, counted, left_out }: stored::Imported) -> Self {
+        Self { levels, created, counted, left_out }
+    }
+}
+
+impl From<Imported> for stored::Imported {
+    fn from(Imported { levels, created, counted, left_out }: Imported) -> Self {
+        Self { levels, created, counted, left_out }
+    }
+}
+
+/// The record is whole, and of something else than its key says.
+fn other() -> NotDone {
+    NotDone::unknown(Why::Damaged("the record of a key is of another command".to_owned()))
+}

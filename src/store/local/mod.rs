@@ -1,0 +1,209 @@
+//! [`Local`]: the store of one process: a strategy, which shares the levels between threads, and a journal, which keeps them.
+//!
+//! The way of a change: take a permit of the journal, ask the strategy (which judges, changes, and hands the record over), wait
+//! for the witness, answer. Everything that must be in that order is here:
+//!
+//! - [`books`]: permits, witnesses and keys, as the journal gives them. `kept`: the record of a key, read back.
+//! - `once`: a command under an idempotency key. `each`: many that stand alone, with and without one.
+//! - `levels`: reads and pages. `history`: the ledger. `metrics`: what is counted.
+//! - `open`: from what is on disk to a store. `chores`, `import`: what is done now and then.
+//! - `refusals`: refusals by reason.
+//!
+//! Every change is one call of the strategy, so that nothing is looked at here and acted upon there.
+
+mod books;
+mod chores;
+mod each;
+mod history;
+pub mod import;
+mod kept;
+mod levels;
+mod metrics;
+mod once;
+mod open;
+mod refusals;
+
+#[cfg(test)]
+mod faults;
+
+use std::sync::Arc;
+
+use self::books::Books;
+use self::chores::Rights;
+use self::refusals::RefusalCounts;
+use crate::journal::keys::Claim;
+use crate::journal::record::Kind as RecordKind;
+use crate::stock::{Applied, Change, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
+use crate::store::{
+    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, MovementPage, MovementQuery, NotDone,
+    Outcome, Status, Store, TransactionKind, WasApplied, Why,
+};
+use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRejected};
+use crate::telemetry::Exposition;
+
+pub use open::{OfflineVerification, OpenError, Opening, verify_offline};
+
+/// The store of one process. A handle: clones are of the same store.
+#[derive(Debug, Clone)]
+pub struct Local(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    stock: AnyStrategy,
+    /// Which levels there are.
+    index: Arc<KeyIndex>,
+    books: Books,
+    refusals: RefusalCounts,
+    rights: Rights,
+}
+
+/// A change of one level, or why it was refused.
+type Judged = Result<Applied, Refusal>;
+
+/// Changes of several levels, or all that stood in their way.
+type JudgedTogether = Result<Vec<(StockKey, Applied)>, Vec<RefusedLevel>>;
+
+impl Store for Local {
+    async fn execute(&self, command: Command) -> Result<Answered, NotDone> {
+        let Command { deed, idempotency, remark } = command;
+        let outcome = match (deed, idempotency) {
+            (Deed::Change { key, change }, None) => {
+                Outcome::Change(self.change(&key, change, remark, None).await?)
+            }
+            (Deed::Transaction { transaction, kind }, None) => {
+                Outcome::Transaction(self.transact(&transaction, kind.into(), remark, None).await?)
+            }
+            // Apart, so that the future of what nearly every command is has no room for them.
+            (Deed::Each { lines }, None) => Outcome::Each(Box::pin(self.each(&lines, remark)).await),
+            (Deed::Each { lines }, Some(idempotency)) => {
+                return Box::pin(self.each_once(lines, idempotency, remark)).await;
+            }
+            (deed, Some(idempotency)) => {
+                return Box::pin(self.once(&deed, &idempotency, remark)).await;
+            }
+        };
+        Ok(Answered { outcome, replayed: false })
+    }
+
+    async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
+        self.read_level(key).await
+    }
+
+    async fn list(&self, query: LevelQuery<'_>) -> Result<LevelPage, NotDone> {
+        self.page_of_levels(query).await
+    }
+
+    async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
+        self.page_of_movements(query).await
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            strategy: self.0.stock.kind().name(),
+            durable: self.0.rights.home().is_some(),
+            full: self.0.books.is_full(),
+            levels: self.0.index.len(),
+            contention: self.0.stock.contention(),
+        }
+    }
+
+    fn expose(&self, text: &mut Exposition) {
+        metrics::expose(text, &self.0);
+    }
+
+    async fn failed(&self) -> String {
+        self.0.books.journal().failed().await.reason
+    }
+
+    fn stop(&self) {
+        self.0.rights.stop();
+    }
+
+    async fn shut_down(&self) {
+        self.stop();
+        self.0.stock.shut_down().await;
+        let store = self.clone();
+        // It blocks until the last group is on disk. A panic in there has failed the journal, which is told otherwise.
+        let _closed = tokio::task::spawn_blocking(move || store.0.books.journal().close()).await;
+    }
+}
+
+impl Local {
+    /// Makes one change. What is returned has been witnessed.
+    async fn change(
+        &self,
+        key: &StockKey,
+        change: Change,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Judged, NotDone> {
+        let judged = self.change_unwitnessed(key, change, remark, claim).await?;
+        let (version, applied) = match &judged {
+            Ok(applied) => (applied.after.version(), WasApplied::Unknown),
+            Err(refusal) => (refusal.found.version(), WasApplied::No),
+        };
+        self.0.books.witness(key, version, applied).await?;
+        Ok(judged)
+    }
+
+    /// Makes one change, which is not witnessed yet: for many that are witnessed together.
+    async fn change_unwitnessed(
+        &self,
+        key: &StockKey,
+        change: Change,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Judged, NotDone> {
+        let permit = self.0.books.permit(RecordKind::Change, remark, claim).await?;
+        match self.0.stock.apply(key, change, permit).await {
+            Ok(applied) => Ok(Ok(applied)),
+            Err(Rejected::Refused(refusal)) => {
+                self.0.refusals.count(refusal.reason);
+                Ok(Err(refusal))
+            }
+            Err(Rejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
+        }
+    }
+
+    /// Makes the changes of several levels, all or none. What is returned has been witnessed.
+    async fn transact(
+        &self,
+        transaction: &Arc<Transaction>,
+        kind: RecordKind,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<JudgedTogether, NotDone> {
+        let permit = self.0.books.permit(kind, remark, claim).await?;
+        let entries = transaction.entries();
+        match self.0.stock.transact(transaction, permit).await {
+            Ok(applied) => {
+                let seen =
+                    entries.iter().zip(&applied).map(|(entry, made)| (&entry.key, made.after.version()));
+                self.0.books.witness_levels(seen, WasApplied::Unknown).await?;
+                let levels = entries.iter().zip(applied).map(|(entry, applied)| (entry.key.clone(), applied));
+                Ok(Ok(levels.collect()))
+            }
+            Err(TransactRejected::Refused(refused)) => {
+                self.0.refusals.count(refusals::most_telling(&refused.refusals).reason);
+                let found = entries.iter().zip(&refused.found);
+                let seen = found.map(|(entry, found)| (&entry.key, found.version()));
+                self.0.books.witness_levels(seen, WasApplied::No).await?;
+                let named = |refused: &crate::stock::EntryRefusal| {
+                    let entry = &entries[refused.entry];
+                    RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
+                };
+                Ok(Err(refused.refusals.iter().map(named).collect()))
+            }
+            Err(TransactRejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
+        }
+    }
+}
+
+impl From<TransactionKind> for RecordKind {
+    fn from(kind: TransactionKind) -> Self {
+        match kind {
+            TransactionKind::Adjustment => Self::Change,
+            TransactionKind::Transfer => Self::Transfer,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A command under an idempotency key (promise P8).
+//!
+//! The key is claimed before the change, and the record of the change carries it; so does the record of a refusal, which is
+//! written after the witness of what it says. A retry is answered from that record. What was not judged (contention, overload,
+//! a failure) is not recorded, and the key is free again.
+
+use std::sync::Arc;
+
+use super::Local;
+use super::books::Begun;
+use crate::journal::keys::Claim;
+use crate::journal::record::Kind as RecordKind;
+use crate::journal::stored::Stored;
+use crate::stock::{RefusedLevel, Remark};
+use crate::store::{Answered, Deed, Idempotency, NotDone, Outcome, WasApplied, Why};
+
+impl Local {
+    /// Carries a deed out, unless it was before.
+    pub(super) async fn once(
+        &self,
+        deed: &Deed,
+        idempotency: &Idempotency,
+        remark: Option<Arc<Remark>>,
+    ) -> Result<Answered, NotDone> {
+        let books = &self.0.books;
+        // A batch that was cut short has left its key at its lines.
+        if books.lines_before(idempotency, 0..1).await?.iter().any(Option::is_some) {
+            return Err(NotDone::no(Why::KeyReused));
+        }
+        let claim = match books.begin(idempotency).await? {
+            Begun::Fresh(claim) => claim,
+            Begun::Before(record) => {
+                return Ok(Answered { outcome: record.outcome_of(deed)?, replayed: true });
+            }
+        };
+        let outcome = self.carry_out(deed, remark, claim.clone()).await?;
+        if let Some(refused) = refused(deed, &outcome) {
+            let stored = books.store(RecordKind::Refused, claim, &Stored::Refused(refused)).await?;
+            books.told(stored, WasApplied::No).await?;
+        }
+        Ok(Answered { outcome, replayed: false })
+    }
+
+    async fn carry_out(
+        &self,
+        deed: &Deed,
+        remark: Option<Arc<Remark>>,
+        claim: Claim,
+    ) -> Result<Outcome, NotDone> {
+        match deed {
+            Deed::Change { key, change } => {
+                Ok(Outcome::Change(self.change(key, *change, remark, Some(claim)).await?))
+            }
+            Deed::Transaction { transaction, kind } => {
+                let judged = self.transact(transaction, (*kind).into(), remark, Some(claim)).await?;
+                Ok(Outcome::Transaction(judged))
+            }
+            Deed::Each { .. } => unreachable!("lines that stand alone are once each"),
+        }
+    }
+}
+
+/// What is to be recorded of a refusal.
+fn refused(deed: &Deed, outcome: &Outcome) -> Option<Vec<RefusedLevel>> {
+    match (deed, outcome) {
+        (Deed::Change { key, .. }, Outcome::Change(Err(refusal))) => {
+            Some(vec![RefusedLevel { key: key.clone(), line: 0, refusal: *refusal }])
+        }
+        (_, Outcome::Transaction(Err(levels))) => Some(levels.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,225 @@
+//! From what is on disk to a store: recovery, the journal, the levels, and the imports that had happened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::books::Books;
+use super::chores::{Home, Rights};
+use super::refusals::RefusalCounts;
+use super::{Local, Parts, chores, import};
+use crate::journal::data_dir::{DataDir, DataDirError};
+use crate::journal::disk::memory::MemoryDisk;
+use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
+use crate::journal::retention::Schedule;
+use crate::journal::segment::HeaderError;
+use crate::journal::verify::{self, Live, Progress, VerifyError};
+use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot};
+use crate::stock::StockKey;
+use crate::store::chores::{ImportError, VerifyReport};
+use crate::store::{Keeping, Storage};
+use crate::strategy::{AnyStrategy, KeyIndex, Kind, Ledger, StrategyConfig};
+
+/// Levels that are handed to the strategy at once when they are restored.
+const RESTORED_AT_ONCE: usize = 16 * 1024;
+
+/// A store that is about to be opened. Its folder, if it has one, is this process's own while this lives.
+#[derive(Debug)]
+pub struct Opening {
+    kind: Kind,
+    strategy: StrategyConfig,
+    keeping: Keeping,
+    data: Option<DataDir>,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// What is in it is damaged, or of another version.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The journal could not be started.
+    #[error("the journal cannot be started: {0}")]
+    Start(#[from] std::io::Error),
+    /// An import that had happened could not be completed.
+    #[error("an import that had happened when the service stopped cannot be completed: {0}")]
+    Import(#[from] ImportError),
+    /// It could not be verified.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The thread that reads it panicked.
+    #[error("reading what is on disk panicked")]
+    Panicked,
+}
+
+impl Opening {
+    /// Takes the folder for this process, making it where it is missing if that is wanted.
+    pub fn begin(
+        kind: Kind,
+        strategy: StrategyConfig,
+        storage: &Storage,
+        create: bool,
+    ) -> Result<Self, OpenError> {
+        let data = match storage {
+            Storage::Memory(_) => None,
+            Storage::Folder { path, .. } if create => Some(DataDir::open_or_create(path)?),
+            Storage::Folder { path, .. } => Some(DataDir::open(path)?),
+        };
+        Ok(Self { kind, strategy, keeping: storage.keeping().clone(), data })
+    }
+
+    /// Reads what is on disk and goes on with it: an unfinished commit is cut, an import that had happened is completed.
+    pub async fn open(&self) -> Result<Local, OpenError> {
+        let config = journal_config(&self.keeping);
+        let strategy = self.strategy;
+        let Some(data) = &self.data else {
+            let start = Start::empty();
+            let journal = Journal::start(Arc::new(MemoryDisk::default()), start, &config)?;
+            return Ok(Local::new(self.kind, strategy, journal, &self.keeping, None));
+        };
+        let disk = data.disk();
+        let pending = import::pending(&disk)?;
+        let start = recover(data, &config, !pending.is_empty()).await?;
+        let mut levels = Vec::new();
+        start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
+        let journal = Journal::start(data.disk(), start, &config)?;
+        let local = Local::new(self.kind, strategy, journal, &self.keeping, Some(Home::of(data)));
+        local.restore(levels).await;
+        local.finish_imports(&disk, &pending).await?;
+        Ok(local)
+    }
+}
+
+impl Local {
+    /// Empty stock over a journal.
+    pub(super) fn new(
+        kind: Kind,
+        strategy: StrategyConfig,
+        journal: Journal,
+        keeping: &Keeping,
+        home: Option<Home>,
+    ) -> Self {
+        let index = Arc::new(KeyIndex::default());
+        let stock = AnyStrategy::new(kind, strategy, Ledger::new(Arc::clone(&index)));
+        let books = Books::new(journal, keeping.keys_max, keeping.keys_retention);
+        let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
+        Self(Arc::new(Parts { stock, index, books, refusals, rights }))
+    }
+
+    /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
+    pub(super) async fn restore(&self, mut levels: Vec<(StockKey, crate::stock::Level)>) {
+        let index =
+            |(key, level): &(StockKey, crate::stock::Level)| (key.clone(), level.version(), level.exists());
+        self.0.index.restore(levels.iter().map(index).collect());
+        while !levels.is_empty() {
+            let rest = levels.split_off(levels.len().saturating_sub(RESTORED_AT_ONCE));
+            self.0.stock.restore(rest).await;
+        }
+    }
+}
+
+/// What was found of a folder that nobody serves.
+#[derive(Debug)]
+pub enum OfflineVerification {
+    /// What was verified, and what is wrong.
+    Report(VerifyReport),
+    /// A start would be refused: this is why.
+    Damaged(String),
+}
+
+/// Verifies a folder that nobody serves: the whole log, and the levels that a start would go on with against it. Blocking.
+pub fn verify_offline(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<OfflineVerification, OpenError> {
+    let data = DataDir::open(path)?;
+    let disk = data.disk();
+    // Nothing is written but what a start would: no key is forgotten on disk.
+    let options = recovery::Options { now_ms: now_ms(), key_retention: Duration::MAX };
+    let recovered = match recovery::recover(&disk, &options, &|_| ()) {
+        Ok(recovered) => recovered,
+        Err(error) if is_damage(&error) => return Ok(OfflineVerification::Damaged(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let heads = &recovered.heads;
+    let level = |key: &StockKey| Ok(heads.get(key.text(), heads.hash(key.text())).map(|head| head.level));
+    let (live, stop) = (Live { level: &level, changing: false }, AtomicBool::new(false));
+    let progress = |told: Progress| progress(told.bytes, told.bytes_total);
+    let report = verify::verify(disk.as_ref(), &recovered.log, recovered.end, live, &stop, &progress)?;
+    Ok(OfflineVerification::Report(chores::shown(report)))
+}
+
+/// Whether a start is refused for what is on disk, rather than for want of the disk or of another version.
+fn is_damage(error: &RecoveryError) -> bool {
+    match error {
+        RecoveryError::Io { .. } | RecoveryError::Snapshot(_) => false,
+        RecoveryError::Header { source, .. } => !matches!(source, HeaderError::Version(_)),
+        _ => true,
+    }
+}
+
+fn journal_config(keeping: &Keeping) -> JournalConfig {
+    let defaults = JournalConfig::default();
+    JournalConfig {
+        keys_max: keeping.keys_max,
+        keys_retention: keeping.keys_retention,
+        snapshots: Schedule {
+            bytes: keeping.snapshot_bytes,
+            interval: keeping.snapshot_interval,
+            ..defaults.snapshots
+        },
+        retain_age: keeping.retain_age,
+        retain_bytes: keeping.retain_bytes,
+        volatile_bytes_max: keeping.retain_bytes.unwrap_or(defaults.volatile_bytes_max),
+        ..defaults
+    }
+}
+
+async fn recover(data: &DataDir, config: &JournalConfig, keep_keys: bool) -> Result<Start, OpenError> {
+    let disk = data.disk();
+    // Which chunks of an import are in the log their keys tell, however old.
+    let key_retention = if keep_keys { Duration::MAX } else { config.keys_retention };
+    let options = recovery::Options { now_ms: now_ms(), key_retention };
+    let read = move || recovery::recover(&disk, &options, &report_progress());
+    let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
+    let Recovered { heads, keys, log, tail, end, report } = recovered;
+    log_report(&report);
+    let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
+    Ok(Start { heads, keys, log, tail, end, covered })
+}
+
+/// Tells the operator what recovery found.
+fn log_report(report: &Report) {
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(cut) = &report.cut {
+        tracing::warn!(
+            ?cut,
+            "the last commit was not finished when the service stopped, and was never acknowledged: cut"
+        );
+    }
+    tracing::info!(
+        levels = report.levels,
+        movements = report.movements,
+        snapshot = report.snapshot.as_deref(),
+        duration_ms = report.duration.as_millis(),
+        "recovered"
+    );
+}
+
+/// Says how far a long recovery is, at most once a second.
+fn report_progress() -> impl Fn(recovery::Progress) {
+    let last = parking_lot::Mutex::new(std::time::Instant::now());
+    move |progress| {
+        let mut last = last.lock();
+        if last.elapsed() >= Duration::from_secs(1) {
+            *last = std::time::Instant::now();
+            let percent = progress.bytes * 100 / progress.bytes_total.max(1);
+            tracing::info!(percent, movements = progress.movements, "reading the log");
+        }
+    }
+}

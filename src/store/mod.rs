@@ -1,0 +1,91 @@
+//! The gate: everything that may be asked of the stock, and everything that can come of it.
+//!
+//! A [`Command`] goes in, what came of it comes out, and [`Store::execute`] is the one way between. Whoever asks (`http`,
+//! `cli`) knows nothing of how stock is kept: no permit, no claim, no witness, no file. So two promises are kept here, once
+//! per store, and nowhere above: nothing is shown that a crash could take back (P7), and a command with an idempotency key
+//! takes effect once (P8).
+//!
+//! - [`command`]: a deed, what makes it once, what is said about it.
+//! - [`outcome`]: what came of it, as data: fresh or replayed, the same; or why nothing did.
+//! - [`query`]: what may be asked beside commands: levels, pages, movements, how the store is doing.
+//! - [`chores`]: what is done now and then, by a store that has files: imports, backups, verification.
+//! - [`config`]: how stock is kept. [`any`]: the store that was chosen at startup.
+//! - [`local`]: the store of one process: a strategy and a journal.
+//!
+//! A new store is an implementation of [`Store`], a variant of [`AnyStore`], and one line in the list of the contract's tests.
+
+pub mod any;
+pub mod chores;
+pub mod command;
+pub mod config;
+pub mod outcome;
+pub mod query;
+
+pub mod local;
+
+use std::future::Future;
+
+pub use any::AnyStore;
+pub use chores::Chores;
+pub use command::{Command, Deed, EachLine, Idempotency, KeyOfVersion1, TransactionKind};
+pub use config::{Keeping, Storage};
+pub use outcome::{Answered, Imported, LineOutcome, NotDone, Outcome, WasApplied, Why, WrittenAnswer};
+pub use query::{
+    HistoryError, LevelCursor, LevelPage, LevelQuery, Movement, MovementCursor, MovementKind, MovementPage,
+    MovementQuery, Seq, Status,
+};
+
+use crate::stock::{Level, StockKey};
+use crate::telemetry::Exposition;
+
+/// What keeps stock.
+///
+/// # The contract
+///
+/// **One effect.** A command takes effect at one instant between the call and its return, as the rules of the domain say
+/// ([`crate::stock`]): of a change one, of a transaction all or none (P4), of a batch of lines that stand alone each by itself.
+///
+/// **Nothing is shown that a crash could take back** (P7). Whatever is returned of a level - of a command, a refusal, a read,
+/// a page, and that a page leaves a level out - is on disk, if the store has one.
+///
+/// **Once** (P8). A command with [`Idempotency`] takes effect at most once, across retries, races and crashes. A retry comes
+/// out as the first did, [`Answered::replayed`]; while the first is under way, or for another request with its key, as
+/// [`Why::KeyInProgress`] or [`Why::KeyReused`]. What was not judged leaves the key free.
+///
+/// **Nothing is said that may be false.** [`NotDone::applied`] is [`WasApplied::No`] only if nothing of the command took
+/// effect, nor of an earlier one under its key.
+///
+/// **Bounded** (P10), and **cancellation-safe** (P11): a future that is dropped leaves the whole effect of its command or none;
+/// a batch under a key is carried through.
+pub trait Store: Send + Sync {
+    /// Carries a command out.
+    fn execute(&self, command: Command) -> impl Future<Output = Result<Answered, NotDone>> + Send;
+
+    /// The level as it is; [`Level::ABSENT`] or a tombstone where there is none.
+    fn read(&self, key: &StockKey) -> impl Future<Output = Result<Level, NotDone>> + Send;
+
+    /// A page of levels, each current when it is read: no snapshot of all. A level whose creation was answered before the call,
+    /// and that is not deleted meanwhile, is in it.
+    fn list(&self, query: LevelQuery<'_>) -> impl Future<Output = Result<LevelPage, NotDone>> + Send;
+
+    /// A page of the ledger.
+    fn movements(
+        &self,
+        query: MovementQuery,
+    ) -> impl Future<Output = Result<MovementPage, HistoryError>> + Send;
+
+    /// How the store is doing. It may be ahead of what is durable.
+    fn status(&self) -> Status;
+
+    /// Appends what the store counts, as Prometheus reads it. It may be ahead of what is durable.
+    fn expose(&self, text: &mut Exposition);
+
+    /// Completes with the reason when the store can keep nothing any more, and the process is to end.
+    fn failed(&self) -> impl Future<Output = String> + Send;
+
+    /// Tells whatever runs in the background to end: the service stops. Does not wait.
+    fn stop(&self);
+
+    /// Ends, once everything that was accepted is kept.
+    fn shut_down(&self) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,128 @@
+//! [`Answered`] and [`NotDone`]: what can come of a command. Data, not words: whoever asked says it in words of its own.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::stock::{Applied, Refusal, RefusedLevel, StockKey};
+
+/// What came of a command that was judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// What.
+    pub outcome: Outcome,
+    /// Whether it came of an earlier command with the same idempotency key, and this one did nothing.
+    pub replayed: bool,
+}
+
+/// What came of a deed. Of a replay it is what came of it then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of [`Deed::Change`](super::Deed::Change): the level before and after, or why it was refused.
+    Change(Result<Applied, Refusal>),
+    /// Of [`Deed::Transaction`](super::Deed::Transaction): each level before and after, ascending by key; or every level that
+    /// stood in the way, at least one.
+    Transaction(Result<Vec<(StockKey, Applied)>, Vec<RefusedLevel>>),
+    /// Of [`Deed::Each`](super::Deed::Each): of each line, in the order of the lines.
+    Each(Vec<LineOutcome>),
+    /// Of an import.
+    Import(Imported),
+    /// Of any of these, as the first version of the service kept it: in the words it was answered with then.
+    Written(WrittenAnswer),
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// The levels that the file named.
+    pub levels: u64,
+    /// Those that were not there before.
+    pub created: u64,
+    /// Those that were.
+    pub counted: u64,
+    /// Those that were left as they are, since more units came to be held meanwhile than the file says.
+    pub left_out: u64,
+}
+
+/// An answer over HTTP as the first version of the service stored it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenAnswer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What came of a line that stands alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineOutcome {
+    /// It was judged.
+    Judged(Result<Applied, Refusal>),
+    /// It was not, or nobody can say; it may be repeated as [`NotDone`] says.
+    NotDone(NotDone),
+    /// It was judged by the first version of the service: see [`Outcome::Written`].
+    Written(WrittenAnswer),
+}
+
+/// Why nothing can be said of the stock.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{why}")]
+pub struct NotDone {
+    /// Why.
+    pub why: Why,
+    /// Whether the command took effect all the same.
+    pub applied: WasApplied,
+}
+
+/// Whether a command took effect, of which there is no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WasApplied {
+    /// Nothing of it did, nor will.
+    No,
+    /// Nobody knows, or a part did.
+    Unknown,
+}
+
+/// Why a command was not carried out, or is not known to be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Why {
+    /// Others were in the way for longer than the lock timeout.
+    #[error("the stock was contended for longer than the lock timeout; nothing was changed")]
+    Contention,
+    /// What keeps changes took none in time: its disk is full, or too slow for what is asked.
+    #[error("the journal took no further change in time: its disk is full, or too slow for what is asked")]
+    Overloaded,
+    /// No further idempotency key is taken in until an old one has run out.
+    #[error("as many idempotency keys are held as may be; send this one again when older ones have run out")]
+    KeysFull {
+        /// When the next ones run out.
+        retry_after: Duration,
+    },
+    /// So many lines of batches with idempotency keys are under way that no more may be.
+    #[error("too many lines of batches with idempotency keys are under way at once")]
+    LinesFull,
+    /// A command with the same idempotency key is under way.
+    #[error("a request with this idempotency key is under way; repeat it when that one is over")]
+    KeyInProgress,
+    /// The idempotency key stands for something else.
+    #[error("this idempotency key was used with another request; nothing was changed")]
+    KeyReused,
+    /// The store has failed, and can keep nothing any more.
+    #[error("the journal has failed: {0}")]
+    Unavailable(String),
+    /// Something that should be there cannot be read, or a part of the service has failed.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl NotDone {
+    /// Of which nothing took effect.
+    pub fn no(why: Why) -> Self {
+        Self { why, applied: WasApplied::No }
+    }
+
+    /// Of which nobody can say whether it did.
+    pub fn unknown(why: Why) -> Self {
+        Self { why, applied: WasApplied::Unknown }
+    }
+}

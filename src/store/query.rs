@@ -1,0 +1,302 @@
+//! What may be asked of a store beside commands: pages of levels and of movements, and how it is doing.
+//!
+//! Positions in a history, and where a walk goes on, are the store's own affair: [`Seq`], [`LevelCursor`] and
+//! [`MovementCursor`] are shown and taken back as text, and mean nothing to anybody else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use thiserror::Error;
+
+use super::outcome::NotDone;
+use crate::stock::{Level, Location, Operation, Sku, StockKey};
+use crate::strategy::ContentionReport;
+
+/// Which levels, and from where on.
+#[derive(Debug, Clone, Copy)]
+pub struct LevelQuery<'a> {
+    /// Only levels whose sku starts so.
+    pub sku_prefix: &'a str,
+    /// Only levels at this location.
+    pub location: Option<Location<'a>>,
+    /// Only levels after this place.
+    pub after: Option<&'a LevelCursor>,
+    /// How many at most. A store may look at fewer, and give a short page that says where to go on.
+    pub limit: usize,
+}
+
+/// A page of levels.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LevelPage {
+    /// The levels, ascending by sku, then location.
+    pub levels: Vec<(StockKey, Level)>,
+    /// Where the next page starts, if there may be one.
+    pub next: Option<LevelCursor>,
+}
+
+/// Where a walk over the levels is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelCursor(pub(in crate::store) StockKey);
+
+/// Which movements, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MovementQuery {
+    /// Those of one level, newest first.
+    OfLevel {
+        /// The level.
+        key: StockKey,
+        /// Where the page before ended; from the newest on, if there was none.
+        cursor: Option<MovementCursor>,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Those after a number, in order.
+    After {
+        /// Where to begin.
+        from: From,
+        /// Only of this sku.
+        sku: Option<String>,
+        /// Only at this location.
+        location: Option<String>,
+        /// How many at most.
+        limit: usize,
+    },
+}
+
+/// Where a walk forward begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// With the oldest movement that is kept.
+    Oldest,
+    /// After this movement.
+    Seq(Seq),
+    /// Where the page before ended.
+    Cursor(MovementCursor),
+}
+
+/// A page of movements.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MovementPage {
+    /// The movements, in order.
+    pub movements: Vec<Movement>,
+    /// Where the next page starts, if there may be one.
+    pub next: Option<MovementCursor>,
+    /// Whether there were older movements of the level, which are not kept any more.
+    pub compacted: bool,
+}
+
+/// What happened to one level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// Its number.
+    pub seq: Seq,
+    /// When it was recorded, in milliseconds of Unix time.
+    pub time_ms: u64,
+    /// What it was.
+    pub kind: MovementKind,
+    /// The level.
+    pub key: StockKey,
+    /// Units on hand and reserved before.
+    pub before: (u64, u64),
+    /// The level after.
+    pub after: Level,
+    /// What was said about it; empty for nothing.
+    pub reason: String,
+    /// What it refers to; empty for nothing.
+    pub reference: String,
+}
+
+/// What a movement was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MovementKind {
+    /// The level came into being.
+    Created,
+    /// A physical count.
+    Counted,
+    /// Units were added or taken.
+    Adjusted,
+    /// Units were moved to or from another location.
+    Transferred,
+    /// The level was brought in from a file.
+    Imported,
+    /// Units were held.
+    Reserved,
+    /// Held units were let go.
+    Released,
+    /// Held units left the house.
+    Shipped,
+    /// The level was removed; its units went with it.
+    Deleted,
+}
+
+/// The number of a movement: rises with each, in the order in which they were recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Seq(pub(in crate::store) u64);
+
+/// Where a walk over movements is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovementCursor(pub(in crate::store) MovementPlace);
+
+/// What a [`MovementCursor`] says, to the store that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum MovementPlace {
+    /// In the history of one level: before that version of it, whose record is at that position.
+    Before { position: u64, version: u64 },
+    /// In the ledger: after that number.
+    After(u64),
+}
+
+/// A text that is no cursor of the kind asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be the next_cursor of an earlier page")]
+pub struct NotACursor;
+
+/// Why there are no movements to show.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HistoryError {
+    /// The cursor is that of another walk.
+    #[error(transparent)]
+    Cursor(#[from] NotACursor),
+    /// Movements right after that place are not kept any more.
+    #[error("the oldest movement that is kept is number {oldest}")]
+    Compacted {
+        /// The oldest movement that is.
+        oldest: Seq,
+    },
+    /// It got no answer.
+    #[error(transparent)]
+    NotDone(#[from] NotDone),
+}
+
+/// How a store is doing.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// How stock is shared between threads.
+    pub strategy: &'static str,
+    /// Whether changes survive the process.
+    pub durable: bool,
+    /// Whether changes wait for room on the disk.
+    pub full: bool,
+    /// How many levels there are.
+    pub levels: usize,
+    /// What sharing has cost so far.
+    pub contention: ContentionReport,
+}
+
+impl Seq {
+    /// The number, to be shown.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Seq {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for LevelCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(format!("{}/{}", self.0.sku(), self.0.location())))
+    }
+}
+
+impl FromStr for LevelCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let decode = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            let (sku, location) = text.split_once('/')?;
+            Some(Self(StockKey::new(Sku::parse(sku).ok()?, Location::parse(location).ok()?)))
+        };
+        decode().ok_or(NotACursor)
+    }
+}
+
+impl fmt::Display for MovementCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = match self.0 {
+            MovementPlace::Before { position, version } => vec![position, version],
+            MovementPlace::After(seq) => vec![seq],
+        };
+        let bytes: Vec<u8> = numbers.into_iter().flat_map(u64::to_be_bytes).collect();
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl FromStr for MovementCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotACursor)?;
+        let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+        match bytes.as_chunks() {
+            ([position, version], []) => {
+                Ok(Self(MovementPlace::Before { position: number(position), version: number(version) }))
+            }
+            ([seq], []) => Ok(Self(MovementPlace::After(number(seq)))),
+            _ => Err(NotACursor),
+        }
+    }
+}
+
+impl MovementKind {
+    /// By what happened to the level.
+    pub fn of(operation: Operation) -> Self {
+        match operation {
+            Operation::Create { .. } => Self::Created,
+            Operation::Count { .. } => Self::Counted,
+            Operation::Adjust { .. } => Self::Adjusted,
+            Operation::Reserve { .. } => Self::Reserved,
+            Operation::Release { .. } => Self::Released,
+            Operation::Ship { .. } => Self::Shipped,
+            Operation::Delete => Self::Deleted,
+        }
+    }
+
+    /// Its name, as the ledger shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Counted => "counted",
+            Self::Adjusted => "adjusted",
+            Self::Transferred => "transferred",
+            Self::Imported => "imported",
+            Self::Reserved => "reserved",
+            Self::Released => "released",
+            Self::Shipped => "shipped",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_come_back_as_they_went_and_nothing_else_is_one() {
+        let level = LevelCursor(StockKey::new(Sku::parse("A-1").unwrap(), Location::DEFAULT));
+        assert_eq!(level.to_string().parse(), Ok(level));
+        for place in [MovementPlace::Before { position: 700, version: 3 }, MovementPlace::After(u64::MAX)] {
+            let cursor = MovementCursor(place);
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for wrong in ["", "x", "AAAA", "%", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(wrong.parse::<LevelCursor>(), Err(NotACursor), "{wrong}");
+            assert_eq!(wrong.parse::<MovementCursor>(), Err(NotACursor), "{wrong}");
+        }
+    }
+}

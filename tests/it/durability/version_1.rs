@@ -1,0 +1,127 @@
+//! A data directory that the first version of the log's format left (P6, P7, P8): it opens, verifies and serves, every key that was
+//! used is answered as it was then, and what is written now is found by the next start.
+//!
+//! `data.tar.gz` is the directory after a kill, `expected.json` what its service had answered: made by the program of that version,
+//! with keys of every kind, a snapshot, deletions and imports. Neither changes any more.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use axum::http::Method;
+use inventory::store::{Keeping, Storage};
+use inventory::strategy::Kind;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::app::TestApp;
+use crate::support::for_each_strategy;
+
+fn expected() -> Value {
+    serde_json::from_str(include_str!("version_1/expected.json")).expect("JSON")
+}
+
+/// The directory, as it was left.
+fn data() -> Arc<TempDir> {
+    let folder = TempDir::new().expect("a temporary folder");
+    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/durability/version_1/data.tar.gz");
+    let mut unpack = Command::new("tar");
+    unpack.args(["-xzf", archive, "--strip-components=1", "-C"]).arg(folder.path());
+    assert!(unpack.status().expect("tar runs").success(), "the archive is unpacked");
+    Arc::new(folder)
+}
+
+/// Over that directory. Its keys are as old as the file: none may have run out.
+async fn start(kind: Kind, data: &Arc<TempDir>) -> TestApp {
+    let keeping = Keeping { keys_retention: std::time::Duration::MAX, ..Keeping::default() };
+    let storage = Storage::Folder { path: data.path().to_owned(), keeping };
+    TestApp::over(kind, Arc::clone(data)).with_storage(storage).start().await
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value[name].as_array().unwrap_or_else(|| panic!("{name} is a list"))
+}
+
+/// Sends a request of then again.
+async fn again(app: &TestApp, ask: &Value) -> crate::support::app::answer::Answer {
+    let mut call = app.call(Method::POST, ask["path"].as_str().expect("a path"));
+    for (name, value) in ask["headers"].as_object().expect("headers") {
+        call = call.header(name, value.as_str().expect("a value"));
+    }
+    call.body(ask["body"].as_str().expect("a body").as_bytes().to_vec()).send().await
+}
+
+/// P8: each is answered as it was then, to the letter, and changes nothing.
+async fn assert_replays(app: &TestApp, asks: &[Value]) {
+    for ask in asks {
+        let (answer, then) = (again(app, ask).await, &ask["answer"]);
+        assert_eq!(answer.header("idempotent-replayed"), "true", "{ask}: {}", answer.text());
+        assert_eq!(Value::from(answer.status), then["status"], "{ask}");
+        assert_eq!(answer.text(), then["body"], "{ask}");
+        assert_eq!(answer.header("etag"), then["etag"].as_str().unwrap_or_default(), "{ask}");
+        assert_eq!(answer.header("content-type"), then["content_type"], "{ask}");
+    }
+}
+
+async fn assert_stock(app: &TestApp, expected: &Value) {
+    assert_eq!(app.get("/v1/stock?limit=1000").await.assert_status(200).at("/items"), expected["levels"]);
+    assert_eq!(app.get("/v1/export").await.assert_status(200).text(), expected["export"]);
+    let ledger = app.get("/v1/movements?after=0&limit=1000").await;
+    assert_eq!(ledger.assert_status(200).at("/items"), expected["movements"]);
+    let history = app.get("/v1/movements?sku=wool&limit=1000").await;
+    assert_eq!(history.assert_status(200).at("/items"), expected["history_of_wool"]);
+}
+
+for_each_strategy! {
+    /// P6, P7, P8: the shop goes on where it stopped, whichever the strategy.
+    async fn a_shop_of_the_first_version_goes_on(kind: Kind) {
+        let (data, expected) = (data(), expected());
+        let mut app = start(kind, &data).await;
+        for started in ["again", "over what was written since"] {
+            if started == "again" {
+                assert_stock(&app, &expected).await;
+            }
+            assert_replays(&app, list(&expected, "keyed")).await;
+            assert_replays(&app, list(&expected, "keyed_encoded")).await;
+            let verified = app.post("/v1/verify", &Value::Null).await;
+            assert_eq!(verified.assert_status(200).at("/clean"), true, "{}", verified.text());
+            // A deleted level goes on from its version (P6).
+            let gone = &list(&expected, "deleted")[0];
+            let path = format!("/v1/stock/{}", gone["sku"].as_str().expect("a sku"));
+            if started == "again" {
+                let created = app.put(&path, &serde_json::json!({ "on_hand": 3 })).await;
+                created.assert_level(201, 3, gone["version"].as_u64().expect("a version") + 1);
+            }
+            app.begin_shutdown();
+            app.drained().await;
+            app = start(kind, &data).await;
+        }
+    }
+}
+
+/// P8: a batch of then that was cut short: a line that was carried out is not carried out again, the rest is, once.
+#[tokio::test]
+async fn a_batch_of_the_first_version_that_was_cut_short_is_carried_through_once() {
+    let (data, expected) = (data(), expected());
+    let app = start(Kind::Atomic, &data).await;
+    let ask = &list(&expected, "keyed_partial")[0];
+    let first = again(&app, ask).await.assert_status(200).clone();
+    assert_eq!((first.number("/applied"), first.number("/refused")), (4, 1));
+    // Of 100 and 100 units: 1 and 2 were taken then, 4 and 8 now.
+    assert_eq!(app.level("partial-1").await.0, 95);
+    assert_eq!(app.level("partial-2?location=shop").await.0, 90);
+    let second = again(&app, ask).await;
+    assert_eq!((second.assert_status(200).text(), app.level("partial-1").await.0), (first.text(), 95));
+}
+
+/// P8: a key of then, used for something else now, is told to be used, as it was told then.
+#[tokio::test]
+async fn a_key_of_the_first_version_with_another_body_is_refused() {
+    let (data, expected) = (data(), expected());
+    let app = start(Kind::Mutex, &data).await;
+    let adjusted =
+        list(&expected, "keyed").iter().find(|ask| ask["what"] == "adjust, bare key").expect("it is there");
+    let mut other = adjusted.clone();
+    other["body"] = Value::from("{\"delta\":-4}");
+    again(&app, &other).await.assert_problem(422, "idempotency-key-reused");
+    assert_stock(&app, &expected).await;
+}
