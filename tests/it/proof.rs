@@ -37,8 +37,8 @@ fn loadtest() -> &'static Path {
         if !profile.ends_with("debug") {
             build.arg("--profile").arg(profile.file_name().expect("a profile"));
         }
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
-        assert!(built.success(), "the load generator does not build: cargo build --package loadtest");
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(status.success(), "the load generator does not build: cargo build --package loadtest");
         server.with_file_name("loadtest")
     })
 }
