@@ -71,9 +71,9 @@ fn what_is_imported_is_exported_backed_up_and_verified() {
 /// What was imported twice above, as a database: every level once, and a movement for each time.
 #[cfg(feature = "sqlite")]
 fn a_database_says_the_same(data: &Path, database: &Path) {
-    printed(data, &["export", "--sqlite", database.to_str().unwrap()]);
-    let database = Connection::open(database).unwrap();
-    let ask = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    printed(data, &["export", "--sqlite", database.to_str().expect("UTF-8")]);
+    let database = Connection::open(database).expect("a database");
+    let ask = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
     assert_eq!(ask("SELECT count(*) FROM levels"), 12_345);
     assert_eq!(ask("SELECT count(*) FROM movements"), 24_690);
     assert_eq!(ask("SELECT max(seq) FROM movements"), 24_690);
