@@ -1,12 +1,21 @@
 //! `inventory healthcheck URL`: one GET, for container images that have no shell and no curl.
+//!
+//! Follows no redirect and asks no proxy: the answer must be the service's own.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper::{Request, Response, StatusCode, Uri, body::Incoming};
+use hyper_util::client::legacy::connect::HttpConnector;
 use thiserror::Error;
+use tower::ServiceExt as _;
 
-/// How long each step may take.
+/// How long each step may take: to find the service and connect, and to be answered.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a service is not well.
@@ -25,19 +34,63 @@ pub(super) enum Unwell {
 
 /// Whether `url` answers 200.
 pub(super) fn check(url: &str) -> Result<(), Unwell> {
-    let malformed = || Unwell::Url(url.to_owned());
-    let rest = url.strip_prefix("http://").ok_or_else(malformed)?;
-    let (authority, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
-    let has_port = authority.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
-    let target = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-    let address = target.to_socket_addrs()?.next().ok_or_else(malformed)?;
-    let mut stream = TcpStream::connect_timeout(&address, STEP_TIMEOUT)?;
-    stream.set_read_timeout(Some(STEP_TIMEOUT))?;
-    stream.set_write_timeout(Some(STEP_TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
-    // "HTTP/1.1 200": the status is all that is asked for, and comes in the first piece of any healthy answer.
-    let mut head = [0; 12];
-    let read = stream.read(&mut head)?;
-    let head = &head[..read];
-    if head == b"HTTP/1.1 200" { Ok(()) } else { Err(Unwell::Status(String::from_utf8_lossy(head).into())) }
+    let uri = url.parse().ok().filter(|uri: &Uri| uri.scheme_str() == Some("http"));
+    let uri = uri.ok_or_else(|| Unwell::Url(url.to_owned()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answered = runtime.block_on(ask(uri));
+    // A name is looked up on a thread that cannot be told to stop: it is not waited for.
+    runtime.shutdown_background();
+    let answer = answered?;
+    match answer.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(Unwell::Status(format!("{:?} {}", answer.version(), status.as_str()))),
+    }
+}
+
+/// The head of the answer; nobody reads its body.
+async fn ask(uri: Uri) -> io::Result<Response<Incoming>> {
+    let mut request = Request::new(Empty::<Bytes>::new());
+    if let Some(host) = uri.authority().and_then(|authority| authority.as_str().parse().ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+    *request.uri_mut() = uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    let mut connector = HttpConnector::new();
+    // Shared among the addresses of a name, so that one which is silent leaves time for the next.
+    connector.set_connect_timeout(Some(STEP_TIMEOUT));
+    let stream = within_step(connector.oneshot(uri)).await?;
+    let (mut sender, connection) = within_step(http1::handshake(stream)).await?;
+    // It ends with the runtime; what goes wrong with it is told to who waits for the answer.
+    let _driven = tokio::spawn(connection);
+    within_step(sender.send_request(request)).await
+}
+
+/// What a step comes to. A failure is told by its first cause: the layers above it say only that there was one.
+async fn within_step<T, E: Error>(step: impl Future<Output = Result<T, E>>) -> io::Result<T> {
+    let Ok(done) = tokio::time::timeout(STEP_TIMEOUT, step).await else {
+        return Err(io::ErrorKind::TimedOut.into());
+    };
+    done.map_err(|error| {
+        let mut told = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            told = cause.to_string();
+            source = cause.source();
+        }
+        io::Error::other(told)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// A service that takes the connection and says nothing is not waited for without end.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_no_answer() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/readyz", silent.local_addr().unwrap());
+        let error = ask(url.parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 }
