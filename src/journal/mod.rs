@@ -58,7 +58,7 @@ use tokio::sync::Notify;
 use self::append::Appender;
 use self::disk::Disk;
 use self::heads::{Heads, Written};
-use self::keys::{Claim, Keys, Taken};
+use self::keys::{Claim, Keys};
 use self::lanes::{Denied, Lanes, Permit};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
@@ -67,7 +67,7 @@ use self::retention::trim::{self, Trimmer};
 use self::retention::{Parts, Policy, Schedule, Snapshotter};
 use self::watermark::{Failed, GroupEnd, Watermark};
 use self::writer::Writer;
-use crate::stock::{Once, Remark, StockKey};
+use crate::stock::{Remark, StockKey};
 
 /// What a journal goes on from: an empty log, or what recovery found.
 #[derive(Debug)]
@@ -223,9 +223,9 @@ impl Journal {
         }
     }
 
-    /// Claims an idempotency key, if it was not used and there is room for it.
-    pub fn claim(&self, once: Once) -> Result<Claim, Taken> {
-        self.shared.keys.claim(once, self.keys_max)
+    /// How many idempotency keys may be held.
+    pub fn keys_max(&self) -> usize {
+        self.keys_max
     }
 
     /// Waits until that version of the level, which somebody saw, is on disk. A version 0 is that of no change. In memory nothing

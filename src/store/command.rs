@@ -36,7 +36,7 @@ pub enum Deed {
     /// Changes that stand alone: as many commands, asked for together. Each is judged, applied or refused, recorded and
     /// answered by itself; under an idempotency key each line is once.
     Each {
-        /// The changes; at least one.
+        /// The changes; at least one. Under an idempotency key a retry has the same, in the same order: a line is told by its place.
         lines: Arc<[EachLine]>,
     },
 }
@@ -53,8 +53,6 @@ pub enum TransactionKind {
 /// A change that stands alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EachLine {
-    /// Its number in the request, counted from 0: under an idempotency key a retry gives each line the number it had.
-    pub line: u32,
     /// The level.
     pub key: StockKey,
     /// The change.

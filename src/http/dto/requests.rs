@@ -266,7 +266,7 @@ impl Line<'_> {
         let operation = Operation::Adjust { delta: self.delta.0, if_missing: IfMissing::Refuse };
         let change = Change::unconditional(operation);
         match self.key(index, &mut errors) {
-            Some(key) => Ok(EachLine { line: u32::try_from(index).expect("few lines"), key, change }),
+            Some(key) => Ok(EachLine { key, change }),
             None => Err(WrongLine {
                 sku: Some(self.sku.0.to_string()),
                 location: self

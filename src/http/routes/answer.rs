@@ -8,8 +8,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
 use crate::http::problem::Problem;
-use crate::stock::{Applied, Level, Refusal, RefusedLevel, StockKey, Transaction};
-use crate::store::{Answered, AnyStore, Command, Deed, Idempotency, Outcome, Store as _, WrittenAnswer};
+use crate::stock::{Applied, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
+use crate::store::{
+    Answered, AnyStore, Command, Deed, Idempotency, Outcome, Store as _, TransactionKind, WrittenAnswer,
+};
 
 /// Marks an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -38,9 +40,9 @@ pub(super) async fn change(
 pub(super) async fn transaction(
     store: &AnyStore,
     transaction: Transaction,
-    kind: crate::store::TransactionKind,
+    kind: TransactionKind,
     idempotency: Option<Box<Idempotency>>,
-    remark: Option<Arc<crate::stock::Remark>>,
+    remark: Option<Arc<Remark>>,
 ) -> Result<Response, Problem> {
     let deed = Deed::Transaction { transaction: Arc::new(transaction), kind };
     let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, remark }).await?;

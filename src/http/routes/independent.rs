@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::answer;
 use crate::http::dto::{BatchWriter, LineProblem, LineResult, StockLevel, WrongLine};
 use crate::http::problem::Problem;
-use crate::stock::Remark;
+use crate::stock::{Remark, StockKey};
 use crate::store::{
     AnyStore, Command, Deed, EachLine, Idempotency, LineOutcome, Outcome, Store as _, WrittenAnswer,
 };
@@ -40,7 +40,7 @@ pub(super) async fn each_alone(
         if let Some((_, line)) = wrong.next_if(|(at, _)| *at == index) {
             push_wrong(&mut batch, line);
         } else if let Some((line, outcome)) = judged.next() {
-            push(&mut batch, line, outcome)?;
+            push(&mut batch, index, &line.key, outcome)?;
         }
     }
     let response = answer::typed(batch.finish(), HeaderValue::from_static("application/json"));
@@ -64,12 +64,12 @@ async fn carry_out(
     }
 }
 
-fn push(batch: &mut BatchWriter, line: &EachLine, outcome: LineOutcome) -> Result<(), Problem> {
-    let EachLine { line, key, .. } = line;
+/// `index` is that of the line in the request.
+fn push(batch: &mut BatchWriter, index: usize, key: &StockKey, outcome: LineOutcome) -> Result<(), Problem> {
     let (sku, location) = (Some(key.sku()), Some(key.location()));
     let (status, level, problem) = match outcome {
         LineOutcome::Judged(Ok(applied)) => (200, Some(StockLevel::new(key, applied.after)), None),
-        LineOutcome::Judged(Err(refusal)) => told(Problem::refused(refusal, key, &format!("/lines/{line}"))),
+        LineOutcome::Judged(Err(refusal)) => told(Problem::refused(refusal, key, &format!("/lines/{index}"))),
         LineOutcome::NotDone(not_done) => told(not_done.into()),
         LineOutcome::Written(answer) => (answer.status, None, Some(written(answer)?)),
     };

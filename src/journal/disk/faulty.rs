@@ -245,6 +245,21 @@ impl FaultyDisk {
         self.edit(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
     }
 
+    /// The disk of which everything from that byte of that file on was not written, nor any file that comes after it by name.
+    #[must_use]
+    pub fn cut_at(&self, file: &str, at: usize) -> Self {
+        let cut = Self::new();
+        for (name, mut bytes) in self.content() {
+            if name.as_str() == file {
+                bytes[at..].fill(0);
+            }
+            if name.as_str() <= file {
+                cut.put(&name, &bytes);
+            }
+        }
+        cut
+    }
+
     /// All names and what is in the files, to compare with.
     pub fn content(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state.lock();

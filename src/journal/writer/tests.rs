@@ -138,20 +138,6 @@ fn assert_consistent(disk: &FaultyDisk, made: &[Made], what: &str) -> BTreeMap<S
     levels
 }
 
-/// The disk of which everything from that byte of that file on was not written.
-fn cut_at(disk: &FaultyDisk, file: &str, at: usize) -> FaultyDisk {
-    let cut = FaultyDisk::new();
-    for (name, mut bytes) in disk.content() {
-        if name.as_str() == file {
-            bytes[at..].fill(0);
-        }
-        if name.as_str() <= file {
-            cut.put(&name, &bytes);
-        }
-    }
-    cut
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_versions_of_a_level_in_a_record_are_written_whole_in_any_order() {
     for seed in 0..CASES {
@@ -171,7 +157,7 @@ async fn many_versions_of_a_level_in_a_record_are_written_whole_in_any_order() {
             if segment::base_of(&file).is_some() {
                 for at in (SECTOR..bytes.len()).step_by(SECTOR) {
                     assert_consistent(
-                        &cut_at(&disk, &file, at),
+                        &disk.cut_at(&file, at),
                         &made,
                         &format!("case {seed}, {file} cut at {at}"),
                     );

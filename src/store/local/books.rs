@@ -26,7 +26,6 @@ const KEPT_BYTES_PER_KEY: usize = 256;
 #[derive(Debug)]
 pub(super) struct Books {
     journal: Journal,
-    keys_max: usize,
     keys_retention: Duration,
     /// Whether there are records of the first version of the format, and so keys as it hashed them.
     has_version_1: bool,
@@ -42,9 +41,9 @@ pub(super) enum Begun {
 }
 
 impl Books {
-    pub(super) fn new(journal: Journal, keys_max: usize, keys_retention: Duration) -> Self {
+    pub(super) fn new(journal: Journal, keys_retention: Duration) -> Self {
         let oldest = journal.shared().log.segments().first().map(|segment| segment.header.version);
-        Self { has_version_1: oldest == Some(1), journal, keys_max, keys_retention }
+        Self { has_version_1: oldest == Some(1), journal, keys_retention }
     }
 
     pub(super) fn journal(&self) -> &Journal {
@@ -104,7 +103,7 @@ impl Books {
 
     /// Claims the key of a command; or says what came of it, or what stands in the way.
     pub(super) async fn begin(&self, idempotency: &Idempotency) -> Result<Begun, NotDone> {
-        self.begin_within(idempotency, self.keys_max).await
+        self.begin_within(idempotency, self.journal.keys_max()).await
     }
 
     /// [`Books::begin`] for what has begun before and must not be turned away, however many keys there are.

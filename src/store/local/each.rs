@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::books::Begun;
 use super::kept::KeptRecord;
 use super::{Judged, Local};
-use crate::journal::keys::Claim;
+use crate::journal::keys::{Claim, LineClaims};
 use crate::journal::record::Kind as RecordKind;
 use crate::journal::stored::{BatchLine, Stored};
 use crate::stock::{RefusedLevel, Remark};
@@ -61,7 +61,7 @@ impl Local {
         let mut outcomes = self.lines_before(lines, idempotency).await?;
         let fresh: Vec<usize> = (0..lines.len()).filter(|index| outcomes[*index].is_none()).collect();
         let replayed = fresh.is_empty();
-        let numbers: Vec<u32> = fresh.iter().map(|index| lines[*index].line).collect();
+        let numbers: Vec<u32> = fresh.iter().map(|index| number(*index)).collect();
         let claims = self.0.books.claim_lines(idempotency.once, &numbers).map_err(|denied| {
             // "Nothing was applied" would not be true of the key.
             if numbers.len() < lines.len() { NotDone::unknown(denied.why) } else { denied }
@@ -70,7 +70,7 @@ impl Local {
         for (turn, index) in fresh.iter().enumerate() {
             take_turns(turn).await;
             let (line, remark) = (&lines[*index], remark.clone());
-            let claim = Claim::Line(Arc::clone(&claims), line.line);
+            let claim = Claim::Line(Arc::clone(&claims), number(*index));
             made.push(self.change_unwitnessed(&line.key, line.change, remark, Some(claim)).await);
         }
         let witnessed = self.witnessed(fresh.iter().map(|index| &lines[*index]), made).await;
@@ -80,8 +80,8 @@ impl Local {
         let mut outcomes: Vec<LineOutcome> = outcomes.into_iter().flatten().collect();
         let refused = |index: &usize| matches!(outcomes[*index], LineOutcome::Judged(Err(_)));
         let refused: Vec<usize> = fresh.into_iter().filter(refused).collect();
-        let recorded = match self.summary(lines, idempotency, &outcomes) {
-            Some(summary) => self.record_batch(whole, &summary).await,
+        let recorded = match self.summary(idempotency, &outcomes) {
+            Some(summary) => self.record_batch(whole, summary).await,
             None => self.record_refusals(lines, &refused, &outcomes, &claims).await,
         };
         if let Err(not_done) = recorded {
@@ -97,8 +97,7 @@ impl Local {
     async fn begin_batch(&self, lines: &[EachLine], idempotency: &Idempotency) -> Result<Begun, NotDone> {
         match self.0.books.begin(idempotency).await {
             Err(NotDone { why: Why::KeysFull { retry_after }, .. }) => {
-                let numbers = lines.iter().map(|line| line.line);
-                let before = self.0.books.lines_before(idempotency, numbers).await?;
+                let before = self.0.books.lines_before(idempotency, 0..number(lines.len())).await?;
                 if before.iter().any(Option::is_some) {
                     return self.0.books.begin_unbounded(idempotency).await;
                 }
@@ -130,7 +129,7 @@ impl Local {
         lines: &[EachLine],
         idempotency: &Idempotency,
     ) -> Result<Vec<Option<LineOutcome>>, NotDone> {
-        let records = self.0.books.lines_before(idempotency, lines.iter().map(|line| line.line)).await?;
+        let records = self.0.books.lines_before(idempotency, 0..number(lines.len())).await?;
         records.into_iter().map(|record| record.map(|record| record.outcome_of_line()).transpose()).collect()
     }
 
@@ -161,25 +160,19 @@ impl Local {
     }
 
     /// What is recorded of a batch under its own key: nothing while a line is not judged, or was by another version.
-    fn summary(
-        &self,
-        lines: &[EachLine],
-        idempotency: &Idempotency,
-        outcomes: &[LineOutcome],
-    ) -> Option<Vec<BatchLine>> {
-        let judged = |(line, outcome): (&EachLine, &LineOutcome)| match outcome {
+    fn summary(&self, idempotency: &Idempotency, outcomes: &[LineOutcome]) -> Option<Vec<BatchLine>> {
+        let judged = |(index, outcome): (usize, &LineOutcome)| match outcome {
             LineOutcome::Judged(Ok(_)) => {
-                self.0.books.position_of(idempotency.once.line(line.line)).map(BatchLine::At)
+                self.0.books.position_of(idempotency.once.line(number(index))).map(BatchLine::At)
             }
             LineOutcome::Judged(Err(refusal)) => Some(BatchLine::Refused(*refusal)),
             LineOutcome::NotDone(_) | LineOutcome::Written(_) => None,
         };
-        lines.iter().zip(outcomes).map(judged).collect()
+        outcomes.iter().enumerate().map(judged).collect()
     }
 
-    async fn record_batch(&self, whole: Claim, summary: &[BatchLine]) -> Result<(), NotDone> {
-        let stored = Stored::Batch(summary.to_vec());
-        let stored = self.0.books.store(RecordKind::Batch, whole, &stored).await?;
+    async fn record_batch(&self, whole: Claim, summary: Vec<BatchLine>) -> Result<(), NotDone> {
+        let stored = self.0.books.store(RecordKind::Batch, whole, &Stored::Batch(summary)).await?;
         self.0.books.told(stored, WasApplied::No).await
     }
 
@@ -189,14 +182,13 @@ impl Local {
         lines: &[EachLine],
         refused: &[usize],
         outcomes: &[LineOutcome],
-        claims: &Arc<crate::journal::keys::LineClaims>,
+        claims: &Arc<LineClaims>,
     ) -> Result<(), NotDone> {
         let mut handed_over = Vec::with_capacity(refused.len());
         for index in refused {
             let LineOutcome::Judged(Err(refusal)) = &outcomes[*index] else { continue };
-            let EachLine { line, key, .. } = &lines[*index];
-            let level = RefusedLevel { key: key.clone(), line: *line as usize, refusal: *refusal };
-            let claim = Claim::Line(Arc::clone(claims), *line);
+            let level = RefusedLevel { key: lines[*index].key.clone(), line: *index, refusal: *refusal };
+            let claim = Claim::Line(Arc::clone(claims), number(*index));
             let stored = Stored::Refused(vec![level]);
             handed_over.push(self.0.books.store(RecordKind::Refused, claim, &stored).await?);
         }
@@ -205,6 +197,12 @@ impl Local {
         }
         Ok(())
     }
+}
+
+/// The number under which a line has its key: its place among the lines of the deed. Those of a whole batch go with it because
+/// they are all there are, from 0 on.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a batch has few lines")
 }
 
 async fn take_turns(turn: usize) {

@@ -115,7 +115,8 @@ fn snapshots(text: &mut Exposition, journal: &Journal) {
         text.sample("inventory_snapshot_duration_seconds", &[], read(&metrics.duration_ms) as f64 / 1e3);
         gauge(text, "inventory_snapshot_bytes", "The size of the last snapshot.", read(&metrics.bytes));
     }
-    let dropped = read(&metrics.segments_dropped);
+    // By the snapshots' thread on disk, by the writer in memory.
+    let dropped = read(&metrics.segments_dropped) + read(&journal.shared().metrics.segments_trimmed);
     counter(text, "inventory_journal_segments_dropped_total", "Segments dropped by retention.", dropped);
 }
 

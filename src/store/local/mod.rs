@@ -33,7 +33,9 @@ use self::chores::Rights;
 use self::refusals::RefusalCounts;
 use crate::journal::keys::Claim;
 use crate::journal::record::Kind as RecordKind;
-use crate::stock::{Applied, Change, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
+use crate::stock::{
+    Applied, Change, EntryRefusal, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction,
+};
 use crate::store::{
     Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, MovementPage, MovementQuery, NotDone,
     Outcome, Status, Store, TransactionKind, WasApplied, Why,
@@ -188,7 +190,7 @@ impl Local {
                 let found = entries.iter().zip(&refused.found);
                 let seen = found.map(|(entry, found)| (&entry.key, found.version()));
                 self.0.books.witness_levels(seen, WasApplied::No).await?;
-                let named = |refused: &crate::stock::EntryRefusal| {
+                let named = |refused: &EntryRefusal| {
                     let entry = &entries[refused.entry];
                     RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
                 };

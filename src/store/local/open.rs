@@ -107,7 +107,7 @@ impl Local {
     ) -> Self {
         let index = Arc::new(KeyIndex::default());
         let stock = AnyStrategy::new(kind, strategy, Ledger::new(Arc::clone(&index)));
-        let books = Books::new(journal, keeping.keys_max, keeping.keys_retention);
+        let books = Books::new(journal, keeping.keys_retention);
         let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
         Self(Arc::new(Parts { stock, index, books, refusals, rights }))
     }

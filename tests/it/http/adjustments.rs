@@ -112,6 +112,28 @@ for_each_strategy! {
         );
     }
 
+    /// P10: a batch costs one idempotency key, however many lines it has, and wherever some of them are none.
+    async fn a_batch_costs_one_key(kind: Kind) {
+        let app = TestApp::stocked(kind, &[("A", 5)]).await;
+        let lines = json!([
+            {"sku": "", "delta": 1}, {"sku": "A", "delta": -1}, {"sku": "A b", "delta": 1},
+            {"sku": "Z", "delta": 1}, {"sku": "A", "delta": -1},
+        ]);
+        let body = json!({ "mode": "independent", "lines": lines });
+        for sent in 1..=2 {
+            let call = app.call(Method::POST, "/v1/adjustments").header("idempotency-key", "k").json(&body);
+            let answer = call.send().await;
+            let statuses: Vec<u64> =
+                (0..5).map(|line| answer.number(&format!("/results/{line}/status"))).collect();
+            assert_eq!(statuses, [422, 200, 422, 404, 200]);
+            let metrics = app.get("/metrics").await;
+            for wanted in ["\ninventory_idempotency_keys 1\n", "\ninventory_idempotency_lines 0\n"] {
+                assert!(metrics.text().contains(wanted), "sent {sent}: {}", metrics.text());
+            }
+        }
+        assert_eq!(app.level("A").await, (3, 3));
+    }
+
     /// 10 000 lines are taken, in either mode (P10).
     async fn as_many_lines_as_allowed(kind: Kind) {
         let app = TestApp::stocked(kind, &[("A", 20_000), ("B", 0)]).await;

@@ -111,10 +111,6 @@ pub(crate) fn changed(answered: Answered) -> Result<Applied, Refusal> {
 
 /// Lines that stand alone.
 pub(crate) fn each(lines: &[(&StockKey, Change)]) -> Deed {
-    let line = |(line, (key, change)): (usize, &(&StockKey, Change))| EachLine {
-        line: u32::try_from(line).expect("few lines"),
-        key: (*key).clone(),
-        change: *change,
-    };
-    Deed::Each { lines: lines.iter().enumerate().map(line).collect::<Arc<[_]>>() }
+    let line = |(key, change): &(&StockKey, Change)| EachLine { key: (*key).clone(), change: *change };
+    Deed::Each { lines: lines.iter().map(line).collect::<Arc<[_]>>() }
 }

@@ -137,20 +137,6 @@ fn groups(disk: &FaultyDisk) -> Vec<(String, usize, usize)> {
     groups
 }
 
-/// The disk of which everything from that byte on was not written.
-fn cut_at(disk: &FaultyDisk, file: &str, at: usize) -> FaultyDisk {
-    let cut = FaultyDisk::new();
-    for (name, mut bytes) in disk.content() {
-        if name.as_str() == file {
-            bytes[at..].fill(0);
-        }
-        if name.as_str() <= file {
-            cut.put(&name, &bytes);
-        }
-    }
-    cut
-}
-
 /// P7: handed over in any order, all of it is in the log, and what is left of the log after any cut is closed under dependency.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_after_any_cut_is_closed_under_dependency() {
@@ -170,7 +156,7 @@ async fn what_is_left_after_any_cut_is_closed_under_dependency() {
             let whole = index + 1 == groups.len() && seed % 10 == 0;
             let step = if whole { 1 } else { 97 + usize::try_from(seed).unwrap() };
             for at in (*start..*end).step_by(step) {
-                assert_closed(&cut_at(&disk, file, at), &made, &format!("case {seed}, {file} cut at {at}"));
+                assert_closed(&disk.cut_at(file, at), &made, &format!("case {seed}, {file} cut at {at}"));
                 cuts += 1;
             }
         }

@@ -93,8 +93,7 @@ impl Service {
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let journal = Journal::start(disk.disk(), start, config).expect("threads");
         let patient = StrategyConfig { lock_timeout: Duration::from_mins(1), ..StrategyConfig::default() };
-        let keeping = Keeping { keys_max: config.keys_max, ..Keeping::default() };
-        let store = Local::new(kind, patient, journal, &keeping, None);
+        let store = Local::new(kind, patient, journal, &Keeping::default(), None);
         store.restore(levels).await;
         let (shown, acknowledged) = (Mutex::default(), AtomicU64::new(0));
         Ok(Arc::new(Self { store, disk: disk.clone(), shown, acknowledged }))
@@ -246,12 +245,8 @@ pub(super) fn command(deed: &Deed, number: Option<u128>) -> Command {
             store::Deed::Transaction { transaction: transaction(lines), kind: TransactionKind::Adjustment }
         }
         Deed::Each(lines) => {
-            let line = |(line, (level, delta)): (u32, &(usize, i64))| EachLine {
-                line,
-                key: key(*level),
-                change: adjust(*delta),
-            };
-            store::Deed::Each { lines: (0..).zip(lines).map(line).collect() }
+            let line = |(level, delta): &(usize, i64)| EachLine { key: key(*level), change: adjust(*delta) };
+            store::Deed::Each { lines: lines.iter().map(line).collect() }
         }
     };
     let idempotency =
