@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
@@ -58,6 +58,8 @@ pub struct Lane {
     bell: Arc<Bell>,
     /// Bytes of records from which on a hand-over wakes the writer.
     rings_at: usize,
+    /// Where records are stamped with the time of their hand-over, for [`super::turns`]: since when that counts.
+    stamps_since: Option<Instant>,
 }
 
 /// What was handed over and not yet taken.
@@ -95,6 +97,7 @@ impl Lanes {
     /// Empty lanes. `is_volatile`: nobody waits for what is handed over.
     pub fn new(is_volatile: bool) -> Self {
         let rings_at = if is_volatile { MUCH } else { 1 };
+        let stamps_since = is_volatile.then(Instant::now);
         let bell = Arc::new(Bell::default());
         let lane = || {
             let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
@@ -105,6 +108,7 @@ impl Lanes {
                 settled: Settled::default(),
                 bell: Arc::clone(&bell),
                 rings_at,
+                stamps_since,
             })
         };
         Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
@@ -152,10 +156,14 @@ impl Lanes {
         &self.lanes[lane].settled
     }
 
-    /// Takes what lane number `lane` holds; `into` must be empty. For the writer.
-    pub fn take(&self, lane: usize, into: &mut Queue) {
-        debug_assert!(into.records.is_empty() && into.told.is_empty(), "what was taken was used");
-        std::mem::swap(&mut *self.lanes[lane].queue.lock(), into);
+    /// Takes what the lanes hold, all at one instant: whatever is handed over later is in no lane yet. `into`, a queue for each
+    /// lane, must be empty. For the writer, the only one who holds more than one lane's lock.
+    pub fn take_all(&self, into: &mut [Queue]) {
+        debug_assert!(into.iter().all(|queue| queue.records.is_empty() && queue.told.is_empty()));
+        let mut queues: [_; LANES] = std::array::from_fn(|lane| self.lanes[lane].queue.lock());
+        for (queue, into) in queues.iter_mut().zip(into) {
+            std::mem::swap(&mut **queue, into);
+        }
     }
 
     /// Gives the slots of records that are in a group back to their lane.
@@ -224,7 +232,12 @@ impl Permit {
             claim.handed_over();
         }
         let mut queue = self.lane.queue.lock();
+        let start = queue.records.len();
         encode(&note, &mut queue);
+        if let Some(began) = self.lane.stamps_since {
+            // Under the lock: a lane's stamps never go back.
+            record::stamp(&mut queue.records[start..], began.elapsed());
+        }
         self.lane.settled.handed_over();
         if self.lane.given_up.load(Ordering::Relaxed) {
             *queue = Queue::default();

@@ -3,7 +3,7 @@
 //! One append-only log, which is the ledger as well: no change is there without every change it depends on, and none is
 //! acknowledged, or shown, before it is there.
 //!
-//! The way of a change: [`lanes`] (a permit before it is applied, the record after) → [`order`] (nothing before what it
+//! The way of a change: [`lanes`] (a permit before it is applied, the record after) → [`turns`] (as it was handed over) → [`order`] (nothing before what it
 //! depends on) → [`writer`] (one thread: number, seal, write, sync) → [`watermark`] and [`heads`] (who waits is told).
 //!
 //! The same journal runs in memory ([`disk::memory`]), where nothing has to be waited for, only the newest movements are there, and
@@ -42,6 +42,7 @@ pub mod snapshot;
 pub mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod turns;
 pub mod verify;
 pub mod watermark;
 pub mod writer;

@@ -8,10 +8,13 @@
 //! A record may have several lines of one level, whose versions follow each other. The first of them waits for what is before
 //! the record, the others for nothing: see [`missing`].
 //!
+//! In memory, where a change is answered before it is written, what was handed over after a record that waits is *parked* behind it:
+//! it may be of another level, and made by somebody who had the answer to the one that waits. Only what is waited for overtakes.
+//!
 //! Levels are told apart by the hash of their key here. If two ever share one, a record may be taken for ready too soon: the
 //! writer looks again before it writes, and holds it back once more.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashTable;
@@ -110,6 +113,10 @@ pub struct Order {
     free: Vec<usize>,
     waiting: HashTable<Waiting>,
     hasher: ahash::RandomState,
+    /// What comes after a record that is held back, in its order.
+    parked: VecDeque<Held>,
+    /// Something is waited for that was not, since the parked were last looked through for it.
+    look_again: bool,
 }
 
 /// The record in that place waits for that version of that level to be written.
@@ -129,6 +136,7 @@ impl Order {
             self.held.len() - 1
         });
         let mut held = Held { record: record.to_vec(), lane, number, since: Instant::now(), missing: 0 };
+        self.look_again = true;
         let hasher = &self.hasher;
         for (level, version) in missing {
             held.missing += 1;
@@ -158,6 +166,45 @@ impl Order {
         }
     }
 
+    /// Whether a record has to wait behind one that is held back, because no held one waits for a change in it.
+    pub fn is_behind(&self, record: &[u8], heads: &Heads) -> bool {
+        !self.is_empty() && !self.is_awaited(record, heads)
+    }
+
+    /// Keeps a record until those before it are written, or until one of them waits for it.
+    pub fn park(&mut self, record: Taken<'_>) {
+        let Taken { record, lane, number } = record;
+        self.parked.push_back(Held {
+            record: record.to_vec(),
+            lane,
+            number,
+            since: Instant::now(),
+            missing: 0,
+        });
+    }
+
+    /// The next of the parked that may be written, or looked at.
+    pub fn unpark(&mut self, heads: &Heads) -> Option<Held> {
+        if self.is_empty() {
+            return self.parked.pop_front();
+        }
+        if !std::mem::take(&mut self.look_again) {
+            return None;
+        }
+        let awaited = self.parked.iter().position(|parked| self.is_awaited(&parked.record, heads))?;
+        // There may be another.
+        self.look_again = true;
+        self.parked.remove(awaited)
+    }
+
+    fn is_awaited(&self, record: &[u8], heads: &Heads) -> bool {
+        record::trusted_lines(record).any(|(key, after)| {
+            let (level, version) = (heads.hash(key), after.version());
+            let hash = self.hasher.hash_one((level, version));
+            self.waiting.find(hash, |waiting| waiting.level == level && waiting.version == version).is_some()
+        })
+    }
+
     /// How many records are held back.
     pub fn len(&self) -> usize {
         self.held.len() - self.free.len()
@@ -168,9 +215,9 @@ impl Order {
         self.len() == 0
     }
 
-    /// Lowers the count of each lane to its first record that is held back.
+    /// Lowers the count of each lane to its first record that is held back, or parked.
     pub fn lower(&self, counts: &mut [u64]) {
-        for held in self.held.iter().flatten() {
+        for held in self.held.iter().flatten().chain(&self.parked) {
             counts[held.lane] = counts[held.lane].min(held.number);
         }
     }

@@ -21,9 +21,10 @@
 //! ```
 //!
 //! The hand-off writes a record with `seq`, `time_ms`, `crc` and every `previous` zero ([`encode`]); the writer fills
-//! them in once it knows where the record goes ([`seal`]).
+//! them in once it knows where the record goes ([`seal`]). In between, `time_ms` has room for a [`stamp`].
 
 use std::ops::Range;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -195,6 +196,17 @@ pub fn seal(record: &mut [u8], seq: u64, time_ms: u64, mut previous: impl FnMut(
     }
     let crc = crc32fast::hash(&record[CRC.end..]);
     record[CRC].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Stamps an unsealed record: what puts it in its place among those of other lanes.
+pub fn stamp(record: &mut [u8], since_start: Duration) {
+    let nanoseconds = u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX);
+    record[TIME].copy_from_slice(&nanoseconds.to_le_bytes());
+}
+
+/// The stamp of an unsealed record that this process encoded itself, in nanoseconds; 0 for one without.
+pub fn trusted_stamp(record: &[u8]) -> u64 {
+    u64::from_le_bytes(array(record, TIME.start))
 }
 
 /// The length of the record that starts here, if that much is known: not checked against anything but its bounds.

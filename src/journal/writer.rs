@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 use super::append::Appender;
 use super::group;
 use super::heads::{Head, KeyHash};
-use super::lanes::Queue;
 use super::metrics;
 use super::order::{self, Held, Order, Taken, Twice};
 use super::pace::{self, Pace};
 use super::record;
 use super::retention::trim::Trimmer;
+use super::turns::{Turn, Turns};
 use super::watermark::GroupEnd;
 use super::{JournalConfig, Shared, now_ms};
 use crate::stock::StockKey;
@@ -47,8 +47,10 @@ pub struct Writer {
     held_back_max: Duration,
     look_every: Duration,
     group: Gathering,
-    /// Swapped with a lane's queue, so that neither allocates.
-    taken: Queue,
+    /// What was taken from the lanes.
+    turns: Turns,
+    /// A change may be answered before it is written: then the order of all of them counts.
+    is_volatile: bool,
     ready: Vec<Held>,
     /// Of each lane, how many records were taken and dealt with.
     taken_count: Vec<u64>,
@@ -97,7 +99,7 @@ impl Writer {
         config: &JournalConfig,
         trimmer: Option<Trimmer>,
     ) -> Self {
-        let lanes = shared.lanes.count();
+        let (lanes, is_volatile) = (shared.lanes.count(), appender.is_volatile());
         let slots = vec![0; lanes];
         Self {
             shared,
@@ -106,7 +108,8 @@ impl Writer {
             held_back_max: config.held_back_max,
             look_every: config.look_every,
             group: Gathering { slots, ..Gathering::default() },
-            taken: Queue::default(),
+            turns: Turns::new(lanes),
+            is_volatile,
             ready: Vec::new(),
             taken_count: vec![0; lanes],
             settled: vec![0; lanes],
@@ -127,7 +130,7 @@ impl Writer {
 
     fn write_until_closed(&mut self) -> Result<(), Fatal> {
         let mut closing_since = None;
-        let is_volatile = self.appender.is_volatile();
+        let is_volatile = self.is_volatile;
         loop {
             self.take_all()?;
             // In memory there is no sync to gather for.
@@ -172,40 +175,21 @@ impl Writer {
         }
     }
 
+    /// Takes what the lanes hold and adds each record to the group, or holds it back.
     fn take_all(&mut self) -> Result<(), Fatal> {
-        (0..self.shared.lanes.count()).try_for_each(|lane| self.take(lane))
-    }
-
-    /// Takes what a lane holds and adds each record to the group, or holds it back.
-    fn take(&mut self, lane: usize) -> Result<(), Fatal> {
-        let mut taken = std::mem::take(&mut self.taken);
-        self.shared.lanes.take(lane, &mut taken);
-        taken.told.reverse();
-        let sorted = self.sort(&taken.records, &mut taken.told, lane);
-        taken.records.clear();
+        let mut turns = std::mem::take(&mut self.turns);
+        turns.take(&self.shared.lanes);
+        let taken = self.take_turns(&mut turns);
         // After an error too: who waits for what is left is told by its drop, which comes after the reason is known.
-        self.taken = taken;
-        sorted
+        self.turns = turns;
+        taken
     }
 
-    /// `told` has one for each stored answer, the last one first.
-    fn sort(
-        &mut self,
-        mut rest: &[u8],
-        told: &mut Vec<oneshot::Sender<()>>,
-        lane: usize,
-    ) -> Result<(), Fatal> {
-        while !rest.is_empty() {
-            let len = record::len_of(rest).expect("the hand-off writes whole records");
-            let (record, after) = rest.split_at(len);
-            rest = after;
-            if record::trusted_line_count(record) == 0 {
-                let position = self.push(record, lane, |_| 0)?;
-                self.group.told.extend(told.pop());
-                self.used(record, position);
-            } else {
-                self.offer(Taken { record, lane, number: self.taken_count[lane] })?;
-            }
+    fn take_turns(&mut self, turns: &mut Turns) -> Result<(), Fatal> {
+        while let Some(Turn { record, lane, told }) = turns.next() {
+            self.offer(Taken { record, lane, number: self.taken_count[lane] })?;
+            // Now that it is in the group: stored answers wait for nothing.
+            self.group.told.extend(told);
             self.taken_count[lane] += 1;
         }
         Ok(())
@@ -213,15 +197,32 @@ impl Writer {
 
     /// Adds a record to the group if all it depends on is written, and then those that waited for it; else holds it back.
     fn offer(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
-        self.add(taken)?;
-        while let Some(held) = self.ready.pop() {
-            self.add(held.taken())?;
+        if self.is_volatile && self.order.is_behind(taken.record, &self.shared.heads) {
+            self.order.park(taken);
+            return Ok(());
         }
-        Ok(())
+        self.add(taken)?;
+        loop {
+            // Those that waited come before what was parked behind them.
+            let next = self.ready.pop().or_else(|| self.order.unpark(&self.shared.heads));
+            let Some(next) = next else { return Ok(()) };
+            self.add(next.taken())?;
+        }
     }
 
     fn add(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
-        if record::trusted_line_count(taken.record) == 1 { self.add_one(taken) } else { self.add_many(taken) }
+        match record::trusted_line_count(taken.record) {
+            0 => self.add_stored(taken),
+            1 => self.add_one(taken),
+            _ => self.add_many(taken),
+        }
+    }
+
+    /// What is stored under a key: no line, nothing it depends on.
+    fn add_stored(&mut self, taken: Taken<'_>) -> Result<(), Fatal> {
+        let position = self.push(taken.record, taken.lane, |_| 0)?;
+        self.used(taken.record, position);
+        Ok(())
     }
 
     /// One line, which is what nearly all records have: one look-up.
