@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::key::StockKey;
 use super::level::Level;
-use super::operation::{Change, Precondition};
+use super::operation::{Applied, Change, Precondition};
 use super::refusal::Refusal;
 
 /// The most changes one transaction may be made of, before those of one level are combined: 10 000 transfers
@@ -113,20 +113,20 @@ impl Transaction {
         &self.entries
     }
 
-    /// The levels after the transaction, one per entry, or every entry that forbids it.
+    /// What the transaction does to each level, one per entry, or every entry that forbids it.
     ///
     /// `found[i]` is the level of `entries()[i]`; the slices have the same length.
-    pub fn judge(&self, found: &[Level]) -> Result<Vec<Level>, Vec<EntryRefusal>> {
+    pub fn judge(&self, found: &[Level]) -> Result<Vec<Applied>, Vec<EntryRefusal>> {
         assert_eq!(found.len(), self.entries.len(), "one level per entry");
-        let mut after = Vec::with_capacity(found.len());
+        let mut applied = Vec::with_capacity(found.len());
         let mut refusals = Vec::new();
-        for (entry, (wanted, &level)) in self.entries.iter().zip(found).enumerate() {
-            match wanted.change.judge(level) {
-                Ok(level) => after.push(level),
+        for (entry, (wanted, &before)) in self.entries.iter().zip(found).enumerate() {
+            match wanted.change.judge(before) {
+                Ok(after) => applied.push(Applied { before, after }),
                 Err(refusal) => refusals.push(EntryRefusal { entry, refusal }),
             }
         }
-        if refusals.is_empty() { Ok(after) } else { Err(refusals) }
+        if refusals.is_empty() { Ok(applied) } else { Err(refusals) }
     }
 }
 

@@ -47,13 +47,7 @@ pub fn put(table: &mut Table, key: &StockKey, level: Level) {
     }
 }
 
-/// [`Transaction::judge`] with the levels it found kept, whichever way it goes.
+/// [`Transaction::judge`], which tells the levels it found whichever way it goes.
 pub fn judge(transaction: &Transaction, found: Vec<Level>) -> Result<Vec<Applied>, TransactRefused> {
-    match transaction.judge(&found) {
-        Ok(after) => {
-            let pairs = found.into_iter().zip(after);
-            Ok(pairs.map(|(before, after)| Applied { before, after }).collect())
-        }
-        Err(refusals) => Err(TransactRefused { refusals, found }),
-    }
+    transaction.judge(&found).map_err(|refusals| TransactRefused { refusals, found })
 }

@@ -81,9 +81,10 @@ impl Model {
         let entries = transaction.entries();
         let found: Vec<Level> = entries.iter().map(|entry| self.read(&entry.key)).collect();
         match transaction.judge(&found) {
-            Ok(after) => {
-                self.levels.extend(entries.iter().map(|entry| entry.key.clone()).zip(after.iter().copied()));
-                Ok(found.into_iter().zip(after).map(|(before, after)| Applied { before, after }).collect())
+            Ok(applied) => {
+                let after = applied.iter().map(|applied| applied.after);
+                self.levels.extend(entries.iter().map(|entry| entry.key.clone()).zip(after));
+                Ok(applied)
             }
             Err(refusals) => Err(TransactRefused { refusals, found }.into()),
         }

@@ -40,8 +40,9 @@ fn one_short_line_refuses_all_and_every_short_line_is_named() {
     let named: Vec<_> = refusals.iter().map(|r| (r.entry, transaction.entries()[r.entry].line)).collect();
     assert_eq!(named, [(0, 1), (2, 0)]);
     assert!(refusals.iter().all(|r| r.refusal.reason == Reason::Insufficient { requested: 5 }));
-    let after = transaction.judge(&[level(5), level(1), level(5)]).unwrap();
-    assert!(after.iter().all(|level| level.on_hand() == 0 && level.version() == 2));
+    let applied = transaction.judge(&[level(5), level(1), level(5)]).unwrap();
+    assert!(applied.iter().all(|made| made.after.on_hand() == 0 && made.after.version() == 2));
+    assert_eq!(applied[0].before, level(5));
 }
 
 #[test]
@@ -54,8 +55,8 @@ fn two_lines_are_short_together_though_neither_is_alone() {
 #[test]
 fn lines_that_cancel_out_are_still_a_change() {
     let transaction = Transaction::new(vec![(key("a"), adjust(2)), (key("a"), adjust(-2))]).unwrap();
-    let after = transaction.judge(&[Level::existing(0, 0, 1).unwrap()]).unwrap();
-    assert_eq!((after[0].on_hand(), after[0].version()), (0, 2));
+    let applied = transaction.judge(&[Level::existing(0, 0, 1).unwrap()]).unwrap();
+    assert_eq!((applied[0].after.on_hand(), applied[0].after.version()), (0, 2));
 }
 
 #[test]
