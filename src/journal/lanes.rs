@@ -18,7 +18,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::error::Elapsed;
 
 use super::keys::Claim;
@@ -122,17 +122,11 @@ impl Lanes {
         claim: Option<Claim>,
     ) -> Result<Option<Permit>, Elapsed> {
         let lane = &self.lanes[striped::my_stripe() % LANES];
-        let slot = match lane.slots.try_acquire() {
-            Ok(slot) => Ok(slot),
-            Err(_) => {
-                self.bell.ask();
-                tokio::time::timeout(PERMIT_WAIT_MAX, lane.slots.acquire()).await?
-            }
-        };
-        Ok(slot.ok().map(|slot| {
-            slot.forget();
-            Permit { lane: Arc::clone(lane), kind, claim, remark, used: false }
-        }))
+        // The wait is apart, so that the future of a change, nearly none of which waits, has no room for a timer.
+        if !lane.try_take_slot() && !Box::pin(lane.take_slot()).await? {
+            return Ok(None);
+        }
+        Ok(Some(Permit { lane: Arc::clone(lane), kind, claim, remark, used: false }))
     }
 
     /// Gives out no more slots; those given out stay good.
@@ -194,6 +188,21 @@ impl Lanes {
     /// What wakes the writer.
     pub fn bell(&self) -> &Bell {
         &self.bell
+    }
+}
+
+impl Lane {
+    /// Takes a slot if there is one.
+    fn try_take_slot(&self) -> bool {
+        // Given back by hand, once the record is in a group.
+        self.slots.try_acquire().map(SemaphorePermit::forget).is_ok()
+    }
+
+    /// Waits for a slot: false once the lanes are closed.
+    async fn take_slot(&self) -> Result<bool, Elapsed> {
+        self.bell.ask();
+        let slot = tokio::time::timeout(PERMIT_WAIT_MAX, self.slots.acquire()).await?;
+        Ok(slot.map(SemaphorePermit::forget).is_ok())
     }
 }
 
