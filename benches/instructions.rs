@@ -11,7 +11,7 @@ mod subject;
 use std::hint::black_box;
 
 use gungraun::prelude::*;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 
 use subject::{Subject, Task, kinds};
 
@@ -21,7 +21,7 @@ const CALLS: usize = 64;
 /// A subject that has been used: every lazily made thing is made.
 fn warm(name: &str, task: Task) -> Subject {
     assert!(
-        kinds().map(Kind::name).eq(LISTED.iter().copied()),
+        kinds().map(StrategyKind::name).eq(LISTED.iter().copied()),
         "a strategy of the catalogue is not listed here"
     );
     let kind = name.parse().expect("a name of the catalogue");

@@ -29,7 +29,7 @@ use crate::http::openapi;
 use crate::http::server::Drained;
 use crate::shutdown;
 use crate::store::{Keeping, Storage};
-use crate::strategy::{ACTOR_QUEUE_DEFAULT, Kind};
+use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -80,7 +80,7 @@ struct ServeArgs {
     listen: String,
     /// How stock is shared between threads; `inventory strategies` explains them
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
-    strategy: Kind,
+    strategy: StrategyKind,
     /// Where stock is kept on disk; made where it is missing. One process at a time
     #[arg(long, env = "INVENTORY_DATA_DIR", value_name = "DIR", default_value = DATA_DIR_DEFAULT)]
     data_dir: PathBuf,
@@ -299,7 +299,7 @@ fn start_log(filter: EnvFilter, format: LogFormat) {
 
 /// One strategy a line, its name first; or a list of objects.
 fn strategies(as_json: bool) -> String {
-    let all = Kind::ALL.map(Kind::description);
+    let all = StrategyKind::ALL.map(StrategyKind::description);
     if as_json {
         let objects = all.map(|strategy| {
             json!({
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_defaults_of_the_flags_are_those_of_the_configuration() {
-        let (parsed, default) = (config(&[]).unwrap(), Config::new(Kind::Atomic));
+        let (parsed, default) = (config(&[]).unwrap(), Config::new(StrategyKind::Atomic));
         assert_eq!(format!("{parsed:?}"), format!("{default:?}"));
     }
 
@@ -392,7 +392,7 @@ mod tests {
         let durable = config(&["--strategy", "racy", "--allow-racy"]).unwrap_err();
         assert!(durable.contains("--ephemeral"), "{durable}");
         let allowed = config(&["--strategy", "racy", "--allow-racy", "--ephemeral"]).unwrap();
-        assert_eq!(allowed.kind, Kind::Racy);
+        assert_eq!(allowed.kind, StrategyKind::Racy);
     }
 
     #[test]

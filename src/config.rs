@@ -8,13 +8,13 @@ use thiserror::Error;
 use crate::http::HttpConfig;
 use crate::http::server::ServerConfig;
 use crate::store::{Keeping, Storage};
-use crate::strategy::{Kind, StrategyConfig};
+use crate::strategy::{StrategyConfig, StrategyKind};
 
 /// Everything a service is built from.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How stock is shared.
-    pub kind: Kind,
+    pub kind: StrategyKind,
     /// Where stock is kept.
     pub storage: Storage,
     /// The bounds of the strategy.
@@ -65,7 +65,7 @@ const DURATION_MAX: Duration = Duration::from_hours(24);
 
 impl Config {
     /// The defaults, with that strategy.
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: StrategyKind) -> Self {
         Self {
             kind,
             storage: Storage::Folder { path: PathBuf::from(DATA_DIR_DEFAULT), keeping: Keeping::default() },

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use inventory::stock::{
     Change, IfMissing, Location, Operation, Precondition, Quantity, Sku, StockKey, Transaction,
 };
-use inventory::strategy::{AnyStrategy, KeyIndex, Kind, Ledger, Strategy, StrategyConfig};
+use inventory::strategy::{AnyStrategy, KeyIndex, Ledger, Strategy, StrategyConfig, StrategyKind};
 use tokio::runtime::Runtime;
 
 /// Levels of a subject: a map of some size, of which an operation touches few.
@@ -42,13 +42,13 @@ pub(crate) struct Subject {
 }
 
 /// The strategies to measure: all but the negative control.
-pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
-    Kind::ALL.into_iter().filter(|kind| kind.is_correct())
+pub(crate) fn kinds() -> impl Iterator<Item = StrategyKind> {
+    StrategyKind::ALL.into_iter().filter(|kind| kind.is_correct())
 }
 
 impl Subject {
     /// A fresh strategy with its levels open.
-    pub(crate) fn new(kind: Kind, task: Task) -> Self {
+    pub(crate) fn new(kind: StrategyKind, task: Task) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let context = runtime.enter();

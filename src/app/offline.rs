@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::store::local::{OfflineVerification, OpenError, Opening, verify_offline};
 use crate::store::{AnyStore, Keeping, Storage, Store as _};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 /// A store over a data directory, which is this process's own while the value lives.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Offline {
         // No key is turned away or forgotten, and nothing dropped: how long they are kept is for the server to say.
         let keeping = Keeping { keys_max: usize::MAX, keys_retention: Duration::MAX, ..Keeping::default() };
         let storage = Storage::Folder { path: path.to_owned(), keeping };
-        let Config { kind, strategy, .. } = Config::new(Kind::Atomic);
+        let Config { kind, strategy, .. } = Config::new(StrategyKind::Atomic);
         let opening = Opening::begin(kind, strategy, &storage, create)?;
         Ok(Self { store: AnyStore::Local(opening.open().await?), _opening: opening })
     }

@@ -27,9 +27,9 @@ use tokio::sync::Notify;
 
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
-use self::problem::{Kind, Problem};
+use self::problem::{Problem, ProblemKind};
 use crate::store::AnyStore;
-use crate::strategy::Kind as Strategy;
+use crate::strategy::StrategyKind as Strategy;
 
 /// What every handler sees, for as long as the process lives.
 ///
@@ -102,7 +102,8 @@ impl HttpState {
 
     /// The service; `not-ready` until it has recovered.
     pub fn store(&self) -> Result<&AnyStore, Problem> {
-        let recovering = || Problem::new(Kind::NotReady, "the service is still reading what it has on disk");
+        let recovering =
+            || Problem::new(ProblemKind::NotReady, "the service is still reading what it has on disk");
         self.store.get().ok_or_else(recovering)
     }
 }
@@ -123,9 +124,14 @@ impl Readiness {
 pub fn router(state: &'static HttpState, config: &HttpConfig) -> Router {
     let (routes, _document) = routes::all();
     let routes = routes
-        .fallback(async || Problem::new(Kind::NotFound, "no route has this path; /docs lists them all"))
+        .fallback(async || {
+            Problem::new(ProblemKind::NotFound, "no route has this path; /docs lists them all")
+        })
         .method_not_allowed_fallback(async || {
-            Problem::new(Kind::MethodNotAllowed, "this path does not have this method; see the Allow header")
+            Problem::new(
+                ProblemKind::MethodNotAllowed,
+                "this path does not have this method; see the Allow header",
+            )
         })
         .with_state(state);
     stack::around(routes, &state.metrics, config)

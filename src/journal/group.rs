@@ -17,6 +17,7 @@
 //!
 //! The full 32 bytes of that hash are the next group's `previous`: one pass over the bytes gives checksum and chain.
 
+use bytes::Buf;
 use thiserror::Error;
 
 /// The unit in which a device writes: groups, headers and footers start at a multiple of it.
@@ -126,8 +127,8 @@ pub fn read(bytes: &[u8]) -> Result<Group<'_>, GroupError> {
 /// The header alone, unchecked but for its bounds: how long the group says it is.
 pub fn read_header(bytes: &[u8]) -> Result<Header, GroupError> {
     let head = bytes.get(..HEADER_BYTES).ok_or(GroupError::Cut)?;
-    let u32_at = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes"));
-    let u64_at = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
+    let u32_at = |at: usize| (&head[at..]).get_u32_le();
+    let u64_at = |at: usize| (&head[at..]).get_u64_le();
     let body_len = u32_at(4) as usize;
     if u32_at(0) != MAGIC || body_len > BODY_BYTES_MAX {
         let sector = &bytes[..SECTOR.min(bytes.len())];

@@ -33,11 +33,11 @@ pub struct Head {
 /// A shard: levels, and who waits for a version of one of them to be written.
 #[derive(Default)]
 struct Shard {
-    table: HashTable<Entry>,
+    table: HashTable<Known>,
     waiting: Vec<Waiting>,
 }
 
-struct Entry {
+struct Known {
     key: StockKey,
     head: Head,
 }
@@ -148,7 +148,7 @@ impl Heads {
             return Ok(true);
         }
         let Some(key) = StockKey::from_text(key) else { return Ok(false) };
-        table.insert_unique(hash.0, Entry { key, head }, |entry| self.hasher.hash_one(entry.key.text()));
+        table.insert_unique(hash.0, Known { key, head }, |entry| self.hasher.hash_one(entry.key.text()));
         Ok(true)
     }
 
@@ -172,7 +172,7 @@ impl Heads {
     /// Makes room for that many levels in all.
     pub fn reserve(&self, levels: usize) {
         for shard in &self.shards {
-            let rehash = |entry: &Entry| self.hasher.hash_one(entry.key.text());
+            let rehash = |entry: &Known| self.hasher.hash_one(entry.key.text());
             shard.write().table.reserve(levels / SHARDS * 9 / 8, rehash);
         }
     }
@@ -209,7 +209,7 @@ impl Shard {
 
     fn insert(&mut self, hasher: &ahash::RandomState, key: &str, hash: KeyHash, head: Head) {
         let key = StockKey::from_text(key).expect("the key of a level that was changed");
-        self.table.insert_unique(hash.0, Entry { key, head }, |entry| hasher.hash_one(entry.key.text()));
+        self.table.insert_unique(hash.0, Known { key, head }, |entry| hasher.hash_one(entry.key.text()));
     }
 
     fn wake(&mut self, hash: KeyHash, head: Head, woken: &mut Vec<oneshot::Sender<()>>) {

@@ -17,7 +17,7 @@ use super::disk::DiskFile;
 use super::group::{self, HEADER_BYTES};
 use super::heads::Heads;
 use super::log::{Log, Segment};
-use super::record::{self, Kind, Line, Record, RecordError};
+use super::record::{self, Line, Record, RecordError, RecordKind};
 use super::scan::{Scan, Step};
 use super::segment;
 use super::watermark::Watermark;
@@ -46,7 +46,7 @@ pub struct Movement {
     /// When it was written, in milliseconds of Unix time.
     pub time_ms: u64,
     /// What it was a part of.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// The level.
     pub key: StockKey,
     /// What happened.

@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::error::Elapsed;
 
 use super::keys::Claim;
-use super::record::{self, Kind, Note};
+use super::record::{self, RecordHead, RecordKind};
 use super::settled::Settled;
 use super::stored::Stored;
 use super::watermark::Failed;
@@ -75,7 +75,7 @@ pub struct Queue {
 #[derive(Debug)]
 pub struct Permit {
     lane: Arc<Lane>,
-    kind: Kind,
+    kind: RecordKind,
     claim: Option<Claim>,
     remark: Option<Arc<Remark>>,
     used: bool,
@@ -117,7 +117,7 @@ impl Lanes {
     /// Waits for a slot in the lane of this thread, a bounded time. `None` once the lanes are closed.
     pub async fn permit(
         &self,
-        kind: Kind,
+        kind: RecordKind,
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Option<Permit>, Elapsed> {
@@ -216,8 +216,8 @@ impl Permit {
         assert!(self.claim.is_some(), "what is stored is stored under a key");
         let (told, telling) = oneshot::channel();
         let nobody_waits = self.lane.rings_at > 1;
-        self.push(|note, queue| {
-            record::encode_stored(&mut queue.records, note, stored);
+        self.push(|head, queue| {
+            record::encode_stored(&mut queue.records, head, stored);
             if nobody_waits {
                 // Nothing can take it back: so it is with every change there.
                 let _ = told.send(());
@@ -228,9 +228,9 @@ impl Permit {
         telling
     }
 
-    fn push(&mut self, encode: impl FnOnce(&Note<'_>, &mut Queue)) {
+    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue)) {
         let remark = self.remark.as_deref();
-        let note = Note {
+        let head = RecordHead {
             kind: self.kind,
             once: self.claim.as_ref().map(Claim::once),
             reason: remark.map_or("", |remark| &remark.reason),
@@ -242,7 +242,7 @@ impl Permit {
         }
         let mut queue = self.lane.queue.lock();
         let start = queue.records.len();
-        encode(&note, &mut queue);
+        encode(&head, &mut queue);
         if let Some(began) = self.lane.stamps_since {
             // Under the lock: a lane's stamps never go back.
             record::stamp(&mut queue.records[start..], began.elapsed());
@@ -265,7 +265,7 @@ impl HandOff for Permit {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.push(|note, queue| record::encode(&mut queue.records, note, changes));
+        self.push(|head, queue| record::encode(&mut queue.records, head, changes));
     }
 }
 

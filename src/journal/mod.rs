@@ -63,7 +63,7 @@ use self::keys::{Claim, Keys};
 use self::lanes::{Denied, Lanes, Permit};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
-use self::record::Kind;
+use self::record::RecordKind;
 use self::retention::trim::{self, Trimmer};
 use self::retention::{Parts, Policy, Schedule, Snapshotter};
 use self::watermark::{Failed, GroupEnd, Watermark};
@@ -213,7 +213,7 @@ impl Journal {
     /// Waits for a slot for one record, which is taken before the change is asked for.
     pub async fn permit(
         &self,
-        kind: Kind,
+        kind: RecordKind,
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Permit, Denied> {

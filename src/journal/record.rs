@@ -7,7 +7,7 @@
 //!          4 crc u32        CRC-32 (IEEE) of all that follows
 //!          8 seq u64        number of its first movement; the next lines count on
 //!         16 time_ms u64    Unix time at which it was written
-//!         24 kind u8        see Kind
+//!         24 kind u8        see RecordKind
 //!         25 flags u8       1: it carries an idempotency key
 //!         26 lines u16
 //!         28 reason_len u16, 30 reference_len u16     bytes of UTF-8
@@ -26,6 +26,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::Buf;
 use thiserror::Error;
 
 use super::stored::{Reader, Stored};
@@ -58,7 +59,7 @@ const LINE_PREVIOUS: Range<usize> = 26..34;
 /// What a record is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum RecordKind {
     /// A change of one level, or the atomic adjustment of several.
     Change = 1,
     /// Units moved between locations.
@@ -77,9 +78,9 @@ pub enum Kind {
 
 /// What the caller of a change has to say about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Note<'a> {
+pub struct RecordHead<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Under which idempotency key.
     pub once: Option<Once>,
     /// Free text, at most 64 characters; empty for none.
@@ -92,7 +93,7 @@ pub struct Note<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Record<'a> {
     bytes: &'a [u8],
-    note: Note<'a>,
+    note: RecordHead<'a>,
     /// Where the lines begin.
     lines_at: usize,
     /// Where they end, and what is stored begins.
@@ -130,7 +131,11 @@ pub enum RecordError {
 }
 
 /// Appends an unsealed record to `out`.
-pub fn encode<'c>(out: &mut Vec<u8>, note: &Note<'_>, changes: impl ExactSizeIterator<Item = Changed<'c>>) {
+pub fn encode<'c>(
+    out: &mut Vec<u8>,
+    note: &RecordHead<'_>,
+    changes: impl ExactSizeIterator<Item = Changed<'c>>,
+) {
     let start = begin(out, note, changes.len());
     for changed in changes {
         push_line(out, &changed);
@@ -139,24 +144,24 @@ pub fn encode<'c>(out: &mut Vec<u8>, note: &Note<'_>, changes: impl ExactSizeIte
 }
 
 /// Appends an unsealed record of what is stored under a key to `out`.
-pub fn encode_stored(out: &mut Vec<u8>, note: &Note<'_>, stored: &Stored) {
+pub fn encode_stored(out: &mut Vec<u8>, note: &RecordHead<'_>, stored: &Stored) {
     let start = begin(out, note, 0);
     stored.write(out);
     finish(out, start);
 }
 
-fn begin(out: &mut Vec<u8>, note: &Note<'_>, lines: usize) -> usize {
+fn begin(out: &mut Vec<u8>, note: &RecordHead<'_>, lines: usize) -> usize {
     let start = out.len();
     let lines = u16::try_from(lines).expect("a transaction has at most 20 000 entries");
     let text_len =
         |text: &str| u16::try_from(text.len()).expect("a text is at most 128 characters").to_le_bytes();
-    let mut head = [0; HEAD_BYTES];
-    head[KIND] = note.kind as u8;
-    head[FLAGS] = if note.once.is_some() { FLAG_ONCE } else { 0 };
-    head[LINES].copy_from_slice(&lines.to_le_bytes());
-    head[REASON_LEN].copy_from_slice(&text_len(note.reason));
-    head[REFERENCE_LEN].copy_from_slice(&text_len(note.reference));
-    out.extend_from_slice(&head);
+    let mut bytes = [0; HEAD_BYTES];
+    bytes[KIND] = note.kind as u8;
+    bytes[FLAGS] = if note.once.is_some() { FLAG_ONCE } else { 0 };
+    bytes[LINES].copy_from_slice(&lines.to_le_bytes());
+    bytes[REASON_LEN].copy_from_slice(&text_len(note.reason));
+    bytes[REFERENCE_LEN].copy_from_slice(&text_len(note.reference));
+    out.extend_from_slice(&bytes);
     if let Some(once) = note.once {
         out.extend_from_slice(&once.key.to_le_bytes());
         out.extend_from_slice(&once.fingerprint);
@@ -169,12 +174,12 @@ fn begin(out: &mut Vec<u8>, note: &Note<'_>, lines: usize) -> usize {
 fn push_line(out: &mut Vec<u8>, changed: &Changed<'_>) {
     let (operation, operand) = operation_to_bytes(changed.operation, changed.before);
     let key = changed.key.text();
-    let mut head = [0; LINE_HEAD_BYTES];
-    head[0] = operation;
-    head[1] = u8::try_from(key.len()).expect("a key is at most 97 bytes");
-    head[2..10].copy_from_slice(&operand.to_le_bytes());
-    head[LINE_AFTER].copy_from_slice(&changed.after.to_bits().to_le_bytes());
-    out.extend_from_slice(&head);
+    let mut bytes = [0; LINE_HEAD_BYTES];
+    bytes[0] = operation;
+    bytes[1] = u8::try_from(key.len()).expect("a key is at most 97 bytes");
+    bytes[2..10].copy_from_slice(&operand.to_le_bytes());
+    bytes[LINE_AFTER].copy_from_slice(&changed.after.to_bits().to_le_bytes());
+    out.extend_from_slice(&bytes);
     out.extend_from_slice(key.as_bytes());
 }
 
@@ -206,13 +211,13 @@ pub fn stamp(record: &mut [u8], since_start: Duration) {
 
 /// The stamp of an unsealed record that this process encoded itself, in nanoseconds; 0 for one without.
 pub fn trusted_stamp(record: &[u8]) -> u64 {
-    u64::from_le_bytes(array(record, TIME.start))
+    (&record[TIME.start..]).get_u64_le()
 }
 
 /// The length of the record that starts here, if that much is known: not checked against anything but its bounds.
 pub fn len_of(bytes: &[u8]) -> Result<usize, RecordError> {
     let len = bytes.get(..4).ok_or(RecordError::Length)?;
-    let len = u32::from_le_bytes(len.try_into().expect("four bytes")) as usize;
+    let len = (&len[..]).get_u32_le() as usize;
     let possible = (HEAD_BYTES..=RECORD_BYTES_MAX).contains(&len);
     possible.then_some(len).ok_or(RecordError::Length)
 }
@@ -239,12 +244,12 @@ pub fn trusted_line_count(record: &[u8]) -> u16 {
 
 /// The idempotency key of a record that this process encoded itself.
 pub fn trusted_once(record: &[u8]) -> Option<u128> {
-    (record[FLAGS] & FLAG_ONCE != 0).then(|| u128::from_le_bytes(array(record, HEAD_BYTES)))
+    (record[FLAGS] & FLAG_ONCE != 0).then(|| (&record[HEAD_BYTES..]).get_u128_le())
 }
 
 /// How many lines the batch has whose outcome this record stores, if it is one that this process encoded itself.
 pub fn trusted_batch_lines(record: &[u8]) -> Option<u32> {
-    (record[KIND] == Kind::Batch as u8).then(|| u32::from_le_bytes(array(record, lines_at(record))))
+    (record[KIND] == RecordKind::Batch as u8).then(|| (&record[lines_at(record)..]).get_u32_le())
 }
 
 fn lines_at(record: &[u8]) -> usize {
@@ -256,23 +261,23 @@ impl<'a> Record<'a> {
     /// The record that starts at the beginning of `bytes`, which may go on after it. Checks everything.
     pub fn read(bytes: &'a [u8]) -> Result<Self, RecordError> {
         let bytes = bytes.get(..len_of(bytes)?).ok_or(RecordError::Length)?;
-        if crc32fast::hash(&bytes[CRC.end..]) != u32::from_le_bytes(array(bytes, CRC.start)) {
+        if crc32fast::hash(&bytes[CRC.end..]) != (&bytes[CRC.start..]).get_u32_le() {
             return Err(RecordError::Checksum);
         }
         let kind = match bytes[KIND] {
-            1 => Kind::Change,
-            2 => Kind::Transfer,
-            3 => Kind::Answer,
-            4 => Kind::Import,
-            5 => Kind::Refused,
-            6 => Kind::Batch,
-            7 => Kind::Imported,
+            1 => RecordKind::Change,
+            2 => RecordKind::Transfer,
+            3 => RecordKind::Answer,
+            4 => RecordKind::Import,
+            5 => RecordKind::Refused,
+            6 => RecordKind::Batch,
+            7 => RecordKind::Imported,
             _ => return Err(RecordError::Part("kind")),
         };
         let once = match bytes[FLAGS] {
             0 => None,
             FLAG_ONCE if bytes.len() >= HEAD_BYTES + ONCE_BYTES => Some(Once {
-                key: u128::from_le_bytes(array(bytes, HEAD_BYTES)),
+                key: (&bytes[HEAD_BYTES..]).get_u128_le(),
                 fingerprint: array(bytes, HEAD_BYTES + 16),
             }),
             _ => return Err(RecordError::Part("flags")),
@@ -284,7 +289,7 @@ impl<'a> Record<'a> {
             let text = bytes.get(range).ok_or(RecordError::Length)?;
             std::str::from_utf8(text).map_err(|_| RecordError::Part("text"))
         };
-        let note = Note {
+        let note = RecordHead {
             kind,
             once,
             reason: text(reason_at..reference_at)?,
@@ -301,8 +306,8 @@ impl<'a> Record<'a> {
             (_, at) = self.line_at(at)?;
         }
         let holds = match (self.note.kind, lines, self.bytes.len() - at) {
-            (Kind::Change | Kind::Transfer | Kind::Import, 1.., 0) => true,
-            (Kind::Change | Kind::Transfer | Kind::Import, ..) => false,
+            (RecordKind::Change | RecordKind::Transfer | RecordKind::Import, 1.., 0) => true,
+            (RecordKind::Change | RecordKind::Transfer | RecordKind::Import, ..) => false,
             (kind, 0, _) => self.note.once.is_some() && read_stored(kind, &self.bytes[at..]).is_some(),
             _ => false,
         };
@@ -316,10 +321,10 @@ impl<'a> Record<'a> {
         let key = self.bytes.get(at + LINE_HEAD_BYTES..end).ok_or(RecordError::Length)?;
         let key = std::str::from_utf8(key).map_err(|_| RecordError::Part("key"))?;
         let after = level_at(self.bytes, at).ok_or(RecordError::Part("level"))?;
-        let operand = i64::from_le_bytes(array(head, 2));
+        let operand = (&head[2..]).get_i64_le();
         let (operation, on_hand_before) =
             operation_from_bytes(head[0], operand, after).ok_or(RecordError::Part("operation"))?;
-        let previous = u64::from_le_bytes(array(head, LINE_PREVIOUS.start));
+        let previous = (&head[LINE_PREVIOUS.start..]).get_u64_le();
         Ok((Line { key, operation, on_hand_before, after, previous }, end))
     }
 
@@ -331,16 +336,16 @@ impl<'a> Record<'a> {
 
     /// The number of its first movement.
     pub fn seq(&self) -> u64 {
-        u64::from_le_bytes(array(self.bytes, SEQ.start))
+        (&self.bytes[SEQ.start..]).get_u64_le()
     }
 
     /// When it was written, in milliseconds of Unix time.
     pub fn time_ms(&self) -> u64 {
-        u64::from_le_bytes(array(self.bytes, TIME.start))
+        (&self.bytes[TIME.start..]).get_u64_le()
     }
 
     /// What was said about it.
-    pub fn note(&self) -> Note<'a> {
+    pub fn note(&self) -> RecordHead<'a> {
         self.note
     }
 
@@ -367,14 +372,14 @@ impl<'a> Record<'a> {
     }
 }
 
-fn read_stored(kind: Kind, bytes: &[u8]) -> Option<Stored> {
+fn read_stored(kind: RecordKind, bytes: &[u8]) -> Option<Stored> {
     let reader = Reader::new(bytes);
     match kind {
-        Kind::Change | Kind::Transfer | Kind::Import => None,
-        Kind::Answer => reader.written(),
-        Kind::Refused => reader.refused(),
-        Kind::Batch => reader.batch(),
-        Kind::Imported => reader.imported(),
+        RecordKind::Change | RecordKind::Transfer | RecordKind::Import => None,
+        RecordKind::Answer => reader.written(),
+        RecordKind::Refused => reader.refused(),
+        RecordKind::Batch => reader.batch(),
+        RecordKind::Imported => reader.imported(),
     }
 }
 
@@ -459,11 +464,11 @@ fn operation_from_bytes(tag: u8, operand: i64, after: Level) -> Option<(Operatio
 }
 
 fn level_at(record: &[u8], line_at: usize) -> Option<Level> {
-    Level::from_bits(u128::from_le_bytes(array(record, line_at + LINE_AFTER.start)))
+    Level::from_bits((&record[line_at + LINE_AFTER.start..]).get_u128_le())
 }
 
 fn u16_at(bytes: &[u8], range: Range<usize>) -> u16 {
-    u16::from_le_bytes(array(bytes, range.start))
+    (&bytes[range.start..]).get_u16_le()
 }
 
 /// `N` bytes from `at` on.

@@ -11,6 +11,7 @@
 //!          length of the footer u64, checksum u64 (BLAKE3 of all before), zero u32, magic u32
 //! ```
 
+use bytes::Buf;
 use thiserror::Error;
 
 use super::group::{Hash, SECTOR};
@@ -103,8 +104,8 @@ impl Header {
     /// Reads a header.
     pub fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
         let head = bytes.get(..SECTOR).filter(|head| head[..8] == MAGIC).ok_or(HeaderError::NotASegment)?;
-        let u64_at = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
-        let version = u32::from_le_bytes(head[8..12].try_into().expect("four bytes"));
+        let u64_at = |at: usize| (&head[at..]).get_u64_le();
+        let version = (&head[8..]).get_u32_le();
         let intact = head[72..80] == checksum(&head[..CHECKED]) && head[80..].iter().all(|&byte| byte == 0);
         // A later version may check its header otherwise: what it says of itself comes first.
         let known = (VERSION_OLDEST..=VERSION).contains(&version);
@@ -147,7 +148,7 @@ pub fn footer_to_bytes(index: &[IndexEntry]) -> Vec<u8> {
 pub fn footer_len(tail: &[u8]) -> Option<u64> {
     let trailer = tail.last_chunk::<TRAILER>()?;
     let ends = trailer[16..20] == [0; 4] && trailer[20..] == FOOTER_MAGIC.to_le_bytes();
-    let len = u64::from_le_bytes(trailer[..8].try_into().expect("eight bytes"));
+    let len = (&trailer[..]).get_u64_le();
     (ends && len >= SECTOR as u64 && len.is_multiple_of(SECTOR as u64)).then_some(len)
 }
 
@@ -161,11 +162,9 @@ pub fn read_footer(bytes: &[u8]) -> Option<Vec<IndexEntry>> {
     {
         return None;
     }
-    let entries = u32::from_le_bytes(bytes[4..8].try_into().ok()?) as usize;
-    let entry = |chunk: &[u8]| IndexEntry {
-        seq: u64::from_le_bytes(chunk[..8].try_into().expect("eight bytes")),
-        offset: u64::from_le_bytes(chunk[8..].try_into().expect("eight bytes")),
-    };
+    let entries = (&bytes[4..]).try_get_u32_le().ok()? as usize;
+    let entry =
+        |chunk: &[u8]| IndexEntry { seq: (&chunk[..]).get_u64_le(), offset: (&chunk[8..]).get_u64_le() };
     // Up to the trailer: what comes after is no entry, whatever the count says.
     Some(bytes[..trailer_at].get(8..8 + 16 * entries)?.chunks_exact(16).map(entry).collect())
 }

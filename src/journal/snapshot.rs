@@ -40,7 +40,7 @@ use super::watermark::{Failed, GroupEnd, Watermark};
 mod format;
 mod read;
 
-pub use read::{Entry, Loaded, check, load};
+pub use read::{Item, Loaded, check, load};
 
 use format::{BLOCK_BYTES, BlockKind, Header, Trailer};
 

@@ -10,6 +10,8 @@
 //! written   status u16, body: the answer itself, as version 1 of the format had it
 //! ```
 
+use bytes::{Buf, BufMut};
+
 use crate::stock::{Level, Precondition, Reason, Refusal, RefusedLevel, StockKey};
 
 /// What a key stands for beside changes.
@@ -69,7 +71,7 @@ impl Stored {
                     let text = key.text().as_bytes();
                     out.push(u8::try_from(text.len()).expect("a key is at most 97 bytes"));
                     out.extend_from_slice(text);
-                    out.extend_from_slice(&u32::try_from(*line).unwrap_or(u32::MAX).to_le_bytes());
+                    out.put_u32_le(u32::try_from(*line).unwrap_or(u32::MAX));
                     put_refusal(out, refusal);
                 }
             }
@@ -79,7 +81,7 @@ impl Stored {
                     match line {
                         BatchLine::At(position) => {
                             out.push(AT);
-                            out.extend_from_slice(&position.to_le_bytes());
+                            out.put_u64_le(*position);
                         }
                         BatchLine::Refused(refusal) => put_refusal(out, refusal),
                     }
@@ -87,11 +89,11 @@ impl Stored {
             }
             Self::Imported(Imported { levels, created, counted, left_out }) => {
                 for number in [levels, created, counted, left_out] {
-                    out.extend_from_slice(&number.to_le_bytes());
+                    out.put_u64_le(*number);
                 }
             }
             Self::Written(WrittenAnswer { status, body }) => {
-                out.extend_from_slice(&status.to_le_bytes());
+                out.put_u16_le(*status);
                 out.extend_from_slice(body);
             }
         }
@@ -121,62 +123,56 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn imported(mut self) -> Option<Stored> {
-        let mut number = || self.take().map(u64::from_le_bytes);
+        let mut number = || self.0.try_get_u64_le().ok();
         let (levels, created, counted, left_out) = (number()?, number()?, number()?, number()?);
         let imported = Imported { levels, created, counted, left_out };
         self.0.is_empty().then_some(Stored::Imported(imported))
     }
 
     pub(super) fn written(mut self) -> Option<Stored> {
-        let status = u16::from_le_bytes(self.take()?);
+        let status = self.0.try_get_u16_le().ok()?;
         Some(Stored::Written(WrittenAnswer { status, body: self.0.to_vec() }))
     }
 
     /// A count of things of at least a byte each: what cannot be there is not made room for.
     fn count(&mut self) -> Option<u32> {
-        let count = u32::from_le_bytes(self.take()?);
+        let count = self.0.try_get_u32_le().ok()?;
         (count as usize <= self.0.len()).then_some(count)
     }
 
     fn refused_level(&mut self) -> Option<RefusedLevel> {
-        let [len] = self.take()?;
+        let len = self.0.try_get_u8().ok()?;
         let (text, rest) = self.0.split_at_checked(usize::from(len))?;
         self.0 = rest;
         let key = StockKey::from_text(std::str::from_utf8(text).ok()?)?;
-        let line = u32::from_le_bytes(self.take()?) as usize;
-        let [tag] = self.take()?;
+        let line = self.0.try_get_u32_le().ok()? as usize;
+        let tag = self.0.try_get_u8().ok()?;
         Some(RefusedLevel { key, line, refusal: self.refusal(tag)? })
     }
 
     fn batch_line(&mut self) -> Option<BatchLine> {
-        match self.take()? {
-            [AT] => Some(BatchLine::At(u64::from_le_bytes(self.take()?))),
-            [tag] => self.refusal(tag).map(BatchLine::Refused),
+        match self.0.try_get_u8().ok()? {
+            AT => Some(BatchLine::At(self.0.try_get_u64_le().ok()?)),
+            tag => self.refusal(tag).map(BatchLine::Refused),
         }
     }
 
     fn refusal(&mut self, tag: u8) -> Option<Refusal> {
-        let operand = u64::from_le_bytes(self.take()?);
-        let found = Level::from_bits(u128::from_le_bytes(self.take()?))?;
+        let operand = self.0.try_get_u64_le().ok()?;
+        let found = Level::from_bits(self.0.try_get_u128_le().ok()?)?;
         Some(Refusal { reason: reason(tag, operand)?, found })
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (bytes, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*bytes)
     }
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
-    out.extend_from_slice(&u32::try_from(count).expect("a request has at most 20 000 lines").to_le_bytes());
+    out.put_u32_le(u32::try_from(count).expect("a request has at most 20 000 lines"));
 }
 
 fn put_refusal(out: &mut Vec<u8>, Refusal { reason, found }: &Refusal) {
     let (tag, operand) = tag(*reason);
     out.push(tag);
-    out.extend_from_slice(&operand.to_le_bytes());
-    out.extend_from_slice(&found.to_bits().to_le_bytes());
+    out.put_u64_le(operand);
+    out.put_u128_le(found.to_bits());
 }
 
 fn tag(reason: Reason) -> (u8, u64) {

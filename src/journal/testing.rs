@@ -12,7 +12,7 @@ use super::group;
 use super::heads::{Head, Heads};
 use super::keys::Keys;
 use super::log::{Log, Segment};
-use super::record::{self, Kind, Note};
+use super::record::{self, RecordHead, RecordKind};
 use super::segment::{self, Header};
 use super::stored::{Stored, WrittenAnswer};
 use super::watermark::{GroupEnd, Watermark};
@@ -273,14 +273,14 @@ impl Writer {
             .collect();
         let Some(judged) = judged else { return false };
         let start = self.begin_record();
-        let note = Note { kind: Kind::Change, once, reason: "test", reference: "" };
+        let head = RecordHead { kind: RecordKind::Change, once, reason: "test", reference: "" };
         let lines = judged.iter().map(|(key, operation, before, after)| Changed {
             key,
             operation: *operation,
             before: *before,
             after: *after,
         });
-        record::encode(&mut self.group, &note, lines);
+        record::encode(&mut self.group, &head, lines);
         let position = self.seal_record(start, changes);
         for (key, operation, before, after) in judged {
             let head = Head { level: after, position };
@@ -306,13 +306,13 @@ impl Writer {
     pub(crate) fn store(&mut self, once: Once, stored: &Stored) {
         let start = self.begin_record();
         let kind = match stored {
-            Stored::Written(_) => Kind::Answer,
-            Stored::Refused(_) => Kind::Refused,
-            Stored::Batch(_) => Kind::Batch,
-            Stored::Imported(_) => Kind::Imported,
+            Stored::Written(_) => RecordKind::Answer,
+            Stored::Refused(_) => RecordKind::Refused,
+            Stored::Batch(_) => RecordKind::Batch,
+            Stored::Imported(_) => RecordKind::Imported,
         };
-        let note = Note { kind, once: Some(once), reason: "", reference: "" };
-        record::encode_stored(&mut self.group, &note, stored);
+        let head = RecordHead { kind, once: Some(once), reason: "", reference: "" };
+        record::encode_stored(&mut self.group, &head, stored);
         let position = self.seal_record(start, &[]);
         self.keys.insert(once.key, position);
         if let Stored::Batch(lines) = stored {

@@ -69,7 +69,7 @@ impl Turns {
     }
 
     /// The next record: `None` once all had their turn.
-    pub fn next(&mut self) -> Option<Turn<'_>> {
+    pub fn next_turn(&mut self) -> Option<Turn<'_>> {
         if self.rest[self.lane].stamp > self.until {
             self.choose();
         }

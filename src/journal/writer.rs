@@ -186,7 +186,7 @@ impl Writer {
     }
 
     fn take_turns(&mut self, turns: &mut Turns) -> Result<(), Fatal> {
-        while let Some(Turn { record, lane, told }) = turns.next() {
+        while let Some(Turn { record, lane, told }) = turns.next_turn() {
             self.offer(Taken { record, lane, number: self.taken_count[lane] })?;
             // Now that it is in the group: stored answers wait for nothing.
             self.group.told.extend(told);

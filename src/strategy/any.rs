@@ -14,7 +14,7 @@ use super::reentrant::Reentrant;
 use super::rwlock::RwLock;
 use super::sharded::Sharded;
 use super::{
-    Contention, ContentionReport, Immediate, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+    Contention, ContentionReport, Immediate, Ledger, Rejected, Strategy, StrategyConfig, StrategyKind,
     TransactRejected,
 };
 use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
@@ -58,16 +58,16 @@ macro_rules! each {
 
 impl AnyStrategy {
     /// Empty stock of that kind that reports to `ledger`.
-    pub fn new(kind: Kind, config: StrategyConfig, ledger: Ledger) -> Self {
+    pub fn new(kind: StrategyKind, config: StrategyConfig, ledger: Ledger) -> Self {
         match kind {
-            Kind::Mutex => Self::Mutex(Mutex::new(config, ledger)),
-            Kind::Reentrant => Self::Reentrant(Reentrant::new(config, ledger)),
-            Kind::RwLock => Self::RwLock(RwLock::new(config, ledger)),
-            Kind::Sharded => Self::Sharded(Sharded::new(config, ledger)),
-            Kind::Atomic => Self::Atomic(Atomic::new(config, ledger)),
-            Kind::Actor => Self::Actor(Actor::new(config, ledger)),
-            Kind::Partitioned => Self::Partitioned(Partitioned::new(config, ledger)),
-            Kind::Racy => Self::Racy(Racy::new(config, ledger)),
+            StrategyKind::Mutex => Self::Mutex(Mutex::new(config, ledger)),
+            StrategyKind::Reentrant => Self::Reentrant(Reentrant::new(config, ledger)),
+            StrategyKind::RwLock => Self::RwLock(RwLock::new(config, ledger)),
+            StrategyKind::Sharded => Self::Sharded(Sharded::new(config, ledger)),
+            StrategyKind::Atomic => Self::Atomic(Atomic::new(config, ledger)),
+            StrategyKind::Actor => Self::Actor(Actor::new(config, ledger)),
+            StrategyKind::Partitioned => Self::Partitioned(Partitioned::new(config, ledger)),
+            StrategyKind::Racy => Self::Racy(Racy::new(config, ledger)),
         }
     }
 
@@ -86,16 +86,16 @@ impl AnyStrategy {
     }
 
     /// Which one it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> StrategyKind {
         match self {
-            Self::Mutex(_) => Kind::Mutex,
-            Self::Reentrant(_) => Kind::Reentrant,
-            Self::RwLock(_) => Kind::RwLock,
-            Self::Sharded(_) => Kind::Sharded,
-            Self::Atomic(_) => Kind::Atomic,
-            Self::Actor(_) => Kind::Actor,
-            Self::Partitioned(_) => Kind::Partitioned,
-            Self::Racy(_) => Kind::Racy,
+            Self::Mutex(_) => StrategyKind::Mutex,
+            Self::Reentrant(_) => StrategyKind::Reentrant,
+            Self::RwLock(_) => StrategyKind::RwLock,
+            Self::Sharded(_) => StrategyKind::Sharded,
+            Self::Atomic(_) => StrategyKind::Atomic,
+            Self::Actor(_) => StrategyKind::Actor,
+            Self::Partitioned(_) => StrategyKind::Partitioned,
+            Self::Racy(_) => StrategyKind::Racy,
         }
     }
 

@@ -1,4 +1,4 @@
-//! [`Kind`]: the catalogue of strategies, with what a user needs to choose one.
+//! [`StrategyKind`]: the catalogue of strategies, with what a user needs to choose one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// A way of sharing the stock between threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum StrategyKind {
     /// [`super::mutex`].
     Mutex,
     /// [`super::reentrant`].
@@ -48,7 +48,7 @@ pub struct UnknownStrategy {
     name: String,
 }
 
-impl Kind {
+impl StrategyKind {
     /// Every strategy, in the order in which they are best explained; the negative control last.
     pub const ALL: [Self; 8] = [
         Self::Mutex,
@@ -134,7 +134,7 @@ impl Kind {
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for StrategyKind {
     type Err = UnknownStrategy;
 
     fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
@@ -143,14 +143,14 @@ impl FromStr for Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for StrategyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    Kind::ALL.into_iter().map(Kind::name)
+    StrategyKind::ALL.into_iter().map(StrategyKind::name)
 }
 
 #[cfg(test)]
@@ -159,10 +159,10 @@ mod tests {
 
     #[test]
     fn names_parse_back_and_a_wrong_one_is_told_what_there_is() {
-        for kind in Kind::ALL {
+        for kind in StrategyKind::ALL {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
-        let error = "mutes".parse::<Kind>().unwrap_err().to_string();
+        let error = "mutes".parse::<StrategyKind>().unwrap_err().to_string();
         assert_eq!(
             error,
             "there is no strategy \"mutes\"; there are mutex, reentrant, rwlock, sharded, atomic, actor, partitioned, racy"

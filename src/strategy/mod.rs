@@ -1,6 +1,6 @@
 //! Ways of sharing the stock between threads: one contract, one file or folder per way.
 //!
-//! [`Strategy`] is the contract. [`Kind`] is the catalogue of the ways there are, [`AnyStrategy`] the one that
+//! [`Strategy`] is the contract. [`StrategyKind`] is the catalogue of the ways there are, [`AnyStrategy`] the one that
 //! was chosen at startup. The ways: [`mutex`], [`reentrant`], [`rwlock`], [`sharded`], [`atomic`], [`actor`],
 //! [`partitioned`], and [`racy`], which breaks
 //! the contract on purpose so that the tools that look for lost updates can be seen to find one.
@@ -46,7 +46,7 @@ use crate::stock::{Applied, Change, EntryRefusal, HandOff, Level, Refusal, Stock
 
 pub use access::Access;
 pub use any::AnyStrategy;
-pub use catalog::Kind;
+pub use catalog::StrategyKind;
 pub use contention::{ContentionReport, Meter};
 pub use immediate::Immediate;
 pub use index::KeyIndex;

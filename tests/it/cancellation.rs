@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use inventory::stock::StockKey;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
@@ -36,7 +36,7 @@ async fn assert_all_or_nothing(stock: &Stock) -> u64 {
 
 for_each_strategy! {
     /// P11: futures that are never polled, and futures that are polled once and dropped.
-    async fn a_dropped_call_happened_wholly_or_not_at_all(kind: Kind) {
+    async fn a_dropped_call_happened_wholly_or_not_at_all(kind: StrategyKind) {
         let stock = Stock::new(kind);
         let shared = Arc::clone(&stock);
         let finished = clients::run(4, move |client| {
@@ -62,7 +62,7 @@ for_each_strategy! {
     }
 
     /// P11: tasks that are aborted while others are at the same levels.
-    async fn an_aborted_task_leaves_all_or_nothing(kind: Kind) {
+    async fn an_aborted_task_leaves_all_or_nothing(kind: StrategyKind) {
         let stock = Stock::new(kind);
         let mut tasks = JoinSet::new();
         for number in 0..2_000 {
@@ -89,7 +89,7 @@ for_each_strategy! {
     }
 
     /// P11: a call that nobody polls has no effect at all.
-    async fn a_call_that_is_never_polled_did_not_happen(kind: Kind) {
+    async fn a_call_that_is_never_polled_did_not_happen(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 5)]).await;
         drop(stock.apply(&key("a"), adjust(-1)));
         assert_eq!(stock.read(&key("a")).await.version(), 1);

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -151,7 +151,7 @@ fn the_strategy_is_chosen_by_flag_or_environment() {
         let status: Value = serde_json::from_str(&served.get("/v1/status")).unwrap();
         status["strategy"].as_str().unwrap().to_owned()
     };
-    for kind in Kind::ALL {
+    for kind in StrategyKind::ALL {
         let mut by_environment = serve(&[]);
         by_environment.env("INVENTORY_STRATEGY", kind.name());
         if !kind.is_correct() {
@@ -235,9 +235,9 @@ fn help_is_a_result() {
 fn strategies_are_one_a_line() {
     let text = printed(&["strategies"]);
     let names: Vec<&str> = text.lines().map(|line| line.split_whitespace().next().expect("a name")).collect();
-    assert_eq!(names, Kind::ALL.map(Kind::name));
+    assert_eq!(names, StrategyKind::ALL.map(StrategyKind::name));
     let json: Value = serde_json::from_str(&printed(&["strategies", "--json"])).expect("JSON");
-    for (kind, told) in Kind::ALL.into_iter().zip(json.as_array().expect("a list")) {
+    for (kind, told) in StrategyKind::ALL.into_iter().zip(json.as_array().expect("a list")) {
         assert_eq!(
             (told["name"].as_str(), told["correct"].as_bool()),
             (Some(kind.name()), Some(kind.is_correct()))

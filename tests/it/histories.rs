@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use history::{Conclusion, Effect, History, Key, Line, Record, Request, Verdict};
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
@@ -91,7 +91,7 @@ async fn run_script(mut client: Client, number: usize) -> Vec<Record> {
 
 /// All clients at once, then one that reads every level. Each thread has two clients, which take turns wherever one of
 /// them waits, so that a strategy that is not atomic shows it on any machine.
-async fn history(kind: Kind) -> History {
+async fn history(kind: StrategyKind) -> History {
     let (stock, epoch) = (Stock::new(kind), Instant::now());
     let keys = recording::keys(KEYS);
     let shared: Arc<[_]> = keys.clone().into();
@@ -137,7 +137,7 @@ fn assert_it_shows_all(verdict: &Verdict) {
 
 for_each_strategy! {
     /// P1 to P6: one order of all that the clients did explains every answer they got, in real time.
-    async fn one_order_explains_every_answer(kind: Kind) {
+    async fn one_order_explains_every_answer(kind: StrategyKind) {
         let verdict = history::check(&history(kind).await);
         assert!(verdict.is_consistent(), "{verdict}");
         assert_it_shows_all(&verdict);
@@ -148,7 +148,7 @@ for_each_strategy! {
 /// changes of which one was lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn racy_is_caught_with_two_culprits() {
-    let verdict = history::check(&history(Kind::Racy).await);
+    let verdict = history::check(&history(StrategyKind::Racy).await);
     assert!(matches!(verdict.conclusion, Conclusion::Violations { .. }), "{verdict}");
     assert!(verdict.count(history::Kind::LostUpdate) > 0, "{verdict}");
     let lost = verdict.violations().iter().find(|violation| violation.kind == history::Kind::LostUpdate);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 
 const LINES_MAX: usize = 500;
 
@@ -282,11 +282,11 @@ fn strategies_do_no_io() {
 #[test]
 fn no_strategy_imports_another() {
     let mut broken = Vec::new();
-    for kind in Kind::ALL {
+    for kind in StrategyKind::ALL {
         let own = |name: &str| [format!("src/strategy/{name}.rs"), format!("src/strategy/{name}")];
         let sources: Vec<Source> = own(kind.name()).iter().flat_map(|path| sources(path)).collect();
         assert!(!sources.is_empty(), "{kind} has a file or a folder of its name");
-        for other in Kind::ALL.into_iter().filter(|other| *other != kind) {
+        for other in StrategyKind::ALL.into_iter().filter(|other| *other != kind) {
             let std_atomics = |line: &str| line.contains("sync::atomic::") || line.contains("sync::atomic;");
             broken.extend(sources.iter().flat_map(|source| source.mentions(other.name(), std_atomics)));
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use inventory::stock::{Changed, HandOff, Transaction};
-use inventory::strategy::{Kind, Rejected, Strategy, TransactRejected};
+use inventory::strategy::{Rejected, Strategy, StrategyKind, TransactRejected};
 
 use crate::support::clients;
 use crate::support::for_each_strategy;
@@ -49,7 +49,7 @@ fn both() -> Arc<Transaction> {
     Arc::new(Transaction::new(["a", "b"].map(|sku| (key(sku), adjust(-1))).to_vec()).expect("two lines"))
 }
 
-async fn two_levels(kind: Kind) -> Arc<Stock> {
+async fn two_levels(kind: StrategyKind) -> Arc<Stock> {
     let stock = Stock::with_lock_timeout(kind, LOCK_TIMEOUT);
     for sku in ["a", "b"] {
         // The lock timeout is short enough for a busy machine to exceed it.
@@ -60,7 +60,7 @@ async fn two_levels(kind: Kind) -> Arc<Stock> {
 
 for_each_strategy! {
     /// P3, P10: nobody hangs behind a transaction that is stuck, and nobody is told that the stock is short.
-    async fn nobody_hangs_behind_a_stuck_transaction(kind: Kind) {
+    async fn nobody_hangs_behind_a_stuck_transaction(kind: StrategyKind) {
         let stock = two_levels(kind).await;
         let (called, was_called) = sync_channel(1);
         let (let_go, is_let_go) = sync_channel(1);
@@ -103,7 +103,7 @@ for_each_strategy! {
     }
 
     /// P10: a panic under a call is the caller's, and nobody else's.
-    async fn a_panic_hangs_nobody(kind: Kind) {
+    async fn a_panic_hangs_nobody(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 10), ("b", 10)]).await;
         let calls = [0, 1].map(|number| {
             let stock = Arc::clone(&stock);
@@ -124,7 +124,7 @@ for_each_strategy! {
     }
 
     /// P10: the strategy ends when it is told to, having done all that was asked; who comes later does not hang.
-    async fn it_shuts_down(kind: Kind) {
+    async fn it_shuts_down(kind: StrategyKind) {
         let stock = two_levels(kind).await;
         let outcomes = Arc::new(Mutex::new(Vec::new()));
         let (shared, told) = (Arc::clone(&stock), Arc::clone(&outcomes));

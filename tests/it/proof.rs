@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 
 use crate::support::for_each_strategy;
 use crate::support::process::Server;
@@ -55,7 +55,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
 for_each_strategy! {
     /// A busy week of a real shop: every invoice all or nothing (P4), invoices of four hours in flight at once, nothing
     /// refused that need not be (P3), the stock of every sku at the end what the file says (P1).
-    async fn a_week_of_a_real_shop_is_booked_exactly(kind: Kind) {
+    async fn a_week_of_a_real_shop_is_booked_exactly(kind: StrategyKind) {
         let server = Server::start(kind);
         let week = concat!(env!("CARGO_MANIFEST_DIR"), "/loadtest/data/online-retail-week.csv.gz");
         let (code, said) = run(&["replay", &server.url, week]);
@@ -63,7 +63,7 @@ for_each_strategy! {
     }
 
     /// With too little stock, refusals are real, and every one of them is true (P3).
-    async fn a_week_with_too_little_stock_is_refused_truly(kind: Kind) {
+    async fn a_week_with_too_little_stock_is_refused_truly(kind: StrategyKind) {
         let server = Server::start(kind);
         let week = concat!(env!("CARGO_MANIFEST_DIR"), "/loadtest/data/online-retail-week.csv.gz");
         let (code, said) = run(&["replay", &server.url, week, "--stock-fraction", "0.5"]);
@@ -72,7 +72,7 @@ for_each_strategy! {
 
     /// P7, P8, P4: killed under load again and again, the server has every change it acknowledged, none twice, and no part
     /// of a transaction. 15 lives for each strategy, more than 100 in all.
-    async fn a_server_that_is_killed_keeps_what_it_acknowledged(kind: Kind) {
+    async fn a_server_that_is_killed_keeps_what_it_acknowledged(kind: StrategyKind) {
         let server = env!("CARGO_BIN_EXE_inventory");
         let arguments = ["crash", "--cycles", "15", "--server-bin", server, "--strategy", kind.name()];
         let (code, said) = run(&arguments);
@@ -93,7 +93,7 @@ fn one_comparison_catches_racy_and_only_racy() {
     for culprit in ["Culprit 1", "Culprit 2"] {
         assert!(said.contains(culprit), "{said}");
     }
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_correct()) {
+    for kind in StrategyKind::ALL.into_iter().filter(|kind| kind.is_correct()) {
         assert!(!said.contains(&format!("{kind} broke")), "{said}");
     }
     assert!(said.contains("racy broke its promises"), "{said}");

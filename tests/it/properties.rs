@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use inventory::stock::{
     Applied, Change, IfMissing, Level, Operation, Precondition, QUANTITY_MAX, StockKey, Transaction,
 };
-use inventory::strategy::{Kind, Rejected, TransactRefused, TransactRejected};
+use inventory::strategy::{Rejected, StrategyKind, TransactRefused, TransactRejected};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Handle;
@@ -91,7 +91,7 @@ impl Model {
     }
 }
 
-async fn agree(kind: Kind, commands: Vec<Command>) -> Result<(), TestCaseError> {
+async fn agree(kind: StrategyKind, commands: Vec<Command>) -> Result<(), TestCaseError> {
     let (stock, mut model) = (Stock::new(kind), Model::default());
     for command in commands {
         match command {
@@ -124,7 +124,7 @@ async fn agree(kind: Kind, commands: Vec<Command>) -> Result<(), TestCaseError> 
 
 for_each_strategy! {
     /// P1 to P4, P6: no sequence of commands tells the strategy from the model.
-    async fn any_commands_are_answered_as_the_model_answers(kind: Kind) {
+    async fn any_commands_are_answered_as_the_model_answers(kind: StrategyKind) {
         let test = move || {
             // Failures are shrunk and printed; no file of them is kept in the tree.
             let config = Config { cases: 256, failure_persistence: None, ..Config::default() };

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 
 use crate::support::process::Server;
 
@@ -27,7 +27,7 @@ fn sessions(readme: &str) -> Vec<(String, String)> {
 #[test]
 fn every_curl_line_answers_as_printed() {
     let readme = include_str!("../../README.md");
-    let server = Server::start(Kind::Atomic);
+    let server = Server::start(StrategyKind::Atomic);
     let sessions = sessions(readme);
     assert!(sessions.len() >= 10, "the README has its examples in console blocks");
     for (command, printed) in sessions {
@@ -41,7 +41,7 @@ fn every_curl_line_answers_as_printed() {
 #[test]
 fn the_table_of_strategies_is_the_catalogue() {
     let readme = include_str!("../../README.md");
-    for kind in Kind::ALL {
+    for kind in StrategyKind::ALL {
         let row = format!("| `{}`", kind.name());
         assert!(readme.lines().any(|line| line.starts_with(&row)), "the README's table lacks {kind}");
     }

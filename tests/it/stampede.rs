@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use inventory::stock::{Level, Reason, StockKey, Transaction};
-use inventory::strategy::{Kind, Rejected, Strategy, TransactRejected};
+use inventory::strategy::{Rejected, Strategy, StrategyKind, TransactRejected};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -33,7 +33,7 @@ async fn levels(stock: &Stock, count: usize, on_hand: u64) -> Arc<[StockKey]> {
 
 for_each_strategy! {
     /// P2, P3: of 1 000 takers of 1 unit exactly one wins, and every refusal shows the level after the winner, and no other.
-    async fn a_thousand_takers_of_one_unit(kind: Kind) {
+    async fn a_thousand_takers_of_one_unit(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 1)]).await;
         let (mut takers, barrier) = (JoinSet::new(), Arc::new(tokio::sync::Barrier::new(1_000)));
         for _ in 0..1_000 {
@@ -54,7 +54,7 @@ for_each_strategy! {
     }
 
     /// P2, P3, P4: the same with 10 takers of all of 50 levels: one wins all, and the others find all of them short.
-    async fn takers_of_many_levels(kind: Kind) {
+    async fn takers_of_many_levels(kind: StrategyKind) {
         let stock = Stock::new(kind);
         let keys = levels(&stock, 50, 1).await;
         let (shared, names) = (Arc::clone(&stock), Arc::clone(&keys));
@@ -73,7 +73,7 @@ for_each_strategy! {
     }
 
     /// P1: of 400 000 changes of one level, alone and in transactions, from threads that do nothing else, none is lost.
-    async fn a_hot_level_loses_nothing(kind: Kind) {
+    async fn a_hot_level_loses_nothing(kind: StrategyKind) {
         const CHANGES: u64 = 100_000;
         let stock = Stock::with_levels(kind, &[("a", 0), ("b", 0)]).await;
         let shared = Arc::clone(&stock);
@@ -99,7 +99,7 @@ for_each_strategy! {
     }
 
     /// P1, P10: A,B against B,A for 10 000 rounds: nobody hangs, and every transfer is there in the end.
-    async fn opposite_orders_do_not_deadlock(kind: Kind) {
+    async fn opposite_orders_do_not_deadlock(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 10_000), ("b", 10_000)]).await;
         let shared = Arc::clone(&stock);
         clients::run(2, move |client| {
@@ -120,7 +120,7 @@ for_each_strategy! {
     }
 
     /// P1, P10: transactions of 64 of 96 levels each, in any order: nobody hangs, and no line is lost.
-    async fn large_overlapping_transactions_do_not_deadlock(kind: Kind) {
+    async fn large_overlapping_transactions_do_not_deadlock(kind: StrategyKind) {
         const ROUNDS: u64 = 200;
         let stock = Stock::new(kind);
         let keys = levels(&stock, 96, 0).await;
@@ -148,7 +148,7 @@ for_each_strategy! {
 
     /// P4, P5: levels that only ever change together look alike to whoever reads the first and the last of them, in either
     /// order: what is read later is never older. Transactions that are refused at one more level show nothing at all.
-    async fn nobody_sees_a_part(kind: Kind) {
+    async fn nobody_sees_a_part(kind: StrategyKind) {
         const ROUNDS: u64 = 3_000;
         let stock = Stock::with_levels(kind, &[("short", 0)]).await;
         // Many in between, so that a transaction takes as long as possible over them.
@@ -190,7 +190,7 @@ for_each_strategy! {
     }
 
     /// P1, P2: random transfers, some of them refused, conserve what there is.
-    async fn transfers_conserve_the_stock(kind: Kind) {
+    async fn transfers_conserve_the_stock(kind: StrategyKind) {
         let stock = Stock::new(kind);
         let keys = levels(&stock, 6, 20).await;
         let (shared, names) = (Arc::clone(&stock), Arc::clone(&keys));
@@ -226,7 +226,7 @@ for_each_strategy! {
 
     /// P3, P10: callers that may not wait at all either make their change or end with `Contention`, without a trace; none
     /// is told that the stock is short, and none that was told "no" has changed anything.
-    async fn whoever_may_not_wait_leaves_no_trace(kind: Kind) {
+    async fn whoever_may_not_wait_leaves_no_trace(kind: StrategyKind) {
         let stock = Stock::with_lock_timeout(kind, Duration::ZERO);
         let keys = levels(&stock, 8, 0).await;
         let (shared, names) = (Arc::clone(&stock), Arc::clone(&keys));

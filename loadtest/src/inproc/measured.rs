@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use history::{Conclusion, History, Limits, Meta, Require, Verdict};
 use inventory::stock::StockKey;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
@@ -134,7 +134,7 @@ impl<'a> Bench<'a> {
         Turn { subject: subject.name(), correct: subject.is_correct(), threads, round, ..turn }
     }
 
-    fn strategy(&self, kind: Kind, tapes: &[Tape]) -> Turn {
+    fn strategy(&self, kind: StrategyKind, tapes: &[Tape]) -> Turn {
         let stock = Stock::open(kind, &self.plan.spec, &self.keys);
         self.warm_up(&stock, tapes);
         let (sum_before, waits_before) = (stock.sum(), stock.contention());
@@ -164,7 +164,7 @@ impl<'a> Bench<'a> {
 
     /// Plays and records until two changes of a level overlapped, which is what makes passing mean something. One thread
     /// alone overlaps with nobody, and is asked only for right answers.
-    fn verdict(&self, kind: Kind, stock: &Stock, tapes: &[Tape]) -> VerdictReport {
+    fn verdict(&self, kind: StrategyKind, stock: &Stock, tapes: &[Tape]) -> VerdictReport {
         let start = Instant::now();
         let writes = tapes.iter().any(Tape::writes);
         let require = Require {
@@ -184,7 +184,7 @@ impl<'a> Bench<'a> {
         VerdictReport::new(verdict, start.elapsed())
     }
 
-    fn record(&self, kind: Kind, stock: &Stock, tapes: &[Tape]) -> History {
+    fn record(&self, kind: StrategyKind, stock: &Stock, tapes: &[Tape]) -> History {
         let meta = Meta {
             seed: Some(self.plan.spec.seed),
             strategy: Some(kind.name().to_owned()),

@@ -20,7 +20,7 @@ pub mod timed;
 
 use std::time::Duration;
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use tokio::runtime::Handle;
 
 use crate::compare::server::Strategy;
@@ -59,7 +59,7 @@ pub enum Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A strategy of the service.
-    Strategy(Kind),
+    Strategy(StrategyKind),
     /// One `AtomicI64`, changed by a compare-and-swap loop.
     BareSwap,
     /// One `Mutex<i64>` (`parking_lot`).
@@ -105,8 +105,8 @@ impl Subject {
 
 /// The strategies there are, as a server would list them.
 pub fn strategies() -> Vec<Strategy> {
-    let strategy = |kind: Kind| Strategy { name: kind.name().to_owned(), correct: kind.is_correct() };
-    Kind::ALL.into_iter().map(strategy).collect()
+    let strategy = |kind: StrategyKind| Strategy { name: kind.name().to_owned(), correct: kind.is_correct() };
+    StrategyKind::ALL.into_iter().map(strategy).collect()
 }
 
 /// Gives every subject its turn with every number of threads in every round; fewer turns when stopped. Blocks, so not on

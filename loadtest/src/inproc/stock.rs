@@ -6,8 +6,8 @@ use std::time::Duration;
 use history::Key;
 use inventory::stock::{Applied, Change, Level, Location, Sku, StockKey};
 use inventory::strategy::{
-    AnyStrategy, Contention, ContentionReport, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
-    TransactRejected,
+    AnyStrategy, Contention, ContentionReport, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig,
+    StrategyKind, TransactRejected,
 };
 
 use super::block_on::Parker;
@@ -58,7 +58,7 @@ pub fn keys(catalogue: &Catalogue) -> Arc<[StockKey]> {
 
 impl Stock {
     /// A fresh strategy with the levels of a spec open. Within a runtime: some strategies have tasks.
-    pub fn open(kind: Kind, spec: &Spec, keys: &Arc<[StockKey]>) -> Self {
+    pub fn open(kind: StrategyKind, spec: &Spec, keys: &Arc<[StockKey]>) -> Self {
         let ledger = Ledger::new(Arc::new(KeyIndex::default()));
         let config = StrategyConfig { lock_timeout: LOCK_TIMEOUT, ..StrategyConfig::default() };
         let stock = Self { strategy: AnyStrategy::new(kind, config, ledger), keys: Arc::clone(keys) };

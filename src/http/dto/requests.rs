@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::fields::{Delta, Object, Text, Units};
 use crate::http::extract::parse_part;
-use crate::http::problem::{FieldError, Kind, Problem};
+use crate::http::problem::{FieldError, Problem, ProblemKind};
 use crate::stock::{
     Change, Entry, IfMissing, Location, Operation, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku,
     StockKey, Transaction, TransactionError,
@@ -330,7 +330,7 @@ fn check_count(lines: usize) -> Result<(), Problem> {
         1..=LINES_MAX => Ok(()),
         many => {
             let detail = format!("the request has {many} lines, more than {LINES_MAX}");
-            Err(Problem::new(Kind::TooManyLines, detail))
+            Err(Problem::new(ProblemKind::TooManyLines, detail))
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::json;
 use crate::http::dto::Object;
-use crate::http::problem::{Kind, Problem, clip};
+use crate::http::problem::{Problem, ProblemKind, clip};
 
 /// The body of a request, at most `BYTES_MAX` long. Parsed by the handler, so that what is parsed may borrow
 /// from it.
@@ -51,7 +51,7 @@ impl<S: Sync> FromRequest<S> for Bodiless {
             if frame.is_ok_and(|frame| frame.data_ref().is_some_and(|data| !data.is_empty())) {
                 let detail =
                     "this request takes no body; say reason and reference as parameters; nothing was changed";
-                return Err(Problem::new(Kind::InvalidRequest, detail));
+                return Err(Problem::new(ProblemKind::InvalidRequest, detail));
             }
         }
         Ok(Self)
@@ -64,7 +64,7 @@ pub(super) fn check_media_type(
     wanted: &str,
     is_wanted: impl Fn(&HeaderValue) -> bool,
 ) -> Result<(), Problem> {
-    let unsupported = |detail: String| Err(Problem::new(Kind::UnsupportedMediaType, detail));
+    let unsupported = |detail: String| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
     let Some(declared) = headers.get(header::CONTENT_TYPE) else {
         return unsupported(format!("Content-Type is missing; send {wanted}"));
     };
@@ -100,14 +100,14 @@ pub(super) fn essence(declared: &HeaderValue) -> &[u8] {
 /// each byte is copied once.
 async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let too_large =
-        || Problem::new(Kind::RequestTooLarge, format!("the body is longer than {bytes_max} bytes"));
+        || Problem::new(ProblemKind::RequestTooLarge, format!("the body is longer than {bytes_max} bytes"));
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
         return Err(too_large());
     }
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let broken = |_| Problem::new(Kind::InvalidRequest, "the body ended before it was complete");
+        let broken = |_| Problem::new(ProblemKind::InvalidRequest, "the body ended before it was complete");
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };

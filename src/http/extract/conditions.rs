@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
 use super::query::Query;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Level, Precondition, VERSION_MAX};
 
 /// The conditional headers of a request.
@@ -107,7 +107,7 @@ impl<S: Sync> FromRequestParts<S> for Unkeyed {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if parts.headers.contains_key("idempotency-key") {
             let detail = "the header idempotency-key is for POST; use If-Match or If-None-Match here; nothing was changed";
-            return Err(Problem::new(Kind::InvalidRequest, detail));
+            return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
         Ok(Self)
     }
@@ -172,7 +172,7 @@ fn tag(text: &str) -> Option<EntityTag> {
 }
 
 fn invalid(name: &HeaderName, detail: &str) -> Problem {
-    Problem::new(Kind::InvalidRequest, format!("the header {name} {detail}"))
+    Problem::new(ProblemKind::InvalidRequest, format!("the header {name} {detail}"))
 }
 
 #[cfg(test)]
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn if_match(value: &str) -> Result<Option<EntityTags>, Kind> {
+    fn if_match(value: &str) -> Result<Option<EntityTags>, ProblemKind> {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_MATCH, HeaderValue::from_str(value).unwrap());
         tags(&headers, &header::IF_MATCH).map_err(|problem| problem.kind())
@@ -195,10 +195,10 @@ mod tests {
         assert_eq!(if_match("\"03\""), list(None, false));
         assert_eq!(if_match("\"abc\""), list(None, false));
         assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
-        assert_eq!(if_match("\"3\", *"), Err(Kind::InvalidRequest));
-        assert_eq!(if_match("*, *"), Err(Kind::InvalidRequest));
+        assert_eq!(if_match("\"3\", *"), Err(ProblemKind::InvalidRequest));
+        assert_eq!(if_match("*, *"), Err(ProblemKind::InvalidRequest));
         for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\""] {
-            assert_eq!(if_match(malformed), Err(Kind::InvalidRequest), "{malformed}");
+            assert_eq!(if_match(malformed), Err(ProblemKind::InvalidRequest), "{malformed}");
         }
     }
 
@@ -208,6 +208,6 @@ mod tests {
         assert_eq!(demand("\"3\""), Ok(Precondition::Version(3)));
         assert_eq!(demand("*"), Ok(Precondition::Exists));
         assert_eq!(demand("W/\"3\""), Ok(Precondition::Version(VERSION_MAX + 1)));
-        assert_eq!(demand("\"3\", \"4\""), Err(Kind::InvalidRequest));
+        assert_eq!(demand("\"3\", \"4\""), Err(ProblemKind::InvalidRequest));
     }
 }

@@ -12,7 +12,7 @@ use axum::http::{Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Location, Once};
 use crate::store::{Idempotency, KeyOfVersion1};
 
@@ -98,7 +98,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let invalid = |detail: &str| {
             Problem::new(
-                Kind::InvalidRequest,
+                ProblemKind::InvalidRequest,
                 format!("the header idempotency-key {detail}; nothing was changed"),
             )
         };

@@ -4,14 +4,15 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 
 /// What the body says. Syntax errors are `invalid-request`; a body that is JSON but not what is asked for is
 /// `validation-failed`, with a pointer to the field.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     // Checked in one go, which is faster than string by string.
-    let text = std::str::from_utf8(body)
-        .map_err(|error| Problem::new(Kind::InvalidRequest, format!("the body is not UTF-8: {error}")))?;
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Problem::new(ProblemKind::InvalidRequest, format!("the body is not UTF-8: {error}"))
+    })?;
     // Only a body that does not parse is parsed again with its path tracked.
     serde_json::from_str(text).map_err(|error| explain::<T>(text, &error, ""))
 }
@@ -24,11 +25,11 @@ pub fn parse_part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<
 fn explain<'a, T: Deserialize<'a>>(body: &'a str, error: &serde_json::Error, place: &str) -> Problem {
     if error.classify() != Category::Data {
         let detail = if body.is_empty() { "the body is empty".to_owned() } else { error.to_string() };
-        return Problem::new(Kind::InvalidRequest, format!("the body is not JSON: {detail}"));
+        return Problem::new(ProblemKind::InvalidRequest, format!("the body is not JSON: {detail}"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(body);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => Problem::new(Kind::InvalidRequest, error.to_string()),
+        Ok(_) => Problem::new(ProblemKind::InvalidRequest, error.to_string()),
         Err(tracked) => {
             let message = without_position(&tracked.inner().to_string());
             Problem::field(place.to_owned() + &pointer(tracked.path(), &message), message)

@@ -9,7 +9,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use super::body::{check_media_type, essence};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::store::chores::IMPORT_BYTES_MAX;
 
 /// How long the next piece may take to come. The request as a whole may take long.
@@ -26,10 +26,11 @@ impl NdjsonBody {
             let frame = tokio::time::timeout(PIECE_WAIT_MAX, self.0.frame()).await;
             let stalled = |_| {
                 let seconds = PIECE_WAIT_MAX.as_secs();
-                Problem::new(Kind::RequestTimeout, format!("nothing of the body came for {seconds} s"))
+                Problem::new(ProblemKind::RequestTimeout, format!("nothing of the body came for {seconds} s"))
             };
             let Some(frame) = frame.map_err(stalled)? else { return Ok(None) };
-            let broken = |_| Problem::new(Kind::InvalidRequest, "the body ended before it was complete");
+            let broken =
+                |_| Problem::new(ProblemKind::InvalidRequest, "the body ended before it was complete");
             if let Ok(data) = frame.map_err(broken)?.into_data() {
                 return Ok(Some(data));
             }
@@ -39,7 +40,7 @@ impl NdjsonBody {
 
 /// The problem of a body that is longer than it may be.
 pub(crate) fn too_large() -> Problem {
-    Problem::new(Kind::RequestTooLarge, format!("the body is longer than {IMPORT_BYTES_MAX} bytes"))
+    Problem::new(ProblemKind::RequestTooLarge, format!("the body is longer than {IMPORT_BYTES_MAX} bytes"))
 }
 
 impl<S: Sync> FromRequest<S> for NdjsonBody {

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::query::Query;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Location, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku, StockKey};
 
 /// The level named by `/v1/stock/{sku}...?location=`.
@@ -51,7 +51,7 @@ fn key(
     params: Result<RawPathParams, RawPathParamsRejection>,
     query: &Query<'_>,
 ) -> Result<StockKey, Problem> {
-    let params = params.map_err(|error| Problem::new(Kind::InvalidRequest, error.body_text()))?;
+    let params = params.map_err(|error| Problem::new(ProblemKind::InvalidRequest, error.body_text()))?;
     let sku = params.iter().find(|(name, _)| *name == "sku").map_or("", |(_, sku)| sku);
     let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
     let location = match query.get("location") {

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::routes::{LONG_RUNNING, LONG_TIMEOUT};
 
 /// Bounds the time of each request, and catches panics. What takes as long as there is stock has a bound of its own.
@@ -95,12 +95,12 @@ fn failed(panic: &(dyn Any + Send)) -> Response {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = message.unwrap_or("not a text"), "a handler panicked");
-    Problem::new(Kind::InternalError, "the service failed while handling the request").into_response()
+    Problem::new(ProblemKind::InternalError, "the service failed while handling the request").into_response()
 }
 
 fn timed_out(timeout: Duration) -> Response {
     let detail = format!("the request did not finish within {} ms", timeout.as_millis());
-    Problem::new(Kind::RequestTimeout, detail).into_response()
+    Problem::new(ProblemKind::RequestTimeout, detail).into_response()
 }
 
 #[cfg(test)]

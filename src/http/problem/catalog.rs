@@ -1,4 +1,4 @@
-//! [`Kind`]: every problem the service can answer with, as it is documented at `/problems/{name}`.
+//! [`ProblemKind`]: every problem the service can answer with, as it is documented at `/problems/{name}`.
 //!
 //! The names are the stable contract; titles and explanations may be reworded.
 
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 /// What went wrong, as a client's code may tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ProblemKind {
     /// 400
     InvalidRequest,
     /// 404
@@ -65,7 +65,7 @@ pub enum Kind {
 
 /// What the page of a problem says.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct ProblemPage {
     /// The last segment of the problem's `type`.
     pub name: &'static str,
     /// The status it is answered with.
@@ -76,7 +76,7 @@ pub struct Entry {
     pub explanation: &'static str,
 }
 
-impl Kind {
+impl ProblemKind {
     /// Every kind, by status.
     pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
@@ -110,170 +110,170 @@ impl Kind {
 
     /// The kind of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.entry().name == name)
+        Self::ALL.into_iter().find(|kind| kind.page().name == name)
     }
 
     /// What there is to say of it.
     #[expect(clippy::too_many_lines, reason = "one table, read from top to bottom")]
-    pub const fn entry(self) -> Entry {
+    pub const fn page(self) -> ProblemPage {
         match self {
-            Self::InvalidRequest => Entry {
+            Self::InvalidRequest => ProblemPage {
                 name: "invalid-request",
                 status: StatusCode::BAD_REQUEST,
                 title: "The request cannot be understood",
                 explanation: "The body is not JSON, or a header is malformed. The detail says where. Correct the request; repeating it as it is cannot succeed.",
             },
-            Self::NotFound => Entry {
+            Self::NotFound => ProblemPage {
                 name: "not-found",
                 status: StatusCode::NOT_FOUND,
                 title: "There is nothing at this path",
                 explanation: "No route of the service has this path. /docs lists them all.",
             },
-            Self::StockNotFound => Entry {
+            Self::StockNotFound => ProblemPage {
                 name: "stock-not-found",
                 status: StatusCode::NOT_FOUND,
                 title: "There is no such stock level",
                 explanation: "The sku is not kept at this location: it was never created, or it was deleted. Each line carries the version that was seen, 0 for a level that never existed. PUT /v1/stock/{sku} creates it.",
             },
-            Self::ProblemNotFound => Entry {
+            Self::ProblemNotFound => ProblemPage {
                 name: "problem-not-found",
                 status: StatusCode::NOT_FOUND,
                 title: "There is no such problem",
                 explanation: "This service never answers with a problem of that name.",
             },
-            Self::MethodNotAllowed => Entry {
+            Self::MethodNotAllowed => ProblemPage {
                 name: "method-not-allowed",
                 status: StatusCode::METHOD_NOT_ALLOWED,
                 title: "This path does not have this method",
                 explanation: "The Allow header lists the methods it has.",
             },
-            Self::InsufficientStock => Entry {
+            Self::InsufficientStock => ProblemPage {
                 name: "insufficient-stock",
                 status: StatusCode::CONFLICT,
                 title: "Not enough stock",
                 explanation: "At least one line asks for more units than are available (on hand less reserved), and nothing was changed. The lines say which, how many were asked for, how many there were, and at which version of the level. Lines that name the same level count together.",
             },
-            Self::BelowReserved => Entry {
+            Self::BelowReserved => ProblemPage {
                 name: "below-reserved",
                 status: StatusCode::CONFLICT,
                 title: "A count below the units reserved",
                 explanation: "The count is lower than the units held by reservations. Release or commit reservations first, then count again.",
             },
-            Self::StockReserved => Entry {
+            Self::StockReserved => ProblemPage {
                 name: "stock-reserved",
                 status: StatusCode::CONFLICT,
                 title: "Units are reserved",
                 explanation: "A stock level cannot be deleted while units of it are reserved.",
             },
-            Self::VersionMismatch => Entry {
+            Self::VersionMismatch => ProblemPage {
                 name: "version-mismatch",
                 status: StatusCode::PRECONDITION_FAILED,
                 title: "The level is not at the version demanded",
                 explanation: "If-Match named a version that is not the current one, or there is no such level; or If-None-Match: * was sent and the level exists. Nothing was changed. Read the level again, decide again, and repeat with its new ETag.",
             },
-            Self::RequestTooLarge => Entry {
+            Self::RequestTooLarge => ProblemPage {
                 name: "request-too-large",
                 status: StatusCode::PAYLOAD_TOO_LARGE,
                 title: "The body is too large",
                 explanation: "Bodies are limited to 64 KiB, those of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
             },
-            Self::UnsupportedMediaType => Entry {
+            Self::UnsupportedMediaType => ProblemPage {
                 name: "unsupported-media-type",
                 status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 title: "The body is not declared as what is asked for",
                 explanation: "Send Content-Type: application/json, uncompressed. With curl, --json does it. For /v1/import it is application/x-ndjson.",
             },
-            Self::ValidationFailed => Entry {
+            Self::ValidationFailed => ProblemPage {
                 name: "validation-failed",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "A field is not as it must be",
                 explanation: "Each entry of errors names a field of the body by JSON pointer (of an import with its line), or a query parameter, and says what it must be. Nothing was changed.",
             },
-            Self::QuantityOverflow => Entry {
+            Self::QuantityOverflow => ProblemPage {
                 name: "quantity-overflow",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "The result would be too large",
                 explanation: "A stock level holds at most 1 099 511 627 775 units (2^40 - 1) and sees at most 2^44 - 1 changes. Nothing was changed.",
             },
-            Self::TooManyLines => Entry {
+            Self::TooManyLines => ProblemPage {
                 name: "too-many-lines",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "Too many lines in one request",
                 explanation: "A request has at most 10 000 lines. Split it.",
             },
-            Self::PreconditionRequired => Entry {
+            Self::PreconditionRequired => ProblemPage {
                 name: "precondition-required",
                 status: StatusCode::PRECONDITION_REQUIRED,
                 title: "The level exists: say which version is meant",
                 explanation: "PUT without a precondition only creates, and DELETE without one only removes a level that has no units. To record a count over an existing level, or to remove one with its units, send If-Match with the ETag you read, or If-Match: * for whatever is there. To change stock relative to what is there, POST to .../adjust.",
             },
-            Self::InternalError => Entry {
+            Self::InternalError => ProblemPage {
                 name: "internal-error",
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 title: "The service failed",
                 explanation: "A defect. The log has the details. Whether the change was made is unknown: read the level before repeating it.",
             },
-            Self::Contention => Entry {
+            Self::Contention => ProblemPage {
                 name: "contention",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The stock was contended for too long",
                 explanation: "The request waited for other changes of the same stock until the lock timeout. Nothing was changed, and it says nothing about how much stock there is: repeat it after Retry-After.",
             },
-            Self::NotReady => Entry {
+            Self::NotReady => ProblemPage {
                 name: "not-ready",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "Not serving",
                 explanation: "The service is starting or shutting down. Nothing was changed: repeat the request after Retry-After, or at another instance.",
             },
-            Self::LedgerNotKept => Entry {
+            Self::LedgerNotKept => ProblemPage {
                 name: "ledger-not-kept",
                 status: StatusCode::NOT_FOUND,
                 title: "This service keeps nothing on disk",
                 explanation: "It runs with --ephemeral: stock and its recent movements are in memory only, so there is nothing to verify and nothing to back up. Start it with --data-dir to have a ledger that lasts.",
             },
-            Self::IdempotencyKeyInProgress => Entry {
+            Self::IdempotencyKeyInProgress => ProblemPage {
                 name: "idempotency-key-in-progress",
                 status: StatusCode::CONFLICT,
                 title: "A request with this key is under way",
                 explanation: "Two requests with the same Idempotency-Key met. This one changed nothing; send it again after a moment, and it is answered as the other one was.",
             },
-            Self::BackupExists => Entry {
+            Self::BackupExists => ProblemPage {
                 name: "backup-exists",
                 status: StatusCode::CONFLICT,
                 title: "There is a backup of that name",
                 explanation: "Backups are never overwritten. Choose another name, or remove the old one from the folder `backups` of the data directory.",
             },
-            Self::AlreadyRunning => Entry {
+            Self::AlreadyRunning => ProblemPage {
                 name: "already-running",
                 status: StatusCode::CONFLICT,
                 title: "One of these is under way",
                 explanation: "Verifications, backups and imports run one at a time each, and no backup is taken while an import is applied. This request did nothing; send it again when the other one is over.",
             },
-            Self::IdempotencyKeyReused => Entry {
+            Self::IdempotencyKeyReused => ProblemPage {
                 name: "idempotency-key-reused",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "The key belongs to another request",
                 explanation: "An Idempotency-Key stands for one request: the same method, path, parameters, If-Match and body, however they are spelt. This key was used with another, at this path or elsewhere. Nothing was changed; use a fresh key for each new request.",
             },
-            Self::HistoryCompacted => Entry {
+            Self::HistoryCompacted => ProblemPage {
                 name: "history-compacted",
                 status: StatusCode::GONE,
                 title: "That part of the ledger was dropped",
                 explanation: "Movements of that age are past the retention of this service. The answer says which is the oldest that is kept.",
             },
-            Self::Overloaded => Entry {
+            Self::Overloaded => ProblemPage {
                 name: "overloaded",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "More is asked than can be taken in",
                 explanation: "A bound was reached: the journal is slower than the changes that come, its disk is full, or all room for idempotency keys is taken. Nothing was changed: repeat the request after Retry-After.",
             },
-            Self::JournalUnavailable => Entry {
+            Self::JournalUnavailable => ProblemPage {
                 name: "journal-unavailable",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The journal has failed",
                 explanation: "The disk refused a write, and the service is stopping. Where applied is unknown, the change may or may not be on disk: repeat it with the same Idempotency-Key, or read the level, once the service runs again.",
             },
-            Self::RequestTimeout => Entry {
+            Self::RequestTimeout => ProblemPage {
                 name: "request-timeout",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The request took too long",

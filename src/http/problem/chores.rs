@@ -1,12 +1,12 @@
 //! What stands in the way of imports, backups and verifications, as problems.
 
-use super::{FieldError, Kind, Problem};
+use super::{FieldError, Problem, ProblemKind};
 use crate::store::chores::{ChoreError, ImportError, LineError};
 
 impl Problem {
     /// There are no files to look at.
     pub fn ledger_not_kept() -> Self {
-        Self::new(Kind::LedgerNotKept, ChoreError::NoFiles.to_string())
+        Self::new(ProblemKind::LedgerNotKept, ChoreError::NoFiles.to_string())
     }
 }
 
@@ -19,18 +19,19 @@ impl From<ImportError> for Problem {
             }
             ImportError::Empty => Self::field("", error.to_string()),
             ImportError::TooLarge => crate::http::extract::too_large(),
-            ImportError::AlreadyRunning => Self::new(Kind::AlreadyRunning, error.to_string()),
-            ImportError::Stopped => Self::new(Kind::NotReady, error.to_string()),
+            ImportError::AlreadyRunning => Self::new(ProblemKind::AlreadyRunning, error.to_string()),
+            ImportError::Stopped => Self::new(ProblemKind::NotReady, error.to_string()),
             ImportError::Refused { errors, total } => {
                 let told: Vec<String> = errors.iter().take(10).map(ToString::to_string).collect();
                 let detail =
                     format!("{} ({total} stock levels in all); nothing was imported", told.join("; "));
-                Self::new(Kind::BelowReserved, detail)
+                Self::new(ProblemKind::BelowReserved, detail)
             }
-            ImportError::Io(error) if is_full(&error) => {
-                Self::new(Kind::Overloaded, "the disk has no room for the import; nothing was imported")
-            }
-            ImportError::Io(_) => Self::new(Kind::InternalError, error.to_string()),
+            ImportError::Io(error) if is_full(&error) => Self::new(
+                ProblemKind::Overloaded,
+                "the disk has no room for the import; nothing was imported",
+            ),
+            ImportError::Io(_) => Self::new(ProblemKind::InternalError, error.to_string()),
             ImportError::NotDone(not_done) => not_done.into(),
         }
     }
@@ -49,13 +50,14 @@ impl From<ChoreError> for Problem {
     fn from(error: ChoreError) -> Self {
         match &error {
             ChoreError::NoFiles => Self::ledger_not_kept(),
-            ChoreError::AlreadyRunning(_) => Self::new(Kind::AlreadyRunning, error.to_string()),
-            ChoreError::Exists(_) => {
-                Self::new(Kind::BackupExists, "there is a backup of that name; nothing was overwritten")
-            }
-            ChoreError::Full => Self::new(Kind::Overloaded, error.to_string()),
-            ChoreError::Stopped => Self::new(Kind::NotReady, error.to_string()),
-            ChoreError::Failed(_) => Self::new(Kind::InternalError, error.to_string()),
+            ChoreError::AlreadyRunning(_) => Self::new(ProblemKind::AlreadyRunning, error.to_string()),
+            ChoreError::Exists(_) => Self::new(
+                ProblemKind::BackupExists,
+                "there is a backup of that name; nothing was overwritten",
+            ),
+            ChoreError::Full => Self::new(ProblemKind::Overloaded, error.to_string()),
+            ChoreError::Stopped => Self::new(ProblemKind::NotReady, error.to_string()),
+            ChoreError::Failed(_) => Self::new(ProblemKind::InternalError, error.to_string()),
         }
     }
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use catalog::Kind;
+pub use catalog::ProblemKind;
 
 use crate::store::{self, NotDone, Why};
 
@@ -46,7 +46,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     applied: Option<WasApplied>,
     #[serde(skip)]
-    entry: Kind,
+    of: ProblemKind,
     /// In how many seconds it is worth another try, where that is known.
     #[serde(skip)]
     retry_after_s: Option<u32>,
@@ -117,31 +117,31 @@ pub const ERRORS_MAX: usize = 100;
 
 impl Problem {
     /// A problem of that kind.
-    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        let entry = kind.entry();
+    pub fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let page = kind.page();
         let applied = match kind {
-            Kind::Contention | Kind::NotReady | Kind::Overloaded => Some(WasApplied::No),
-            Kind::RequestTimeout | Kind::InternalError | Kind::JournalUnavailable => {
+            ProblemKind::Contention | ProblemKind::NotReady | ProblemKind::Overloaded => Some(WasApplied::No),
+            ProblemKind::RequestTimeout | ProblemKind::InternalError | ProblemKind::JournalUnavailable => {
                 Some(WasApplied::Unknown)
             }
             _ => None,
         };
         Self {
             kind: type_of(kind),
-            title: entry.title,
-            status: entry.status.as_u16(),
+            title: page.title,
+            status: page.status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
             lines: Box::default(),
             applied,
-            entry: kind,
+            of: kind,
             retry_after_s: None,
         }
     }
 
     /// What the service says of itself does not fit what was asked: a defect.
     pub fn unexpected() -> Self {
-        Self::new(Kind::InternalError, "what came of the request is of another request")
+        Self::new(ProblemKind::InternalError, "what came of the request is of another request")
     }
 
     /// One field of the body is not as it must be.
@@ -179,17 +179,17 @@ impl Problem {
             Some(only) => format!("{}: {}", only.place(), only.detail),
             None => String::new(),
         };
-        Self { errors, ..Self::new(Kind::ValidationFailed, detail) }
+        Self { errors, ..Self::new(ProblemKind::ValidationFailed, detail) }
     }
 
     /// Which problem it is.
-    pub fn kind(&self) -> Kind {
-        self.entry
+    pub fn kind(&self) -> ProblemKind {
+        self.of
     }
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.entry.entry().status
+        self.of.page().status
     }
 
     /// The body.
@@ -238,16 +238,16 @@ impl From<NotDone> for Problem {
     fn from(NotDone { why, applied }: NotDone) -> Self {
         let mut retry_after_s = None;
         let kind = match &why {
-            Why::Contention => Kind::Contention,
-            Why::Overloaded | Why::LinesFull => Kind::Overloaded,
+            Why::Contention => ProblemKind::Contention,
+            Why::Overloaded | Why::LinesFull => ProblemKind::Overloaded,
             Why::KeysFull { retry_after: after } => {
                 retry_after_s = Some(u32::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX));
-                Kind::Overloaded
+                ProblemKind::Overloaded
             }
-            Why::KeyInProgress => return Self::new(Kind::IdempotencyKeyInProgress, why.to_string()),
-            Why::KeyReused => return Self::new(Kind::IdempotencyKeyReused, why.to_string()),
-            Why::Unavailable(_) => Kind::JournalUnavailable,
-            Why::Damaged(_) => Kind::InternalError,
+            Why::KeyInProgress => return Self::new(ProblemKind::IdempotencyKeyInProgress, why.to_string()),
+            Why::KeyReused => return Self::new(ProblemKind::IdempotencyKeyReused, why.to_string()),
+            Why::Unavailable(_) => ProblemKind::JournalUnavailable,
+            Why::Damaged(_) => ProblemKind::InternalError,
         };
         let applied = Some(match applied {
             store::WasApplied::No => WasApplied::No,
@@ -257,6 +257,6 @@ impl From<NotDone> for Problem {
     }
 }
 
-fn type_of(kind: Kind) -> String {
-    format!("/problems/{}", kind.entry().name)
+fn type_of(kind: ProblemKind) -> String {
+    format!("/problems/{}", kind.page().name)
 }

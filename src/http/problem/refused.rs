@@ -1,6 +1,6 @@
 //! Refusals of the domain as problems: which kind, which words, which lines.
 
-use super::{Kind, Problem, ProblemLine};
+use super::{Problem, ProblemKind, ProblemLine};
 use crate::stock::{Precondition, Reason, Refusal, RefusedLevel, StockKey, VERSION_MAX};
 
 impl Problem {
@@ -14,7 +14,7 @@ impl Problem {
             available: None,
             version,
         };
-        Self { lines: Box::new([line]), ..Self::new(Kind::StockNotFound, missing(key)) }
+        Self { lines: Box::new([line]), ..Self::new(ProblemKind::StockNotFound, missing(key)) }
     }
 
     /// A change of one level that its state forbids.
@@ -42,15 +42,17 @@ impl Problem {
     }
 }
 
-fn kind(reason: Reason) -> Kind {
+fn kind(reason: Reason) -> ProblemKind {
     match reason {
-        Reason::PreconditionFailed(Precondition::Empty) | Reason::AlreadyExists => Kind::PreconditionRequired,
-        Reason::PreconditionFailed(_) => Kind::VersionMismatch,
-        Reason::NotFound => Kind::StockNotFound,
-        Reason::BelowReserved { .. } | Reason::NotReserved { .. } => Kind::BelowReserved,
-        Reason::StockReserved => Kind::StockReserved,
-        Reason::Insufficient { .. } => Kind::InsufficientStock,
-        Reason::QuantityOverflow { .. } | Reason::VersionsExhausted => Kind::QuantityOverflow,
+        Reason::PreconditionFailed(Precondition::Empty) | Reason::AlreadyExists => {
+            ProblemKind::PreconditionRequired
+        }
+        Reason::PreconditionFailed(_) => ProblemKind::VersionMismatch,
+        Reason::NotFound => ProblemKind::StockNotFound,
+        Reason::BelowReserved { .. } | Reason::NotReserved { .. } => ProblemKind::BelowReserved,
+        Reason::StockReserved => ProblemKind::StockReserved,
+        Reason::Insufficient { .. } => ProblemKind::InsufficientStock,
+        Reason::QuantityOverflow { .. } | Reason::VersionsExhausted => ProblemKind::QuantityOverflow,
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::HttpState;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 
 /// This document, as YAML
 #[utoipa::path(
@@ -40,9 +40,10 @@ pub async fn json(State(state): State<&'static HttpState>) -> Response {
 )]
 pub async fn problem(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<Response, Problem> {
     // What is not UTF-8 is no problem's name either.
-    let named = |params: RawPathParams| params.iter().next().and_then(|(_, name)| Kind::named(name));
+    let named = |params: RawPathParams| params.iter().next().and_then(|(_, name)| ProblemKind::named(name));
     let kind = params.ok().and_then(named);
-    let kind = kind.ok_or_else(|| Problem::new(Kind::ProblemNotFound, "there is no problem of this name"))?;
+    let kind =
+        kind.ok_or_else(|| Problem::new(ProblemKind::ProblemNotFound, "there is no problem of this name"))?;
     Ok(html(problem_page(kind)))
 }
 
@@ -64,11 +65,11 @@ fn html(page: impl Into<Body>) -> Response {
     response
 }
 
-fn problem_page(kind: Kind) -> String {
-    let entry = kind.entry();
-    let (name, title, explanation) = (entry.name, entry.title, entry.explanation);
-    let others = Kind::ALL.map(|other| {
-        let other = other.entry();
+fn problem_page(kind: ProblemKind) -> String {
+    let page = kind.page();
+    let (name, title, explanation) = (page.name, page.title, page.explanation);
+    let others = ProblemKind::ALL.map(|other| {
+        let other = other.page();
         format!("<li><a href=\"/problems/{0}\">{0}</a> ({1})", other.name, other.status.as_u16())
     });
     let others = others.concat();
@@ -79,6 +80,6 @@ fn problem_page(kind: Kind) -> String {
          code{{background:#eee;padding:.1em .3em}}</style>\
          <h1>{title}</h1><p><code>{name}</code>, status {status}</p><p>{explanation}</p>\
          <h2>All problems</h2><ul>{others}</ul></html>",
-        status = entry.status
+        status = page.status
     )
 }

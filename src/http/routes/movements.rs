@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::answer;
 use crate::http::dto::{MovementAnswer, MovementsAnswer};
 use crate::http::extract::{Query, Service, parse_limit};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Location, NameError, Sku, StockKey};
 use crate::store::query::From;
 use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _};
@@ -74,7 +74,7 @@ fn asked(query: &Query<'_>, limit: usize) -> Result<MovementQuery, Problem> {
 fn problem(error: HistoryError) -> Problem {
     match error {
         HistoryError::Cursor(error) => Problem::parameter("cursor", error.to_string()),
-        HistoryError::Compacted { .. } => Problem::new(Kind::HistoryCompacted, error.to_string()),
+        HistoryError::Compacted { .. } => Problem::new(ProblemKind::HistoryCompacted, error.to_string()),
         HistoryError::NotDone(not_done) => not_done.into(),
     }
 }

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::dto::{ContentionAnswer, StatusAnswer};
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{HttpState, metrics as exposed};
 use crate::store::{Status, Store as _};
 use crate::telemetry::exposition::CONTENT_TYPE;
@@ -56,10 +56,10 @@ pub async fn alive() -> Response {
 )]
 pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, Problem> {
     if !state.readiness.get() {
-        return Err(Problem::new(Kind::NotReady, "the service is starting or shutting down"));
+        return Err(Problem::new(ProblemKind::NotReady, "the service is starting or shutting down"));
     }
     if state.store()?.status().full {
-        return Err(Problem::new(Kind::NotReady, "the disk is full: changes wait for room"));
+        return Err(Problem::new(ProblemKind::NotReady, "the disk is full: changes wait for room"));
     }
     Ok(answer::typed("ready\n", HeaderValue::from_static("text/plain")))
 }

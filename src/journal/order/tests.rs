@@ -1,7 +1,7 @@
 //! Tests of the module above.
 
 use super::*;
-use crate::journal::record::{Kind, Note};
+use crate::journal::record::{RecordHead, RecordKind};
 use crate::stock::Changed;
 use crate::stock::{Change, IfMissing, Operation, StockKey};
 
@@ -22,7 +22,11 @@ fn record(lines: &[(&str, u64)]) -> Vec<u8> {
         after: level(version),
     });
     let mut bytes = Vec::new();
-    record::encode(&mut bytes, &Note { kind: Kind::Change, once: None, reason: "", reference: "" }, changes);
+    record::encode(
+        &mut bytes,
+        &RecordHead { kind: RecordKind::Change, once: None, reason: "", reference: "" },
+        changes,
+    );
     bytes
 }
 

@@ -11,7 +11,7 @@ use crate::stock::{Change, Location, QUANTITY_MAX, Sku, VERSION_MAX};
 /// What a record is made of.
 #[derive(Debug, Clone)]
 struct Sample {
-    kind: Kind,
+    kind: RecordKind,
     once: Option<Once>,
     reason: String,
     reference: String,
@@ -28,8 +28,8 @@ struct SampleLine {
 }
 
 impl Sample {
-    fn note(&self) -> Note<'_> {
-        Note { kind: self.kind, once: self.once, reason: &self.reason, reference: &self.reference }
+    fn note(&self) -> RecordHead<'_> {
+        RecordHead { kind: self.kind, once: self.once, reason: &self.reason, reference: &self.reference }
     }
 
     fn unsealed(&self) -> Vec<u8> {
@@ -118,7 +118,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
         (any_key(), any_change(), any::<u64>()).prop_map(|(key, (before, operation, after), previous)| {
             SampleLine { key, operation, before, after, previous }
         });
-    let kind = prop_oneof![Just(Kind::Change), Just(Kind::Transfer), Just(Kind::Import)];
+    let kind = prop_oneof![Just(RecordKind::Change), Just(RecordKind::Transfer), Just(RecordKind::Import)];
     let lines = prop::collection::vec(line, 1..6);
     (kind, prop::option::of(any_once()), any_text(64), any_text(128), lines)
         .prop_map(|(kind, once, reason, reference, lines)| Sample { kind, once, reason, reference, lines })
@@ -143,7 +143,8 @@ fn survives(bytes: &[u8]) {
     if let Ok(record) = Record::read(bytes) {
         assert!(record.len() <= bytes.len());
         assert_eq!(record.lines().count() as u64, record.line_count());
-        let changes = matches!(record.note().kind, Kind::Change | Kind::Transfer | Kind::Import);
+        let changes =
+            matches!(record.note().kind, RecordKind::Change | RecordKind::Transfer | RecordKind::Import);
         assert_eq!(record.stored().is_none(), changes);
         record.lines().for_each(|line| drop((line.units_before(), line.stock_key())));
         assert!(trusted_lines(bytes).eq(record.lines().map(|line| (line.key, line.after))));
@@ -205,7 +206,7 @@ proptest! {
     fn answers_come_out_as_they_went_in(
         once in any_once(), status: u16, body in prop::collection::vec(any::<u8>(), 0..600), before in 0..50_usize,
     ) {
-        let note = Note { kind: Kind::Answer, once: Some(once), reason: "", reference: "" };
+        let note = RecordHead { kind: RecordKind::Answer, once: Some(once), reason: "", reference: "" };
         let mut bytes = vec![7; before];
         encode_stored(&mut bytes, &note, &written(status, &body));
         let bytes = &mut bytes[before..];
@@ -283,7 +284,7 @@ fn golden() -> Sample {
     };
     let key = u128::from_le_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()));
     Sample {
-        kind: Kind::Change,
+        kind: RecordKind::Change,
         once: Some(Once { key, fingerprint: [0xAB; 32] }),
         reason: "für".to_owned(),
         reference: "ref7".to_owned(),
@@ -355,7 +356,7 @@ fn parts_that_cannot_be_are_named() {
     let part = |name| Some(RecordError::Part(name));
     assert_eq!(with(KIND, 0), part("kind"));
     assert_eq!(with(KIND, 8), part("kind"));
-    assert_eq!(with(KIND, Kind::Refused as u8), part("lines"), "a refusal has no lines");
+    assert_eq!(with(KIND, RecordKind::Refused as u8), part("lines"), "a refusal has no lines");
     assert_eq!(with(FLAGS, 2), part("flags"));
     assert_eq!(with(FLAGS, 3), part("flags"));
     assert_eq!(with(LINES.start, 0), part("lines"));
@@ -368,8 +369,8 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(lines_at, 5), part("operation"), "a negative quantity");
     assert_eq!(with(lines_at + 25, 0x20), part("level"), "the mark of a claim");
     assert_eq!(with(lines_at + LINE_HEAD_BYTES, 0xFF), part("key"));
-    assert_eq!(with(KIND, Kind::Answer as u8), part("lines"), "an answer has no lines");
-    assert_eq!(with(KIND, Kind::Transfer as u8), None);
+    assert_eq!(with(KIND, RecordKind::Answer as u8), part("lines"), "an answer has no lines");
+    assert_eq!(with(KIND, RecordKind::Transfer as u8), None);
     let mut longer = golden().sealed(1, 2);
     longer.push(0);
     fix_up(&mut longer);
@@ -379,7 +380,7 @@ fn parts_that_cannot_be_are_named() {
 #[test]
 fn a_stored_answer_has_a_key_and_a_status() {
     let encoded = |once| {
-        let note = Note { kind: Kind::Answer, once, reason: "", reference: "" };
+        let note = RecordHead { kind: RecordKind::Answer, once, reason: "", reference: "" };
         let mut bytes = Vec::new();
         encode_stored(&mut bytes, &note, &written(409, b""));
         seal(&mut bytes, 1, 2, |_| 0);
@@ -446,7 +447,7 @@ fn the_longest_transaction_fits() {
     let once = Some(Once { key: u128::MAX, fingerprint: [0xFF; 32] });
     let lines = (0..crate::stock::ENTRIES_MAX).map(line).collect();
     let texts = ("\u{10FFFF}".repeat(64), "\u{10FFFF}".repeat(128));
-    let sample = Sample { kind: Kind::Transfer, once, reason: texts.0, reference: texts.1, lines };
+    let sample = Sample { kind: RecordKind::Transfer, once, reason: texts.0, reference: texts.1, lines };
     let bytes = sample.sealed(u64::MAX, u64::MAX);
     assert_eq!(bytes.len(), 32 + 48 + 4 * 192 + 20_000 * (34 + 97));
     let record = Record::read(&bytes).unwrap();
@@ -457,7 +458,7 @@ fn the_longest_transaction_fits() {
 fn an_answer_may_be_as_long_as_a_record() {
     let mut bytes = Vec::new();
     let once = Some(Once { key: 1, fingerprint: [2; 32] });
-    let note = Note { kind: Kind::Answer, once, reason: "", reference: "" };
+    let note = RecordHead { kind: RecordKind::Answer, once, reason: "", reference: "" };
     let body = vec![b'x'; RECORD_BYTES_MAX - HEAD_BYTES - ONCE_BYTES - 2];
     encode_stored(&mut bytes, &note, &written(422, &body));
     seal(&mut bytes, 1, 2, |_| 0);
@@ -467,7 +468,7 @@ fn an_answer_may_be_as_long_as_a_record() {
 #[test]
 #[should_panic(expected = "a record of 8388609 bytes")]
 fn a_longer_record_is_never_written() {
-    let note = Note { kind: Kind::Answer, once: None, reason: "", reference: "" };
+    let note = RecordHead { kind: RecordKind::Answer, once: None, reason: "", reference: "" };
     let body = vec![0; RECORD_BYTES_MAX - HEAD_BYTES - 1];
     encode_stored(&mut Vec::new(), &note, &written(422, &body));
 }

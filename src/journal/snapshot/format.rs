@@ -1,5 +1,7 @@
 //! The bytes of a snapshot: header, blocks and trailer. No file.
 
+use bytes::Buf;
+
 use super::VERSION;
 use crate::journal::group::Hash;
 use crate::journal::watermark::GroupEnd;
@@ -84,7 +86,7 @@ impl Header {
         if bytes.len() < HEADER_BYTES || bytes[..8] != MAGIC {
             return Err(HeaderError::Damaged);
         }
-        let version = u32::from_le_bytes(array(bytes, 8));
+        let version = (&bytes[8..]).get_u32_le();
         let intact = blake3::hash(&bytes[..80]).as_bytes()[..8] == bytes[80..88] && bytes[12..16] == [0; 4];
         // A later version may check its header otherwise: what it says of itself comes first.
         if version > VERSION || (intact && version != VERSION) {
@@ -124,11 +126,11 @@ impl BlockHead {
             4 => BlockKind::Trailer,
             _ => return None,
         };
-        let body_len = u32::from_le_bytes(array(head, 8)) as usize;
+        let body_len = (&head[8..]).get_u32_le() as usize;
         let zeros = head[1..4] == [0; 3] && head[12..16] == [0; 4];
         (zeros && body_len <= BLOCK_BYTES_MAX).then(|| Self {
             kind,
-            entries: u32::from_le_bytes(array(head, 4)),
+            entries: (&head[4..]).get_u32_le(),
             body_len,
             hash: array(head, 16),
         })
@@ -160,7 +162,7 @@ impl Trailer {
 }
 
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(array(bytes, at))
+    (&bytes[at..]).get_u64_le()
 }
 
 /// `N` bytes from `at` on.

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Buf;
+
 use super::format::{
     self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, HEADER_BYTES, Header, HeaderError, LEVEL_HEAD_BYTES,
-    Trailer, array, u64_at,
+    Trailer, u64_at,
 };
 use super::{SnapshotError, start_of};
 use crate::journal::disk::{Disk, DiskFile};
@@ -32,7 +34,7 @@ pub struct Loaded {
 
 /// An entry of a snapshot.
 #[derive(Debug, Clone, Copy)]
-pub enum Entry<'a> {
+pub enum Item<'a> {
     /// A level's key and last change.
     Level(&'a str, Head),
     /// An idempotency key and the position of its record.
@@ -45,15 +47,15 @@ pub enum Entry<'a> {
 pub fn load(disk: &dyn Disk, file: &str, heads: &Heads, keys: &Keys) -> Result<Loaded, SnapshotError> {
     let expect = |levels: u64| heads.reserve(usize::try_from(levels).unwrap_or(0));
     read(disk, file, expect, |entry| match entry {
-        Entry::Level(key, head) => {
+        Item::Level(key, head) => {
             let put = |there: Option<Head>| there.map_or(Ok(Some(head)), |_| Err("a level is there twice"));
             heads.replay(key, put)?.then_some(()).ok_or("a key is that of no stock level")
         }
-        Entry::Key(key, position) => {
+        Item::Key(key, position) => {
             keys.insert(key, position);
             Ok(())
         }
-        Entry::Mark(Mark { time_ms, position }) => {
+        Item::Mark(Mark { time_ms, position }) => {
             keys.mark(time_ms, position);
             Ok(())
         }
@@ -69,7 +71,7 @@ fn read(
     disk: &dyn Disk,
     name: &str,
     expect_levels: impl FnOnce(u64),
-    mut each: impl FnMut(Entry<'_>) -> Result<(), &'static str>,
+    mut each: impl FnMut(Item<'_>) -> Result<(), &'static str>,
 ) -> Result<Loaded, SnapshotError> {
     let io = |source| SnapshotError::Io { file: name.to_owned(), source };
     let file = disk.open(name).map_err(io)?;
@@ -102,7 +104,7 @@ fn entries(
     head: &BlockHead,
     mut body: &[u8],
     seen: &mut Trailer,
-    each: &mut impl FnMut(Entry<'_>) -> Result<(), &'static str>,
+    each: &mut impl FnMut(Item<'_>) -> Result<(), &'static str>,
 ) -> Result<(), &'static str> {
     const SHORT: &str = "a block's entries and its length differ";
     for _ in 0..head.entries {
@@ -110,24 +112,24 @@ fn entries(
             BlockKind::Levels => level(body).ok_or("a level is none")?,
             BlockKind::Keys => {
                 let (entry, rest) = body.split_at_checked(24).ok_or(SHORT)?;
-                (Entry::Key(u128::from_le_bytes(array(entry, 8)), u64_at(entry, 0)), rest)
+                (Item::Key((&entry[8..]).get_u128_le(), u64_at(entry, 0)), rest)
             }
             BlockKind::Marks => {
                 let (entry, rest) = body.split_at_checked(16).ok_or(SHORT)?;
-                (Entry::Mark(Mark { time_ms: u64_at(entry, 0), position: u64_at(entry, 8) }), rest)
+                (Item::Mark(Mark { time_ms: u64_at(entry, 0), position: u64_at(entry, 8) }), rest)
             }
             BlockKind::Trailer => return Err("a trailer has no entries"),
         };
         match entry {
-            Entry::Level(_, head) => {
+            Item::Level(_, head) => {
                 seen.levels += 1;
                 seen.highest = seen.highest.max(head.position);
             }
-            Entry::Key(_, position) => {
+            Item::Key(_, position) => {
                 seen.keys += 1;
                 seen.highest = seen.highest.max(position);
             }
-            Entry::Mark(_) => seen.marks += 1,
+            Item::Mark(_) => seen.marks += 1,
         }
         each(entry)?;
         body = rest;
@@ -135,14 +137,14 @@ fn entries(
     if body.is_empty() { Ok(()) } else { Err(SHORT) }
 }
 
-fn level(body: &[u8]) -> Option<(Entry<'_>, &[u8])> {
+fn level(body: &[u8]) -> Option<(Item<'_>, &[u8])> {
     let (head, rest) = body.split_at_checked(LEVEL_HEAD_BYTES)?;
     let (key, rest) = rest.split_at_checked(usize::from(head[24]))?;
-    let level = Level::from_bits(u128::from_le_bytes(array(head, 8)))?;
+    let level = Level::from_bits((&head[8..]).get_u128_le())?;
     let position = u64_at(head, 0);
     // What was written has a version, and no record is at position 0.
     (level.version() > 0 && position > 0).then_some(())?;
-    Some((Entry::Level(std::str::from_utf8(key).ok()?, Head { level, position }), rest))
+    Some((Item::Level(std::str::from_utf8(key).ok()?, Head { level, position }), rest))
 }
 
 /// The blocks of a file, each checked against its hash.

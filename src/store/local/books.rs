@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::kept::KeptRecord;
 use crate::journal::keys::{Claim, LineClaims, Taken};
 use crate::journal::lanes::{Denied, Permit};
-use crate::journal::record::Kind;
+use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, Shared, history, now_ms};
@@ -62,7 +62,7 @@ impl Books {
     /// The permit for one record, taken before the change is asked for.
     pub(super) async fn permit(
         &self,
-        kind: Kind,
+        kind: RecordKind,
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Permit, NotDone> {
@@ -201,7 +201,7 @@ impl Books {
     /// [`Books::told`] says that it is stored.
     pub(super) async fn store(
         &self,
-        kind: Kind,
+        kind: RecordKind,
         claim: Claim,
         stored: &Stored,
     ) -> Result<oneshot::Receiver<()>, NotDone> {

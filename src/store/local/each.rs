@@ -14,7 +14,7 @@ use super::books::Begun;
 use super::kept::KeptRecord;
 use super::{Judged, Local};
 use crate::journal::keys::{Claim, LineClaims};
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::journal::stored::{BatchLine, Stored};
 use crate::stock::{RefusedLevel, Remark};
 use crate::store::{Answered, EachLine, Idempotency, LineOutcome, NotDone, Outcome, WasApplied, Why};

@@ -29,12 +29,12 @@ macro_rules! correct_strategies {
 
 /// Makes of each body a module of tests, one per strategy, so that a failure names it.
 macro_rules! for_each_strategy {
-    ($( $(#[$about:meta])* async fn $name:ident($kind:ident: Kind) $body:block )+) => {$(
+    ($( $(#[$about:meta])* async fn $name:ident($kind:ident: StrategyKind) $body:block )+) => {$(
         $(#[$about])*
         mod $name {
             use super::*;
 
-            async fn body($kind: Kind) $body
+            async fn body($kind: StrategyKind) $body
 
             $crate::store::local::faults::correct_strategies!(named_tests);
         }
@@ -46,14 +46,14 @@ macro_rules! named_tests {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
             let watchdog = std::time::Duration::from_mins(2);
-            tokio::time::timeout(watchdog, body(Kind::$kind)).await.expect("nobody waits for ever");
+            tokio::time::timeout(watchdog, body(StrategyKind::$kind)).await.expect("nobody waits for ever");
         }
     )+};
 }
 
 macro_rules! listed_kinds {
     ($($test:ident: $kind:ident),+) => {
-        [$((stringify!($test), crate::strategy::Kind::$kind)),+]
+        [$((stringify!($test), crate::strategy::StrategyKind::$kind)),+]
     };
 }
 
@@ -63,7 +63,7 @@ use {correct_strategies, for_each_strategy, listed_kinds, named_tests};
 #[test]
 fn every_correct_strategy_is_tested() {
     let listed = correct_strategies!(listed_kinds);
-    let catalogue = crate::strategy::Kind::ALL.into_iter().filter(|kind| kind.is_correct());
+    let catalogue = crate::strategy::StrategyKind::ALL.into_iter().filter(|kind| kind.is_correct());
     assert!(listed.iter().all(|(name, kind)| kind.name() == *name), "{listed:?}");
     assert_eq!(listed.map(|(_, kind)| kind).to_vec(), catalogue.collect::<Vec<_>>());
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Local;
 use crate::journal::history::{self, Before};
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::journal::{Shared, record};
 use crate::stock::{StockKey, key};
 use crate::store::query::{From, MovementPlace, NotACursor};

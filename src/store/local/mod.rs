@@ -32,7 +32,7 @@ use self::books::Books;
 use self::chores::Rights;
 use self::refusals::RefusalCounts;
 use crate::journal::keys::Claim;
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::stock::{
     Applied, Change, EntryRefusal, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction,
 };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Local;
 use super::books::Begun;
 use crate::journal::keys::Claim;
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{RefusedLevel, Remark};
 use crate::store::{Answered, Deed, Idempotency, NotDone, Outcome, WasApplied, Why};

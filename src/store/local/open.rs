@@ -21,7 +21,7 @@ use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot};
 use crate::stock::StockKey;
 use crate::store::chores::{ImportError, VerifyReport};
 use crate::store::{Keeping, Storage};
-use crate::strategy::{AnyStrategy, KeyIndex, Kind, Ledger, StrategyConfig};
+use crate::strategy::{AnyStrategy, KeyIndex, Ledger, StrategyConfig, StrategyKind};
 
 /// Levels that are handed to the strategy at once when they are restored.
 const RESTORED_AT_ONCE: usize = 16 * 1024;
@@ -29,7 +29,7 @@ const RESTORED_AT_ONCE: usize = 16 * 1024;
 /// A store that is about to be opened. Its folder, if it has one, is this process's own while this lives.
 #[derive(Debug)]
 pub struct Opening {
-    kind: Kind,
+    kind: StrategyKind,
     strategy: StrategyConfig,
     keeping: Keeping,
     data: Option<DataDir>,
@@ -61,7 +61,7 @@ pub enum OpenError {
 impl Opening {
     /// Takes the folder for this process, making it where it is missing if that is wanted.
     pub fn begin(
-        kind: Kind,
+        kind: StrategyKind,
         strategy: StrategyConfig,
         storage: &Storage,
         create: bool,
@@ -99,7 +99,7 @@ impl Opening {
 impl Local {
     /// Empty stock over a journal.
     pub(super) fn new(
-        kind: Kind,
+        kind: StrategyKind,
         strategy: StrategyConfig,
         journal: Journal,
         keeping: &Keeping,

@@ -1,7 +1,7 @@
 //! One level at a time: reads, changes, refusals, versions.
 
 use inventory::stock::{Applied, Change, Level, Precondition, QUANTITY_MAX, Reason, Refusal};
-use inventory::strategy::{Kind, Rejected};
+use inventory::strategy::{Rejected, StrategyKind};
 
 use crate::support::for_each_strategy;
 use crate::support::stock::{
@@ -11,14 +11,14 @@ use crate::support::stock::{
 
 for_each_strategy! {
     /// P6: what was never created is absent, at version 0, and in no listing.
-    async fn nothing_is_there_at_first(kind: Kind) {
+    async fn nothing_is_there_at_first(kind: StrategyKind) {
         let stock = Stock::new(kind);
         assert_eq!(stock.read(&key("a")).await, Level::ABSENT);
         assert_eq!(stock.listed(), []);
     }
 
     /// P1, P6: each change starts from what the one before left, its version one higher, and every read shows it.
-    async fn read_your_writes(kind: Kind) {
+    async fn read_your_writes(kind: StrategyKind) {
         let (stock, a) = (Stock::new(kind), key("a"));
         let steps = [
             (create(5), level(5, 0, 1)),
@@ -42,7 +42,7 @@ for_each_strategy! {
     }
 
     /// P3, P6: a refusal says why, and shows the level and the version it judged; nothing has changed.
-    async fn a_refusal_shows_what_was_found(kind: Kind) {
+    async fn a_refusal_shows_what_was_found(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 10), ("full", QUANTITY_MAX)]).await;
         stock.apply(&key("a"), reserve(4)).await.expect("units enough");
         let (a, full) = (level(10, 4, 2), level(QUANTITY_MAX, 0, 1));
@@ -70,7 +70,7 @@ for_each_strategy! {
     }
 
     /// P3: a refusal leaves nothing behind: what comes later finds the level as if it had never been asked for.
-    async fn a_refusal_leaves_nothing_behind(kind: Kind) {
+    async fn a_refusal_leaves_nothing_behind(kind: StrategyKind) {
         let (stock, a) = (Stock::new(kind), key("a"));
         stock.apply(&a, adjust(-1)).await.expect_err("there is no level");
         assert_eq!(stock.apply(&a, create(1)).await, Ok(Applied { before: Level::ABSENT, after: level(1, 0, 1) }));
@@ -78,7 +78,7 @@ for_each_strategy! {
     }
 
     /// P6: a deleted level keeps its version, refusals show it, and a level created again goes on from there.
-    async fn versions_outlive_a_delete(kind: Kind) {
+    async fn versions_outlive_a_delete(kind: StrategyKind) {
         let (stock, a) = (Stock::with_levels(kind, &[("a", 3)]).await, key("a"));
         stock.apply(&a, delete()).await.expect("nothing is reserved");
         assert_eq!(stock.read(&a).await, tombstone(2));
@@ -93,7 +93,7 @@ for_each_strategy! {
     }
 
     /// P1: a precondition is judged with the change, against the level the change would be made to.
-    async fn preconditions_are_judged(kind: Kind) {
+    async fn preconditions_are_judged(kind: StrategyKind) {
         let (stock, a) = (Stock::with_levels(kind, &[("a", 3)]).await, key("a"));
         let refused = |precondition, found| {
             Err(Rejected::Refused(Refusal { reason: Reason::PreconditionFailed(precondition), found }))
@@ -112,7 +112,7 @@ for_each_strategy! {
     }
 
     /// Listings show what exists, in order, from the moment a create or delete is answered.
-    async fn listings_show_what_exists(kind: Kind) {
+    async fn listings_show_what_exists(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("b", 1), ("c", 1), ("a", 1)]).await;
         assert_eq!(stock.listed(), [key("a"), key("b"), key("c")]);
         stock.apply(&key("b"), delete()).await.expect("it is there");
@@ -124,7 +124,7 @@ for_each_strategy! {
     }
 
     /// Contention is counted: a lone caller gets in every time and waits for nobody.
-    async fn a_lone_caller_never_waits(kind: Kind) {
+    async fn a_lone_caller_never_waits(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 0)]).await;
         let before = stock.contention();
         for _ in 0..100 {
@@ -136,7 +136,7 @@ for_each_strategy! {
     }
 
     /// P2: no delta is too large to be judged, and none wraps.
-    async fn extreme_deltas_are_refused(kind: Kind) {
+    async fn extreme_deltas_are_refused(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 1)]).await;
         let extremes: [Change; 4] = [adjust(i64::MIN), adjust(i64::MAX), reserve(QUANTITY_MAX), ship(QUANTITY_MAX)];
         for change in extremes {

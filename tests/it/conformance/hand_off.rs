@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use inventory::stock::{Applied, Changed, HandOff, Level, Operation, StockKey, Transaction};
 use inventory::strategy::{
-    AnyStrategy, Contention, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
+    AnyStrategy, Contention, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, StrategyKind,
 };
 
 use crate::support::clients::poll_once;
@@ -45,7 +45,7 @@ impl HandOff for CallsBack {
 
 for_each_strategy! {
     /// P7, P11: one record per applied change, with key, operation, before and after; none for a refusal.
-    async fn each_applied_change_is_handed_off_once(kind: Kind) {
+    async fn each_applied_change_is_handed_off_once(kind: StrategyKind) {
         let stock = Stock::new(kind);
         stock.apply(&key("a"), create(5)).await.expect("a new level");
         stock.apply(&key("a"), adjust(-6)).await.expect_err("short");
@@ -68,7 +68,7 @@ for_each_strategy! {
     }
 
     /// A hand-off may use the strategy: every lock, of every line, has been released when it is called.
-    async fn it_is_called_after_every_lock_is_released(kind: Kind) {
+    async fn it_is_called_after_every_lock_is_released(kind: StrategyKind) {
         let config = StrategyConfig { lock_timeout: PATIENT, ..StrategyConfig::default() };
         let ledger = Ledger::new(Arc::new(KeyIndex::default()));
         let strategy = Arc::new(AnyStrategy::new(kind, config, ledger));

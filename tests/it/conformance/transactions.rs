@@ -3,7 +3,7 @@
 use inventory::stock::{
     Applied, Change, ENTRIES_MAX, EntryRefusal, Level, Precondition, Reason, Refusal, StockKey,
 };
-use inventory::strategy::{Kind, TransactRefused, TransactRejected};
+use inventory::strategy::{StrategyKind, TransactRefused, TransactRejected};
 
 use crate::support::for_each_strategy;
 use crate::support::stock::{
@@ -16,7 +16,7 @@ fn lines(lines: &[(&str, Change)]) -> Vec<(StockKey, Change)> {
 
 for_each_strategy! {
     /// P4: every line happens, whatever its kind; the answers come in the order of the keys.
-    async fn all_lines_happen(kind: Kind) {
+    async fn all_lines_happen(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 5), ("b", 5), ("c", 5)]).await;
         let applied = stock
             .transact(lines(&[
@@ -44,7 +44,7 @@ for_each_strategy! {
     }
 
     /// P4, P6: the lines of one level are one change of one version.
-    async fn lines_of_one_level_count_together(kind: Kind) {
+    async fn lines_of_one_level_count_together(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 3), ("b", 3)]).await;
         let applied = stock.transact(lines(&[("b", adjust(-2)), ("a", adjust(-1)), ("b", adjust(-1))])).await;
         let expected = [(level(3, 0, 1), level(2, 0, 2)), (level(3, 0, 1), level(0, 0, 2))];
@@ -55,7 +55,7 @@ for_each_strategy! {
     }
 
     /// P3, P4: a refusal names every short line, shows every level, and leaves nothing of any line.
-    async fn a_refusal_names_every_short_line(kind: Kind) {
+    async fn a_refusal_names_every_short_line(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 5), ("b", 1), ("d", 5), ("e", 0)]).await;
         let refused = stock
             .transact(lines(&[
@@ -86,7 +86,7 @@ for_each_strategy! {
     }
 
     /// P4: the last line decides as much as the first.
-    async fn any_one_line_can_refuse_all(kind: Kind) {
+    async fn any_one_line_can_refuse_all(kind: StrategyKind) {
         let skus: Vec<String> = (0..100).map(|number| format!("k{number:02}")).collect();
         let stock = Stock::new(kind);
         for sku in &skus {
@@ -106,7 +106,7 @@ for_each_strategy! {
     }
 
     /// P4: preconditions of single lines are judged with all.
-    async fn a_stale_precondition_refuses_all(kind: Kind) {
+    async fn a_stale_precondition_refuses_all(kind: StrategyKind) {
         let stock = Stock::with_levels(kind, &[("a", 5), ("b", 5)]).await;
         let stale = Precondition::Version(2);
         let refused = stock.transact(lines(&[("a", adjust(-1)), ("b", only_if(stale, count(1)))])).await;
@@ -116,7 +116,7 @@ for_each_strategy! {
     }
 
     /// P4, P10: the largest transaction there may be is one change of all its levels, too.
-    async fn the_largest_transaction_is_made(kind: Kind) {
+    async fn the_largest_transaction_is_made(kind: StrategyKind) {
         let stock = Stock::new(kind);
         let line = |number: usize| (key(&format!("k{number}")), adjust_or_create(1));
         for version in 1..=2 {

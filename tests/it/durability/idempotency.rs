@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::answer::Answer;
@@ -63,7 +63,7 @@ async fn stock(server: &Server) -> (String, String) {
     (levels.text().to_owned(), ledger.text().to_owned())
 }
 
-async fn stocked(kind: Kind) -> Server {
+async fn stocked(kind: StrategyKind) -> Server {
     let server = Server::start(kind);
     server.put("/v1/stock/wool", &json!({ "on_hand": 100 })).await.assert_status(201);
     server.put("/v1/stock/silk", &json!({ "on_hand": 100 })).await.assert_status(201);
@@ -72,7 +72,7 @@ async fn stocked(kind: Kind) -> Server {
 
 for_each_strategy! {
     /// P8: each kind of request is answered again as it was the first time, with the stock as it is, and after a kill too.
-    async fn a_repeated_request_is_answered_as_the_first_time(kind: Kind) {
+    async fn a_repeated_request_is_answered_as_the_first_time(kind: StrategyKind) {
         let server = stocked(kind).await;
         let mut firsts = Vec::new();
         for ask in asks() {
@@ -92,7 +92,7 @@ for_each_strategy! {
     }
 
     /// P8: 64 clients send one request at once: one effect; each is answered with it, or that the request is under way.
-    async fn of_many_clients_with_one_key_one_has_an_effect(kind: Kind) {
+    async fn of_many_clients_with_one_key_one_has_an_effect(kind: StrategyKind) {
         let server = Arc::new(stocked(kind).await);
         let start = Arc::new(tokio::sync::Barrier::new(CLIENTS));
         let clients: Vec<_> = (0..CLIENTS)
@@ -126,7 +126,7 @@ for_each_strategy! {
 /// P8: a key names one request: with another body it is refused, before and after a kill, and nothing is changed.
 #[tokio::test]
 async fn a_key_with_another_body_is_refused() {
-    let mut server = stocked(Kind::Atomic).await;
+    let mut server = stocked(StrategyKind::Atomic).await;
     for ask in asks() {
         send(&server, &ask).await;
     }
@@ -155,7 +155,7 @@ async fn a_key_with_another_body_is_refused() {
 /// P8: what was not judged is not kept: a request that was invalid may be put right and sent with its key.
 #[tokio::test]
 async fn a_validation_error_leaves_the_key_free() {
-    let server = stocked(Kind::Atomic).await;
+    let server = stocked(StrategyKind::Atomic).await;
     for body in [json!({ "delta": 0 }), json!({ "delta": "1" }), json!({ "delta": 1, "typo": 1 })] {
         let refused = server.post_once("/v1/stock/wool/adjust", "k", &body).await;
         assert!([400, 422].contains(&refused.status), "{}", refused.text());
@@ -169,7 +169,7 @@ async fn a_validation_error_leaves_the_key_free() {
 /// request is spelt, it is the one.
 #[tokio::test]
 async fn a_key_is_one_requests_however_it_is_spelt() {
-    let mut server = stocked(Kind::Atomic).await;
+    let mut server = stocked(StrategyKind::Atomic).await;
     let body = json!({ "delta": 1 });
     server.post_once("/v1/stock/wool/adjust", "k", &body).await.assert_level(200, 101, 2);
     for _ in 0..2 {
@@ -202,7 +202,7 @@ async fn a_key_is_one_requests_however_it_is_spelt() {
 /// P8, P12: a service without a data directory has a ledger and honours keys for as long as it runs; what needs files it refuses.
 #[tokio::test]
 async fn an_ephemeral_service_has_a_ledger_and_honours_keys() {
-    let server = Server::ephemeral(Kind::Atomic);
+    let server = Server::ephemeral(StrategyKind::Atomic);
     server.put("/v1/stock/wool", &json!({ "on_hand": 100 })).await.assert_status(201);
     server.put("/v1/stock/silk", &json!({ "on_hand": 100 })).await.assert_status(201);
     for path in ["/v1/movements", "/v1/movements?sku=wool", "/v1/movements?after=0"] {

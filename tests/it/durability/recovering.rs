@@ -7,7 +7,7 @@ use axum::http::Method;
 use inventory::app::App;
 use inventory::config::Config;
 use inventory::store::{Keeping, Storage};
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -24,13 +24,13 @@ fn until_recovery_is_over_nothing_is_shown() {
     let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let data = Arc::new(TempDir::new().unwrap());
-        let server = Server::over(Kind::Atomic, Arc::clone(&data));
+        let server = Server::over(StrategyKind::Atomic, Arc::clone(&data));
         server.put("/v1/stock/wool", &json!({ "on_hand": 4 })).await.assert_status(201);
         server.kill();
         let (release, held) = mpsc::channel::<()>();
         let holds = tokio::task::spawn_blocking(move || _ = held.recv());
         let storage = Storage::Folder { path: data.path().to_owned(), keeping: Keeping::default() };
-        let app = App::build(Config { storage, ..Config::new(Kind::Atomic) }).unwrap();
+        let app = App::build(Config { storage, ..Config::new(StrategyKind::Atomic) }).unwrap();
         let opened = app.opened();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

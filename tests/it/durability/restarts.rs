@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::for_each_strategy;
@@ -50,7 +50,7 @@ async fn a_day(server: &Server) {
 for_each_strategy! {
     /// P6, P7: a server that was killed shows, when it is started again, what it had shown: levels, `ETag`s, movements with
     /// their reasons and references; and goes on counting versions where it stopped.
-    async fn what_was_answered_is_there_after_a_kill(kind: Kind) {
+    async fn what_was_answered_is_there_after_a_kill(kind: StrategyKind) {
         let server = Server::start(kind);
         a_day(&server).await;
         let before = everything(&server).await;
@@ -73,7 +73,7 @@ for_each_strategy! {
     }
 
     /// P1, P7: killed while clients are at work: each change that was answered is there.
-    async fn a_kill_under_load_loses_nothing_that_was_answered(kind: Kind) {
+    async fn a_kill_under_load_loses_nothing_that_was_answered(kind: StrategyKind) {
         let server = Server::start(kind);
         server.put("/v1/stock/wool", &json!({ "on_hand": 0 })).await.assert_status(201);
         let url = server.url.clone();
@@ -113,7 +113,7 @@ for_each_strategy! {
 
 /// The line that a server which cannot start ends with.
 fn refusal(data: &tempfile::TempDir) -> String {
-    let output = refused_start(Kind::Atomic, data);
+    let output = refused_start(StrategyKind::Atomic, data);
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(1), "{said}");
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -125,7 +125,7 @@ fn refusal(data: &tempfile::TempDir) -> String {
 /// P7: two processes never write one log. The second says which folder it is about, and the first goes on.
 #[tokio::test]
 async fn a_second_process_on_a_data_directory_is_refused() {
-    let server = Server::start(Kind::Atomic);
+    let server = Server::start(StrategyKind::Atomic);
     server.put("/v1/stock/wool", &json!({ "on_hand": 1 })).await.assert_status(201);
     let data = server.data();
     let line = refusal(&data);
@@ -139,7 +139,7 @@ async fn a_second_process_on_a_data_directory_is_refused() {
 /// P7: a log of a later version is refused by name and version, and left as it is.
 #[tokio::test]
 async fn a_data_directory_of_a_later_version_is_refused() {
-    let server = Server::start(Kind::Atomic);
+    let server = Server::start(StrategyKind::Atomic);
     server.put("/v1/stock/wool", &json!({ "on_hand": 1 })).await.assert_status(201);
     let data: Arc<tempfile::TempDir> = server.kill();
     let is_segment = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "log");
@@ -157,7 +157,7 @@ async fn a_data_directory_of_a_later_version_is_refused() {
 /// P7: damage in the middle of the log is refused, naming file and offset; with the bit back, all is there.
 #[tokio::test]
 async fn a_damaged_log_is_refused() {
-    let server = Server::start(Kind::Atomic);
+    let server = Server::start(StrategyKind::Atomic);
     for sku in ["wool", "silk", "jute"] {
         server.put(&format!("/v1/stock/{sku}"), &json!({ "on_hand": 1 })).await.assert_status(201);
     }
@@ -170,5 +170,5 @@ async fn a_damaged_log_is_refused() {
     assert!(line.contains("damaged at offset 512") && line.contains(".log"), "{line}");
     bytes[600] ^= 4;
     fs::write(&segment, &bytes).expect("room");
-    Server::over(Kind::Mutex, data).get("/v1/stock/jute").await.assert_level(200, 1, 1);
+    Server::over(StrategyKind::Mutex, data).get("/v1/stock/jute").await.assert_level(200, 1, 1);
 }

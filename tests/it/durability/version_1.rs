@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use inventory::store::{Keeping, Storage};
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ fn data() -> Arc<TempDir> {
 }
 
 /// Over that directory. Its keys are as old as the file: none may have run out.
-async fn start(kind: Kind, data: &Arc<TempDir>) -> TestApp {
+async fn start(kind: StrategyKind, data: &Arc<TempDir>) -> TestApp {
     let keeping = Keeping { keys_retention: std::time::Duration::MAX, ..Keeping::default() };
     let storage = Storage::Folder { path: data.path().to_owned(), keeping };
     TestApp::over(kind, Arc::clone(data)).with_storage(storage).start().await
@@ -73,7 +73,7 @@ async fn assert_stock(app: &TestApp, expected: &Value) {
 
 for_each_strategy! {
     /// P6, P7, P8: the shop goes on where it stopped, whichever the strategy.
-    async fn a_shop_of_the_first_version_goes_on(kind: Kind) {
+    async fn a_shop_of_the_first_version_goes_on(kind: StrategyKind) {
         let (data, expected) = (data(), expected());
         let mut app = start(kind, &data).await;
         for started in ["again", "over what was written since"] {
@@ -102,7 +102,7 @@ for_each_strategy! {
 #[tokio::test]
 async fn a_batch_of_the_first_version_that_was_cut_short_is_carried_through_once() {
     let (data, expected) = (data(), expected());
-    let app = start(Kind::Atomic, &data).await;
+    let app = start(StrategyKind::Atomic, &data).await;
     let ask = &list(&expected, "keyed_partial")[0];
     let first = again(&app, ask).await.assert_status(200).clone();
     assert_eq!((first.number("/applied"), first.number("/refused")), (4, 1));
@@ -117,7 +117,7 @@ async fn a_batch_of_the_first_version_that_was_cut_short_is_carried_through_once
 #[tokio::test]
 async fn a_key_of_the_first_version_with_another_body_is_refused() {
     let (data, expected) = (data(), expected());
-    let app = start(Kind::Mutex, &data).await;
+    let app = start(StrategyKind::Mutex, &data).await;
     let adjusted =
         list(&expected, "keyed").iter().find(|ask| ask["what"] == "adjust, bare key").expect("it is there");
     let mut other = adjusted.clone();

@@ -1,7 +1,7 @@
 //! `POST /v1/adjustments`: many lines, together (P4) or each on its own.
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -21,7 +21,7 @@ fn levels(answer: &Answer, pointer: &str) -> Vec<Value> {
 
 for_each_strategy! {
     /// P4: all lines are applied, and the levels come once each, ascending; `atomic` is the mode where none is named.
-    async fn atomic_lines_are_applied_together(kind: Kind) {
+    async fn atomic_lines_are_applied_together(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5), ("B", 5), ("B?location=shop", 5)]).await;
         let lines = json!([
             {"sku": "B", "location": "shop", "delta": 2}, {"sku": "B", "delta": -5}, {"sku": "A", "delta": 1},
@@ -38,7 +38,7 @@ for_each_strategy! {
 
     /// P3, P4: one short line, and nothing is applied; every short line is named with what was asked and what was there, the
     /// others are not.
-    async fn atomic_lines_are_refused_together(kind: Kind) {
+    async fn atomic_lines_are_refused_together(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5), ("B", 5), ("C", 0)]).await;
         let lines = json!([{"sku": "C", "delta": -1}, {"sku": "A", "delta": -5}, {"sku": "B", "delta": -6}]);
         let refused = adjust(&app, "atomic", &lines).await;
@@ -56,7 +56,7 @@ for_each_strategy! {
     }
 
     /// A missing level is told before a short one.
-    async fn existence_comes_before_stock(kind: Kind) {
+    async fn existence_comes_before_stock(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5)]).await;
         let refused =
             adjust(&app, "atomic", &json!([{"sku": "A", "delta": -9}, {"sku": "Z", "delta": 1}])).await;
@@ -70,7 +70,7 @@ for_each_strategy! {
 
     /// Lines of one level are combined before they are judged: one change, one version, one refusal for their sum; lines that
     /// cancel out are a change all the same (P6).
-    async fn duplicate_lines_are_one_change(kind: Kind) {
+    async fn duplicate_lines_are_one_change(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5)]).await;
         let enough = json!([{"sku": "A", "delta": -9}, {"sku": "A", "location": "main", "delta": 7}]);
         assert_eq!(levels(&adjust(&app, "atomic", &enough).await, "/levels"), [json!(["A", 3, 2])]);
@@ -83,7 +83,7 @@ for_each_strategy! {
     }
 
     /// Each line alone: one answer per line, in their order, with the status it would have had by itself.
-    async fn independent_lines_are_judged_alone(kind: Kind) {
+    async fn independent_lines_are_judged_alone(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5), ("M", 1_099_511_627_775)]).await;
         let lines = json!([
             {"sku": "A", "delta": -3}, {"sku": "A", "delta": -3}, {"sku": "Z", "delta": 1},
@@ -113,7 +113,7 @@ for_each_strategy! {
     }
 
     /// P10: a batch costs one idempotency key, however many lines it has, and wherever some of them are none.
-    async fn a_batch_costs_one_key(kind: Kind) {
+    async fn a_batch_costs_one_key(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5)]).await;
         let lines = json!([
             {"sku": "", "delta": 1}, {"sku": "A", "delta": -1}, {"sku": "A b", "delta": 1},
@@ -135,7 +135,7 @@ for_each_strategy! {
     }
 
     /// 10 000 lines are taken, in either mode (P10).
-    async fn as_many_lines_as_allowed(kind: Kind) {
+    async fn as_many_lines_as_allowed(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 20_000), ("B", 0)]).await;
         let pair = || [json!({"sku": "A", "delta": -1}), json!({"sku": "B", "delta": 1})];
         let lines: Value = (0..5_000).flat_map(|_| pair()).collect();
@@ -150,7 +150,7 @@ for_each_strategy! {
 /// One line more than 10 000 is `too-many-lines`, none at all is a field error, in both modes and for transfers.
 #[tokio::test]
 async fn the_number_of_lines_is_bounded() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let lines: Value = (0..10_001).map(|_| json!({"sku": "A", "delta": 1})).collect();
     for mode in ["atomic", "independent"] {
         adjust(&app, mode, &lines).await.assert_problem(422, "too-many-lines");
@@ -166,7 +166,7 @@ async fn the_number_of_lines_is_bounded() {
 /// Every line with a bad name is named, up to 100 of them, and nothing is applied even of an independent batch.
 #[tokio::test]
 async fn every_bad_name_is_named() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let long = "x".repeat(65);
     let lines = json!([
         {"sku": "A", "delta": 1}, {"sku": "a b", "delta": 1}, {"sku": long, "location": "ä", "delta": 1},
@@ -207,7 +207,7 @@ async fn every_bad_name_is_named() {
 /// place, with a pointer, and its neighbours are carried out; under a key the same again.
 #[tokio::test]
 async fn a_line_that_is_none_refuses_nobody_else() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 10)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 10)]).await;
     let wrong = json!([
         {"sku": "A", "delta": 0}, {"sku": "A", "delta": 1.5}, {"sku": "A", "delta": "1"}, {"sku": "A"}, {"delta": 1},
         {"sku": 7, "delta": 1}, {"sku": "A", "delta": 1, "colour": "red"}, ["A", 1], 7, null, {"sku": "a\u{1}\"", "delta": 1},
@@ -248,7 +248,7 @@ async fn a_line_that_is_none_refuses_nobody_else() {
 /// Lines whose sum cannot be a change are refused, not wrapped.
 #[tokio::test]
 async fn sums_are_checked() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let lines: Value = (0..10_000).map(|_| json!({"sku": "A", "delta": 1_099_511_627_775_u64})).collect();
     adjust(&app, "atomic", &lines).await.assert_problem(422, "quantity-overflow");
     let lines: Value = (0..10_000).map(|_| json!({"sku": "A", "delta": -1_099_511_627_775_i64})).collect();

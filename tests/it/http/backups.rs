@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -38,7 +38,8 @@ fn copied(from: &std::path::Path) -> TempDir {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_restore_drill() {
     let skus = ["A", "B", "C"];
-    let app = Arc::new(TestApp::stocked(Kind::Atomic, &[("A", 0), ("B", 0), ("C", 0), ("TOTAL", 0)]).await);
+    let app =
+        Arc::new(TestApp::stocked(StrategyKind::Atomic, &[("A", 0), ("B", 0), ("C", 0), ("TOTAL", 0)]).await);
     let stop = Arc::new(AtomicBool::new(false));
     let acknowledged: Vec<_> = skus.iter().map(|_| Arc::new(std::sync::atomic::AtomicU64::new(0))).collect();
     let loads: Vec<_> = skus
@@ -65,7 +66,7 @@ async fn the_restore_drill() {
     }
     for (name, counts) in before {
         let restored = copied(&app.data().path().join("backups").join(name));
-        let restored = TestApp::over(Kind::Sharded, Arc::new(restored)).start().await;
+        let restored = TestApp::over(StrategyKind::Sharded, Arc::new(restored)).start().await;
         let report = restored.post("/v1/verify", &json!({})).await;
         assert_eq!(report.assert_status(200).at("/clean"), true, "{}", report.text());
         assert_eq!(report.number("/levels"), 4);
@@ -84,7 +85,7 @@ async fn the_restore_drill() {
 /// A backup has one name, once; what is no name is refused.
 #[tokio::test]
 async fn backups_are_never_overwritten() {
-    let app = TestApp::stocked(Kind::Mutex, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Mutex, &[("A", 1)]).await;
     let back_up = async |name: &str| app.post("/v1/backup", &json!({ "name": name })).await;
     back_up("b1").await.assert_status(201);
     back_up("b1").await.assert_problem(409, "backup-exists");
@@ -102,7 +103,7 @@ async fn backups_are_never_overwritten() {
 /// A service without a ledger has nothing to verify or back up.
 #[tokio::test]
 async fn an_ephemeral_service_keeps_no_ledger() {
-    let app = TestApp::with(Kind::Mutex).ephemeral().start().await;
+    let app = TestApp::with(StrategyKind::Mutex).ephemeral().start().await;
     app.post("/v1/verify", &json!({})).await.assert_problem(404, "ledger-not-kept");
     app.post("/v1/backup", &json!({ "name": "b" })).await.assert_problem(404, "ledger-not-kept");
 }

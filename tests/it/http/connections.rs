@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 
 use crate::support::app::raw::Raw;
 use crate::support::app::{TestApp, contract};
@@ -26,7 +26,7 @@ fn adjust(delta: &str) -> String {
 /// A connection carries request after request, refused ones included.
 #[tokio::test]
 async fn a_connection_is_kept_alive() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let mut connection = app.connect().await;
     for version in 2..=10 {
         connection.write(adjust("1")).await;
@@ -44,7 +44,7 @@ async fn a_connection_is_kept_alive() {
 /// Requests sent without waiting are answered in their order, each with the effect of those before it.
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let mut connection = app.connect().await;
     // One round adds 2, asks for too much, takes 2, and asks for half a unit.
     connection.write(["2", "-9", "-2", "0.5"].map(adjust).concat().repeat(20)).await;
@@ -61,7 +61,7 @@ async fn pipelined_requests_are_answered_in_order() {
 /// section 2.2), or a head of which the rest never comes.
 #[tokio::test]
 async fn what_follows_a_request_does_not_hold_its_answer_back() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     for (version, behind) in (2..).zip(["\r\n", "\n", "G", "GET /liv"]) {
         let mut connection = app.connect().await;
         connection.write(adjust("1") + behind).await;
@@ -72,7 +72,8 @@ async fn what_follows_a_request_does_not_hold_its_answer_back() {
 /// P10: a client that takes nothing of its answers loses its connection, and with it its slot.
 #[tokio::test]
 async fn a_client_that_never_reads_is_cut_off() {
-    let app = TestApp::with(Kind::Atomic).with_connections_max(1).with_write_timeout(SHORT).start().await;
+    let app =
+        TestApp::with(StrategyKind::Atomic).with_connections_max(1).with_write_timeout(SHORT).start().await;
     let mut deaf = app.connect().await;
     // Far more than the socket's buffers hold: each answer is some forty kilobytes.
     deaf.write("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000)).await;
@@ -86,7 +87,7 @@ async fn a_client_that_never_reads_is_cut_off() {
 /// A request in pieces of one byte is a request.
 #[tokio::test]
 async fn a_request_may_come_byte_by_byte() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let mut connection = app.connect().await;
     for byte in adjust("4").bytes() {
         connection.write([byte]).await;
@@ -98,7 +99,7 @@ async fn a_request_may_come_byte_by_byte() {
 /// P10: half a head is cut off at the header timeout, and so is a connection that idles before or between requests.
 #[tokio::test]
 async fn half_a_head_is_cut_off() {
-    let app = TestApp::with(Kind::Atomic).with_header_timeout(SHORT).start().await;
+    let app = TestApp::with(StrategyKind::Atomic).with_header_timeout(SHORT).start().await;
     for beginning in ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\n"] {
         let mut connection = app.connect().await;
         connection.write(beginning).await;
@@ -114,8 +115,8 @@ async fn half_a_head_is_cut_off() {
 /// P10: a body that never comes is `request-timeout`: in doubt, since a body may have come that was not read.
 #[tokio::test]
 async fn half_a_body_is_answered_at_the_request_timeout() {
-    let stock = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await.end().await;
-    let app = TestApp::over(Kind::Atomic, stock).with_request_timeout(SHORT).start().await;
+    let stock = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await.end().await;
+    let app = TestApp::over(StrategyKind::Atomic, stock).with_request_timeout(SHORT).start().await;
     let mut connection = app.connect().await;
     let request = adjust("1");
     connection.write(&request[..request.len() - 1]).await;
@@ -123,14 +124,14 @@ async fn half_a_body_is_answered_at_the_request_timeout() {
     contract::check(&Method::POST, "/v1/stock/A/adjust", answer.assert_problem(503, "request-timeout"));
     assert_eq!(answer.at("/applied"), "unknown");
     drop(connection);
-    let app = TestApp::over(Kind::Atomic, app.end().await).start().await;
+    let app = TestApp::over(StrategyKind::Atomic, app.end().await).start().await;
     assert_eq!(app.level("A").await, (1, 1));
 }
 
 /// P10: no more connections than the bound are served; a further one waits, and is served when one is over.
 #[tokio::test]
 async fn connections_are_bounded() {
-    let app = TestApp::with(Kind::Atomic).with_connections_max(2).start().await;
+    let app = TestApp::with(StrategyKind::Atomic).with_connections_max(2).start().await;
     let (mut first, mut second) = (app.connect().await, app.connect().await);
     for connection in [&mut first, &mut second] {
         connection.write(LIVEZ).await;
@@ -153,7 +154,7 @@ async fn connections_are_bounded() {
 /// What is not HTTP is told so, or cut off, and nobody else notices.
 #[tokio::test]
 async fn what_is_not_http_harms_nobody() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let many_headers = "GET / HTTP/1.1\r\n".to_owned() + &"A: b\r\n".repeat(1_000) + "\r\n";
     let long_path = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20));
     for garbage in ["\0\0\0\0", "hello\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", &many_headers, &long_path] {

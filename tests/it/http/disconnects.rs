@@ -1,6 +1,6 @@
 //! P11 over the wire: a client that goes away at any byte of its request leaves the whole effect of it, or none.
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn come_and_go(app: &TestApp, seed: u64) -> (u64, u64) {
 for_each_strategy! {
     /// P11, P4: however the clients went, all levels have seen the same changes: at least those that were answered, at most
     /// those that were sent whole.
-    async fn a_request_happens_wholly_or_not_at_all(kind: Kind) {
+    async fn a_request_happens_wholly_or_not_at_all(kind: StrategyKind) {
         let mut app = TestApp::with(kind).with_connections_max(8).start().await;
         for number in 0..SKUS {
             app.create(&sku(number), 0).await;

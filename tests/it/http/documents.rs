@@ -1,7 +1,7 @@
 //! The OpenAPI document, the page that shows it, and the pages that explain problems.
 
-use inventory::http::problem::Kind as Problem;
-use inventory::strategy::Kind;
+use inventory::http::problem::ProblemKind as Problem;
+use inventory::strategy::StrategyKind;
 use serde_json::Value;
 
 use crate::support::app::TestApp;
@@ -22,7 +22,7 @@ fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 /// The committed document is the one that the handlers generate and the service serves.
 #[tokio::test]
 async fn the_committed_document_is_the_generated_one() {
-    let app = TestApp::start(Kind::Mutex).await;
+    let app = TestApp::start(StrategyKind::Mutex).await;
     let yaml = app.get("/openapi.yaml").await;
     assert_eq!(yaml.assert_status(200).media_type(), "application/yaml");
     let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml")).unwrap();
@@ -67,7 +67,7 @@ fn the_problems_of_the_document_exist() {
             let description = response["description"].as_str().unwrap();
             for name in description.split('`').skip(1).step_by(2).filter(|_| is_problem) {
                 let kind = Problem::named(name).unwrap_or_else(|| panic!("{name} is a problem"));
-                assert_eq!(kind.entry().status.as_str(), status, "{name}");
+                assert_eq!(kind.page().status.as_str(), status, "{name}");
                 named += 1;
             }
             assert!(
@@ -83,7 +83,7 @@ fn the_problems_of_the_document_exist() {
 /// The page shows the document without fetching anything from elsewhere, and its policy would forbid it.
 #[tokio::test]
 async fn the_page_needs_nothing_from_outside() {
-    let app = TestApp::start(Kind::Mutex).await;
+    let app = TestApp::start(StrategyKind::Mutex).await;
     let page = app.get("/docs").await;
     assert_eq!(page.assert_status(200).header("content-type"), "text/html; charset=utf-8");
     for outside in ["http:", "https:", "src=\"//", "href=\"//", " url(", ":url(", "@import"] {
@@ -100,13 +100,13 @@ async fn the_page_needs_nothing_from_outside() {
 /// Each problem has a page under its type, with its title and what to do; any other name is a problem itself.
 #[tokio::test]
 async fn every_problem_is_explained() {
-    let app = TestApp::start(Kind::Mutex).await;
+    let app = TestApp::start(StrategyKind::Mutex).await;
     for kind in Problem::ALL {
-        let entry = kind.entry();
-        let page = app.get(&format!("/problems/{}", entry.name)).await;
+        let expected = kind.page();
+        let page = app.get(&format!("/problems/{}", expected.name)).await;
         assert_eq!(page.assert_status(200).header("content-type"), "text/html; charset=utf-8");
-        for told in [entry.name, entry.title, entry.explanation, entry.status.as_str()] {
-            assert!(page.text().contains(told), "{}: {told}", entry.name);
+        for told in [expected.name, expected.title, expected.explanation, expected.status.as_str()] {
+            assert!(page.text().contains(told), "{}: {told}", expected.name);
         }
     }
     for unknown in ["nothing", "Contention", "%3Cscript%3E", "%ff"] {

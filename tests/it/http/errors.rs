@@ -1,7 +1,7 @@
 //! Requests that are wrong: each is a problem that names what is wrong with it, and changes nothing.
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::json;
 
 use crate::support::app::TestApp;
@@ -11,7 +11,7 @@ const MANY: &str = "/v1/adjustments";
 const TRANSFERS: &str = "/v1/transfers";
 
 async fn start() -> TestApp {
-    TestApp::stocked(Kind::Atomic, &[("A", 100)]).await
+    TestApp::stocked(StrategyKind::Atomic, &[("A", 100)]).await
 }
 
 /// Nothing was changed since [`start`].

@@ -1,7 +1,7 @@
 //! Bodies: how long they may be (P10), and how they must be declared.
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::json;
 
 use crate::support::app::TestApp;
@@ -24,7 +24,7 @@ fn head(method: &str, path: &str, length: &str) -> String {
 }
 
 async fn start() -> TestApp {
-    TestApp::stocked(Kind::Atomic, &[("A", 1)]).await
+    TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await
 }
 
 /// A body with a length over the limit is refused by its head: not a byte of it need be sent.

@@ -1,6 +1,6 @@
 //! `GET /v1/stock`: pages, cursors and filters.
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -40,7 +40,7 @@ async fn walk(app: &TestApp, first: &str) -> (Vec<String>, usize) {
 
 for_each_strategy! {
     /// Walking the cursors, or the links, meets each level once, in order, whatever the size of the pages.
-    async fn a_walk_meets_each_level_once(kind: Kind) {
+    async fn a_walk_meets_each_level_once(kind: StrategyKind) {
         let app = TestApp::start(kind).await;
         let mut expected = Vec::new();
         for number in 0..23 {
@@ -58,7 +58,7 @@ for_each_strategy! {
     }
 
     /// Items are levels as they are; what is deleted is not listed, and what comes back is.
-    async fn deleted_levels_are_not_listed(kind: Kind) {
+    async fn deleted_levels_are_not_listed(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1), ("B", 2), ("C", 3)]).await;
         app.remove("/v1/stock/B").await.assert_status(204);
         let page = app.get("/v1/stock").await;
@@ -70,7 +70,7 @@ for_each_strategy! {
     }
 
     /// Filters hold along the whole walk: the link carries them.
-    async fn filters_hold_along_the_walk(kind: Kind) {
+    async fn filters_hold_along_the_walk(kind: StrategyKind) {
         let app = TestApp::start(kind).await;
         for sku in ["a", "ab", "ab1", "ab2", "ab~", "ac", "b"] {
             for location in ["main", "shop"] {
@@ -90,7 +90,7 @@ for_each_strategy! {
     }
 
     /// A cursor stays good when the level it stands at is deleted, and levels created behind it do not come again.
-    async fn a_walk_survives_changes(kind: Kind) {
+    async fn a_walk_survives_changes(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1), ("C", 1), ("E", 1), ("G", 1)]).await;
         let first = app.get("/v1/stock?limit=2").await;
         assert_eq!(keys(&first), ["A@main", "C@main"]);
@@ -105,7 +105,7 @@ for_each_strategy! {
 /// P10: a page has 1 to 1000 levels, 100 where nothing is said.
 #[tokio::test]
 async fn the_size_of_a_page_is_bounded() {
-    let app = TestApp::start(Kind::Mutex).await;
+    let app = TestApp::start(StrategyKind::Mutex).await;
     for number in 0..101 {
         app.create(&format!("S{number:03}"), 1).await;
     }
@@ -121,7 +121,7 @@ async fn the_size_of_a_page_is_bounded() {
 /// What is not a cursor, a filter, or a parameter at all is named, not ignored.
 #[tokio::test]
 async fn bad_parameters_are_named() {
-    let app = TestApp::stocked(Kind::Mutex, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Mutex, &[("A", 1)]).await;
     // Not base64; without a location; with a bad sku; not UTF-8.
     for cursor in ["!!!", "QQ", "YSBiL21haW4", "_w", ""] {
         app.get(&format!("/v1/stock?cursor={cursor}")).await.assert_parameter("cursor");

@@ -8,7 +8,7 @@ use inventory::http::metrics::ROUTES;
 use inventory::http::{self, HttpState, server};
 use inventory::store::local::Opening;
 use inventory::store::{AnyStore, Keeping, Storage};
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -65,7 +65,7 @@ async fn scrape(app: &TestApp) -> Samples {
 
 for_each_strategy! {
     /// The status names the strategy, counts the levels, and counts what sharing cost.
-    async fn status_says_what_runs(kind: Kind) {
+    async fn status_says_what_runs(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1), ("B", 1)]).await;
         app.remove("/v1/stock/B").await.assert_status(204);
         let status = app.get("/v1/status").await;
@@ -76,7 +76,7 @@ for_each_strategy! {
     }
 
     /// The text parses, and the counters of requests, refusals, levels and acquisitions move by what was done.
-    async fn metrics_count_what_was_done(kind: Kind) {
+    async fn metrics_count_what_was_done(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1)]).await;
         let before = scrape(&app).await;
         for _ in 0..3 {
@@ -122,7 +122,7 @@ fn the_routes_of_the_metrics_are_those_of_the_document() {
 /// Histograms are cumulative, end with `+Inf`, and that is their count.
 #[tokio::test]
 async fn histograms_add_up() {
-    let app = TestApp::stocked(Kind::Mutex, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Mutex, &[("A", 1)]).await;
     let samples = scrape(&app).await;
     let name = "inventory_http_request_duration_seconds";
     let route = r#"route="/v1/stock/{sku}""#;
@@ -146,7 +146,7 @@ async fn histograms_add_up() {
 /// The probes: alive as long as the process is, ready while requests are taken.
 #[tokio::test]
 async fn a_service_that_runs_is_alive_and_ready() {
-    let app = TestApp::start(Kind::Mutex).await;
+    let app = TestApp::start(StrategyKind::Mutex).await;
     assert_eq!(app.get("/livez").await.assert_status(200).text(), "alive\n");
     assert_eq!(app.get("/readyz").await.assert_status(200).text(), "ready\n");
 }
@@ -154,7 +154,7 @@ async fn a_service_that_runs_is_alive_and_ready() {
 /// Before the service says that it is ready, it is alive, and `/readyz` is 503 `not-ready`, which was not applied.
 #[tokio::test]
 async fn a_service_that_starts_is_alive_and_not_ready() {
-    let config = Config::new(Kind::Mutex);
+    let config = Config::new(StrategyKind::Mutex);
     let state: &'static HttpState = Box::leak(Box::new(HttpState::new(config.kind)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -181,7 +181,7 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
 /// A sane request id comes back; any other is replaced by a fresh one, and every answer has one, errors included.
 #[tokio::test]
 async fn request_ids_come_back() {
-    let app = TestApp::stocked(Kind::Mutex, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Mutex, &[("A", 1)]).await;
     let ask =
         async |path: &str, id: &str| app.call(Method::GET, path).header("x-request-id", id).send().await;
     for path in ["/v1/stock/A", "/v1/stock/Z", "/nothing", "/livez"] {

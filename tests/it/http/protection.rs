@@ -10,9 +10,9 @@ use axum::http::Method;
 use axum::routing::{get, post};
 use inventory::config::Config;
 use inventory::http::metrics::HttpMetrics;
-use inventory::http::problem::{Kind as Named, Problem};
+use inventory::http::problem::{Problem, ProblemKind as Named};
 use inventory::http::{HttpConfig, server, stack};
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use tokio::net::TcpListener;
 
 use crate::support::app::WATCHDOG;
@@ -32,7 +32,7 @@ async fn start(request_timeout: Duration) -> SocketAddr {
     let router = stack::around(failing, metrics, &HttpConfig { request_timeout });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
-    tokio::spawn(server::serve(listener, router, Config::new(Kind::Mutex).server, pending(), || ()));
+    tokio::spawn(server::serve(listener, router, Config::new(StrategyKind::Mutex).server, pending(), || ()));
     address
 }
 

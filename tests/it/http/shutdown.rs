@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inventory::http::server::Drained;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use tokio::net::TcpStream;
 
 use crate::support::app::raw::Raw;
@@ -39,7 +39,7 @@ async fn refuses_connections(app: &TestApp) {
 
 for_each_strategy! {
     /// A request that was accepted is answered after the shutdown began, new connections are refused, idle ones end.
-    async fn what_was_accepted_is_finished(kind: Kind) {
+    async fn what_was_accepted_is_finished(kind: StrategyKind) {
         let mut app = TestApp::stocked(kind, &[("A", 1)]).await;
         let mut idle = app.connect().await;
         idle.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -61,7 +61,7 @@ for_each_strategy! {
 /// P10: the drain is bounded; whoever is not done by then is cut off, and the service says so.
 #[tokio::test]
 async fn a_drain_is_bounded() {
-    let app = TestApp::with(Kind::Atomic).with_shutdown_grace(Duration::from_millis(50));
+    let app = TestApp::with(StrategyKind::Atomic).with_shutdown_grace(Duration::from_millis(50));
     let mut app = app.start().await;
     app.create("A", 1).await;
     let _slow = half_sent(&app).await;
@@ -74,7 +74,7 @@ async fn a_drain_is_bounded() {
 /// On one thread: what connected first is accepted, and read from, before what connected next is answered.
 #[tokio::test]
 async fn a_service_that_drains_is_not_ready() {
-    let mut app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let mut app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let mut probe = app.connect().await;
     probe.write("GET /readyz HTTP/1.1\r\nHost: x\r\n").await;
     let mut slow = half_sent(&app).await;
@@ -91,7 +91,7 @@ async fn a_service_that_drains_is_not_ready() {
 /// A service with nothing to finish stops at once, its idle connections with it.
 #[tokio::test]
 async fn nothing_to_finish() {
-    let mut app = TestApp::start(Kind::Mutex).await;
+    let mut app = TestApp::start(StrategyKind::Mutex).await;
     app.get("/livez").await.assert_status(200);
     app.begin_shutdown();
     assert_eq!(app.drained().await, Drained::Clean);

@@ -1,7 +1,7 @@
 //! `/v1/stock/{sku}` and `/adjust`: one level, its entity tag and its preconditions (P3, P6).
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -31,7 +31,7 @@ fn line(answer: &Answer) -> Value {
 
 for_each_strategy! {
     /// A PUT without precondition creates: 201, where the level is, its tag. It never overwrites: 428.
-    async fn put_creates_and_does_not_overwrite(kind: Kind) {
+    async fn put_creates_and_does_not_overwrite(kind: StrategyKind) {
         let app = TestApp::start(kind).await;
         let created = app.put(A, &json!({ "on_hand": 100, "reason": "opening", "reference": "r" })).await;
         created.assert_level(201, 100, 1);
@@ -47,7 +47,7 @@ for_each_strategy! {
     }
 
     /// `If-Match` overwrites exactly the version it names, or any; a stale, weak or foreign tag is 412 and changes nothing (P6).
-    async fn put_counts_the_version_it_names(kind: Kind) {
+    async fn put_counts_the_version_it_names(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 100)]).await;
         let counted = put_if(&app, "if-match", "\"1\"", 90).await;
         counted.assert_level(200, 90, 2);
@@ -62,7 +62,7 @@ for_each_strategy! {
     }
 
     /// `If-Match` on a level that is not there is 412, whatever it names; `If-None-Match: *` creates, and only that.
-    async fn put_preconditions_of_a_missing_level(kind: Kind) {
+    async fn put_preconditions_of_a_missing_level(kind: StrategyKind) {
         let app = TestApp::start(kind).await;
         for tag in ["*", "\"0\"", "\"1\""] {
             let refused = put_if(&app, "if-match", tag, 1).await;
@@ -75,7 +75,7 @@ for_each_strategy! {
     }
 
     /// A reader that has the version is told so, with the tag and no body; `*` and weak tags count.
-    async fn get_is_304_for_a_tag_the_reader_has(kind: Kind) {
+    async fn get_is_304_for_a_tag_the_reader_has(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 3)]).await;
         adjust(&app, 1).await.assert_level(200, 4, 2);
         for known in ["\"2\"", "\"1\", \"2\"", "\"9\",\"2\" , \"4\"", "W/\"2\"", "*"] {
@@ -92,7 +92,7 @@ for_each_strategy! {
     }
 
     /// 404 carries the version: 0 of a level that never was, the tombstone's of one that was deleted.
-    async fn a_missing_level_has_a_version(kind: Kind) {
+    async fn a_missing_level_has_a_version(kind: StrategyKind) {
         let app = TestApp::start(kind).await;
         for (path, version) in [(A, 0), ("/v1/stock/A?location=shop", 0)] {
             let missing = app.get(path).await;
@@ -107,7 +107,7 @@ for_each_strategy! {
     }
 
     /// DELETE answers 204 with the tag of the deletion, and versions go on after it: none is used twice (P6).
-    async fn versions_survive_a_deletion(kind: Kind) {
+    async fn versions_survive_a_deletion(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5)]).await;
         let delete_if = async |tag: &str| app.call(Method::DELETE, A).header("if-match", tag).send().await;
         delete_if("\"7\"").await.assert_problem(412, "version-mismatch");
@@ -127,7 +127,7 @@ for_each_strategy! {
 
     /// Adjusting adds and takes, each change one version up; what is not there cannot be taken, and the refusal says what was
     /// asked, what was there, and at which version (P2, P3).
-    async fn adjust_takes_what_is_there_and_no_more(kind: Kind) {
+    async fn adjust_takes_what_is_there_and_no_more(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 10)]).await;
         adjust(&app, -3).await.assert_level(200, 7, 2);
         adjust(&app, 5).await.assert_level(200, 12, 3);
@@ -141,7 +141,7 @@ for_each_strategy! {
     }
 
     /// Adjusting honours `If-Match`, and a level that is not there is 404 without it, 412 with it.
-    async fn adjust_honours_if_match(kind: Kind) {
+    async fn adjust_honours_if_match(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 10)]).await;
         let adjust_if = async |path: &str, tag: &str| {
             app.call(Method::POST, path).header("if-match", tag).json(&json!({ "delta": 1 })).send().await
@@ -156,7 +156,7 @@ for_each_strategy! {
     }
 
     /// A level that would grow past 2^40 - 1 is refused and stays as it was.
-    async fn a_level_cannot_overflow(kind: Kind) {
+    async fn a_level_cannot_overflow(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1_099_511_627_775)]).await;
         let refused = adjust(&app, 1).await;
         assert_eq!(line(refused.assert_problem(422, "quantity-overflow"))["requested"], 1);
@@ -170,7 +170,7 @@ for_each_strategy! {
     }
 
     /// Each location has a level of its own; one that is left out is `main`.
-    async fn locations_are_apart(kind: Kind) {
+    async fn locations_are_apart(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1), ("A?location=shop", 2)]).await;
         adjust_at(&app, "?location=shop", 5).await.assert_level(200, 7, 2);
         adjust_at(&app, "?location=main", 5).await.assert_level(200, 6, 2);
@@ -180,7 +180,7 @@ for_each_strategy! {
     }
 
     /// `HEAD` is `GET` without the body, headers and all; the length is that of the body that `GET` would answer.
-    async fn head_is_get_without_a_body(kind: Kind) {
+    async fn head_is_get_without_a_body(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 1)]).await;
         let got = app.get(A).await;
         let mut connection = app.connect().await;
@@ -203,7 +203,7 @@ async fn adjust_at(app: &TestApp, query: &str, delta: i64) -> Answer {
 /// Conditions that say nothing this service can act upon are 400, and change nothing.
 #[tokio::test]
 async fn conditions_that_make_no_sense_are_refused() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     for malformed in ["1", "\"1", "w/\"1\"", "\"1\", 2"] {
         for method in [Method::GET, Method::DELETE, Method::PUT] {
             let header = if method == Method::GET { "if-none-match" } else { "if-match" };
@@ -228,7 +228,7 @@ async fn conditions_that_make_no_sense_are_refused() {
 /// A validation error is told before a malformed condition is acted upon, and a condition before the state of the stock.
 #[tokio::test]
 async fn the_first_error_in_order_is_told() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let stale = app.call(Method::POST, "/v1/stock/A/adjust").header("if-match", "\"9\"");
     stale.json(&json!({ "delta": 0 })).send().await.assert_fields(&["/delta"]);
     let stale_and_short = app.call(Method::POST, "/v1/stock/A/adjust").header("if-match", "\"9\"");

@@ -1,7 +1,7 @@
 //! What a client believes to count is never ignored: preconditions, parameters and keys are honoured or refused (P1).
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -18,7 +18,7 @@ fn batch(path: &str) -> Value {
 /// A batch has no one version to be conditional on: it says so instead of changing stock unconditionally.
 #[tokio::test]
 async fn batches_refuse_conditions_and_parameters() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 5)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 5)]).await;
     for path in BATCHES {
         for header in ["if-match", "if-none-match"] {
             let call = app.call(Method::POST, path).header(header, "\"1\"").json(&batch(path));
@@ -33,7 +33,7 @@ async fn batches_refuse_conditions_and_parameters() {
 /// Several fields are one list: a star beside a tag is no star.
 #[tokio::test]
 async fn a_star_beside_a_tag_overwrites_nothing() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 5)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 5)]).await;
     for second in ["*", "\"2\""] {
         let call =
             app.call(Method::PUT, "/v1/stock/A").header("if-match", "\"77\"").header("if-match", second);
@@ -45,7 +45,7 @@ async fn a_star_beside_a_tag_overwrites_nothing() {
 /// A read may demand a version, too.
 #[tokio::test]
 async fn a_read_honours_if_match() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 5)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 5)]).await;
     let read = async |path: &str, tag: &str| app.call(Method::GET, path).header("if-match", tag).send().await;
     read("/v1/stock/A", "\"1\"").await.assert_level(200, 5, 1);
     read("/v1/stock/A", "*").await.assert_level(200, 5, 1);
@@ -58,7 +58,7 @@ async fn a_read_honours_if_match() {
 /// A key is refused where preconditions are what makes a repetition safe, before anything happens.
 #[tokio::test]
 async fn a_key_is_refused_by_put_and_delete() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 5)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 5)]).await;
     let requests =
         [(Method::PUT, "/v1/stock/B", json!({ "on_hand": 1 })), (Method::DELETE, "/v1/stock/A", json!({}))];
     for (method, path, body) in requests {
@@ -72,7 +72,7 @@ async fn a_key_is_refused_by_put_and_delete() {
 /// P10: an error tells what was wrong; it does not send the client its megabytes back.
 #[tokio::test]
 async fn an_error_repeats_little_of_the_request() {
-    let app = TestApp::start(Kind::Atomic).await;
+    let app = TestApp::start(StrategyKind::Atomic).await;
     let long = "k".repeat(1_000_000);
     let unknown = app.post_bytes("/v1/adjustments", format!("{{\"{long}\":1}}")).await;
     assert!(unknown.assert_problem(422, "validation-failed").text().len() < 4_000);

@@ -1,6 +1,6 @@
 //! `POST /v1/transfers`: units change their place, all or none (P4), and are never lost (P1).
 
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -23,7 +23,7 @@ fn levels(answer: &Answer) -> Value {
 
 for_each_strategy! {
     /// Units leave one place and arrive at the other; a missing destination is created.
-    async fn units_move_and_a_missing_destination_is_created(kind: Kind) {
+    async fn units_move_and_a_missing_destination_is_created(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 10)]).await;
         assert_eq!(
             levels(&transfer(&app, &[("main", "shop", 4)]).await),
@@ -42,7 +42,7 @@ for_each_strategy! {
     }
 
     /// A chain in one request: what arrives may leave again, and the lines of one place are one change of it.
-    async fn a_chain_is_one_transaction(kind: Kind) {
+    async fn a_chain_is_one_transaction(kind: StrategyKind) {
         let app =
             TestApp::stocked(kind, &[("A?location=a", 5), ("A?location=b", 0), ("A?location=c", 0)]).await;
         let answer = transfer(&app, &[("a", "b", 5), ("b", "c", 5)]).await;
@@ -52,7 +52,7 @@ for_each_strategy! {
     }
 
     /// P3, P4: one short line, and nothing moves, nothing is created; every short line is named.
-    async fn a_short_line_stops_all(kind: Kind) {
+    async fn a_short_line_stops_all(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 10), ("A?location=b", 1)]).await;
         let refused = transfer(&app, &[("main", "new", 4), ("b", "new", 2), ("main", "b", 7)]).await;
         refused.assert_problem(409, "insufficient-stock");
@@ -68,7 +68,7 @@ for_each_strategy! {
     }
 
     /// There must be something to take from; and an arrival may not overflow.
-    async fn a_missing_source_and_a_full_destination(kind: Kind) {
+    async fn a_missing_source_and_a_full_destination(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 10), ("A?location=full", 1_099_511_627_775)]).await;
         let missing = transfer(&app, &[("main", "shop", 1), ("nowhere", "main", 1)]).await;
         missing.assert_problem(404, "stock-not-found");
@@ -81,7 +81,7 @@ for_each_strategy! {
 /// What cannot be a move is refused by field: nowhere to nowhere, nothing, less than nothing, bad names.
 #[tokio::test]
 async fn what_cannot_be_a_move_is_named() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 10)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 10)]).await;
     transfer(&app, &[("main", "main", 1)]).await.assert_fields(&["/lines/0/to"]);
     transfer(&app, &[("main", "b", 1), ("main", "b", 0)]).await.assert_fields(&["/lines/1/quantity"]);
     transfer(&app, &[("main", "b", -1)]).await.assert_fields(&["/lines/0/quantity"]);

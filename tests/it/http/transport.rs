@@ -1,7 +1,7 @@
 //! Export and import over HTTP: all or nothing (P4), once (P8), bounded (P10), and durable (P7).
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -23,7 +23,7 @@ async fn exported(app: &TestApp) -> String {
 /// What one service exports another imports; the levels are the same but for their versions.
 #[tokio::test]
 async fn an_import_takes_what_an_export_gives() {
-    let first = TestApp::stocked(Kind::Atomic, &[("B", 2), ("A-1", 3), ("A", 1)]).await;
+    let first = TestApp::stocked(StrategyKind::Atomic, &[("B", 2), ("A-1", 3), ("A", 1)]).await;
     first.create("A?location=shop", 9).await;
     first.post("/v1/stock/B/adjust", &json!({ "delta": 5 })).await.assert_status(200);
     first.remove("/v1/stock/A-1").await.assert_status(204);
@@ -32,7 +32,7 @@ async fn an_import_takes_what_an_export_gives() {
     let line = |sku: &str, location: &str, on_hand: u64, version: u64| json!({ "sku": sku, "location": location, "on_hand": on_hand, "reserved": 0, "version": version });
     assert_eq!(levels, [line("A", "main", 1, 1), line("A", "shop", 9, 1), line("B", "main", 7, 2)]);
     for ephemeral in [false, true] {
-        let builder = TestApp::with(Kind::Mutex);
+        let builder = TestApp::with(StrategyKind::Mutex);
         let second = if ephemeral { builder.ephemeral() } else { builder }.start().await;
         second.create("B", 100).await;
         let answer = import(&second, &text).await;
@@ -44,7 +44,7 @@ async fn an_import_takes_what_an_export_gives() {
 /// More levels than one page of an export, or one chunk of an import, has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn imports_and_exports_have_many_pages_and_chunks() {
-    let app = TestApp::start(Kind::Sharded).await;
+    let app = TestApp::start(StrategyKind::Sharded).await;
     // Descending, so that sorting has something to do.
     let lines: Vec<String> =
         (0..25_000).rev().map(|n| format!(r#"{{"sku":"s{n:05}","on_hand":{n}}}"#)).collect();
@@ -68,7 +68,7 @@ async fn imports_and_exports_have_many_pages_and_chunks() {
 /// Whatever is wrong with a line is told with its number, and nothing is applied.
 #[tokio::test]
 async fn a_wrong_line_stops_the_whole_import() {
-    let app = TestApp::stocked(Kind::Atomic, &[("A", 1)]).await;
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let wrong = [
         (r#"{"sku":"A","on_hand":1,"colour":"red"}"#, "/colour"),
         (r#"{"sku":"A b","on_hand":1}"#, "/sku"),
@@ -102,7 +102,7 @@ async fn a_wrong_line_stops_the_whole_import() {
 /// after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_under_a_key_happens_once() {
-    let mut app = TestApp::start(Kind::Atomic).await;
+    let mut app = TestApp::start(StrategyKind::Atomic).await;
     let under_key = async |app: &TestApp, lines: &str| {
         let call = app.call(Method::POST, "/v1/import").header("content-type", NDJSON);
         call.header("idempotency-key", "k1").body(lines).send().await
@@ -114,7 +114,7 @@ async fn an_import_under_a_key_happens_once() {
     app.post("/v1/stock/A/adjust", &json!({ "delta": -2 })).await.assert_status(200);
     for restarted in [false, true] {
         if restarted {
-            app = TestApp::over(Kind::Atomic, app.end().await).start().await;
+            app = TestApp::over(StrategyKind::Atomic, app.end().await).start().await;
         }
         let again = under_key(&app, lines).await;
         assert_eq!(

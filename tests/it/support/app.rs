@@ -17,7 +17,7 @@ use inventory::app::{App, Ended};
 use inventory::config::Config;
 use inventory::http::server::Drained;
 use inventory::store::{Keeping, Storage};
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -109,12 +109,12 @@ impl Builder {
 
 impl TestApp {
     /// With that strategy and limits of time that no test comes near, unless it makes one short to see it reached.
-    pub(crate) fn with(kind: Kind) -> Builder {
+    pub(crate) fn with(kind: StrategyKind) -> Builder {
         Self::over(kind, Arc::new(TempDir::new().expect("a temporary folder")))
     }
 
     /// With that strategy, over stock that another service left.
-    pub(crate) fn over(kind: Kind, data: Arc<TempDir>) -> Builder {
+    pub(crate) fn over(kind: StrategyKind, data: Arc<TempDir>) -> Builder {
         let storage = Storage::Folder { path: data.path().to_owned(), keeping: Keeping::default() };
         let mut config = Config { storage, ..Config::new(kind) };
         config.strategy.lock_timeout = WATCHDOG;
@@ -124,12 +124,12 @@ impl TestApp {
     }
 
     /// With that strategy, and otherwise as it comes.
-    pub(crate) async fn start(kind: Kind) -> Self {
+    pub(crate) async fn start(kind: StrategyKind) -> Self {
         Self::with(kind).start().await
     }
 
     /// With these levels at `main`, at version 1.
-    pub(crate) async fn stocked(kind: Kind, levels: &[(&str, u64)]) -> Self {
+    pub(crate) async fn stocked(kind: StrategyKind, levels: &[(&str, u64)]) -> Self {
         let app = Self::start(kind).await;
         for (sku, on_hand) in levels {
             app.create(sku, *on_hand).await;

@@ -23,12 +23,12 @@ macro_rules! correct_strategies {
 ///
 /// The body runs on a runtime of two workers, and may spawn threads and tasks.
 macro_rules! for_each_strategy {
-    ($( $(#[$about:meta])* async fn $name:ident($kind:ident: Kind) $body:block )+) => {$(
+    ($( $(#[$about:meta])* async fn $name:ident($kind:ident: StrategyKind) $body:block )+) => {$(
         $(#[$about])*
         mod $name {
             use super::*;
 
-            async fn body($kind: Kind) $body
+            async fn body($kind: StrategyKind) $body
 
             $crate::support::correct_strategies!(named_tests);
         }
@@ -39,7 +39,7 @@ macro_rules! named_tests {
     ($($test:ident: $kind:ident),+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
-            body(Kind::$kind).await;
+            body(StrategyKind::$kind).await;
         }
     )+};
 }
@@ -69,11 +69,11 @@ macro_rules! for_each_store {
 macro_rules! tests_of_store {
     ($keeping:expr; $store:ident: $kind:ident $(, $others:ident: $other_kinds:ident)*) => {
         mod $store {
-            use inventory::strategy::Kind;
+            use inventory::strategy::StrategyKind;
 
             use super::*;
 
-            async fn body(kind: Kind) {
+            async fn body(kind: StrategyKind) {
                 // The first that is said.
                 let [keeping, ..] = $keeping;
                 with_store(Opened::empty($crate::support::store::StoreKind::$kind, kind, keeping).await).await;
@@ -88,7 +88,7 @@ macro_rules! tests_of_store {
 
 macro_rules! listed_kinds {
     ($($test:ident: $kind:ident),+) => {
-        [$((stringify!($test), inventory::strategy::Kind::$kind)),+]
+        [$((stringify!($test), inventory::strategy::StrategyKind::$kind)),+]
     };
 }
 
@@ -101,7 +101,7 @@ pub(crate) use {
 #[test]
 fn every_correct_strategy_is_tested() {
     let listed = correct_strategies!(listed_kinds);
-    let catalogue = inventory::strategy::Kind::ALL.into_iter().filter(|kind| kind.is_correct());
+    let catalogue = inventory::strategy::StrategyKind::ALL.into_iter().filter(|kind| kind.is_correct());
     assert!(listed.iter().all(|(name, kind)| kind.name() == *name), "{listed:?}");
     assert_eq!(listed.map(|(_, kind)| kind).to_vec(), catalogue.collect::<Vec<_>>());
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::Method;
-use inventory::strategy::Kind;
+use inventory::strategy::StrategyKind;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ use super::app::{Call, WATCHDOG, client};
 /// `inventory serve` on a free port. Killed, by its pid, when dropped.
 pub(crate) struct Server {
     process: Child,
-    kind: Kind,
+    kind: StrategyKind,
     /// Where its stock is; removed with the last that uses it. `None` where it is in memory only.
     data: Option<Arc<TempDir>>,
     client: reqwest::Client,
@@ -27,18 +27,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// Over a data directory of its own.
-    pub(crate) fn start(kind: Kind) -> Self {
+    pub(crate) fn start(kind: StrategyKind) -> Self {
         Self::over(kind, Arc::new(TempDir::new().expect("a temporary folder")))
     }
 
     /// Over stock that another process left.
-    pub(crate) fn over(kind: Kind, data: Arc<TempDir>) -> Self {
+    pub(crate) fn over(kind: StrategyKind, data: Arc<TempDir>) -> Self {
         let command = serve_over(kind, &data);
         Self::run(command, kind, Some(data))
     }
 
     /// With stock in memory only.
-    pub(crate) fn ephemeral(kind: Kind) -> Self {
+    pub(crate) fn ephemeral(kind: StrategyKind) -> Self {
         let mut command = serve(kind);
         command.arg("--ephemeral");
         Self::run(command, kind, None)
@@ -79,7 +79,7 @@ impl Server {
         self.call(Method::POST, path).header("idempotency-key", key).json(body).send().await
     }
 
-    fn run(mut command: Command, kind: Kind, data: Option<Arc<TempDir>>) -> Self {
+    fn run(mut command: Command, kind: StrategyKind, data: Option<Arc<TempDir>>) -> Self {
         let mut process = command.stderr(Stdio::null()).spawn().expect("the server starts");
         let mut url = String::new();
         let stdout = process.stdout.take().expect("standard output is piped");
@@ -116,7 +116,7 @@ impl Drop for Server {
 }
 
 /// How a server ends that cannot start over that data directory.
-pub(crate) fn refused_start(kind: Kind, data: &TempDir) -> Output {
+pub(crate) fn refused_start(kind: StrategyKind, data: &TempDir) -> Output {
     let mut process = serve_over(kind, data).stderr(Stdio::piped()).spawn().expect("the executable");
     let mut line = String::new();
     let stdout = process.stdout.take().expect("standard output is piped");
@@ -129,13 +129,13 @@ pub(crate) fn refused_start(kind: Kind, data: &TempDir) -> Output {
     output
 }
 
-fn serve_over(kind: Kind, data: &TempDir) -> Command {
+fn serve_over(kind: StrategyKind, data: &TempDir) -> Command {
     let mut command = serve(kind);
     command.arg("--data-dir").arg(data.path());
     command
 }
 
-fn serve(kind: Kind) -> Command {
+fn serve(kind: StrategyKind) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--strategy", kind.name()]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -9,8 +9,8 @@ use inventory::stock::{
 };
 use inventory::strategy::index::Filter;
 use inventory::strategy::{
-    AnyStrategy, Contention, ContentionReport, KeyIndex, Kind, Ledger, Rejected, Strategy, StrategyConfig,
-    TransactRejected,
+    AnyStrategy, Contention, ContentionReport, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig,
+    StrategyKind, TransactRejected,
 };
 
 use super::recorder::Recorder;
@@ -28,12 +28,12 @@ pub(crate) struct Stock {
 
 impl Stock {
     /// Empty stock, whose callers wait as long as they must.
-    pub(crate) fn new(kind: Kind) -> Arc<Self> {
+    pub(crate) fn new(kind: StrategyKind) -> Arc<Self> {
         Self::with_lock_timeout(kind, PATIENT)
     }
 
     /// Empty stock, whose callers wait that long.
-    pub(crate) fn with_lock_timeout(kind: Kind, lock_timeout: Duration) -> Arc<Self> {
+    pub(crate) fn with_lock_timeout(kind: StrategyKind, lock_timeout: Duration) -> Arc<Self> {
         let index = Arc::new(KeyIndex::default());
         let ledger = Ledger::new(Arc::clone(&index));
         let strategy =
@@ -42,7 +42,7 @@ impl Stock {
     }
 
     /// Stock with these levels, at version 1.
-    pub(crate) async fn with_levels(kind: Kind, levels: &[(&str, u64)]) -> Arc<Self> {
+    pub(crate) async fn with_levels(kind: StrategyKind, levels: &[(&str, u64)]) -> Arc<Self> {
         let stock = Self::new(kind);
         for (sku, on_hand) in levels {
             stock.apply(&key(sku), create(*on_hand)).await.expect("a new level");

@@ -9,7 +9,7 @@ use inventory::store::{
     Answered, AnyStore, Command, Deed, EachLine, Idempotency, Keeping, LevelQuery, Movement, MovementQuery,
     NotDone, Outcome, Storage, Store as _,
 };
-use inventory::strategy::{Kind, StrategyConfig};
+use inventory::strategy::{StrategyConfig, StrategyKind};
 use tempfile::TempDir;
 
 /// The stores there are.
@@ -24,13 +24,13 @@ pub(crate) enum StoreKind {
 /// A store, and the folder it is in, if it is in one.
 pub(crate) struct Opened {
     pub(crate) store: AnyStore,
-    kind: Kind,
+    kind: StrategyKind,
     folder: Option<TempDir>,
 }
 
 impl Opened {
     /// An empty store.
-    pub(crate) async fn empty(store: StoreKind, kind: Kind, keeping: Keeping) -> Self {
+    pub(crate) async fn empty(store: StoreKind, kind: StrategyKind, keeping: Keeping) -> Self {
         let folder = (store == StoreKind::Disk).then(|| TempDir::new().expect("a folder"));
         let path = folder.as_ref().map(|folder| folder.path().join("data"));
         Self { store: open(kind, path, keeping).await, kind, folder }
@@ -91,7 +91,7 @@ impl Opened {
     }
 }
 
-async fn open(kind: Kind, path: Option<PathBuf>, keeping: Keeping) -> AnyStore {
+async fn open(kind: StrategyKind, path: Option<PathBuf>, keeping: Keeping) -> AnyStore {
     let storage = match path {
         Some(path) => Storage::Folder { path, keeping },
         None => Storage::Memory(keeping),

@@ -1,7 +1,7 @@
 //! Several versions of a level in one record; and keys of lines that go with the record of their batch.
 
 use super::*;
-use crate::journal::record::{self, Kind, Note};
+use crate::journal::record::{self, RecordHead, RecordKind};
 use crate::journal::stored::{BatchLine, Stored};
 
 /// A record may hold several versions of a level, each but the first linked to the record itself.
@@ -70,9 +70,9 @@ fn the_record_of_a_batch_stands_for_the_keys_of_its_lines() {
     assert_eq!(whole.keys.len(), 1);
     assert!(whole.keys.get(batch.key).is_some() && whole.keys.get(batch.line(1).key).is_none());
     // As an encoder of another record would have it: a batch needs its key.
-    let note = Note { kind: Kind::Batch, once: None, reason: "", reference: "" };
+    let head = RecordHead { kind: RecordKind::Batch, once: None, reason: "", reference: "" };
     let mut bytes = Vec::new();
-    record::encode_stored(&mut bytes, &note, &Stored::Batch(vec![]));
+    record::encode_stored(&mut bytes, &head, &Stored::Batch(vec![]));
     record::seal(&mut bytes, 1, 1, |_| 0);
     assert!(record::Record::read(&bytes).is_err());
 }

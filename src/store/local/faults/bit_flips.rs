@@ -16,7 +16,7 @@ use crate::journal::history::{self, Movement};
 use crate::journal::recovery::Recovered;
 use crate::journal::watermark::Watermark;
 use crate::journal::{segment, snapshot};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 /// Flips in each part of each kind of file.
 const FLIPS_PER_PART: usize = 60;
@@ -70,7 +70,7 @@ fn everything(disk: &FaultyDisk) -> Result<(Everything, Recovered), String> {
 
 /// A disk with several segments, two snapshots and a last segment that is not sealed.
 async fn written() -> FaultyDisk {
-    let service = Service::new(Kind::Mutex).await;
+    let service = Service::new(StrategyKind::Mutex).await;
     let mut script = Script::new(11, 0..6, 0..60);
     for asked in 0..160 {
         let told = service.ask(&script.next()).await;

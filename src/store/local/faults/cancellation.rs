@@ -10,7 +10,7 @@ use super::for_each_strategy;
 use super::image::Image;
 use super::script::{Ask, Deed};
 use super::service::{Service, Told, text};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 /// More polls than any request takes.
 const POLLS_MAX: usize = 50;
@@ -112,7 +112,7 @@ async fn given_up(service: &Arc<Service>, ask: &Ask, polls: usize) -> bool {
 
 for_each_strategy! {
     /// P7, P8, P11: every command, with and without a key, given up after its k-th poll, for every k.
-    async fn a_request_given_up_at_any_await_has_all_of_its_effect_or_none(kind: Kind) {
+    async fn a_request_given_up_at_any_await_has_all_of_its_effect_or_none(kind: StrategyKind) {
         let service = Service::new(kind).await;
         for level in 0..3 {
             service.ask(&Ask { deed: Deed::Create(level, 100), key: None }).await;

@@ -15,7 +15,7 @@ use super::service::{config, key, text};
 use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::journal::group::{self, SECTOR};
 use crate::journal::lanes::Permit;
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, JournalConfig, segment};
 use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, StockKey};

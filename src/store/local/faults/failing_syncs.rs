@@ -9,7 +9,7 @@ use super::service::{Service, Told};
 use crate::journal::disk::faulty::{Call, Fault};
 use crate::stock::Level;
 use crate::store::{NotDone, WasApplied, Why};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 /// The first syncs, each of which fails in a run of its own.
 const SYNCS: u64 = 200;
@@ -51,7 +51,7 @@ async fn in_memory(service: &Service, levels: std::ops::Range<usize>) -> Vec<Lev
 for_each_strategy! {
     /// P7: the n-th sync fails, for every n: who waits and who comes later is told so, and no image of the disk lacks anything
     /// that was acknowledged.
-    async fn a_failed_sync_is_final(kind: Kind) {
+    async fn a_failed_sync_is_final(kind: StrategyKind) {
         for nth in 1..=SYNCS {
             let service = Service::new(kind).await;
             service.disk.fail(Fault::nth(Call::Sync, nth, ErrorKind::Other));
@@ -82,7 +82,7 @@ for_each_strategy! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_panics_has_failed() {
     for nth in 1..20 {
-        let service = Service::new(Kind::Atomic).await;
+        let service = Service::new(StrategyKind::Atomic).await;
         service.disk.at(Call::Write, nth, |_| panic!("in the middle of a write, on purpose"));
         let watchdog = std::time::Duration::from_secs(30);
         let met =

@@ -12,7 +12,7 @@ use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::journal::group::SECTOR;
 use crate::journal::lanes::SLOTS;
 use crate::store::{Answered, NotDone, Store as _, WasApplied, Why};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 /// Returns when the journal says that the disk is full; its failure ends the test.
 async fn full(service: &Service) {
@@ -44,7 +44,7 @@ fn client(
 }
 
 /// Clients at work on a disk with that much room, which fills up, and then has room.
-async fn fills_up_and_has_room_again(kind: Kind, sectors: usize) {
+async fn fills_up_and_has_room_again(kind: StrategyKind, sectors: usize) {
     let service = Service::new(kind).await;
     service.ask(&Ask { deed: Deed::Create(0, 5), key: None }).await;
     service.disk.set_room(Some(sectors * SECTOR));
@@ -69,7 +69,7 @@ async fn fills_up_and_has_room_again(kind: Kind, sectors: usize) {
 
 for_each_strategy! {
     /// P7, P10: whoever asks while the disk is full waits and is answered once there is room, without a restart.
-    async fn a_full_disk_is_waited_out(kind: Kind) {
+    async fn a_full_disk_is_waited_out(kind: StrategyKind) {
         for sectors in [0, 5, 33] {
             fills_up_and_has_room_again(kind, sectors).await;
         }
@@ -80,7 +80,7 @@ for_each_strategy! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_may_be_full_at_any_sector() {
     for sectors in 0..20 {
-        fills_up_and_has_room_again(Kind::Atomic, sectors).await;
+        fills_up_and_has_room_again(StrategyKind::Atomic, sectors).await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn a_disk_may_be_full_at_any_sector() {
 /// that of the runtime, which goes on by itself while everybody waits.
 #[tokio::test(start_paused = true)]
 async fn who_finds_the_lane_full_is_turned_away_unchanged() {
-    let service = Service::new(Kind::Atomic).await;
+    let service = Service::new(StrategyKind::Atomic).await;
     assert_eq!(service.ask(&Ask { deed: Deed::Create(0, 0), key: None }).await, Told::Applied);
     service.disk.set_room(Some(0));
     let mut waiting = Vec::new();
@@ -123,7 +123,7 @@ async fn who_finds_the_lane_full_is_turned_away_unchanged() {
 /// nothing is acknowledged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_under_a_group_is_final() {
-    let service = Service::new(Kind::Mutex).await;
+    let service = Service::new(StrategyKind::Mutex).await;
     assert_eq!(service.ask(&Ask { deed: Deed::Create(0, 5), key: None }).await, Told::Applied);
     let prepared = usize::try_from(super::service::SEGMENT_BYTES).unwrap();
     // Room for the next segment as it is prepared, and its footer; not for a transaction of twice its length.
@@ -143,7 +143,7 @@ async fn a_full_disk_under_a_group_is_final() {
 /// waits, but loses nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_starts_on_a_full_disk_waits_for_room() {
-    let service = Service::new(Kind::Sharded).await;
+    let service = Service::new(StrategyKind::Sharded).await;
     let mut script = Script::new(1, 0..4, 0..9);
     for _ in 0..40 {
         service.ask(&script.next()).await;
@@ -151,7 +151,7 @@ async fn a_service_that_starts_on_a_full_disk_waits_for_room() {
     let disk: FaultyDisk = service.disk.only_synced();
     disk.set_room(Some(0));
     let shown = service.shown();
-    let next = Service::open(Kind::Sharded, &disk, &config()).await.expect("a start needs no room");
+    let next = Service::open(StrategyKind::Sharded, &disk, &config()).await.expect("a start needs no room");
     Image::of(&disk.only_synced()).expect("a start changes nothing").assert_holds(&shown);
     let stop = Arc::default();
     let client = client(&next, 9, &stop);

@@ -8,13 +8,13 @@ use super::image::{Image, Truth, recover_at};
 use super::script::{Ask, Deed};
 use super::service::{Outcome, Service, Told, command, config, key, once, text};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::{Journal, JournalConfig, now_ms};
 use crate::stock::{Level, Reason, Refusal, RefusedLevel};
 use crate::store::local::books::Begun;
 use crate::store::{Idempotency, NotDone, Store as _, WasApplied, Why};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 const TASKS: usize = 64;
 
@@ -73,7 +73,7 @@ async fn race(service: &Arc<Service>) {
 
 for_each_strategy! {
     /// P8: 64 tasks with one key have one effect and one outcome, also after a crash, whatever it left; another body is told so.
-    async fn of_many_requests_with_a_key_one_takes_effect(kind: Kind) {
+    async fn of_many_requests_with_a_key_one_takes_effect(kind: StrategyKind) {
         let service = Service::new(kind).await;
         service.ask(&Ask { deed: Deed::Create(0, 10), key: None }).await;
         race(&service).await;
@@ -97,7 +97,7 @@ for_each_strategy! {
 
     /// P8, P10: as many keys as there may be: a new one is turned away, those that were used are still answered, and so does a
     /// crash leave it.
-    async fn a_full_table_of_keys_turns_new_ones_away_and_answers_old_ones(kind: Kind) {
+    async fn a_full_table_of_keys_turns_new_ones_away_and_answers_old_ones(kind: StrategyKind) {
         let config = JournalConfig { keys_max: 5, ..config() };
         let service = Service::open(kind, &FaultyDisk::new(), &config).await.expect("an empty disk");
         let ask = |number: u128| Ask { deed: Deed::Many(vec![(0, 1)]), key: Some(number) };
@@ -118,7 +118,7 @@ for_each_strategy! {
     }
 
     /// P8, P11: a request that goes away before its record was handed over gives its key up; afterwards the key stays.
-    async fn a_key_is_given_up_before_the_hand_over_and_kept_after(kind: Kind) {
+    async fn a_key_is_given_up_before_the_hand_over_and_kept_after(kind: StrategyKind) {
         let service = Service::new(kind).await;
         let books = &service.store.0.books;
         let idempotency = Idempotency { once: once(9, &Deed::Create(0, 5)), version_1: None };
@@ -140,7 +140,7 @@ for_each_strategy! {
     }
 
     /// P8, P10: a batch of lines that stand alone costs one key, whatever comes of its lines, and is answered again at the cap.
-    async fn a_batch_costs_one_key_and_is_answered_again_at_the_cap(kind: Kind) {
+    async fn a_batch_costs_one_key_and_is_answered_again_at_the_cap(kind: StrategyKind) {
         let config = JournalConfig { keys_max: 2, ..config() };
         let service = Service::open(kind, &FaultyDisk::new(), &config).await.expect("an empty disk");
         service.ask(&Ask { deed: Deed::Create(0, 10), key: None }).await;
@@ -169,7 +169,7 @@ for_each_strategy! {
 
     /// P8, P11: a batch that was cut short (its record is not on disk) is carried through by a retry, each line once: also at the
     /// cap, where a new key would be turned away.
-    async fn a_batch_cut_short_is_carried_through_once(kind: Kind) {
+    async fn a_batch_cut_short_is_carried_through_once(kind: StrategyKind) {
         let config = JournalConfig { keys_max: 3, ..config() };
         let first = Service::open(kind, &FaultyDisk::new(), &config).await.expect("an empty disk");
         first.ask(&Ask { deed: Deed::Create(0, 10), key: None }).await;
@@ -197,7 +197,7 @@ for_each_strategy! {
 
     /// P8: whatever fails while a batch with a refused and an applied line is under way, no line that is in the ledger is said to
     /// have changed nothing.
-    async fn no_line_is_said_to_have_changed_nothing_that_did(kind: Kind) {
+    async fn no_line_is_said_to_have_changed_nothing_that_did(kind: StrategyKind) {
         for nth in 2..12 {
             let service = Service::new(kind).await;
             service.ask(&Ask { deed: Deed::Create(0, 10), key: None }).await;
@@ -229,7 +229,7 @@ for_each_strategy! {
 /// P7, P8: who waits for a refusal to be stored when the journal fails is told; nobody waits for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_stores_a_refusal_while_the_journal_fails_is_told() {
-    let service = Service::new(Kind::Atomic).await;
+    let service = Service::new(StrategyKind::Atomic).await;
     service.ask(&Ask { deed: Deed::Create(0, 1), key: None }).await;
     let (entered, enters) = tokio::sync::oneshot::channel();
     let (goes_on, go_on) = std::sync::mpsc::channel::<()>();
@@ -269,7 +269,7 @@ async fn who_stores_a_refusal_while_the_journal_fails_is_told() {
 /// P8, P10: recovered keys run out by age, and not before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recovered_keys_run_out_by_age() {
-    let service = Service::new(Kind::Atomic).await;
+    let service = Service::new(StrategyKind::Atomic).await;
     for number in 0..50 {
         let told = service.ask(&Ask { deed: Deed::Many(vec![(0, 1)]), key: Some(number) }).await;
         assert_eq!(told, Told::Applied);
@@ -287,7 +287,7 @@ async fn recovered_keys_run_out_by_age() {
 /// P8: what a key is answered with is what is in the ledger.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_outcome_of_a_key_is_that_of_its_record() {
-    let service = Service::new(Kind::RwLock).await;
+    let service = Service::new(StrategyKind::RwLock).await;
     let ask = Ask { deed: Deed::Many(vec![(0, 3), (1, 4)]), key: Some(5) };
     assert_eq!(service.ask(&ask).await, Told::Applied);
     service.ask(&Ask { deed: Deed::Delete(0), key: None }).await;

@@ -12,12 +12,12 @@ use super::image::Image;
 use super::script::Script;
 use super::service::{Service, Told, config};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 const ASKS: u64 = 60;
 
 /// The disk, with what is not synced, before each change of a workload.
-async fn killed_at_each_change(kind: Kind) -> Vec<FaultyDisk> {
+async fn killed_at_each_change(kind: StrategyKind) -> Vec<FaultyDisk> {
     let service = Service::new(kind).await;
     let found: Arc<Mutex<Vec<FaultyDisk>>> = Arc::default();
     let finds = Arc::clone(&found);
@@ -38,7 +38,7 @@ fn cuts(disk: &FaultyDisk, seed: u64) -> impl Iterator<Item = FaultyDisk> {
 
 for_each_strategy! {
     /// P7: whatever the next process finds, and so shows, survives a power cut from the moment it starts.
-    async fn what_a_restart_shows_survives_a_power_cut(kind: Kind) {
+    async fn what_a_restart_shows_survives_a_power_cut(kind: StrategyKind) {
         for (seed, disk) in (0..).zip(killed_at_each_change(kind).await) {
             let shown = Image::of(&disk).expect("a process was killed");
             for cut in cuts(&disk, seed) {
@@ -49,7 +49,7 @@ for_each_strategy! {
     }
 
     /// P7: what is acknowledged after a restart survives a power cut, in whichever file it was written.
-    async fn what_is_acknowledged_after_a_kill_survives_a_power_cut(kind: Kind) {
+    async fn what_is_acknowledged_after_a_kill_survives_a_power_cut(kind: StrategyKind) {
         for (seed, disk) in (0..).zip(killed_at_each_change(kind).await).step_by(3) {
             let service = Service::open(kind, &disk, &config()).await.expect("a process was killed");
             let mut script = Script::new(seed, 0..4, 50..60);
@@ -67,7 +67,7 @@ for_each_strategy! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_restart_finds_after_a_failed_sync_survives_a_power_cut() {
     for nth in 1..60 {
-        let service = Service::new(Kind::Atomic).await;
+        let service = Service::new(StrategyKind::Atomic).await;
         service.disk.fail(Fault::nth(Call::Sync, nth, ErrorKind::Other));
         let mut script = Script::new(nth, 0..4, 0..30);
         while !matches!(service.ask(&script.next()).await, Told::NotDone(_)) {}

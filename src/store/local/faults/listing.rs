@@ -10,12 +10,12 @@ use super::script::{Ask, Deed};
 use super::service::{Service, Told, command, text};
 use crate::journal::disk::faulty::Call;
 use crate::store::{LevelQuery, Store as _};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 for_each_strategy! {
     /// P7: while a deletion is not on disk, a page that leaves the level out is not given; nor is one that shows what a change
     /// that is not on disk made.
-    async fn a_page_waits_for_what_it_leaves_out_and_for_what_it_shows(kind: Kind) {
+    async fn a_page_waits_for_what_it_leaves_out_and_for_what_it_shows(kind: StrategyKind) {
         for deed in [Deed::Delete(1), Deed::Adjust(1, 3), Deed::Create(2, 7), Deed::Many(vec![(0, 1), (2, 1)])] {
             let service = Service::new(kind).await;
             for level in [0, 1] {

@@ -13,13 +13,13 @@ use super::script::Deed;
 use super::service::{command, key, transaction};
 use crate::journal::data_dir::DataDir;
 use crate::journal::lanes::Permit;
-use crate::journal::record::Kind as RecordKind;
+use crate::journal::record::RecordKind;
 use crate::journal::recovery::{self, Options, Recovered};
 use crate::journal::{Journal, JournalConfig, now_ms};
 use crate::stock::{Change, Changed, HandOff, IfMissing, Operation};
 use crate::store::local::Local;
 use crate::store::{Keeping, Store as _};
-use crate::strategy::{Kind, Strategy as _, StrategyConfig};
+use crate::strategy::{Strategy as _, StrategyConfig, StrategyKind};
 
 const DATA: &str = "INVENTORY_TEST_PANICS_IN";
 const STRATEGY: &str = "INVENTORY_TEST_PANICS_STRATEGY";
@@ -50,7 +50,7 @@ fn recovered(data: &DataDir) -> Recovered {
 #[ignore = "ends the process: the tests of this module start it again for it"]
 async fn panics_before_it_hands_over() {
     let Ok(folder) = std::env::var(DATA) else { return };
-    let kind: Kind = std::env::var(STRATEGY).unwrap().parse().unwrap();
+    let kind: StrategyKind = std::env::var(STRATEGY).unwrap().parse().unwrap();
     let data = DataDir::open_or_create(Path::new(&folder)).unwrap();
     let (start, _) = start(recovered(&data));
     let journal = Journal::start(data.disk(), start, &JournalConfig::default()).unwrap();
@@ -70,7 +70,7 @@ async fn panics_before_it_hands_over() {
 }
 
 /// How the process ended, and what it said.
-fn run(kind: Kind, folder: &Path, many: bool) -> std::process::Output {
+fn run(kind: StrategyKind, folder: &Path, many: bool) -> std::process::Output {
     let mut command = Command::new(std::env::current_exe().expect("this test binary"));
     let test = "store::local::faults::panics::panics_before_it_hands_over";
     command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
@@ -83,7 +83,7 @@ fn run(kind: Kind, folder: &Path, many: bool) -> std::process::Output {
 
 for_each_strategy! {
     /// P7, P11: the process aborts, and what it leaves is the state before the change, which is gone on with.
-    async fn a_panic_between_a_change_and_its_record_ends_the_process(kind: Kind) {
+    async fn a_panic_between_a_change_and_its_record_ends_the_process(kind: StrategyKind) {
         for many in [false, true] {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let output = run(kind, folder.path(), many);

@@ -12,7 +12,7 @@ use super::script::Script;
 use super::service::{Service, Shown, Told, config};
 use crate::journal::JournalConfig;
 use crate::journal::disk::faulty::{Call, FaultyDisk};
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 const CLIENTS: u64 = 6;
 const ASKS_PER_CLIENT: usize = 18;
@@ -29,7 +29,7 @@ struct Found {
 
 /// Clients at work, and snapshots taken meanwhile, on a disk that `at_call` looks at before each change.
 async fn work(
-    kind: Kind,
+    kind: StrategyKind,
     seed: u64,
     config: &JournalConfig,
     at_call: impl Fn(&Service, &FaultyDisk) + Send + Sync + 'static,
@@ -83,7 +83,7 @@ fn recovered(found: &FaultyDisk, seed: u64, twice: bool) -> Image {
 for_each_strategy! {
     /// P4, P6, P7, P8: no change that was acknowledged is lost, nothing that was shown is newer than what is recovered, no
     /// transaction is torn, every key is there if and only if its effect is, and the versions go up by one.
-    async fn a_power_cut_takes_back_nothing_that_was_shown(kind: Kind) {
+    async fn a_power_cut_takes_back_nothing_that_was_shown(kind: StrategyKind) {
         let cuts = Arc::new(AtomicU64::new(0));
         for seed in 0..RUNS {
             let found: Arc<Mutex<Vec<Found>>> = Arc::default();
@@ -115,7 +115,7 @@ for_each_strategy! {
     }
 
     /// P7: the same while old segments and snapshots are removed.
-    async fn a_power_cut_while_segments_are_dropped_loses_nothing(kind: Kind) {
+    async fn a_power_cut_while_segments_are_dropped_loses_nothing(kind: StrategyKind) {
         let config = JournalConfig { retain_bytes: Some(0), keys_retention: Duration::ZERO, ..config() };
         let cuts = Arc::new(AtomicU64::new(0));
         let counts = Arc::clone(&cuts);
@@ -136,7 +136,7 @@ for_each_strategy! {
     }
 
     /// P7: what is found after a cut is gone on with, and what is acknowledged then survives the next cut too.
-    async fn a_service_goes_on_after_a_power_cut(kind: Kind) {
+    async fn a_service_goes_on_after_a_power_cut(kind: StrategyKind) {
         let found: Arc<Mutex<Vec<FaultyDisk>>> = Arc::default();
         let finds = Arc::clone(&found);
         work(kind, 77, &config(), move |_, disk| finds.lock().push(disk.power_cut(disk.count(Call::Change)))).await;

@@ -21,7 +21,7 @@ use crate::store::{
     self, Answered, Command, EachLine, Idempotency, Keeping, LevelQuery, LineOutcome, NotDone, Store as _,
     TransactionKind, WasApplied, Why,
 };
-use crate::strategy::{Kind, Strategy as _, StrategyConfig};
+use crate::strategy::{Strategy as _, StrategyConfig, StrategyKind};
 
 /// So short that segments roll all the time.
 pub(super) const SEGMENT_BYTES: u64 = 8 * 1024;
@@ -78,13 +78,13 @@ pub(super) fn config() -> JournalConfig {
 
 impl Service {
     /// Empty stock on an empty disk.
-    pub(super) async fn new(kind: Kind) -> Arc<Self> {
+    pub(super) async fn new(kind: StrategyKind) -> Arc<Self> {
         Self::open(kind, &FaultyDisk::new(), &config()).await.expect("an empty disk")
     }
 
     /// Recovers what is on the disk and goes on with it, as the service does when it starts.
     pub(super) async fn open(
-        kind: Kind,
+        kind: StrategyKind,
         disk: &FaultyDisk,
         config: &JournalConfig,
     ) -> Result<Arc<Self>, RecoveryError> {

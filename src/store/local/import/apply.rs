@@ -10,7 +10,7 @@ use super::staged::Staged;
 use super::{CHUNK_LEVELS, ImportError, Imported};
 use crate::journal::disk::Disk;
 use crate::journal::keys::Claim;
-use crate::journal::record::{Kind, Line};
+use crate::journal::record::{Line, RecordKind};
 use crate::journal::stored::Stored;
 use crate::stock::{Change, IfMissing, Once, Operation, Remark, Transaction};
 use crate::store::chores::{LINE_ERRORS_MAX, LineError};
@@ -116,7 +116,7 @@ impl Local {
     async fn record_outcome(&self, claim: &Claim, imported: Imported) -> Result<(), NotDone> {
         let books = &self.0.books;
         loop {
-            match books.store(Kind::Imported, claim.clone(), &Stored::Imported(imported.into())).await {
+            match books.store(RecordKind::Imported, claim.clone(), &Stored::Imported(imported.into())).await {
                 Ok(stored) => return books.told(stored, crate::store::WasApplied::Unknown).await,
                 Err(not_done) => self.again(not_done).await?,
             }
@@ -158,7 +158,7 @@ impl Local {
         while !chunk.is_empty() {
             let transaction = Arc::new(transaction(&chunk));
             let (remark, claim) = (Some(Arc::clone(&remark)), Some(claim.clone()));
-            match self.transact(&transaction, Kind::Import, remark, claim).await {
+            match self.transact(&transaction, RecordKind::Import, remark, claim).await {
                 Ok(Ok(applied)) => {
                     let created =
                         applied.iter().filter(|(_, applied)| !applied.before.exists()).count() as u64;

@@ -7,6 +7,8 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Buf;
+
 use crate::journal::disk::DiskFile;
 use crate::stock::{Quantity, StockKey};
 
@@ -41,7 +43,7 @@ impl Entry {
 
     /// The entry that starts here, and its length: `None` where the bytes are none.
     fn read(bytes: &[u8]) -> Option<(Self, usize)> {
-        let u64_at = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let u64_at = |at: usize| bytes.get(at..)?.try_get_u64_le().ok();
         let len = HEAD_BYTES + usize::from(*bytes.get(HEAD_BYTES - 1)?);
         let key = StockKey::from_text(std::str::from_utf8(bytes.get(HEAD_BYTES..len)?).ok()?)?;
         let on_hand = u64_at(8).filter(|&units| Quantity::new(units).is_some())?;

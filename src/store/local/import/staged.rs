@@ -12,6 +12,8 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Buf;
+
 use super::entries::{Entries, Entry};
 use crate::journal::disk::{Disk, DiskFile};
 use crate::stock::Once;
@@ -138,8 +140,8 @@ impl Staged {
         let end = file.len()?;
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
-        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
-        let u128_at = |at: usize| u128::from_le_bytes(header[at..at + 16].try_into().expect("16 bytes"));
+        let u32_at = |at: usize| (&header[at..]).get_u32_le();
+        let u128_at = |at: usize| (&header[at..]).get_u128_le();
         if header[..8] != MAGIC {
             return Err(damaged("it is no staged import"));
         }
@@ -158,7 +160,7 @@ impl Staged {
         }
         let fingerprint = header[56..88].try_into().expect("32 bytes");
         let once = (u32_at(12) == FLAG_ONCE).then(|| Once { key: u128_at(40), fingerprint });
-        let levels = u64::from_le_bytes(header[32..40].try_into().expect("eight bytes"));
+        let levels = (&header[32..]).get_u64_le();
         let (name, id) = (name.to_owned(), u128_at(16));
         Ok(Self { disk, file, name, id, levels, once, end, happened: true })
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use axum::http::Method;
 use inventory::http::openapi::Documents;
-use inventory::http::problem::Kind;
+use inventory::http::problem::ProblemKind;
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
@@ -41,14 +41,15 @@ fn check_problem(answer: &Answer, what: &str) {
     assert_eq!(answer.header("content-type"), "application/problem+json", "{what}");
     let body = answer.json();
     let name = body["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/"));
-    let kind = name.and_then(Kind::named).unwrap_or_else(|| panic!("no page explains its type: {what}"));
-    let entry = kind.entry();
-    assert_eq!((answer.status, &body["status"]), (entry.status.as_u16(), &answer.status.into()), "{what}");
-    assert_eq!(body["title"], entry.title, "{what}");
+    let kind =
+        name.and_then(ProblemKind::named).unwrap_or_else(|| panic!("no page explains its type: {what}"));
+    let page = kind.page();
+    assert_eq!((answer.status, &body["status"]), (page.status.as_u16(), &answer.status.into()), "{what}");
+    assert_eq!(body["title"], page.title, "{what}");
     assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{what}");
     assert_eq!(body.get("applied").is_some(), answer.status >= 500, "applied, of 5xx only: {what}");
     assert_eq!(!answer.header("retry-after").is_empty(), answer.status == 503, "Retry-After: {what}");
-    let named = if kind == Kind::ValidationFailed { 1..=100 } else { 0..=0 };
+    let named = if kind == ProblemKind::ValidationFailed { 1..=100 } else { 0..=0 };
     let errors = body["errors"].as_array().map_or(0, Vec::len);
     assert!(named.contains(&errors), "{errors} fields are named: {what}");
 }
