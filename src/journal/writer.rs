@@ -187,9 +187,11 @@ impl Writer {
 
     fn take_turns(&mut self, turns: &mut Turns) -> Result<(), Fatal> {
         while let Some(Turn { record, lane, told }) = turns.next_turn() {
-            self.offer(Taken { record, lane, number: self.taken_count[lane] })?;
-            // Now that it is in the group: stored answers wait for nothing.
+            let offered = self.offer(Taken { record, lane, number: self.taken_count[lane] });
+            // Now that it is in the group, since stored answers wait for nothing. After an error, too, so that it is not dropped, which
+            // tells who waits, before the reason is known.
             self.group.told.extend(told);
+            offered?;
             self.taken_count[lane] += 1;
         }
         Ok(())
