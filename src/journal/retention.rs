@@ -60,19 +60,30 @@ pub struct RetentionError {
     pub source: io::Error,
 }
 
-/// Removes what the policy lets go. Called by one thread at a time, after a snapshot was taken.
-pub fn apply(disk: &dyn Disk, log: &Log, policy: &Policy, now_ms: u64) -> Result<Removed, RetentionError> {
-    let mut removed = Removed::default();
-    let kept = snapshots(disk, &mut removed)?;
+/// Removes what the policy lets go, and notes in `removed` what is gone, also where it fails midway. Called by one thread at a
+/// time, after a snapshot was taken, and again after a while where it failed.
+///
+/// A segment leaves the log only once it is gone for certain, and the first that cannot be removed ends the round: whatever
+/// fails, the segments that are left have no gap, and those that are not gone are tried again.
+pub fn apply(
+    disk: &dyn Disk,
+    log: &Log,
+    policy: &Policy,
+    now_ms: u64,
+    removed: &mut Removed,
+) -> Result<(), RetentionError> {
+    let kept = snapshots(disk, removed)?;
     // Fewer than two, and nothing may go: the newest alone could turn out to be damaged.
-    let Some(&oldest_start) = kept.get(SNAPSHOTS_KEPT - 1) else { return Ok(removed) };
-    let before = droppable(&log.segments(), policy, oldest_start, now_ms);
-    for segment in log.take_before(before) {
-        let name = segment::name(segment.header.base);
+    let Some(&oldest_start) = kept.get(SNAPSHOTS_KEPT - 1) else { return Ok(()) };
+    let segments = log.segments();
+    let before = droppable(&segments, policy, oldest_start, now_ms);
+    for pair in segments.windows(2).take_while(|pair| pair[1].header.base <= before) {
+        let name = segment::name(pair[0].header.base);
         remove(disk, &name)?;
+        log.take_before(pair[1].header.base);
         removed.segments.push(name);
     }
-    Ok(removed)
+    Ok(())
 }
 
 /// Removes all but the newest snapshots that are whole; returns the starts of those, newest first.
@@ -122,9 +133,13 @@ fn droppable(segments: &[Arc<Segment>], policy: &Policy, oldest_start: u64, now_
     before
 }
 
-/// Removes a file for good: on disk before this returns.
+/// Removes a file for good: on disk before this returns. One that has no name any more is one whose removal was not synced.
 fn remove(disk: &dyn Disk, name: &str) -> Result<(), RetentionError> {
-    let removed = disk.remove(name).and_then(|()| disk.sync_names());
+    let removed = match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    let removed = removed.and_then(|()| disk.sync_names());
     removed.map_err(|source| RetentionError { file: name.to_owned(), source })
 }
 

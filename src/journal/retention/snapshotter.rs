@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Policy, apply};
+use super::{Policy, Removed, apply};
 use crate::journal::disk::Disk;
 use crate::journal::heads::Heads;
 use crate::journal::keys::Keys;
@@ -117,7 +117,9 @@ impl Snapshotter {
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.metrics.position.store(covered, Ordering::Relaxed);
-        let thread = Thread { parts, schedule, policy, now_ms, shared: Arc::clone(&shared), covered };
+        let retry_removals = false;
+        let thread =
+            Thread { parts, schedule, policy, now_ms, shared: Arc::clone(&shared), covered, retry_removals };
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || thread.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -170,6 +172,8 @@ struct Thread {
     shared: Arc<Shared>,
     /// Where the last snapshot starts.
     covered: u64,
+    /// The last removals failed.
+    retry_removals: bool,
 }
 
 /// Why the thread goes on.
@@ -192,6 +196,9 @@ impl Thread {
             };
             if forgot.elapsed() >= FORGET_EVERY {
                 self.forget();
+                if self.retry_removals {
+                    self.retain();
+                }
                 forgot = Instant::now();
             }
             if self.parts.disk.is_volatile() {
@@ -275,16 +282,19 @@ impl Thread {
         Ok(written)
     }
 
-    fn retain(&self) {
-        match apply(self.parts.disk.as_ref(), &self.parts.log, &self.policy, (self.now_ms)()) {
-            Ok(removed) => {
-                let dropped = removed.segments.len() as u64;
-                self.shared.metrics.segments_dropped.fetch_add(dropped, Ordering::Relaxed);
-                for file in removed.damaged {
-                    tracing::warn!(file, "a snapshot is damaged: it is kept, and not used");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "what may leave the disk could not be removed"),
+    /// Removes what may go. Where that fails it is tried again, whether or not there is another snapshot by then.
+    fn retain(&mut self) {
+        let mut removed = Removed::default();
+        let Parts { disk, log, .. } = &self.parts;
+        let outcome = apply(disk.as_ref(), log, &self.policy, (self.now_ms)(), &mut removed);
+        let dropped = removed.segments.len() as u64;
+        self.shared.metrics.segments_dropped.fetch_add(dropped, Ordering::Relaxed);
+        for file in removed.damaged {
+            tracing::warn!(file, "a snapshot is damaged: it is kept, and not used");
+        }
+        self.retry_removals = outcome.is_err();
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "what may leave the disk could not be removed; it is tried again in a minute");
         }
     }
 }

@@ -6,6 +6,8 @@ use super::*;
 use crate::journal::recovery::{self, Options};
 use crate::journal::testing::{Memory, Writer, levels};
 
+mod failures;
+
 const HOUR: Duration = Duration::from_hours(1);
 const HOUR_MS: u64 = 3_600_000;
 const KEEP: Policy = Policy { age_max: None, bytes_max: None, key_retention: HOUR };
@@ -38,7 +40,9 @@ fn written(memory: &Memory) -> Writer {
 }
 
 fn run(writer: &Writer, policy: Policy) -> Removed {
-    apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms).unwrap()
+    let mut removed = Removed::default();
+    apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms, &mut removed).unwrap();
+    removed
 }
 
 fn assert_starts(memory: &Memory, writer: &Writer) {
@@ -107,8 +111,8 @@ fn a_crash_at_any_step_leaves_a_log_that_starts() {
         let writer = written(&memory);
         snapshot(&writer);
         memory.die_after(step);
-        let outcome =
-            apply(writer.disk.as_ref(), &writer.log, &Policy { bytes_max: Some(0), ..KEEP }, writer.time_ms);
+        let (policy, mut removed) = (Policy { bytes_max: Some(0), ..KEEP }, Removed::default());
+        let outcome = apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms, &mut removed);
         assert_starts(&memory.copy(), &writer);
         if outcome.is_ok() {
             assert!(step > 8, "{step}");
