@@ -211,7 +211,7 @@ pub fn recover(
     progress: &dyn Fn(Progress),
 ) -> Result<Recovered, RecoveryError> {
     let started = Instant::now();
-    let files = Files::open(disk.as_ref())?;
+    let files = Files::open(disk.as_ref(), options)?;
     let mut report = Report::default();
     let (loaded, heads, keys) = load_snapshot(disk.as_ref(), &files, &mut report)?;
     let mut replay = Replay::new(heads, keys, loaded, &mut report, progress);
@@ -222,6 +222,7 @@ pub fn recover(
         tail::cut(&files, cut)?;
     }
     persist(disk.as_ref(), &files, last_group)?;
+    put_aside(disk.as_ref(), &files.orphans, &mut report);
     remove_leftovers(disk.as_ref(), &files, &mut report)?;
     keys.marks().mark_end(end.time_ms, end.position);
     keys.expire(options.now_ms, options.key_retention);
@@ -287,6 +288,22 @@ fn persist(disk: &dyn Disk, files: &Files, last_group: Option<u64>) -> Result<()
     }
     last.file.sync().map_err(io)?;
     disk.sync_names().map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })
+}
+
+/// Gives orphans a name under which nobody takes them for a part of the log. One that keeps its name is found again next time.
+fn put_aside(disk: &dyn Disk, orphans: &[String], report: &mut Report) {
+    for name in orphans {
+        let aside = format!("{name}.orphan");
+        let outcome = disk.rename(name, &aside).and_then(|()| disk.sync_names());
+        let outcome = outcome.map_or_else(
+            |error| format!("it could not be renamed to {aside}: {error}"),
+            |()| format!("it was renamed to {aside}"),
+        );
+        report.warnings.push(format!(
+            "segment {name} is parted from the log by a gap that retention must have left: the log begins after it, all levels \
+             are covered by snapshots, and its movements are not shown; {outcome}"
+        ));
+    }
 }
 
 /// Temporary files and the segment that was being prepared: whatever they hold, nobody was told of it.

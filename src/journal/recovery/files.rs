@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{NEXT_SEGMENT, RecoveryError};
+use super::{NEXT_SEGMENT, Options, RecoveryError};
 use crate::journal::disk::{Disk, DiskFile};
 use crate::journal::group::SECTOR;
+use crate::journal::retention::SNAPSHOTS_KEPT;
 use crate::journal::segment::{self, Header, HeaderError, IndexEntry};
 use crate::journal::snapshot;
 
@@ -20,6 +21,8 @@ pub(crate) struct Files {
     pub(crate) snapshots: Vec<String>,
     /// To be removed.
     pub(super) leftovers: Vec<String>,
+    /// Segments that the log does not need and that a gap parts from it: to be put aside.
+    pub(super) orphans: Vec<String>,
 }
 
 /// A segment's file, its header read.
@@ -33,11 +36,12 @@ pub(crate) struct SegmentFile {
 
 impl Files {
     /// Lists the folder and reads the header of every segment.
-    pub(crate) fn open(disk: &dyn Disk) -> Result<Self, RecoveryError> {
+    pub(crate) fn open(disk: &dyn Disk, options: &Options) -> Result<Self, RecoveryError> {
         let names = disk.list();
         let names =
             names.map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })?;
-        let mut files = Self { segments: Vec::new(), snapshots: Vec::new(), leftovers: Vec::new() };
+        let mut files =
+            Self { segments: Vec::new(), snapshots: Vec::new(), leftovers: Vec::new(), orphans: Vec::new() };
         for name in names {
             if let Some(base) = segment::base_of(&name) {
                 files.segments.push(SegmentFile::open(disk, name, base)?);
@@ -51,8 +55,25 @@ impl Files {
         // Their names are numbers of equal length.
         files.snapshots.sort_by(|a, b| b.cmp(a));
         files.leftovers.sort();
+        files.leave_out_orphans(options);
         files.check_gaps()?;
         Ok(files)
+    }
+
+    /// Leaves out what retention of an earlier version may have left: an old segment that could not be removed, while its
+    /// successors were. Retention removes nothing younger than idempotency keys, nor what the older of two snapshots needs. A
+    /// gap that could be anything else is left to [`Files::check_gaps`].
+    fn leave_out_orphans(&mut self, options: &Options) {
+        let hole = |pair: &[SegmentFile]| pair[0].end() < pair[1].header.base;
+        let Some(before) = self.segments.windows(2).rposition(hole) else { return };
+        let (old, next) = (&self.segments[..=before], &self.segments[before + 1].header);
+        let age_ms = u128::from(options.now_ms.saturating_sub(next.time_ms));
+        let covering = self.snapshots.iter().filter_map(|name| snapshot::start_of(name));
+        let is_covered = covering.filter(|start| *start >= next.base).count() >= SNAPSHOTS_KEPT;
+        let is_older = |segment: &SegmentFile| segment.header.first_seq <= next.first_seq;
+        if is_covered && age_ms > options.key_retention.as_millis() && old.iter().all(is_older) {
+            self.orphans = self.segments.drain(..=before).map(|segment| segment.name).collect();
+        }
     }
 
     fn check_gaps(&self) -> Result<(), RecoveryError> {

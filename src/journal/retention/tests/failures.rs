@@ -91,3 +91,43 @@ fn one_that_fails_for_good_holds_up_all_that_are_newer() {
     }
     assert_disk_starts(&disk.process_killed(), &writer, "for good");
 }
+
+/// What versions that forgot what they were to remove left behind: an old segment, and a gap after it.
+#[test]
+fn an_orphan_that_an_earlier_version_left_is_put_aside_and_told() {
+    let disk = FaultyDisk::new();
+    let writer = written_on(&disk);
+    let segments = in_log(&writer);
+    for name in &segments[1..3] {
+        disk.disk().remove(name).unwrap();
+    }
+    let young = Options { now_ms: writer.time_ms, key_retention: HOUR * 1000 };
+    let error = recovery::recover(&disk.disk(), &young, &|_| {}).unwrap_err();
+    assert!(matches!(error, recovery::RecoveryError::Gap { .. }), "{error}");
+    for call in [None, Some(Call::Rename), Some(Call::SyncNames)] {
+        let disk = disk.process_killed();
+        call.into_iter()
+            .for_each(|call| disk.fail(Fault::nth(call, 1, io::ErrorKind::Other).on(&segments[0])));
+        let options = Options { key_retention: HOUR, ..young };
+        let recovered = recovery::recover(&disk.disk(), &options, &|_| {}).unwrap();
+        assert_eq!(levels(&recovered.heads), levels(&writer.heads));
+        assert_eq!(recovered.end, writer.end());
+        assert_eq!(recovered.log.segments().len(), segments.len() - 3);
+        assert!(recovered.report.warnings.iter().any(|told| told.contains(&segments[0])), "{call:?}");
+        assert_eq!(disk.names().contains(&segments[0]), call == Some(Call::Rename));
+        assert_disk_starts(&disk.process_killed(), &writer, "once more");
+    }
+}
+
+#[test]
+fn a_gap_that_no_two_snapshots_cover_is_refused() {
+    let disk = FaultyDisk::new();
+    let writer = written_on(&disk);
+    let segments = in_log(&writer);
+    disk.disk().remove(&segments[segments.len() - 2]).unwrap();
+    let options = Options { now_ms: writer.time_ms + 1000 * HOUR_MS, key_retention: HOUR };
+    let before = disk.content();
+    let error = recovery::recover(&disk.disk(), &options, &|_| {}).unwrap_err();
+    assert!(matches!(error, recovery::RecoveryError::Gap { .. }), "{error}");
+    assert_eq!(disk.content(), before);
+}
