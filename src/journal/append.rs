@@ -109,6 +109,8 @@ impl Appender {
         let offset = self.end.position - segment.header.base;
         segment.file.write_at(bytes, offset)?;
         segment.file.sync()?;
+        // Synced, but where? Nobody is told of what went into a folder that another server does not find.
+        self.disk.is_in_place()?;
         segment.index_group(self.end.next_seq, offset);
         segment.set_end(end.position);
         self.end = end;

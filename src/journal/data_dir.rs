@@ -9,14 +9,15 @@ use thiserror::Error;
 
 use super::disk::{Disk, Folder};
 
-/// The file that is locked. It stays: who holds the lock counts, not whether the file is there.
+/// The file that is locked besides the folder itself, which keeps out versions that lock nothing else. It stays: who holds the
+/// lock counts, not whether the file is there. Anybody can remove it and lock a new one; the folder cannot be exchanged unseen.
 const LOCK_NAME: &str = "lock";
 
 /// A folder that no other process uses while this value lives.
 #[derive(Debug)]
 pub struct DataDir {
     folder: Folder,
-    _lock: File,
+    _locks: [File; 2],
 }
 
 /// Why a folder cannot be used.
@@ -49,13 +50,18 @@ impl DataDir {
     fn locked(path: &Path, folder: io::Result<Folder>) -> Result<Self, DataDirError> {
         let failed = |error| DataDirError::Io { path: path.to_owned(), error };
         let folder = folder.map_err(failed)?;
+        let itself = File::open(path).map_err(failed)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK_NAME));
-        let lock = lock.map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+        let locks = [itself, lock.map_err(failed)?];
+        for lock in &locks {
+            lock.try_lock().map_err(|error| match error {
+                TryLockError::WouldBlock => DataDirError::InUse(path.to_owned()),
+                TryLockError::Error(error) => failed(error),
+            })?;
         }
+        // What was locked is what was opened, and is what is there.
+        folder.is_in_place().map_err(failed)?;
+        Ok(Self { folder, _locks: locks })
     }
 
     /// Its files.
@@ -68,3 +74,6 @@ impl DataDir {
         self.folder.path()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +35,12 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Makes creations, renames and removals survive a crash.
     fn sync_names(&self) -> io::Result<()>;
+
+    /// Fails where the folder is no longer the one at its path: it was moved away or replaced, and whoever starts there next
+    /// would find other files.
+    fn is_in_place(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Whether a crash takes all of it: then nothing that is written can be taken back while the process lives, and there is
     /// nothing to wait for.
@@ -81,6 +87,8 @@ pub trait DiskFile: Debug + Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
+    /// Device and inode: which folder it is, whatever becomes of its path.
+    identity: (u64, u64),
 }
 
 impl Folder {
@@ -93,13 +101,14 @@ impl Folder {
             let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
-        Ok(Self { path: path.to_owned() })
+        Self::open(path)
     }
 
     /// Opens a folder that is there.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if fs::metadata(path)?.is_dir() {
-            Ok(Self { path: path.to_owned() })
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() {
+            Ok(Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) })
         } else {
             Err(io::ErrorKind::NotADirectory.into())
         }
@@ -144,6 +153,16 @@ impl Disk for Folder {
 
     fn sync_names(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+
+    fn is_in_place(&self) -> io::Result<()> {
+        let moved = || io::Error::other("the folder was moved away or replaced while it was in use");
+        match fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == self.identity => Ok(()),
+            Ok(_) => Err(moved()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(moved()),
+            Err(error) => Err(error),
+        }
     }
 }
 
