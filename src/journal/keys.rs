@@ -153,6 +153,11 @@ impl Keys {
         self.set(key, position);
     }
 
+    /// Forgets a key whose outcome is at that position; one that was used again since stays.
+    pub fn forget(&self, key: u128, position: u64) {
+        self.remove(key, |slot| slot.position() == position);
+    }
+
     /// Forgets the keys of the first `lines` lines of a batch: its outcome is recorded under its own key.
     pub fn forget_lines(&self, batch: u128, lines: u32) {
         let batch = Once { key: batch, fingerprint: [0; 32] };

@@ -122,6 +122,11 @@ impl Books {
             self.caught_up().await?;
             claimed = self.shared().keys.claim(once, keys_max);
         }
+        if let Err(Taken::At(position)) = claimed
+            && self.forgets(once.key, position, keys_max)
+        {
+            claimed = self.shared().keys.claim(once, keys_max);
+        }
         let full = || Err(NotDone::no(Why::KeysFull { retry_after: self.keys_run_out_in() }));
         match claimed {
             Ok(_) if self.keeps_too_much(keys_max) => full(),
@@ -132,13 +137,27 @@ impl Books {
         }
     }
 
+    /// Forgets a key whose record has left with the oldest part of the log, and says whether it did. Nothing leaves that is
+    /// younger than keys are kept, so the key has run out, and is only not yet found by who looks for such keys once a minute.
+    /// What has begun before is no new command, and is not carried out twice for that: there it stays.
+    fn forgets(&self, key: u128, position: u64, keys_max: usize) -> bool {
+        let has_left = |(first, _): (u64, u64)| position < first;
+        let forgets = keys_max < usize::MAX
+            && !self.journal.is_volatile()
+            && self.shared().log.bases().is_some_and(has_left);
+        if forgets {
+            self.shared().keys.forget(key, position);
+        }
+        forgets
+    }
+
     /// The record of a key that the first version of the service used for the same command.
     async fn of_version_1(&self, idempotency: &Idempotency) -> Result<Option<KeptRecord>, NotDone> {
         let Some(key) = idempotency.version_1.as_ref().filter(|_| self.has_version_1) else {
             return Ok(None);
         };
         match self.shared().keys.get(key.whole()) {
-            Some(Taken::At(position)) => {
+            Some(Taken::At(position)) if !self.forgets(key.whole(), position, self.journal.keys_max()) => {
                 let once = Once { key: key.whole(), fingerprint: key.fingerprint() };
                 self.record_of(position, once).await.map(Some)
             }
@@ -173,11 +192,15 @@ impl Books {
 
     fn line_taken(&self, idempotency: &Idempotency, line: u32) -> Option<(Taken, Once)> {
         let (keys, once) = (&self.shared().keys, idempotency.once.line(line));
-        if let Some(taken) = keys.get(once.key) {
+        let has_run_out = |key, taken: &Taken| match taken {
+            Taken::At(position) => self.forgets(key, *position, self.journal.keys_max()),
+            _ => false,
+        };
+        if let Some(taken) = keys.get(once.key).filter(|taken| !has_run_out(once.key, taken)) {
             return Some((taken, once));
         }
         let key = idempotency.version_1.as_ref().filter(|_| self.has_version_1)?;
-        let taken = keys.get(key.line(line))?;
+        let taken = keys.get(key.line(line)).filter(|taken| !has_run_out(key.line(line), taken))?;
         Some((taken, Once { key: key.line(line), fingerprint: key.fingerprint() }))
     }
 
