@@ -5,11 +5,11 @@ use super::script::Deed;
 use super::service::{Service, command};
 use crate::journal::keys::Taken;
 use crate::store::Store as _;
-use crate::strategy::Kind;
+use crate::strategy::StrategyKind;
 
 for_each_strategy! {
     /// P8: such a key has run out, and is as good as new; one whose record is there answers as before.
-    async fn a_key_whose_record_was_dropped_is_as_good_as_new(kind: Kind) {
+    async fn a_key_whose_record_was_dropped_is_as_good_as_new(kind: StrategyKind) {
         let service = Service::new(kind).await;
         let (many, each) = (Deed::Many(vec![(0, 1)]), Deed::Each(vec![(0, 1), (1, 1)]));
         let execute = |deed: &Deed, key| service.store.execute(command(deed, key));
