@@ -30,6 +30,7 @@ use crate::http::server::Drained;
 use crate::shutdown;
 use crate::store::{Keeping, Storage};
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
+use crate::telemetry::log;
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -220,7 +221,10 @@ fn serve(args: &ServeArgs) -> ExitCode {
         Ok(addresses) => addresses.collect(),
         Err(error) => return bad(&format!("--listen {}: {error}; it must be HOST:PORT", args.listen)),
     };
-    start_log(filter, args.log_format);
+    if let Err(error) = start_log(filter, args.log_format) {
+        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
+    }
+    let _flushed = LogFlushed;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {
         runtime.worker_threads(usize::from(workers));
@@ -289,11 +293,27 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
     }
 }
 
-fn start_log(filter: EnvFilter, format: LogFormat) {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+/// Whatever becomes of standard error, who logs goes on; and so does who panics, whose message is a line of the log.
+fn start_log(filter: EnvFilter, format: LogFormat) -> io::Result<()> {
+    let writer = log::to_stderr()?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone());
     match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(%panic, %backtrace, "a thread panicked");
+    }));
+    Ok(())
+}
+
+/// What was logged is written before the process ends.
+struct LogFlushed;
+
+impl Drop for LogFlushed {
+    fn drop(&mut self) {
+        log::flush();
     }
 }
 
@@ -337,9 +357,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place that reports failure before or after the log")]
+/// Reports a failure, after whatever was logged.
 fn fail(code: ExitCode, message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    log::write_line(&format!("error: {message}"));
     code
 }
 

@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 
 use super::HttpState;
 use crate::store::Store as _;
-use crate::telemetry::{Exposition, Histogram, Striped};
+use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
@@ -118,6 +118,11 @@ pub fn expose(state: &HttpState) -> String {
     text.sample("inventory_build_info", &labels, 1);
     text.gauge("inventory_uptime_seconds", "Seconds since the service started.");
     text.sample("inventory_uptime_seconds", &[], state.started.elapsed().as_secs_f64());
+    text.counter(
+        "inventory_log_lines_lost_total",
+        "Lines of the log that could not be written: standard error was full, or nobody read it.",
+    );
+    text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
     requests(&mut text, &state.metrics);
     if let Ok(store) = state.store() {
         store.expose(&mut text);

@@ -27,7 +27,7 @@ use super::settled::Settled;
 use super::stored::Stored;
 use super::watermark::Failed;
 use crate::stock::{Changed, HandOff, Remark};
-use crate::telemetry::striped;
+use crate::telemetry::{log, striped};
 
 /// Lanes. Threads past this share.
 const LANES: usize = 16;
@@ -278,6 +278,7 @@ impl Drop for Permit {
             tracing::error!(
                 "a thread panicked while it held a journal permit: a change may be lost; aborting"
             );
+            log::flush();
             std::process::abort();
         }
         self.lane.slots.add_permits(1);

@@ -2,11 +2,12 @@
 //!
 //! A leaf: it imports nothing of the house, and every layer may import it. [`striped`] holds counters that no
 //! two threads write, [`histogram`] the log-scale buckets built on them,
-//! [`exposition`] the text that Prometheus reads. What is counted is decided where it
+//! [`exposition`] the text that Prometheus reads, [`log`] the way of log lines to standard error. What is counted is decided where it
 //! happens; how it is shown is decided in `http`.
 
 pub mod exposition;
 pub mod histogram;
+pub mod log;
 pub mod striped;
 
 pub use exposition::Exposition;

@@ -2,6 +2,7 @@
 //!
 //! Each test runs the real executable; none waits for time to pass: the first line of `serve` says when it listens.
 
+mod log;
 mod offline;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -73,7 +74,11 @@ struct Served {
 
 impl Served {
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the executable");
+        Self::logging_to(Stdio::null(), command)
+    }
+
+    fn logging_to(stderr: Stdio, command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the executable");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut url = String::new();
         out.read_line(&mut url).expect("a first line");
@@ -91,6 +96,18 @@ impl Served {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer.split_once("\r\n\r\n").expect("a head").1.to_owned()
+    }
+
+    /// The answer to a request with that JSON.
+    fn send(&self, method: &str, path: &str, json: &str) -> String {
+        let mut stream = TcpStream::connect(self.address()).expect("it listens");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json"
+        );
+        write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{json}", json.len()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
     }
 
     fn signal(&self, signal: Signal) {
