@@ -103,7 +103,7 @@ fn retries_that_are_executed_again_are_doubled() {
 
 #[test]
 fn a_torn_transaction_is_seen_on_its_pair() {
-    let report = assert_violated("torn", &["--mix", "batch=1", "--keys", "uniform", "--cycles", "16"]);
+    let report = assert_violated("torn", &["--mix", "batch=1", "--keys", "uniform", "--cycles", "48"]);
     assert!(count(&report, "/torn_pairs") > 0, "{report}");
 }
 
