@@ -4,8 +4,6 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::telemetry::log;
-
 /// Installs the handlers of SIGTERM and SIGINT, and returns what completes at the first of either. A second one ends the
 /// process at once, for those who do not want to wait for the drain.
 pub fn on_signal() -> io::Result<impl Future<Output = ()>> {
@@ -22,7 +20,6 @@ pub fn on_signal() -> io::Result<impl Future<Output = ()>> {
         tracing::info!(signal, "shutting down; send it again to stop at once");
         tokio::spawn(async move {
             either().await;
-            log::flush();
             std::process::exit(130);
         });
     })

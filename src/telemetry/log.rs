@@ -73,7 +73,7 @@ pub fn write_line(line: &str) {
             writer.push(line);
             writer.flush(FLUSH_MAX);
         }
-        None => count_lost(io::stderr().write_all(&line)),
+        None => count_lost(&io::stderr().write_all(&line)),
     }
 }
 
@@ -124,7 +124,7 @@ impl Queue {
             }
             drop(lines);
             for line in taken {
-                count_lost(out.write_all(&line));
+                count_lost(&out.write_all(&line));
             }
             lines = self.lines.lock();
             lines.writing = false;
@@ -144,7 +144,7 @@ impl Write for LogWriter {
     }
 }
 
-fn count_lost(written: io::Result<()>) {
+fn count_lost(written: &io::Result<()>) {
     if written.is_err() {
         LOST.fetch_add(1, Ordering::Relaxed);
     }
