@@ -44,7 +44,7 @@ fn a_log_whose_reader_has_gone_away_is_no_end() {
 fn a_log_that_nobody_reads_holds_nobody_up() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let (_unread, mut writer) = pipe().expect("a pipe");
-    writer.write_all(&[b'-'; PIPE_BYTES]).expect("it has room for that, and not for more");
+    writer.write_all(&vec![b'-'; PIPE_BYTES]).expect("it has room for that, and not for more");
     assert_serves_and_ends(Served::logging_to(Stdio::from(writer), &mut serve(&data)));
 }
 
