@@ -17,8 +17,12 @@ const LOCK_NAME: &str = "lock";
 #[derive(Debug)]
 pub struct DataDir {
     folder: Folder,
-    _locks: [File; 2],
+    _locks: [Lock; 2],
 }
+
+/// A file, locked until this value is dropped.
+#[derive(Debug)]
+struct Lock(File);
 
 /// Why a folder cannot be used.
 #[derive(Debug, Error)]
@@ -51,14 +55,14 @@ impl DataDir {
         let failed = |error| DataDirError::Io { path: path.to_owned(), error };
         let folder = folder.map_err(failed)?;
         let itself = File::open(path).map_err(failed)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK_NAME));
-        let locks = [itself, lock.map_err(failed)?];
-        for lock in &locks {
-            lock.try_lock().map_err(|error| match error {
-                TryLockError::WouldBlock => DataDirError::InUse(path.to_owned()),
-                TryLockError::Error(error) => failed(error),
-            })?;
-        }
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK_NAME));
+        let file = file.map_err(failed)?;
+        let lock = |file: File| match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        };
+        let locks = [lock(itself)?, lock(file)?];
         // What was locked is what was opened, and is what is there.
         folder.is_in_place().map_err(failed)?;
         Ok(Self { folder, _locks: locks })
@@ -72,6 +76,15 @@ impl DataDir {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child process that was forked a moment ago and has not become its program yet holds the
+    /// same lock.
+    fn drop(&mut self) {
+        // What cannot be unlocked goes with the process.
+        let _ = self.0.unlock();
     }
 }
 

@@ -24,6 +24,22 @@ fn a_second_is_kept_out_though_the_lock_file_was_removed() {
     DataDir::open(folder.path()).unwrap();
 }
 
+/// A child that is just being started has every descriptor, and so the locks, until it becomes its program.
+#[test]
+fn it_is_free_at_once_though_a_child_process_has_its_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::open_or_create(folder.path()).unwrap();
+    let DataDir { _locks: locks, .. } = &data;
+    let inherited = locks.each_ref().map(|Lock(file)| file.try_clone().unwrap());
+    assert_in_use(folder.path());
+    drop(data);
+    let again = DataDir::open(folder.path()).unwrap();
+    // Nor does what the child closes free it.
+    drop(inherited);
+    assert_in_use(folder.path());
+    drop(again);
+}
+
 #[test]
 fn one_that_locks_the_file_alone_keeps_it_and_is_kept_out() {
     let folder = tempfile::tempdir().unwrap();
