@@ -47,20 +47,82 @@ pub async fn problem(params: Result<RawPathParams, RawPathParamsRejection>) -> R
     Ok(html(problem_page(kind)))
 }
 
-/// This document, to read
+/// This document, to read and to try
 #[utoipa::path(
     get, path = "/docs", tag = "operations", operation_id = "docs",
     responses((status = 200, description = "A page that shows it", body = String, content_type = "text/html"))
 )]
 pub async fn page() -> Response {
-    html(include_str!("docs.html"))
+    html(include_str!("docs/page.html"))
 }
 
-/// A page that may fetch nothing but from here, whatever is in it.
+/// A file of that page
+#[utoipa::path(
+    get, path = "/docs/{file}", tag = "operations", operation_id = "docsFile",
+    params(("file" = String, Path, description = "Its name, as the page has it")),
+    responses(
+        (
+            status = 200,
+            description = "The file; a large one is compressed with gzip",
+            content((String = "text/javascript"), (String = "text/css")),
+        ),
+        (status = 404, description = "`not-found`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn file(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<Response, Problem> {
+    let named = |params: RawPathParams| {
+        FILES.iter().find(|file| params.iter().next().is_some_and(|(_, n)| n == file.name))
+    };
+    let file = params.ok().and_then(named);
+    let file =
+        file.ok_or_else(|| Problem::new(ProblemKind::NotFound, "the page has no file of this name"))?;
+    let mut response = answer::typed(file.bytes, HeaderValue::from_static(file.media_type));
+    let headers = response.headers_mut();
+    if file.is_compressed {
+        // Whatever is accepted: only browsers ask for these, and each takes gzip.
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        // Another version has another name.
+        let for_good = HeaderValue::from_static("public, max-age=31536000, immutable");
+        headers.insert(header::CACHE_CONTROL, for_good);
+    }
+    Ok(response)
+}
+
+/// A file that the page at `/docs` asks for.
+struct File {
+    name: &'static str,
+    media_type: &'static str,
+    bytes: &'static [u8],
+    is_compressed: bool,
+}
+
+/// Swagger UI, as its publishers made it, and what starts it. `docs/README.md` says where it is from.
+const FILES: [File; 3] = [
+    File {
+        name: "swagger-ui-5.35.0.js",
+        media_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("docs/swagger-ui-5.35.0.js.gz"),
+        is_compressed: true,
+    },
+    File {
+        name: "swagger-ui-5.35.0.css",
+        media_type: "text/css; charset=utf-8",
+        bytes: include_bytes!("docs/swagger-ui-5.35.0.css.gz"),
+        is_compressed: true,
+    },
+    File {
+        name: "start.js",
+        media_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("docs/start.js"),
+        is_compressed: false,
+    },
+];
+
+/// A page that may fetch nothing but from here, whatever is in it. Styles may stand in it: the viewer sets them so.
 fn html(page: impl Into<Body>) -> Response {
     let mut response = answer::typed(page, HeaderValue::from_static("text/html; charset=utf-8"));
-    let policy =
-        "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+    let policy = "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                  img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }

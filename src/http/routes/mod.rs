@@ -53,6 +53,7 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(docs::yaml))
         .routes(routes!(docs::json))
         .routes(routes!(docs::page))
+        .routes(routes!(docs::file))
         .routes(routes!(docs::problem))
         .split_for_parts()
 }

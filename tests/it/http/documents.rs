@@ -1,8 +1,13 @@
 //! The OpenAPI document, the page that shows it, and the pages that explain problems.
 
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 use inventory::http::problem::ProblemKind as Problem;
 use inventory::strategy::StrategyKind;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::app::TestApp;
 use crate::support::app::contract::DOCUMENT;
@@ -80,6 +85,25 @@ fn the_problems_of_the_document_exist() {
     assert!(named > 20);
 }
 
+/// Every operation stands under a heading, and every heading has some.
+#[test]
+fn every_tag_is_in_the_list() {
+    let paths = DOCUMENT["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let used: BTreeSet<&str> = operations
+        .flat_map(|operation| operation["tags"].as_array().expect("tags"))
+        .map(|tag| tag.as_str().unwrap())
+        .collect();
+    let listed = DOCUMENT["tags"].as_array().unwrap().iter();
+    assert_eq!(used, listed.map(|tag| tag["name"].as_str().unwrap()).collect());
+}
+
+/// The values of that attribute in a page.
+fn attributes<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
+    let start = format!("{name}=\"");
+    page.split(&start).skip(1).map(|rest| rest.split('"').next().expect("a value")).collect()
+}
+
 /// The page shows the document without fetching anything from elsewhere, and its policy would forbid it.
 #[tokio::test]
 async fn the_page_needs_nothing_from_outside() {
@@ -89,12 +113,39 @@ async fn the_page_needs_nothing_from_outside() {
     for outside in ["http:", "https:", "src=\"//", "href=\"//", " url(", ":url(", "@import"] {
         assert!(!page.text().contains(outside), "{outside}");
     }
-    assert!(page.text().contains("/openapi.json"), "it shows the document");
     let policy = page.header("content-security-policy");
     assert!(
         policy.contains("default-src 'none'") && !policy.contains("http") && !policy.contains('*'),
         "{policy}"
     );
+    let text = page.text();
+    let scripts = attributes(text, "src");
+    assert_eq!(scripts.len(), 2);
+    for script in scripts {
+        let script = app.get(script).await;
+        assert!(script.assert_status(200).header("content-type").starts_with("text/javascript"));
+    }
+    let started = app.get("/docs/start.js").await;
+    assert!(started.text().contains("url: \"/openapi.json\""), "it shows the document");
+    assert!(started.text().contains("validatorUrl: null"), "nobody else is asked about it");
+    app.get("/docs/page.html").await.assert_problem(404, "not-found");
+    app.get("/docs/%ff").await.assert_problem(404, "not-found");
+}
+
+/// The viewer's files are the published ones, compressed.
+#[tokio::test]
+async fn the_viewer_is_as_published() {
+    let readme = include_str!("../../../src/http/routes/docs/README.md");
+    let app = TestApp::start(StrategyKind::Mutex).await;
+    for name in ["swagger-ui-5.35.0.js", "swagger-ui-5.35.0.css"] {
+        let file = app.get(&format!("/docs/{name}")).await;
+        assert_eq!(file.assert_status(200).header("content-encoding"), "gzip");
+        assert!(file.header("cache-control").contains("immutable"), "its version is in its name");
+        let mut whole = Vec::new();
+        GzDecoder::new(file.body.as_slice()).read_to_end(&mut whole).expect("gzip");
+        let sum: String = Sha256::digest(&whole).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(readme.contains(&sum), "{name}: {sum}");
+    }
 }
 
 /// Each problem has a page under its type, with its title and what to do; any other name is a problem itself.
