@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::output::Out;
+use crate::output::{Out, file};
 use crate::schedule::Limit;
 use crate::workload::{Keys, Mix, SKUS_MAX, Spec, mix};
 
@@ -97,9 +97,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub workload: WorkloadArgs,
     /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub history: Option<PathBuf>,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
     /// Leave the run's levels on the server.
@@ -149,9 +149,9 @@ pub struct ReplayArgs {
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub timeout: Duration,
     /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub history: Option<PathBuf>,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
     /// Leave the skus on the server.
@@ -186,7 +186,7 @@ pub struct CompareArgs {
     /// The workload.
     #[command(flatten)]
     pub workload: WorkloadArgs,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
 }

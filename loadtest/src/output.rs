@@ -87,7 +87,10 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// The files that a report is written to: `json=FILE,md=FILE`.
+/// The name that stands for standard output in place of a file.
+const STANDARD_OUTPUT: &str = "-";
+
+/// Where a report is written to: `json=FILE,md=FILE`, one of which may be `-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Out {
     /// Where the JSON goes.
@@ -98,8 +101,14 @@ pub struct Out {
 
 /// A list of files that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no output: use json=FILE, md=FILE, or both with a comma between")]
-pub struct OutError(String);
+pub enum OutError {
+    /// A part of it names neither kind, or no file.
+    #[error("`{0}` is no output: use json=FILE, md=FILE, or both with a comma between; - is standard output")]
+    NoOutput(String),
+    /// Both are to go the same way.
+    #[error("only one of json and md can be -, standard output: name a file for the other")]
+    OneOutput,
+}
 
 impl FromStr for Out {
     type Err = OutError;
@@ -110,10 +119,28 @@ impl FromStr for Out {
             match part.split_once('=') {
                 Some(("json", file)) if !file.is_empty() => out.json = Some(file.into()),
                 Some(("md", file)) if !file.is_empty() => out.markdown = Some(file.into()),
-                _ => return Err(OutError(part.to_owned())),
+                _ => return Err(OutError::NoOutput(part.to_owned())),
             }
         }
+        if [&out.json, &out.markdown].into_iter().flatten().filter(|path| is_standard_output(path)).count()
+            > 1
+        {
+            return Err(OutError::OneOutput);
+        }
         Ok(out)
+    }
+}
+
+fn is_standard_output(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_OUTPUT
+}
+
+/// The name of a file that is written besides the result, so that it cannot be standard output.
+pub fn file(name: &str) -> Result<PathBuf, &'static str> {
+    if name == STANDARD_OUTPUT {
+        Err("the result goes to standard output: name a file")
+    } else {
+        Ok(name.into())
     }
 }
 
@@ -125,16 +152,25 @@ pub struct WriteError {
     source: std::io::Error,
 }
 
-impl Out {
-    /// Writes the files that were asked for.
-    pub fn write(&self, json: &str, markdown: &str) -> Result<(), WriteError> {
-        for (path, text) in [(&self.json, json), (&self.markdown, markdown)] {
-            if let Some(path) = path {
-                write(path, text)?;
-            }
-        }
-        Ok(())
+/// Prints a result, and writes the files that were asked for. Where one of them is standard output, it has that alone, for a
+/// program to read, and the result goes to standard error.
+pub fn publish(out: Option<&Out>, text: &str, json: &str, markdown: &str) -> Result<(), WriteError> {
+    let files = out.map(|out| [(out.json.as_deref(), json), (out.markdown.as_deref(), markdown)]);
+    let files: Vec<(&Path, &str)> =
+        files.into_iter().flatten().filter_map(|(path, text)| path.map(|path| (path, text))).collect();
+    if files.iter().any(|(path, _)| is_standard_output(path)) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+    } else {
+        result(text);
     }
+    for (path, text) in files {
+        if is_standard_output(path) {
+            result(text);
+        } else {
+            write(path, text)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a text file, in a folder that is made if it is missing.
@@ -156,7 +192,9 @@ mod tests {
         let out: Out = "json=a.json,md=b.md".parse().unwrap();
         assert_eq!((out.json, out.markdown), (Some("a.json".into()), Some("b.md".into())));
         for wrong in ["", "json", "json=", "html=x"] {
-            assert!(wrong.parse::<Out>().is_err(), "{wrong}");
+            assert_eq!(wrong.parse::<Out>(), Err(OutError::NoOutput(wrong.to_owned())));
         }
+        assert_eq!("json=-,md=-".parse::<Out>(), Err(OutError::OneOutput));
+        assert!("json=-,md=b.md".parse::<Out>().is_ok());
     }
 }

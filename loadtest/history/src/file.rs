@@ -1,8 +1,10 @@
 //! A history as a file: one JSON document a line, gzipped when the path ends in `.gz`.
 //!
 //! The first line is a header (format, version, facts of the run, names of the keys); every further line is one
-//! record, in the order of [`History::records`], so record `n` of a verdict is line `n + 2` of the file. Both
-//! directions stream. It never judges a history: only what cannot be represented is refused.
+//! record, in the order of [`History::records`], so record `n` of a verdict is line `n + 2` of the file; the last line is the
+//! end mark, with the number of records. Without it a file that was cut off would pass for a history of which something was
+//! lost, and a sound server be accused. Both directions stream. It never judges a history: only what cannot be represented is
+//! refused.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -18,8 +20,11 @@ use crate::record::{History, Key, Meta, Outcome, Record, Request};
 /// What the first line says the file is.
 const FORMAT: &str = "inventory-history";
 
-/// The version of the format that this code writes, and the only one it reads.
-const FORMAT_VERSION: u32 = 1;
+/// The version of the format that this code writes.
+const FORMAT_VERSION: u32 = 2;
+
+/// The version before there were end marks, which is still read.
+const FORMAT_VERSION_UNMARKED: u32 = 1;
 
 /// The longest line that is read: a record of 10 000 lines takes about 2 MiB, a header of a million keys 40 MiB.
 const LINE_BYTES_MAX: u64 = 256 << 20;
@@ -47,7 +52,7 @@ pub enum FileError {
     },
     /// The header is that of another version of the format.
     #[error(
-        "{path}, line 1: format version {found} is not known (this program reads version {FORMAT_VERSION})"
+        "{path}, line 1: format version {found} is not known (this program reads up to version {FORMAT_VERSION})"
     )]
     Version {
         /// The file.
@@ -77,6 +82,23 @@ struct HeaderIn {
     keys: Vec<String>,
 }
 
+/// The last line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndMark {
+    /// How many records come before it.
+    end: u64,
+}
+
+/// A history that was read from a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The history.
+    pub history: History,
+    /// Whether the file says that it is whole: `false` of a version that had no end mark.
+    pub is_whole: bool,
+}
+
 /// Writes a history, replacing what was at `path`.
 ///
 /// The file is complete only when this returns `Ok`: it is flushed, not synced.
@@ -96,8 +118,9 @@ pub fn save(history: &History, path: &Path) -> Result<(), FileError> {
 
 /// Reads a history back.
 ///
-/// An error names the line: one that is not JSON, not a record, names a key the header does not, or is cut off.
-pub fn load(path: &Path) -> Result<History, FileError> {
+/// An error names the line: one that is not JSON, not a record, names a key the header does not, is cut off, or is the last
+/// and no end mark.
+pub fn load(path: &Path) -> Result<Loaded, FileError> {
     let file =
         File::open(path).map_err(|source| FileError::Io { path: path.display().to_string(), source })?;
     let mut lines = if is_gzip(path) {
@@ -105,12 +128,12 @@ pub fn load(path: &Path) -> Result<History, FileError> {
     } else {
         Lines::new(path, Box::new(BufReader::new(file)))
     };
-    let header = lines.header()?;
+    let (header, is_whole) = lines.header()?;
     let mut records = Vec::new();
-    while let Some(record) = lines.record(header.keys.len())? {
+    while let Some(record) = lines.record(header.keys.len(), is_whole, records.len() as u64)? {
         records.push(record);
     }
-    Ok(History { meta: header.meta, keys: header.keys, records })
+    Ok(Loaded { history: History { meta: header.meta, keys: header.keys, records }, is_whole })
 }
 
 fn is_gzip(path: &Path) -> bool {
@@ -126,7 +149,8 @@ fn write_all(history: &History, out: &mut impl Write) -> io::Result<()> {
         serde_json::to_writer(&mut *out, record)?;
         out.write_all(b"\n")?;
     }
-    Ok(())
+    serde_json::to_writer(&mut *out, &EndMark { end: history.records.len() as u64 })?;
+    out.write_all(b"\n")
 }
 
 /// The lines of a file, with the number of the one at hand for messages.
@@ -142,7 +166,8 @@ impl<'a> Lines<'a> {
         Self { path, input, number: 0, buffer: Vec::new() }
     }
 
-    fn header(&mut self) -> Result<HeaderIn, FileError> {
+    /// The header, and whether an end mark is to come.
+    fn header(&mut self) -> Result<(HeaderIn, bool), FileError> {
         if !self.advance()? {
             return Err(self.problem("the file is empty"));
         }
@@ -152,15 +177,26 @@ impl<'a> Lines<'a> {
         if version.format != FORMAT {
             return Err(self.problem(format!("not a header: format is {:?}", version.format)));
         }
-        if version.version != FORMAT_VERSION {
-            return Err(FileError::Version { path: self.path.display().to_string(), found: version.version });
-        }
-        serde_json::from_slice(&self.buffer).map_err(|error| self.problem(format!("not a header: {error}")))
+        let is_marked = match version.version {
+            FORMAT_VERSION => true,
+            FORMAT_VERSION_UNMARKED => false,
+            found => return Err(FileError::Version { path: self.path.display().to_string(), found }),
+        };
+        let header = serde_json::from_slice(&self.buffer);
+        Ok((header.map_err(|error| self.problem(format!("not a header: {error}")))?, is_marked))
     }
 
-    fn record(&mut self, keys: usize) -> Result<Option<Record>, FileError> {
+    /// The next record, after `count`; `None` at the end, which is where the end mark says if there is one.
+    fn record(&mut self, keys: usize, is_marked: bool, count: u64) -> Result<Option<Record>, FileError> {
         if !self.advance()? {
-            return Ok(None);
+            return if is_marked {
+                Err(self.problem("there is no end mark: the file is cut off"))
+            } else {
+                Ok(None)
+            };
+        }
+        if is_marked && let Ok(mark) = serde_json::from_slice::<EndMark>(&self.buffer) {
+            return self.ended(&mark, count);
         }
         let record: Record = serde_json::from_slice(&self.buffer)
             .map_err(|error| self.problem(format!("not a record: {error}")))?;
@@ -168,6 +204,19 @@ impl<'a> Lines<'a> {
             Some(key) => Err(self.problem(format!("key {} is not among the {keys} of the header", key.0))),
             None => Ok(Some(record)),
         }
+    }
+
+    fn ended(&mut self, mark: &EndMark, count: u64) -> Result<Option<Record>, FileError> {
+        if mark.end != count {
+            let end = mark.end;
+            return Err(
+                self.problem(format!("{end} records were written, {count} are here: lines are missing"))
+            );
+        }
+        if self.advance()? {
+            return Err(self.problem("there is more after the end mark"));
+        }
+        Ok(None)
     }
 
     /// Reads the next line; `false` at the end.

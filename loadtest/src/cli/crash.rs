@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 use super::duration;
 use crate::crash::fate::Span;
 use crate::crash::workload::{MIX, SKUS_MIN};
-use crate::output::Out;
+use crate::output::{Out, file};
 use crate::workload::{Keys, Mix};
 
 /// Arguments of `crash`.
@@ -67,12 +67,12 @@ pub struct CrashArgs {
     #[arg(long, default_value_t = 2_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub max_records: u64,
     /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub history: Option<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
     /// Further arguments for `serve`, after `--`.

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::duration;
 use super::inproc::TapeArgs;
-use crate::output::Out;
+use crate::output::{Out, file};
 
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
@@ -40,9 +40,9 @@ pub struct SweepArgs {
     #[command(flatten)]
     pub tape: TapeArgs,
     /// Where to draw the curves; folders that are missing are made.
-    #[arg(long, default_value = "loadtest-out/sweep.svg", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, default_value = "loadtest-out/sweep.svg", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = file)]
     pub svg: PathBuf,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between.
+    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
 }

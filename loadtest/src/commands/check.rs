@@ -1,5 +1,7 @@
 //! `loadtest check FILE`
 
+use history::file::{self, Loaded};
+
 use super::fail;
 use crate::cli::CheckArgs;
 use crate::exit::Exit;
@@ -8,19 +10,24 @@ use crate::{output, verdict};
 
 /// Verifies a saved history again.
 pub(super) async fn check(args: CheckArgs) -> Exit {
-    let file = args.file;
-    let loaded = match tokio::task::spawn_blocking(move || history::file::load(&file)).await {
+    let path = args.file;
+    let loaded = match tokio::task::spawn_blocking(move || file::load(&path)).await {
         Ok(loaded) => loaded,
         Err(error) => return fail(format!("the file could not be read: {error}")),
     };
-    let history = match loaded {
-        Ok(history) => history,
+    let Loaded { history, is_whole } = match loaded {
+        Ok(loaded) => loaded,
         Err(error) => return fail(format!("{error}; give a file saved by `loadtest run --history FILE`")),
     };
     let meta = &history.meta;
     let told = |text: &Option<String>| text.clone().unwrap_or_else(|| "not told".to_owned());
     let seed = meta.seed.map_or_else(|| "none".to_owned(), |seed| seed.to_string());
     let about = format!("Made by: {}\nStrategy: {}, seed {seed}", told(&meta.command), told(&meta.strategy));
+    if !is_whole {
+        output::remark(
+            "the file is of a version that does not mark its end: if it was cut off, what is missing looks like a violation",
+        );
+    }
     let (_, checked, took) = verdict::check(history).await;
     let exit = verdict::exit(&checked);
     output::result(&format!("{about}\n\n{}", VerdictReport::new(checked, took).text()));

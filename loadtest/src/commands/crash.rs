@@ -65,8 +65,8 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         report.kept = Some(home.keep());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    output::result(&if args.json { json(&report) } else { report.text() });
-    if let Some(Err(error)) = args.out.map(|out| out.write(&json(&report), &report.markdown())) {
+    let text = if args.json { json(&report) } else { report.text() };
+    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

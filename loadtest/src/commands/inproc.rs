@@ -51,8 +51,8 @@ pub(super) async fn inproc(args: InprocArgs, stop: &Stop) -> Exit {
         report.remarks.push("interrupted; the turns finished until then were verified".to_owned());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    output::result(&report.text());
-    if let Some(Err(error)) = args.out.map(|out| out.write(&json(&report), &report.markdown())) {
+    let text = report.text();
+    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

@@ -9,6 +9,7 @@ mod run;
 mod sweep;
 
 use clap::Parser;
+use tokio::task::JoinError;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
@@ -26,13 +27,20 @@ pub fn main() -> Exit {
     };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let exit = runtime.block_on(dispatch(cli.command));
+            let exit = exit(runtime.block_on(runtime.spawn(dispatch(cli.command))));
             // A check that was given up goes on in its thread: the process does not wait for it.
             runtime.shutdown_background();
             exit
         }
         Err(error) => fail(format!("the runtime could not start: {error}")),
     }
+}
+
+/// How the program ends: when it panicked, with the code that says that nothing was proved.
+fn exit(done: Result<Exit, JoinError>) -> Exit {
+    done.unwrap_or_else(|_| {
+        fail("the panic above is a fault of loadtest itself; nothing was proved of the server")
+    })
 }
 
 async fn dispatch(command: Command) -> Exit {
@@ -77,4 +85,16 @@ fn command_line() -> String {
 fn save(history: &history::History, path: Option<&std::path::Path>) -> Option<Exit> {
     let error = history::file::save(history, path?).err()?;
     Some(fail(format!("the history could not be saved: {error}; choose another file with --history")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise the shell would be told the 101 of a panic, which is no code of ours.
+    #[tokio::test]
+    async fn a_fault_of_our_own_is_no_verdict() {
+        let failing = tokio::task::spawn_blocking(|| panic!("on purpose"));
+        assert_eq!(exit(failing.await), Exit::CouldNotRun);
+    }
 }

@@ -38,8 +38,8 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         report.remarks.push(remark);
     }
     report.exit_code = Exit::worst(findings.iter().copied()).code();
-    output::result(&report.text());
-    if let Some(Err(error)) = args.out.map(|out| out.write(&json(&report), &report.markdown())) {
+    let text = report.text();
+    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
         findings.push(fail(error));
     }
     Exit::worst(findings)

@@ -46,12 +46,12 @@ pub(super) async fn sweep(args: SweepArgs, stop: &Stop) -> Exit {
         report.remarks.push("interrupted; the turns finished until then were verified".to_owned());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    output::result(&report.text());
+    let mut text = report.text();
     match output::write(&args.svg, &report.chart().svg()) {
-        Ok(()) => output::result(&format!("Drawn: {}", args.svg.display())),
+        Ok(()) => text = format!("{}\nDrawn: {}", text.trim_end(), args.svg.display()),
         Err(error) => exits.push(fail(error)),
     }
-    if let Some(Err(error)) = args.out.map(|out| out.write(&json(&report), &report.markdown())) {
+    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

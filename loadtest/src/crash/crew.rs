@@ -17,6 +17,7 @@ use super::owner::{Owner, Ownership};
 use super::worker::{Assignment, Worker};
 use super::workload::Spec;
 use crate::catalogue::Catalogue;
+use crate::runner::joined;
 use crate::schedule::Clock;
 
 /// The longest the last life is given to answer what is left over.
@@ -109,9 +110,7 @@ impl Crew {
         loop {
             match timeout_at(deadline, self.tasks.join_next()).await {
                 Ok(None) => return all,
-                Ok(Some(Ok(haul))) => all.merge(haul),
-                // Without what it saw nothing adds up, and the server would be blamed for it.
-                Ok(Some(Err(error))) => std::panic::resume_unwind(error.into_panic()),
+                Ok(Some(done)) => all.merge(joined(done)),
                 Err(_) => {
                     // A request in flight ends with its own time limit, and its client with it.
                     self.dismiss();

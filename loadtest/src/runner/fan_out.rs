@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
+use super::joined;
 use super::session::{Class, Exchange, Fate, Session};
 use crate::client::Call;
 
@@ -21,8 +22,7 @@ pub async fn fan_out(sessions: &mut Vec<Session>, calls: Arc<[Call]>) -> Vec<Opt
         tasks.spawn(work(session, Arc::clone(&calls), Arc::clone(&next)));
     }
     while let Some(done) = tasks.join_next().await {
-        // A session is lost only if its task panicked; its calls stay without an exchange.
-        let Ok((session, made)) = done else { continue };
+        let (session, made) = joined(done);
         sessions.push(session);
         for (index, exchange) in made {
             exchanges[index] = Some(exchange);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use history::{History, Meta};
+use tokio::task::JoinError;
 
 use crate::catalogue::Catalogue;
 use crate::client::failure::NO_CONNECTION;
@@ -211,6 +212,13 @@ impl Stage {
     }
 }
 
+/// What a client's task brought; a panic of it goes on here. Without what that client saw nothing adds up, and the server would
+/// be blamed for it.
+pub fn joined<T>(done: Result<T, JoinError>) -> T {
+    // Nobody aborts these tasks, so what did not end by itself panicked.
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 async fn ready(client: &Client) -> Result<(), RunError> {
     let url = client.base().to_string();
     match client.get("/readyz").await {
@@ -220,5 +228,36 @@ async fn ready(client: &Client) -> Result<(), RunError> {
             Err(RunError::NoServer { url, example: failure.example })
         }
         Err(failure) => Err(RunError::NotReady { url, answer: failure.example }),
+    }
+}
+
+/// A client whose records are gone makes a sound server look guilty, so its panic is the run's.
+#[cfg(test)]
+mod tests {
+    use history::Key;
+
+    use super::*;
+    use crate::workload::Keys;
+
+    /// One client, which panics at its first call: it knows no level that it could ask for.
+    fn panicking() -> Vec<Session> {
+        let options = Options { connections: 1, timeout: Duration::from_secs(1) };
+        let client = Client::new("http://127.0.0.1:1", Arc::default(), options).expect("an address");
+        vec![Session::new(0, Arc::new(client), Clock::start())]
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "index out of bounds")]
+    async fn a_client_that_panics_in_a_list_of_calls_is_not_passed_over() {
+        fan_out(&mut panicking(), [Call::Read(Key(0))].into()).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "index out of bounds")]
+    async fn a_client_that_panics_in_a_phase_is_not_passed_over() {
+        let mix = "adjust=1".parse().expect("a mix");
+        let spec = Spec { skus: 5, keys: Keys::Uniform, mix, opening_stock: 1, seed: 7 };
+        let order = Order { number: 0, limit: Limit::Requests(1), rate_per_s: None, records_max: 10 };
+        phase::run(&mut panicking(), &spec, &order, &Stop::default(), &Progress::new()).await;
     }
 }

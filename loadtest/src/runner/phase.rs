@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::joined;
 use super::session::{Class, Session};
 use crate::interrupt::Stop;
 use crate::measure::{OpenLoop, Phase, Sample};
@@ -55,7 +56,7 @@ pub async fn run(
     }
     let mut phase = Phase::default();
     while let Some(done) = tasks.join_next().await {
-        let Ok(worker) = done else { continue };
+        let worker = joined(done);
         phase.full |= worker.is_full();
         phase.samples.extend(worker.samples);
         phase.open_loop.merge(worker.lateness);

@@ -152,6 +152,50 @@ fn a_saved_history_is_judged_the_same_again() {
     assert_exit(&loadtest(&["check", folder.path().join("none").to_str().unwrap()]), 1);
 }
 
+/// A file that was cut off shows reads of writes that nobody made: it is the file that is refused, not the server.
+#[test]
+fn a_history_that_was_cut_off_accuses_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.jsonl");
+    assert_exit(&run(Fault::None, &["--history", file.to_str().unwrap()]), 0);
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let half: String = whole.split_inclusive('\n').take(whole.lines().count() / 2).collect();
+    std::fs::write(&file, half).unwrap();
+    let checked = loadtest(&["check", file.to_str().unwrap()]);
+    assert_exit(&checked, 1);
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("cut off"), "{checked:?}");
+}
+
+/// Standard output has the report alone, so that a program can read it.
+#[test]
+fn a_report_goes_to_standard_output_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = serve(Fault::None);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args([
+        "run",
+        &url,
+        "--requests",
+        "300",
+        "--warmup",
+        "20ms",
+        "--skus",
+        "2",
+        "--out",
+        "json=-,md=a.md",
+    ]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_exit(&output, 0);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(report["exit_code"], 0);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("CONSISTENT"), "{output:?}");
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["a.md"]);
+    for taken in [["--out", "json=-,md=-"], ["--history", "-"]] {
+        assert_exit(&run(Fault::None, &taken), 2);
+    }
+}
+
 #[test]
 fn reports_are_written_and_name_what_made_them() {
     let folder = tempfile::tempdir().unwrap();

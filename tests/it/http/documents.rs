@@ -143,7 +143,7 @@ async fn the_viewer_is_as_published() {
         assert!(file.header("cache-control").contains("immutable"), "its version is in its name");
         let mut whole = Vec::new();
         GzDecoder::new(file.body.as_slice()).read_to_end(&mut whole).expect("gzip");
-        let sum: String = Sha256::digest(&whole).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = format!("{:x}", Sha256::digest(&whole));
         assert!(readme.contains(&sum), "{name}: {sum}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use history::file::{FileError, load, save};
+use history::file::{FileError, Loaded, load, save};
 use history::sample::{self, Shape};
 
 fn sampled() -> history::History {
@@ -18,7 +18,7 @@ fn a_history_comes_back_as_it_was_saved() {
     for name in ["history.ndjson", "history.ndjson.gz"] {
         let path = folder.path().join(name);
         save(&sampled(), &path).unwrap();
-        assert_eq!(load(&path).unwrap(), sampled());
+        assert_eq!(load(&path).unwrap(), Loaded { history: sampled(), is_whole: true });
     }
     let size = |name: &str| folder.path().join(name).metadata().unwrap().len();
     assert!(size("history.ndjson.gz") * 4 < size("history.ndjson"));
@@ -31,7 +31,7 @@ fn load_text(text: &str) -> FileError {
     load(&path).expect_err("a broken file")
 }
 
-const HEADER: &str = r#"{"format":"inventory-history","version":1,"meta":{"seed":null,"strategy":null,"command":null},"keys":["a"]}"#;
+const HEADER: &str = r#"{"format":"inventory-history","version":2,"meta":{"seed":null,"strategy":null,"command":null},"keys":["a"]}"#;
 const READ: &str =
     r#"{"client":0,"invoked_ns":1,"returned_ns":2,"request":{"read":0},"outcome":"not_applied"}"#;
 
@@ -50,12 +50,47 @@ fn errors_name_the_line() {
     assert_line(&load_text(&format!("{HEADER}\n{READ}\nnonsense\n")), 3, "not a record");
     assert_line(&load_text(&format!("{HEADER}\n{READ}\n{READ}")), 3, "cut off");
     assert_line(&load_text(&format!("{HEADER}\n{stranger}\n")), 2, "key 1 is not among the 1");
+    assert_line(&load_text(&format!("{HEADER}\n{READ}\n")), 3, "no end mark");
+    assert_line(
+        &load_text(&format!("{HEADER}\n{READ}\n{{\"end\":2}}\n")),
+        3,
+        "2 records were written, 1 are here",
+    );
+    assert_line(&load_text(&format!("{HEADER}\n{{\"end\":0}}\n{READ}\n")), 3, "more after the end mark");
+}
+
+/// Wherever it is cut, a file is no history: the records that are missing would be laid at the server's door.
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let mut few = sampled();
+    few.records.truncate(40);
+    save(&few, &path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let ends = whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+    // At the end of each line, which only the mark tells, and within some.
+    for cut in ends.flat_map(|at| [at - 1, at, at + 1]).filter(|cut| *cut < whole.len()) {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        assert!(matches!(load(&path), Err(FileError::Line { .. })), "cut at {cut}");
+    }
+}
+
+/// Written before there were end marks.
+#[test]
+fn the_version_before_is_read_and_not_taken_for_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let header = HEADER.replace(r#""version":2"#, r#""version":1"#);
+    std::fs::write(&path, format!("{header}\n{READ}\n{READ}\n")).unwrap();
+    let loaded = load(&path).unwrap();
+    assert_eq!((loaded.history.records.len(), loaded.is_whole), (2, false));
 }
 
 #[test]
 fn another_version_is_refused_by_name() {
-    let error = load_text(&format!("{}\n", HEADER.replace(r#""version":1"#, r#""version":2"#)));
-    assert!(matches!(error, FileError::Version { found: 2, .. }), "{error}");
+    let error = load_text(&format!("{}\n", HEADER.replace(r#""version":2"#, r#""version":3"#)));
+    assert!(matches!(error, FileError::Version { found: 3, .. }), "{error}");
 }
 
 #[test]
