@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::http::HttpConfig;
+use crate::http::linger::Linger;
 use crate::http::server::ServerConfig;
 use crate::store::{Keeping, Storage};
 use crate::strategy::{StrategyConfig, StrategyKind};
@@ -75,6 +76,11 @@ impl Config {
                 connections_max: 10_000,
                 header_timeout: Duration::from_mins(1),
                 write_timeout: Duration::from_secs(30),
+                linger: Linger {
+                    bytes: 64 * 1024 * 1024,
+                    pause: Duration::from_secs(5),
+                    time: Duration::from_secs(30),
+                },
                 shutdown_grace: Duration::from_secs(10),
             },
         }

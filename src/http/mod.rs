@@ -4,15 +4,18 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`server`] the connections, [`metrics`] what is counted, [`openapi`] the
+//! [`stack`] the middleware in order, [`server`] the connections ([`request_body`], [`write_bound`] and
+//! [`linger`] what happens at their edges), [`metrics`] what is counted, [`openapi`] the
 //! document.
 
 pub mod dto;
 pub mod extract;
+pub mod linger;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;
+pub mod request_body;
 pub mod routes;
 pub mod server;
 pub mod stack;

@@ -5,6 +5,7 @@
 //! world is the proxy in front.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,15 +13,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use hyper::body::Incoming;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Service as _;
 
+use super::linger::Linger;
+use super::request_body::{RequestBody, Unread};
 use super::write_bound::WriteBound;
 
 /// The bounds of the connections.
@@ -33,6 +37,8 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// How long a client may take nothing of an answer that is being written to it.
     pub write_timeout: Duration,
+    /// How far a client that was answered while it still sends is read. Its connection keeps its slot meanwhile.
+    pub linger: Linger,
     /// How long requests may go on after shutdown began.
     pub shutdown_grace: Duration,
 }
@@ -60,7 +66,8 @@ pub async fn serve(
     draining: impl FnOnce(),
 ) -> Drained {
     let slots = Arc::new(Semaphore::new(config.connections_max));
-    let graceful = GracefulShutdown::new();
+    // Each connection has a receiver, until it is closed.
+    let (stop, stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -69,7 +76,7 @@ pub async fn serve(
             accepted = accept(&listener, &slots) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => spawn(stream, slot, router.clone(), &config, &graceful),
+            Ok((stream, slot)) => spawn(stream, slot, router.clone(), &config, stopping.clone()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -78,8 +85,9 @@ pub async fn serve(
     }
     draining();
     // New connections are refused from here on, rather than left unanswered in the backlog.
-    drop(listener);
-    match tokio::time::timeout(config.shutdown_grace, graceful.shutdown()).await {
+    drop((listener, stopping));
+    let _nobody_is_connected = stop.send(true);
+    match tokio::time::timeout(config.shutdown_grace, stop.closed()).await {
         Ok(()) => Drained::Clean,
         Err(_) => Drained::CutOff,
     }
@@ -101,22 +109,66 @@ fn spawn(
     slot: OwnedSemaphorePermit,
     router: Router,
     config: &ServerConfig,
-    graceful: &GracefulShutdown,
+    mut stopping: watch::Receiver<bool>,
 ) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+    let linger = config.linger;
+    let mut stream = WriteBound::new(stream, config.write_timeout);
     // One router per connection, borrowed for each of its requests in turn: cloning it for each would be a
     // reference count that every core writes twice per request.
     let router = RefCell::new(router);
-    let service = service_fn(move |request: Request<Incoming>| router.borrow_mut().call(request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
-        .serve_connection(TokioIo::new(WriteBound::new(stream, config.write_timeout)), service);
-    let connection = graceful.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let unread = &Arc::new(Unread::default());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let asked = !request.body().is_end_stream() && request.headers().contains_key(header::EXPECT);
+            let request = request.map(|body| RequestBody::new(body, unread));
+            answer(router.borrow_mut().call(request), unread, asked)
+        });
+        let ended = {
+            let mut connection = pin!(http.serve_connection(TokioIo::new(&mut stream), service));
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = began(&mut stopping) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        };
+        if let Err(error) = &ended {
             // Clients go away all the time; that is worth a line only to somebody who looks for it.
             tracing::debug!(%error, "a connection ended early");
         }
+        // A head that is none was answered, too; after any other failure there is nobody who could read.
+        if ended.as_ref().err().is_none_or(hyper::Error::is_parse) {
+            tokio::select! {
+                biased;
+                () = linger.on(stream.get_ref(), ended.is_err() || unread.is_left()) => {}
+                // Whoever has been answered is not waited for.
+                () = began(&mut stopping) => {}
+            }
+        }
+        // The slot is another's when the connection is closed, not before.
+        drop(stream);
         drop(slot);
     });
+}
+
+/// Completes when the shutdown has begun.
+async fn began(stopping: &mut watch::Receiver<bool>) {
+    let _or_the_server_is_gone = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// The answer, which says so if it is the last of its connection because nobody read the body.
+async fn answer(
+    answered: impl Future<Output = Result<Response, Infallible>>,
+    unread: &Unread,
+    asked: bool,
+) -> Result<Response, Infallible> {
+    let mut response = answered.await?;
+    if !unread.is_over(asked).await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }

@@ -28,6 +28,11 @@ impl WriteBound {
         Self { stream, bound, stalled: None }
     }
 
+    /// The connection, without the bound.
+    pub fn get_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+
     fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;

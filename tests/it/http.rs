@@ -11,6 +11,7 @@ mod limits;
 mod listing;
 mod operations;
 mod protection;
+mod refusals;
 mod shutdown;
 mod stock;
 mod strictness;

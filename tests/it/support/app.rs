@@ -82,6 +82,21 @@ impl Builder {
         self
     }
 
+    pub(crate) fn with_linger_bytes(mut self, bytes: u64) -> Self {
+        self.config.server.linger.bytes = bytes;
+        self
+    }
+
+    pub(crate) fn with_linger_time(mut self, time: Duration) -> Self {
+        self.config.server.linger.time = time;
+        self
+    }
+
+    pub(crate) fn with_linger_pause(mut self, time: Duration) -> Self {
+        self.config.server.linger.pause = time;
+        self
+    }
+
     pub(crate) fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.config.http.request_timeout = timeout;
         self
@@ -120,6 +135,8 @@ impl TestApp {
         config.strategy.lock_timeout = WATCHDOG;
         config.http.request_timeout = WATCHDOG;
         config.server.shutdown_grace = WATCHDOG;
+        config.server.linger.pause = WATCHDOG;
+        config.server.linger.time = WATCHDOG;
         Builder { config, data }
     }
 

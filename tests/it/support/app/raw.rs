@@ -1,6 +1,6 @@
 //! [`Raw`]: a connection on which a test may send any bytes, in any pieces, and go away when it likes.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -37,6 +37,12 @@ impl Raw {
     /// Sends bytes. A service that has closed the connection by then is no failure: what it answered before tells.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _closed = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// Sends bytes, all of them, or says that the service would not have them.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        let sent = timeout(WATCHDOG, self.stream.write_all(bytes.as_ref())).await;
+        sent.expect("the service reads or closes")
     }
 
     /// Ends what is sent, and can still receive.
