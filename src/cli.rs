@@ -10,6 +10,8 @@ mod size;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use std::cmp::Ordering;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -17,14 +19,16 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, Ended};
-use crate::config::{Config, DATA_DIR_DEFAULT};
+use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::http::openapi;
 use crate::http::server::Drained;
 use crate::shutdown;
@@ -74,8 +78,12 @@ enum Command {
     },
 }
 
+/// Its switches are off where they are `=false`, as flags and as variables: so a flag beats a variable either way.
 #[derive(Debug, Args)]
 struct ServeArgs {
+    /// Who said where stock is kept, and whether it is: told by the parser.
+    #[arg(skip)]
+    said_by: SaidBy,
     /// Address to listen on; port 0 takes a free one. The address is the first line on standard output
     #[arg(long, env = "INVENTORY_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
@@ -86,7 +94,7 @@ struct ServeArgs {
     #[arg(long, env = "INVENTORY_DATA_DIR", value_name = "DIR", default_value = DATA_DIR_DEFAULT)]
     data_dir: PathBuf,
     /// Keep stock in memory only: nothing survives the process, and the ledger has recent movements only
-    #[arg(long, env = "INVENTORY_EPHEMERAL", value_parser = clap::builder::BoolishValueParser::new(), conflicts_with = "data_dir")]
+    #[arg(long, env = "INVENTORY_EPHEMERAL", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     ephemeral: bool,
     /// How many idempotency keys are held at most; a new one beyond gets 503 `overloaded`
     #[arg(long, env = "INVENTORY_IDEMPOTENCY_KEYS", value_name = "N", default_value_t = 1_000_000)]
@@ -107,7 +115,7 @@ struct ServeArgs {
     #[arg(long, env = "INVENTORY_RETAIN_BYTES", value_name = "SIZE", value_parser = size::parse)]
     retain_bytes: Option<u64>,
     /// Allow the strategy that loses updates on purpose
-    #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     allow_racy: bool,
     /// How long a request may wait for others that change the same stock before 503 `contention`
     #[arg(long, env = "INVENTORY_LOCK_TIMEOUT", value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
@@ -144,6 +152,13 @@ struct ServeArgs {
     log_format: LogFormat,
 }
 
+/// Who said something, in ascending order: nobody (the default), the environment, the command line.
+#[derive(Debug, Clone, Copy, Default)]
+struct SaidBy {
+    data_dir: Option<ValueSource>,
+    ephemeral: Option<ValueSource>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// For people
@@ -154,8 +169,8 @@ enum LogFormat {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+    let command = match parse(std::env::args_os()) {
+        Ok(command) => command,
         Err(error) => return usage(&error),
     };
     match command {
@@ -174,10 +189,20 @@ pub fn run() -> ExitCode {
     }
 }
 
+fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Command, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(args)?;
+    let mut command = Cli::from_arg_matches(&matches)?.command;
+    if let (Command::Serve(args), Some((_, matches))) = (&mut command, matches.subcommand()) {
+        let said_by = |name| matches.value_source(name);
+        args.said_by = SaidBy { data_dir: said_by("data_dir"), ephemeral: said_by("ephemeral") };
+    }
+    Ok(command)
+}
+
 impl ServeArgs {
-    fn config(&self) -> Result<Config, crate::config::ConfigError> {
+    fn config(&self) -> Result<Config, ConfigError> {
         let mut config = Config::new(self.strategy);
-        config.storage = self.storage();
+        config.storage = self.storage()?;
         config.strategy.lock_timeout = self.lock_timeout;
         config.strategy.actor_queue = self.actor_queue;
         if let Some(partitions) = self.partitions {
@@ -191,7 +216,8 @@ impl ServeArgs {
         config.check(self.allow_racy)
     }
 
-    fn storage(&self) -> Storage {
+    /// Of `--data-dir` and `--ephemeral`, what was said on the command line beats what the environment says.
+    fn storage(&self) -> Result<Storage, ConfigError> {
         let keeping = Keeping {
             keys_max: self.idempotency_keys,
             keys_retention: self.idempotency_retention,
@@ -200,10 +226,11 @@ impl ServeArgs {
             retain_age: self.retain_age,
             retain_bytes: self.retain_bytes,
         };
-        if self.ephemeral {
-            return Storage::Memory(keeping);
+        match self.said_by.ephemeral.cmp(&self.said_by.data_dir) {
+            Ordering::Equal if self.ephemeral => Err(ConfigError::EphemeralWithFolder),
+            Ordering::Greater if self.ephemeral => Ok(Storage::Memory(keeping)),
+            _ => Ok(Storage::Folder { path: self.data_dir.clone(), keeping }),
         }
-        Storage::Folder { path: self.data_dir.clone(), keeping }
     }
 }
 
@@ -253,11 +280,13 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         Storage::Memory(_) => "in memory only".to_owned(),
         Storage::Folder { path, .. } => path.display().to_string(),
     };
-    tracing::info!(%address, strategy = %config.kind, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
+    let strategy = config.kind;
     let app = match App::build(config) {
         Ok(app) => app,
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
+    // Only now: who finds the data directory in use serves nothing.
+    tracing::info!(%address, %strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
     let opened = app.opened();
     let mut unread = false;
     let stop = async {
@@ -375,11 +404,10 @@ fn print(text: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn config(args: &[&str]) -> Result<Config, String> {
         let args = ["inventory", "serve"].iter().chain(args);
-        match Cli::try_parse_from(args).map_err(|error| error.to_string())?.command {
+        match parse(args).map_err(|error| error.to_string())? {
             Command::Serve(args) => args.config().map_err(|error| error.to_string()),
             other => Err(format!("{other:?}")),
         }
@@ -417,15 +445,56 @@ mod tests {
 
     #[test]
     fn bounds_of_zero_are_refused_by_name() {
-        for flag in ["--lock-timeout", "--request-timeout", "--header-timeout", "--shutdown-grace"] {
+        for flag in
+            ["--lock-timeout", "--request-timeout", "--header-timeout", "--write-timeout", "--shutdown-grace"]
+        {
             assert_eq!(config(&[flag, "0s"]).unwrap_err(), format!("{flag} must be more than 0"));
             assert_eq!(config(&[flag, "9000years"]).unwrap_err(), format!("{flag} must be at most 24h"));
         }
-        for flag in ["--max-connections", "--actor-queue"] {
-            assert_eq!(config(&[flag, "0"]).unwrap_err(), format!("{flag} must be more than 0"));
+        for flag in ["--idempotency-retention", "--snapshot-interval", "--retain-age"] {
+            assert_eq!(config(&[flag, "0s"]).unwrap_err(), format!("{flag} must be more than 0"));
+            assert_eq!(
+                config(&[flag, "9000years"]).unwrap_err(),
+                format!("{flag} must be at most 100 years")
+            );
+            assert!(config(&[flag, "90years"]).is_ok());
         }
-        assert!(config(&["--partitions", "0"]).is_err());
-        assert!(config(&["--actor-queue", "1000001"]).unwrap_err().ends_with("at most 1000000"));
+        for (flag, max) in [
+            ("--max-connections", "1000000"),
+            ("--actor-queue", "1000000"),
+            ("--idempotency-keys", "1000000000"),
+        ] {
+            assert_eq!(config(&[flag, "0"]).unwrap_err(), format!("{flag} must be more than 0"));
+            let above = format!("{max}1");
+            assert_eq!(config(&[flag, &above]).unwrap_err(), format!("{flag} must be at most {max}"));
+        }
+    }
+
+    /// Whatever counts or measures is in one of the lists above, or has a parser that refuses 0: a new flag is thought of as well.
+    #[test]
+    fn no_numeric_flag_takes_zero() {
+        for argument in Cli::command().find_subcommand("serve").unwrap().get_arguments() {
+            let is_numeric = argument.get_value_names().is_some_and(|names| {
+                names.iter().any(|name| ["N", "DURATION", "SIZE"].contains(&name.as_str()))
+            });
+            let Some(long) = argument.get_long().filter(|_| is_numeric) else { continue };
+            let flag = format!("--{long}");
+            let refused = ["0", "0s"].map(|zero| config(&[&flag, zero]).expect_err(&flag));
+            assert!(refused.iter().all(|line| line.contains(&flag)), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_off_where_it_says_so() {
+        let is_ephemeral =
+            |args: &[&str]| config(args).map(|config| matches!(config.storage, Storage::Memory(_)));
+        assert_eq!(is_ephemeral(&[]), Ok(false));
+        assert_eq!(is_ephemeral(&["--ephemeral"]), Ok(true));
+        assert_eq!(is_ephemeral(&["--ephemeral=true"]), Ok(true));
+        assert_eq!(is_ephemeral(&["--ephemeral=false"]), Ok(false));
+        assert_eq!(is_ephemeral(&["--ephemeral=false", "--data-dir", "d"]), Ok(false));
+        assert!(is_ephemeral(&["--ephemeral", "--data-dir", "d"]).unwrap_err().contains("--data-dir"));
+        assert!(config(&["--strategy", "racy", "--ephemeral", "--allow-racy=false"]).is_err());
     }
 
     #[test]

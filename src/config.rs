@@ -38,6 +38,11 @@ pub enum ConfigError {
     /// The negative control was asked to keep a ledger.
     #[error("--strategy racy needs --ephemeral as well: no ledger can be kept of updates that are lost")]
     RacyIsEphemeral,
+    /// Stock was asked to be in a folder, and in memory only.
+    #[error(
+        "--ephemeral keeps stock in memory only, and --data-dir in a folder: one of them (or of INVENTORY_EPHEMERAL and INVENTORY_DATA_DIR) must go; a flag beats a variable"
+    )]
+    EphemeralWithFolder,
     /// A bound of zero.
     #[error("{flag} must be more than 0")]
     Zero {
@@ -53,16 +58,21 @@ pub enum ConfigError {
         max: usize,
     },
     /// A duration nobody can mean, which would overflow a clock.
-    #[error("{flag} must be at most 24h")]
+    #[error("{flag} must be at most {max}")]
     TooLong {
         /// The flag.
         flag: &'static str,
+        /// The longest there may be, in words.
+        max: &'static str,
     },
 }
 
-/// More of anything than a machine has room for.
+/// The most there may be, and how it is told: more than anybody waits for, and than anything is kept.
+const WAIT_MAX: (Duration, &str) = (Duration::from_hours(24), "24h");
+const KEPT_MAX: (Duration, &str) = (Duration::from_hours(24 * 36_525), "100 years");
+/// More connections, messages or partitions than a machine has room for; and more idempotency keys.
 const COUNT_MAX: usize = 1_000_000;
-const DURATION_MAX: Duration = Duration::from_hours(24);
+const KEYS_MAX: usize = 1_000_000_000;
 
 impl Config {
     /// The defaults, with that strategy.
@@ -96,34 +106,56 @@ impl Config {
                 return Err(ConfigError::RacyIsEphemeral);
             }
         }
+        self.check_durations()?;
+        self.check_counts()?;
+        Ok(self)
+    }
+
+    fn check_durations(&self) -> Result<(), ConfigError> {
+        let keeping = self.storage.keeping();
         let durations = [
-            ("--lock-timeout", self.strategy.lock_timeout),
-            ("--request-timeout", self.http.request_timeout),
-            ("--header-timeout", self.server.header_timeout),
-            ("--write-timeout", self.server.write_timeout),
-            ("--shutdown-grace", self.server.shutdown_grace),
+            ("--lock-timeout", self.strategy.lock_timeout, WAIT_MAX),
+            ("--request-timeout", self.http.request_timeout, WAIT_MAX),
+            ("--header-timeout", self.server.header_timeout, WAIT_MAX),
+            ("--write-timeout", self.server.write_timeout, WAIT_MAX),
+            ("--shutdown-grace", self.server.shutdown_grace, WAIT_MAX),
+            ("--idempotency-retention", keeping.keys_retention, KEPT_MAX),
+            ("--snapshot-interval", keeping.snapshot_interval, KEPT_MAX),
+            ("--retain-age", keeping.retain_age.unwrap_or(KEPT_MAX.0), KEPT_MAX),
         ];
-        for (flag, duration) in durations {
+        for (flag, duration, (longest, max)) in durations {
             if duration.is_zero() {
                 return Err(ConfigError::Zero { flag });
             }
-            if duration > DURATION_MAX {
-                return Err(ConfigError::TooLong { flag });
+            if duration > longest {
+                return Err(ConfigError::TooLong { flag, max });
             }
         }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), ConfigError> {
+        let keeping = self.storage.keeping();
         let counts = [
-            ("--max-connections", self.server.connections_max),
-            ("--actor-queue", self.strategy.actor_queue),
-            ("--partitions", self.strategy.partitions),
+            ("--max-connections", self.server.connections_max, COUNT_MAX),
+            ("--actor-queue", self.strategy.actor_queue, COUNT_MAX),
+            ("--partitions", self.strategy.partitions, COUNT_MAX),
+            ("--idempotency-keys", keeping.keys_max, KEYS_MAX),
         ];
-        for (flag, count) in counts {
+        for (flag, count, max) in counts {
             if count == 0 {
                 return Err(ConfigError::Zero { flag });
             }
-            if count > COUNT_MAX {
-                return Err(ConfigError::TooMany { flag, max: COUNT_MAX });
+            if count > max {
+                return Err(ConfigError::TooMany { flag, max });
             }
         }
-        Ok(self)
+        // In bytes, of which one is enough to be more than none.
+        let sizes =
+            [("--snapshot-bytes", Some(keeping.snapshot_bytes)), ("--retain-bytes", keeping.retain_bytes)];
+        match sizes.into_iter().find(|(_, bytes)| *bytes == Some(0)) {
+            Some((flag, _)) => Err(ConfigError::Zero { flag }),
+            None => Ok(()),
+        }
     }
 }

@@ -182,6 +182,36 @@ fn the_strategy_is_chosen_by_flag_or_environment() {
     assert_eq!(strategy(&Served::start(&mut serve(&[]))), "atomic");
 }
 
+/// A flag beats a variable, and a variable that says no is off. What is said twice in the same place is refused.
+#[test]
+fn where_stock_is_kept_is_said_by_the_flag() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let start = |flags: &[&str], variables: &[(&str, &str)]| {
+        let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+        command.args(flags).envs(variables.iter().copied()).current_dir(folder.path());
+        command
+    };
+    let kept = |flags: &[&str], variables: &[(&str, &str)]| {
+        let served = Served::start(&mut start(flags, variables));
+        let status: Value = serde_json::from_str(&served.get("/v1/status")).unwrap();
+        status["durability"].as_str().unwrap().to_owned()
+    };
+    let (on, off) = (("INVENTORY_EPHEMERAL", "true"), ("INVENTORY_EPHEMERAL", "false"));
+    let data = ("INVENTORY_DATA_DIR", "of-the-environment");
+    assert_eq!(kept(&["--data-dir", "of-the-flag"], &[on]), "durable");
+    assert_eq!(kept(&["--ephemeral"], &[data]), "ephemeral");
+    assert_eq!(kept(&["--ephemeral=false"], &[on]), "durable");
+    assert_eq!(kept(&[], &[on]), "ephemeral");
+    assert_eq!(kept(&[], &[off]), "durable");
+    assert_eq!(kept(&["--data-dir", "of-the-flag"], &[off]), "durable");
+    assert_eq!(kept(&[], &[off, data]), "durable");
+    let folders =
+        ["of-the-flag", "of-the-environment", "inventory-data"].map(|name| folder.path().join(name));
+    assert!(folders.iter().all(|folder| folder.is_dir()));
+    let line = told(&end_of(&mut start(&[], &[on, data])), 2);
+    assert!(line.contains("INVENTORY_EPHEMERAL") && line.contains("INVENTORY_DATA_DIR"), "{line}");
+}
+
 /// The negative control is refused unless it is allowed, however it is asked for.
 #[test]
 fn racy_must_be_allowed() {
@@ -204,6 +234,12 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (&["serve", "--request-timeout", "9000years"], "--request-timeout"),
         (&["serve", "--header-timeout", "0s"], "--header-timeout"),
         (&["serve", "--shutdown-grace", "0ms"], "--shutdown-grace"),
+        (&["serve", "--idempotency-keys", "0"], "--idempotency-keys"),
+        (&["serve", "--idempotency-retention", "0s"], "--idempotency-retention"),
+        (&["serve", "--snapshot-bytes", "0"], "--snapshot-bytes"),
+        (&["serve", "--snapshot-interval", "0s"], "--snapshot-interval"),
+        (&["serve", "--retain-age", "0s"], "--retain-age"),
+        (&["serve", "--retain-bytes", "0MiB"], "--retain-bytes"),
         (&["serve", "--max-connections", "0"], "--max-connections"),
         (&["serve", "--max-connections=-1"], "--max-connections"),
         (&["serve", "--max-connections", "many"], "--max-connections"),

@@ -206,7 +206,8 @@ fn log_report(report: &Report) {
         levels = report.levels,
         movements = report.movements,
         snapshot = report.snapshot.as_deref(),
-        duration_ms = report.duration.as_millis(),
+        // Of 64 bits: a number of 128 is a text in a log of JSON.
+        duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
         "recovered"
     );
 }

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use super::{Served, inventory};
+use serde_json::Value;
+
+use super::{Served, end_of, inventory, told};
 
 /// What a pipe holds on Linux, unless it is told otherwise.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -64,4 +66,52 @@ fn a_log_that_is_read_has_the_last_word() {
     assert_serves_and_ends(served);
     let all = reading.join().expect("it is read to its end");
     assert!(all.contains("serving") && all.contains("every accepted request was answered; bye"), "{all}");
+}
+
+/// Who finds the data directory in use says so, and not that it serves.
+#[test]
+fn what_is_not_served_is_not_said_to_be() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let served = Served::start(&mut serve(&data));
+    let mut second = inventory(&["serve", "--listen", "127.0.0.1:0", "--log", "info", "--data-dir"]);
+    let line = told(&end_of(second.arg(data.path())), 1);
+    assert!(line.contains("in use"), "{line}");
+    drop(served);
+}
+
+/// A log of JSON has numbers where there are numbers, so that who reads it can add and compare.
+#[test]
+fn a_log_of_json_has_numbers() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let mut logged = String::new();
+    // The second start has something to recover.
+    for sku in ["A", "B"] {
+        let (mut reader, writer) = pipe().expect("a pipe");
+        let mut command = serve(&data);
+        let served = Served::logging_to(Stdio::from(writer), command.args(["--log-format", "json"]));
+        drop(command);
+        let reading = std::thread::spawn(move || {
+            let mut all = String::new();
+            reader.read_to_string(&mut all).expect("UTF-8");
+            all
+        });
+        assert!(
+            served.send("PUT", &format!("/v1/stock/{sku}"), r#"{"on_hand":3}"#).starts_with("HTTP/1.1 201 ")
+        );
+        assert!(
+            served.send("POST", "/v1/backup", &format!(r#"{{"name":"{sku}"}}"#)).starts_with("HTTP/1.1 201 ")
+        );
+        served.signal(Signal::SIGTERM);
+        assert_eq!(served.end().0, Some(0));
+        logged += &reading.join().expect("it is read to its end");
+    }
+    assert!(logged.contains("recovered"), "{logged}");
+    for line in logged.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let is_ours = line["target"].as_str().is_some_and(|target| target.starts_with("inventory"));
+        for (name, value) in line["fields"].as_object().expect("fields") {
+            let is_text = is_ours && value.as_str().is_some_and(|text| text.parse::<f64>().is_ok());
+            assert!(!is_text, "{name} is a number: {line}");
+        }
+    }
 }
