@@ -11,8 +11,9 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 19] = [
+pub const ROUTES: [&str; 20] = [
     "none",
+    "/",
     "/v1/stock",
     "/v1/stock/{sku}",
     "/v1/stock/{sku}/adjust",
@@ -36,8 +37,10 @@ pub const ROUTES: [&str; 19] = [
 const METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "HEAD", "other"];
 
 /// Every status the service answers with; any other is counted as the last.
-const STATUSES: [u16; 20] =
-    [200, 201, 202, 204, 303, 304, 400, 404, 405, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503, 0];
+const STATUSES: [u16; 22] = [
+    200, 201, 202, 204, 302, 303, 304, 400, 404, 405, 408, 409, 410, 412, 413, 415, 422, 428, 429, 500, 503,
+    0,
+];
 
 const REQUESTS: usize = ROUTES.len() * METHODS.len() * STATUSES.len();
 

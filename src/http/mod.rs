@@ -14,6 +14,7 @@ pub mod linger;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
+pub mod perhaps;
 pub mod problem;
 pub mod request_body;
 pub mod routes;
@@ -21,15 +22,17 @@ pub mod server;
 pub mod stack;
 pub mod write_bound;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::{Method, Uri};
 use tokio::sync::Notify;
 
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
+use self::perhaps::Known;
 use self::problem::{Problem, ProblemKind};
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
@@ -125,16 +128,13 @@ impl Readiness {
 
 /// Everything from the request line to the answer.
 pub fn router(state: &'static HttpState, config: &HttpConfig) -> Router {
-    let (routes, _document) = routes::all();
+    let (routes, document) = routes::all();
+    let known = Arc::new(Known::of(&document));
+    let elsewhere = Arc::clone(&known);
     let routes = routes
-        .fallback(async || {
-            Problem::new(ProblemKind::NotFound, "no route has this path; /docs lists them all")
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                ProblemKind::MethodNotAllowed,
-                "this path does not have this method; see the Allow header",
-            )
+        .fallback(async move |uri: Uri| known.not_found(uri.path()))
+        .method_not_allowed_fallback(async move |method: Method, uri: Uri| {
+            elsewhere.not_allowed(&method, uri.path())
         })
         .with_state(state);
     stack::around(routes, &state.metrics, config)

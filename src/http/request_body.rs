@@ -1,8 +1,10 @@
 //! [`RequestBody`]: the body of a request, of which the connection learns what nobody wanted.
 //!
 //! A handler may answer before the body has come, or without a look at it. What is left of it stands in the way of the next request:
-//! either it is there, and thrown away, or the connection ends with this answer, which has to say so.
+//! either it is there, and thrown away, or the connection ends with this answer, which has to say so. And a request that is given up
+//! while it waits for its body has changed nothing, which it can be told ([`poll_awaiting`]).
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +30,18 @@ pub struct Unread {
     is_back: AtomicBool,
     /// Whether the client may still be sending what nobody will read.
     is_left: AtomicBool,
+}
+
+thread_local! {
+    /// Whether the body that was asked last on this thread had nothing to give yet.
+    static AWAITED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls a request, and says whether it waits for its body. Then nothing of it was begun: no handler acts before it has all of it.
+pub fn poll_awaiting<T>(poll: impl FnOnce() -> T) -> (T, bool) {
+    AWAITED.set(false);
+    let polled = poll();
+    (polled, AWAITED.get())
 }
 
 /// How much of an unwanted body is read for the sake of the connection, in bytes: no more than what is on its way anyway.
@@ -95,6 +109,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some((body, _)) = &mut self.lent else { return Poll::Ready(None) };
         let frame = Pin::new(body).poll_frame(cx);
+        AWAITED.set(frame.is_pending());
         if let Poll::Ready(None) = frame {
             self.lent = None;
         }

@@ -17,6 +17,6 @@ pub use idempotency::{BodyHash, IdempotencyKey};
 pub use json::parse_part;
 pub use ndjson::NdjsonBody;
 pub(crate) use ndjson::too_large;
-pub use query::{Query, parse_limit};
+pub use query::{Page, Query};
 pub use service::Service;
 pub use stock_path::{RemarkedStockPath, StockPath};

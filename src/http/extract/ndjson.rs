@@ -26,7 +26,9 @@ impl NdjsonBody {
             let frame = tokio::time::timeout(PIECE_WAIT_MAX, self.0.frame()).await;
             let stalled = |_| {
                 let seconds = PIECE_WAIT_MAX.as_secs();
-                Problem::new(ProblemKind::RequestTimeout, format!("nothing of the body came for {seconds} s"))
+                Problem::body_timeout(format!(
+                    "nothing of the body came for {seconds} s; nothing was imported"
+                ))
             };
             let Some(frame) = frame.map_err(stalled)? else { return Ok(None) };
             let broken =
@@ -58,4 +60,39 @@ fn is_ndjson(declared: &HeaderValue) -> bool {
     ["application/x-ndjson", "application/ndjson"]
         .iter()
         .any(|name| essence(declared).eq_ignore_ascii_case(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// A body of which nothing comes.
+    struct Never;
+
+    impl http_body::Body for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    /// P10: nothing was imported, and that is what is said.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_coming_is_408() {
+        let stalled = NdjsonBody(Body::new(Never)).next().await.unwrap_err();
+        assert_eq!(stalled.status().as_u16(), 408);
+        let told: serde_json::Value = serde_json::from_slice(&stalled.to_json()).unwrap();
+        assert_eq!((&told["status"], &told["applied"]), (&408.into(), &"no".into()));
+    }
 }

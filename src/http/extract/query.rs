@@ -2,6 +2,7 @@
 //! misspelt filter is not silently no filter.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use axum::http::Uri;
 
@@ -38,17 +39,40 @@ impl<'a> Query<'a> {
     }
 }
 
+impl Query<'_> {
+    /// The value of a parameter, as `read` reads it, if it is there.
+    pub fn read<'q, T, E: ToString>(
+        &'q self,
+        name: &'static str,
+        read: impl FnOnce(&'q str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        let value = self.get(name).map(read).transpose();
+        value.map_err(|error| Problem::parameter(name, error.to_string()))
+    }
+
+    /// Which page of a list is asked for, by the parameters `limit` and `cursor`.
+    pub fn page<C: FromStr<Err: ToString>>(&self) -> Result<Page<C>, Problem> {
+        let limit = self.read("limit", |text| {
+            let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+            limit.ok_or_else(|| format!("must be an integer from 1 to {LIMIT_MAX}"))
+        })?;
+        Ok(Page { limit: limit.unwrap_or(LIMIT_DEFAULT), cursor: self.read("cursor", str::parse)? })
+    }
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page<C> {
+    /// How many items it has at most.
+    pub limit: usize,
+    /// Where it begins.
+    pub cursor: Option<C>,
+}
+
 /// How many items a page has at most, unless the request says so.
 const LIMIT_DEFAULT: usize = 100;
 /// The most it may say.
 const LIMIT_MAX: usize = 1_000;
-
-/// The parameter `limit` of a list.
-pub fn parse_limit(query: &Query<'_>) -> Result<usize, Problem> {
-    let Some(text) = query.get("limit") else { return Ok(LIMIT_DEFAULT) };
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::parameter("limit", format!("must be an integer from 1 to {LIMIT_MAX}")))
-}
 
 fn unknown(known: &[&str]) -> String {
     match known {

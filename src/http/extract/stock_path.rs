@@ -54,11 +54,6 @@ fn key(
     let params = params.map_err(|error| Problem::new(ProblemKind::InvalidRequest, error.body_text()))?;
     let sku = params.iter().find(|(name, _)| *name == "sku").map_or("", |(_, sku)| sku);
     let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
-    let location = match query.get("location") {
-        Some(text) => {
-            Location::parse(text).map_err(|error| Problem::parameter("location", error.to_string()))?
-        }
-        None => Location::DEFAULT,
-    };
+    let location = query.read("location", Location::parse)?.unwrap_or(Location::DEFAULT);
     Ok(StockKey::new(sku, location))
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -13,7 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::routes::{LONG_RUNNING, LONG_TIMEOUT};
+use crate::http::request_body::poll_awaiting;
+use crate::http::routes::{LONG_RUNNING, LONG_TIMEOUT, STREAMED};
 
 /// Bounds the time of each request, and catches panics. What takes as long as there is stock has a bound of its own.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +54,15 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Protect<S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let is_long = LONG_RUNNING.contains(&request.uri().path());
-        let timeout = if is_long { self.timeout.max(LONG_TIMEOUT) } else { self.timeout };
-        Protected { inner: self.inner.call(request), sleep: None, timeout }
+        let path = request.uri().path();
+        let long = if LONG_RUNNING.contains(&path) {
+            LONG_TIMEOUT.saturating_sub(self.timeout)
+        } else {
+            Duration::ZERO
+        };
+        let (timeout, more) =
+            if path == STREAMED { (self.timeout + long, Duration::ZERO) } else { (self.timeout, long) };
+        Protected { inner: self.inner.call(request), sleep: None, timeout, more }
     }
 }
 
@@ -68,6 +75,8 @@ pin_project! {
         #[pin]
         sleep: Option<Sleep>,
         timeout: Duration,
+        // What it has beyond that, once its body is there.
+        more: Duration,
     }
 }
 
@@ -78,7 +87,8 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Protected<F> {
         let mut this = self.project();
         // Unwind safe: after a panic the inner future is never polled again, and what it shares with others (the
         // stock) is never left half changed by unwinding: see the contract of the strategies.
-        match catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))) {
+        let (polled, awaits_body) = poll_awaiting(|| catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))));
+        match polled {
             Ok(Poll::Ready(answer)) => return Poll::Ready(answer),
             Ok(Poll::Pending) => {}
             Err(panic) => return Poll::Ready(Ok(failed(panic.as_ref()))),
@@ -86,8 +96,15 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Protected<F> {
         if this.sleep.is_none() {
             this.sleep.set(Some(sleep_until(Instant::now() + *this.timeout)));
         }
-        let over = this.sleep.as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready());
-        if over { Poll::Ready(Ok(timed_out(*this.timeout))) } else { Poll::Pending }
+        let Some(mut sleep) = this.sleep.as_pin_mut() else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        if !awaits_body && !this.more.is_zero() {
+            let more = std::mem::take(this.more);
+            *this.timeout += more;
+            sleep.as_mut().reset(Instant::now() + more);
+            ready!(sleep.poll(cx));
+        }
+        Poll::Ready(Ok(timed_out(*this.timeout, awaits_body)))
     }
 }
 
@@ -98,7 +115,11 @@ fn failed(panic: &(dyn Any + Send)) -> Response {
     Problem::new(ProblemKind::InternalError, "the service failed while handling the request").into_response()
 }
 
-fn timed_out(timeout: Duration) -> Response {
+fn timed_out(timeout: Duration, awaits_body: bool) -> Response {
+    if awaits_body {
+        let detail = format!("the body did not come within {} ms; nothing was changed", timeout.as_millis());
+        return Problem::body_timeout(detail).into_response();
+    }
     let detail = format!("the request did not finish within {} ms", timeout.as_millis());
     Problem::new(ProblemKind::RequestTimeout, detail).into_response()
 }
@@ -117,12 +138,19 @@ mod tests {
     where
         F: Future<Output = Response>,
     {
+        status_of("/", handler).await
+    }
+
+    async fn status_of<F>(path: &str, handler: impl Fn() -> F + Clone) -> u16
+    where
+        F: Future<Output = Response>,
+    {
         let inner = service_fn(move |_: Request| {
             let answer = handler();
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let service = ProtectLayer::new(Duration::from_secs(1)).layer(inner);
-        service.oneshot(Request::new(Body::empty())).await.unwrap().status().as_u16()
+        service.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
     }
 
     #[tokio::test]
@@ -136,5 +164,15 @@ mod tests {
         let start = Instant::now();
         assert_eq!(status(pending::<Response>).await, 503);
         assert_eq!(start.elapsed().as_millis(), 1_000);
+    }
+
+    /// What takes as long as there is stock has an hour, once its body is there.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_request_has_longer() {
+        for path in LONG_RUNNING {
+            let start = Instant::now();
+            assert_eq!(status_of(path, pending::<Response>).await, 503, "{path}");
+            assert_eq!(start.elapsed(), LONG_TIMEOUT, "{path}");
+        }
     }
 }

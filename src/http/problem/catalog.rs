@@ -59,7 +59,7 @@ pub enum ProblemKind {
     Overloaded,
     /// 503
     JournalUnavailable,
-    /// 503
+    /// 503, or 408 where it is the body that did not come.
     RequestTimeout,
 }
 
@@ -111,6 +111,12 @@ impl ProblemKind {
     /// The kind of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.page().name == name)
+    }
+
+    /// Whether it is answered with that status: the one of its page, but for a body that did not come.
+    pub fn has_status(self, status: StatusCode) -> bool {
+        let of_body = self == Self::RequestTimeout && status == StatusCode::REQUEST_TIMEOUT;
+        of_body || status == self.page().status
     }
 
     /// What there is to say of it.
@@ -277,7 +283,7 @@ impl ProblemKind {
                 name: "request-timeout",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The request took too long",
-                explanation: "The request, its body included, did not finish within the request timeout. Whether the change was made is unknown: read the level before repeating it.",
+                explanation: "The request, its body included, did not finish within the request timeout. With status 408 it is the body that did not come, and nothing was changed: send it again, faster. With 503, whether the change was made is unknown: read the level before repeating it.",
             },
         }
     }

@@ -41,7 +41,7 @@ pub struct Problem {
     /// Each stock level that stands in the way, with what was asked and what was there.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     lines: Box<[ProblemLine]>,
-    /// Of 5xx only: whether the change was made. After `no` it is safe to repeat the request; after `unknown`
+    /// Of 5xx and 408 only: whether the change was made. After `no` it is safe to repeat the request; after `unknown`
     /// read before repeating.
     #[serde(skip_serializing_if = "Option::is_none")]
     applied: Option<WasApplied>,
@@ -139,6 +139,12 @@ impl Problem {
         }
     }
 
+    /// A body of which not all came in time: nothing was begun.
+    pub fn body_timeout(detail: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::REQUEST_TIMEOUT.as_u16();
+        Self { status, applied: Some(WasApplied::No), ..Self::new(ProblemKind::RequestTimeout, detail) }
+    }
+
     /// What the service says of itself does not fit what was asked: a defect.
     pub fn unexpected() -> Self {
         Self::new(ProblemKind::InternalError, "what came of the request is of another request")
@@ -189,7 +195,7 @@ impl Problem {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.of.page().status
+        StatusCode::from_u16(self.status).expect("it was made from one")
     }
 
     /// The body.

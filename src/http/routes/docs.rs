@@ -1,10 +1,10 @@
-//! `/openapi.*`, `/docs` and `/problems/{name}`: the service explains itself, without fetching anything from
+//! `/`, `/openapi.*`, `/docs` and `/problems/{name}`: the service explains itself, without fetching anything from
 //! elsewhere.
 
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::answer;
@@ -54,6 +54,19 @@ pub async fn problem(params: Result<RawPathParams, RawPathParamsRejection>) -> R
 )]
 pub async fn page() -> Response {
     html(include_str!("docs/page.html"))
+}
+
+/// Where to begin
+#[utoipa::path(
+    get, path = "/", tag = "operations", operation_id = "home",
+    responses((status = 302, description = "At `/docs`", body = String, content_type = "text/plain",
+        headers(("Location" = String, description = "`/docs`"))))
+)]
+pub async fn home() -> Response {
+    let mut response = answer::typed("see /docs\n", HeaderValue::from_static("text/plain"));
+    *response.status_mut() = StatusCode::FOUND;
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/docs"));
+    response
 }
 
 /// A file of that page

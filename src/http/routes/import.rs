@@ -23,6 +23,7 @@ use crate::store::{Answered, Chores as _, Outcome};
     responses(
         (status = 200, description = "Imported, and on disk", body = ImportAnswer),
         (status = 400, description = "`invalid-request`: the body was cut off, or a header is malformed", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`already-running`: another import is under way. `below-reserved`: more units of a level are held. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),

@@ -30,6 +30,8 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Routes that take as long as there is stock, or log. They have [`LONG_TIMEOUT`], whatever the request timeout.
 pub(super) const LONG_RUNNING: [&str; 3] = ["/v1/import", "/v1/backup", "/v1/verify"];
+/// The one of them whose body may take as long, and bounds the wait for each piece of it by itself.
+pub(super) const STREAMED: &str = "/v1/import";
 /// How long a request to one of [`LONG_RUNNING`] may take.
 pub(super) const LONG_TIMEOUT: Duration = Duration::from_hours(1);
 
@@ -50,6 +52,7 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(operations::alive))
         .routes(routes!(operations::ready))
         .routes(routes!(operations::metrics))
+        .routes(routes!(docs::home))
         .routes(routes!(docs::yaml))
         .routes(routes!(docs::json))
         .routes(routes!(docs::page))

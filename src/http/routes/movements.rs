@@ -5,9 +5,9 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::dto::{MovementAnswer, MovementsAnswer};
-use crate::http::extract::{Query, Service, parse_limit};
+use crate::http::extract::{Page, Query, Service};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{Location, NameError, Sku, StockKey};
+use crate::stock::{Location, Sku, StockKey};
 use crate::store::query::From;
 use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _};
 
@@ -36,8 +36,8 @@ use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _}
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["sku", "location", "after", "cursor", "limit"])?;
-    let limit = parse_limit(&query)?;
-    let page = store.movements(asked(&query, limit)?).await.map_err(problem)?;
+    let Page { limit, cursor } = query.page()?;
+    let page = store.movements(asked(&query, limit, cursor)?).await.map_err(problem)?;
     let next_cursor = page.next.as_ref().map(MovementCursor::to_string);
     let link = next_cursor.as_ref().map(|cursor| link(&query, cursor, limit));
     let items = page.movements.iter().map(MovementAnswer::new).collect();
@@ -50,14 +50,11 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     Ok(response)
 }
 
-fn asked(query: &Query<'_>, limit: usize) -> Result<MovementQuery, Problem> {
-    let invalid = |name: &'static str| move |error: NameError| Problem::parameter(name, error.to_string());
-    let sku = query.get("sku").map(Sku::parse).transpose().map_err(invalid("sku"))?;
-    let location = query.get("location").map(Location::parse).transpose().map_err(invalid("location"))?;
-    let cursor = query.get("cursor").map(str::parse::<MovementCursor>).transpose();
-    let cursor = cursor.map_err(|error| Problem::parameter("cursor", error.to_string()))?;
-    let after = query.get("after").map(str::parse::<Seq>).transpose();
-    let after = after.map_err(|_| Problem::parameter("after", "must be the number of a movement, or 0"))?;
+fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Result<MovementQuery, Problem> {
+    let sku = query.read("sku", Sku::parse)?;
+    let location = query.read("location", Location::parse)?;
+    let number = |text: &str| text.parse::<Seq>().map_err(|_| "must be the number of a movement, or 0");
+    let after = query.read("after", number)?;
     if let (Some(sku), None) = (sku, after) {
         let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
         return Ok(MovementQuery::OfLevel { key, cursor, limit });

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::dto::{PageAnswer, StockLevel};
-use crate::http::extract::{Query, Service, parse_limit};
+use crate::http::extract::{Page, Query, Service};
 use crate::http::problem::Problem;
 use crate::stock::{Location, Sku};
 use crate::store::{LevelCursor, LevelQuery, Store as _};
@@ -32,14 +32,9 @@ use crate::store::{LevelCursor, LevelQuery, Store as _};
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["limit", "cursor", "location", "sku_prefix"])?;
-    let limit = parse_limit(&query)?;
-    let after = query.get("cursor").map(str::parse::<LevelCursor>).transpose();
-    let after = after.map_err(|error| Problem::parameter("cursor", error.to_string()))?;
-    let location = query.get("location").map(Location::parse).transpose();
-    let location = location.map_err(|error| Problem::parameter("location", error.to_string()))?;
-    let sku_prefix = query.get("sku_prefix").map(Sku::parse_prefix).transpose();
-    let sku_prefix = sku_prefix.map_err(|error| Problem::parameter("sku_prefix", error.to_string()))?;
-    let sku_prefix = sku_prefix.unwrap_or_default();
+    let Page { limit, cursor: after } = query.page::<LevelCursor>()?;
+    let location = query.read("location", Location::parse)?;
+    let sku_prefix = query.read("sku_prefix", Sku::parse_prefix)?.unwrap_or_default();
 
     let page = store.list(LevelQuery { sku_prefix, location, after: after.as_ref(), limit }).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();

@@ -24,7 +24,6 @@ async fn assert_unchanged(app: &TestApp) {
 async fn unknown_paths_are_problems() {
     let app = start().await;
     for path in [
-        "/",
         "/v1",
         "/v1/stock/",
         "/v1/stock/A/",
@@ -36,6 +35,45 @@ async fn unknown_paths_are_problems() {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
             app.call(method, path).send().await.assert_problem(404, "not-found");
         }
+    }
+}
+
+/// A path that is one but for a slash, its letters' case or its version is answered with the one that was perhaps meant.
+#[tokio::test]
+async fn unknown_paths_are_told_what_was_perhaps_meant() {
+    let app = start().await;
+    for (path, meant) in [
+        ("/v1/stock/", "/v1/stock "),
+        ("/v1/stock/A/?location=main", "/v1/stock/A "),
+        ("/v1/stock/A/adjust/", "/v1/stock/A/adjust "),
+        ("/V1/stock/a", "/v1/stock/a "),
+        ("/stock/a", "/v1/stock/a "),
+    ] {
+        let told = app.get(path).await;
+        let detail = told.assert_problem(404, "not-found").at("/detail");
+        assert!(detail.as_str().unwrap().contains(&format!("perhaps {meant}was meant")), "{path}: {detail}");
+    }
+    let far = app.get(&format!("/v1/stock/{}/", "x".repeat(5_000))).await;
+    assert!(far.assert_problem(404, "not-found").text().len() < 1_000);
+}
+
+/// A method that a path does not have is told, with those it has, and where that method is taken.
+#[tokio::test]
+async fn wrong_methods_are_told_where_they_are_taken() {
+    let app = start().await;
+    for (method, path, words) in [
+        (
+            Method::POST,
+            "/v1/stock/A",
+            ["DELETE, GET, HEAD, PUT", "perhaps POST /v1/stock/A/adjust was meant"],
+        ),
+        (Method::PUT, "/v1/stock", ["GET, HEAD", "perhaps PUT /v1/stock/{sku} was meant"]),
+        (Method::GET, ADJUST, ["POST", "perhaps GET /v1/stock/A was meant"]),
+        (Method::PATCH, MANY, ["/v1/adjustments has POST", "not this method"]),
+    ] {
+        let told = app.call(method, path).send().await;
+        let detail = told.assert_problem(405, "method-not-allowed").at("/detail");
+        assert!(words.iter().all(|words| detail.as_str().unwrap().contains(words)), "{path}: {detail}");
     }
 }
 
