@@ -86,6 +86,12 @@ impl App {
         if let (Drained::Clean, Ok(store)) = (drained, state.store()) {
             // Requests that were cut off may have left a strategy's thread at work on what will never end.
             store.shut_down().await;
+            // What was accepted may have found no room on the disk to the end.
+            tokio::select! {
+                biased;
+                failed = store.failed() => return Ended::Failed(failed),
+                () = std::future::ready(()) => {}
+            }
         }
         Ended::Shutdown(drained)
     }

@@ -3,12 +3,15 @@
 //! What survives a crash, step by step, when a segment is full: its footer and its length (synced before anything else
 //! happens); the next file under its preparing name with its header (synced before it is renamed); its name (synced before
 //! a group is written to it). A crash in between leaves a sealed last segment, which recovery follows with a new one.
+//!
+//! A group is written only to where there were zeros before: a segment is made long enough for the group that it is made for. So
+//! a full disk is met where nothing is lost by waiting, and never by a write of which nobody knows how far it came.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::Disk;
+use super::disk::{Disk, is_full};
 use super::group::{self, SECTOR};
 use super::log::{Log, Segment};
 use super::pace;
@@ -20,7 +23,10 @@ use super::watermark::GroupEnd;
 /// little disk, and a large one few files.
 const FIRST_BYTES: u64 = 1024 * 1024;
 
-/// Between two looks whether a full disk has room again.
+/// While there is no next segment, so much of this one is kept for what has been let in already: a quarter of it at most.
+const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Between two tries of what needs a block more and finds none: a footer where there is no room for it, a name.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
 /// The end of the log.
@@ -69,36 +75,56 @@ impl Appender {
     }
 
     /// Makes sure that a group with a body of that many bytes fits, and returns the position at which it will start. While
-    /// the disk is full it waits, and calls `full` before each look, which says whether to wait on.
+    /// the disk is full it waits, and calls `full` again and again, with the time until the next look, which says whether to wait on.
     pub fn make_room(
         &mut self,
         body: usize,
         time_ms: u64,
-        mut full: impl FnMut() -> bool,
+        mut full: impl FnMut(Duration) -> bool,
     ) -> io::Result<u64> {
         if body > self.body_max() {
             self.seal(&mut full)?;
-            self.next_segment(time_ms, &mut full)?;
+            self.next_segment(time_ms, needed_for(body), &mut full)?;
         }
         Ok(self.end.position)
     }
 
     /// How long the body of a group may be that is to fit where the log ends.
     pub fn body_max(&self) -> usize {
+        let room = usize::try_from(self.rest()).unwrap_or(usize::MAX);
+        (room - room % SECTOR).saturating_sub(group::HEADER_BYTES).min(group::BODY_BYTES_MAX)
+    }
+
+    /// Looks ahead before anything is written: a disk that is nearly full is found to be so before a change is let in.
+    pub fn look_ahead(&mut self) {
+        let scarce = |room: u64| room < FIRST_BYTES.min(self.segment_bytes);
+        if self.rest() < RESERVE_BYTES_MAX && self.disk.room().ok().flatten().is_some_and(scarce) {
+            self.begin_next();
+        }
+    }
+
+    /// Whether what is left is for what has been let in already: there is no next segment, and no room for one. Then, how long
+    /// until it is looked for room again.
+    pub fn is_tight(&self) -> Option<Duration> {
+        let len = self.segment.as_ref().map_or(0, |active| active.len);
+        if self.rest() > (len / 4).min(RESERVE_BYTES_MAX) {
+            return None;
+        }
+        // Before more is let in than fits, it is known whether there is a next one: it would be waited for soon in any case.
+        self.preparer.decided();
+        self.preparer.pause()
+    }
+
+    /// Bytes that groups may still take of this segment, so that its footer fits as well.
+    fn rest(&self) -> u64 {
         let Some(active) = &self.segment else { return 0 };
         // What is written now may be nothing that the program that began this segment could read.
         if active.segment.header.version != segment::VERSION {
             return 0;
         }
         let used = self.end.position - active.segment.header.base;
-        // A segment takes at least one group, however long.
-        if used == SECTOR as u64 {
-            return group::BODY_BYTES_MAX;
-        }
-        // Its footer fits as well, so that a disk that is full can take it.
         let footer = segment::footer_bytes(active.segment.index_len() + 1) as u64;
-        let room = usize::try_from(active.len.saturating_sub(used + footer)).unwrap_or(usize::MAX);
-        (room - room % SECTOR).saturating_sub(group::HEADER_BYTES).min(group::BODY_BYTES_MAX)
+        active.len.saturating_sub(used + footer)
     }
 
     /// Writes and syncs a group, as [`group::finish`] made it. [`Appender::make_room`] came before. After an error nothing may
@@ -116,9 +142,14 @@ impl Appender {
         self.end = end;
         // The file that follows is prepared in good time, and not before: a quiet log stays small.
         if offset + bytes.len() as u64 > active.len / 2 {
-            self.preparer.begin(self.next_len())?;
+            self.begin_next();
         }
         Ok(())
+    }
+
+    fn begin_next(&mut self) {
+        // If there is no thread for it now, it is begun once it is needed.
+        let _ = self.preparer.begin(self.next_len(), needed_for(0));
     }
 
     fn next_len(&self) -> u64 {
@@ -127,8 +158,8 @@ impl Appender {
         active.or(last).map_or(FIRST_BYTES, |len| (2 * len).next_power_of_two()).min(self.segment_bytes)
     }
 
-    /// Ends the active segment with its footer, which may have no room where the last group was longer than the segment.
-    fn seal(&mut self, full: &mut dyn FnMut() -> bool) -> io::Result<()> {
+    /// Ends the active segment with its footer, which may have no room where an older version, or a backup, left it.
+    fn seal(&mut self, full: &mut dyn FnMut(Duration) -> bool) -> io::Result<()> {
         let Some(Active { segment, .. }) = self.segment.take() else { return Ok(()) };
         let offset = self.end.position - segment.header.base;
         let footer = segment::footer_to_bytes(&segment.index());
@@ -142,19 +173,21 @@ impl Appender {
         Ok(())
     }
 
-    fn next_segment(&mut self, time_ms: u64, full: &mut dyn FnMut() -> bool) -> io::Result<()> {
-        let len = self.next_len();
-        let (file, len) = loop {
-            match self.preparer.take(len) {
-                Ok(prepared) => break prepared,
-                Err(error) => wait_for_room(error, full)?,
-            }
-        };
+    fn next_segment(
+        &mut self,
+        time_ms: u64,
+        needed: u64,
+        full: &mut dyn FnMut(Duration) -> bool,
+    ) -> io::Result<()> {
+        let (file, len) = self.preparer.take(self.next_len(), needed, full)?;
         let GroupEnd { position: base, next_seq: first_seq, hash: anchor, .. } = self.end;
         let header = Header { version: segment::VERSION, base, first_seq, time_ms, anchor };
         file.write_at(&header.to_bytes(), 0)?;
         file.sync()?;
-        self.disk.rename(prepare::NAME, &segment::name(base))?;
+        // A folder may need a block more for a longer name.
+        while let Err(error) = self.disk.rename(prepare::NAME, &segment::name(base)) {
+            wait_for_room(error, full)?;
+        }
         self.disk.sync_names()?;
         self.end.position = base + SECTOR as u64;
         let segment = Arc::new(Segment::new(header, file, Vec::new(), self.end.position));
@@ -165,14 +198,15 @@ impl Appender {
 }
 
 /// Waits a little, if that is what the error is about and the caller waits on. Nothing of what is repeated then was synced.
-fn wait_for_room(error: io::Error, full: &mut dyn FnMut() -> bool) -> io::Result<()> {
-    if !is_full(&error) || !full() {
+fn wait_for_room(error: io::Error, full: &mut dyn FnMut(Duration) -> bool) -> io::Result<()> {
+    if !is_full(&error) || !full(FULL_PAUSE) {
         return Err(error);
     }
     pace::pause(FULL_PAUSE);
     Ok(())
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+/// The length of a segment that takes a group with a body of that many bytes.
+fn needed_for(body: usize) -> u64 {
+    (SECTOR + group::size(body) + segment::footer_bytes(1)) as u64
 }

@@ -42,6 +42,11 @@ pub trait Disk: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Bytes that may still be written, as far as the file system says: `None` where it says nothing.
+    fn room(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Whether a crash takes all of it: then nothing that is written can be taken back while the process lives, and there is
     /// nothing to wait for.
     fn is_volatile(&self) -> bool {
@@ -69,6 +74,11 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Says that the file will get that long. Worth something only where it saves copying.
     fn expect_len(&self, _len: u64) {}
 
+    /// Sets room aside for the first `len` bytes, where the file system can, and writes nothing. Fails where there is not as much.
+    fn reserve(&self, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Whether there is nothing in it.
     fn is_empty(&self) -> io::Result<bool> {
         self.len().map(|len| len == 0)
@@ -89,6 +99,8 @@ pub struct Folder {
     path: PathBuf,
     /// Device and inode: which folder it is, whatever becomes of its path.
     identity: (u64, u64),
+    /// Open for as long as it is used: that its names cannot be synced for want of a descriptor does not happen.
+    itself: Arc<File>,
 }
 
 impl Folder {
@@ -106,9 +118,10 @@ impl Folder {
 
     /// Opens a folder that is there.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
+        let itself = Arc::new(File::open(path)?);
+        let metadata = itself.metadata()?;
         if metadata.is_dir() {
-            Ok(Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) })
+            Ok(Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()), itself })
         } else {
             Err(io::ErrorKind::NotADirectory.into())
         }
@@ -152,7 +165,13 @@ impl Disk for Folder {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.itself.sync_all()
+    }
+
+    fn room(&self) -> io::Result<Option<u64>> {
+        let found = rustix::fs::fstatvfs(&*self.itself)?;
+        // What is left to this user: not the blocks that are kept for the administrator of a full disk.
+        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
     }
 
     fn is_in_place(&self) -> io::Result<()> {
@@ -195,4 +214,26 @@ impl DiskFile for File {
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
     }
+
+    fn reserve(&self, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(self, FallocateFlags::empty(), 0, len) {
+            // A file system that cannot: whether there is room is found out by writing.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+}
+
+/// Whether the disk has no room for what was asked of it, or its user may have no more.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a file could not be opened because the process, or the system, has as many open as it may.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let found = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(found, Some(Errno::MFILE | Errno::NFILE))
 }

@@ -35,6 +35,8 @@ pub struct Head {
 struct Shard {
     table: HashTable<Known>,
     waiting: Vec<Waiting>,
+    /// Nobody is put on the list: see [`Heads::stall`].
+    stalled: bool,
 }
 
 struct Known {
@@ -93,7 +95,9 @@ impl Heads {
             return Written::At(position);
         }
         let (told, telling) = oneshot::channel();
-        shard.waiting.push(Waiting { hash: hash.0, version, told });
+        if !shard.stalled {
+            shard.waiting.push(Waiting { hash: hash.0, version, told });
+        }
         Written::NotYet(telling)
     }
 
@@ -150,6 +154,21 @@ impl Heads {
         let Some(key) = StockKey::from_text(key) else { return Ok(false) };
         table.insert_unique(hash.0, Known { key, head }, |entry| self.hasher.hash_one(entry.key.text()));
         Ok(true)
+    }
+
+    /// The log waits for room on the disk: whoever waits, or asks from now on, is told that nobody knows how long it takes, by an
+    /// error of the receiver.
+    pub fn stall(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            shard.stalled = true;
+            shard.waiting.clear();
+        }
+    }
+
+    /// The log goes on after [`Heads::stall`].
+    pub fn resume(&self) {
+        self.shards.iter().for_each(|shard| shard.write().stalled = false);
     }
 
     /// Forgets everybody who waits: they are told that it will never happen.
@@ -237,6 +256,7 @@ impl std::fmt::Debug for Shard {
         f.debug_struct("Shard")
             .field("levels", &self.table.len())
             .field("waiting", &self.waiting.len())
+            .field("stalled", &self.stalled)
             .finish()
     }
 }

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
-use tokio::time::error::Elapsed;
 
 use super::keys::Claim;
 use super::record::{self, RecordHead, RecordKind};
@@ -43,8 +42,10 @@ const _: () = assert!(MUCH / (record::HEAD_BYTES + record::LINE_HEAD_BYTES) < SL
 /// All lanes, and the bell that wakes the writer.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: Box<[Arc<Lane>]>,
+    all: Box<[Arc<Lane>]>,
     bell: Arc<Bell>,
+    /// The disk is full: no slot is given out. Beside what everybody reads who wants one, and seldom changed.
+    full: AtomicBool,
 }
 
 /// One lane.
@@ -84,10 +85,23 @@ pub struct Permit {
 /// Why no slot was given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
-    /// The lane stayed full: the disk is full, or slower than what is asked of it.
+    /// The lane stayed full: the disk is slower than what is asked of it.
     TimedOut,
+    /// The disk is full.
+    DiskFull,
     /// The journal has failed or was closed.
     Failed(Failed),
+}
+
+/// Why the lanes gave out no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoSlot {
+    /// There was none in time.
+    TimedOut,
+    /// The disk is full.
+    DiskFull,
+    /// They are closed.
+    Closed,
 }
 
 /// How long a request waits for a slot.
@@ -111,33 +125,66 @@ impl Lanes {
                 stamps_since,
             })
         };
-        Self { lanes: (0..LANES).map(|_| lane()).collect(), bell }
+        Self { all: (0..LANES).map(|_| lane()).collect(), bell, full: AtomicBool::new(false) }
     }
 
-    /// Waits for a slot in the lane of this thread, a bounded time. `None` once the lanes are closed.
+    /// Waits for a slot in the lane of this thread, a bounded time; while the disk is full, not at all.
     pub async fn permit(
         &self,
         kind: RecordKind,
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
-    ) -> Result<Option<Permit>, Elapsed> {
-        let lane = &self.lanes[striped::my_stripe() % LANES];
-        // The wait is apart, so that the future of a change, nearly none of which waits, has no room for a timer.
-        if !lane.try_take_slot() && !Box::pin(lane.take_slot()).await? {
-            return Ok(None);
+    ) -> Result<Permit, NoSlot> {
+        let lane = &self.all[striped::my_stripe() % LANES];
+        if self.is_full() {
+            return Err(if lane.slots.is_closed() { NoSlot::Closed } else { NoSlot::DiskFull });
         }
-        Ok(Some(Permit { lane: Arc::clone(lane), kind, claim, remark, used: false }))
+        // The wait is apart, so that the future of a change, nearly none of which waits, has no room for a timer.
+        if !lane.try_take_slot() {
+            Box::pin(lane.take_slot()).await?;
+            if self.is_full() {
+                lane.slots.add_permits(1);
+                return Err(NoSlot::DiskFull);
+            }
+        }
+        Ok(Permit { lane: Arc::clone(lane), kind, claim, remark, used: false })
+    }
+
+    /// Whether no slots are given out because the disk is full.
+    pub fn is_full(&self) -> bool {
+        // Relaxed: who is let in a moment late waits for room with the others.
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Says that the disk is full, or has room again. For the writer.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// What was handed over waits for room on the disk: who waits for all of it is told so, until [`Lanes::resume`].
+    pub fn stall(&self) {
+        self.all.iter().for_each(|lane| lane.settled.stall());
+    }
+
+    /// The log goes on after [`Lanes::stall`].
+    pub fn resume(&self) {
+        self.all.iter().for_each(|lane| lane.settled.resume());
+    }
+
+    /// How many records were handed over, ever.
+    pub fn handed_over(&self) -> u64 {
+        self.all.iter().map(|lane| lane.settled.count()).sum()
     }
 
     /// Gives out no more slots; those given out stay good.
     pub fn close(&self) {
-        self.lanes.iter().for_each(|lane| lane.slots.close());
+        self.all.iter().for_each(|lane| lane.slots.close());
         self.bell.ask();
     }
 
     /// Nothing is taken any more: whoever handed an answer over, or still does, is told that it will never be on disk.
     pub fn give_up(&self) {
-        for lane in &self.lanes {
+        for lane in &self.all {
             let mut queue = lane.queue.lock();
             lane.given_up.store(true, Ordering::Relaxed);
             *queue = Queue::default();
@@ -147,14 +194,14 @@ impl Lanes {
 
     /// How many records of that lane are on disk.
     pub fn settled(&self, lane: usize) -> &Settled {
-        &self.lanes[lane].settled
+        &self.all[lane].settled
     }
 
     /// Takes what the lanes hold, all at one instant: whatever is handed over later is in no lane yet. `into`, a queue for each
     /// lane, must be empty. For the writer, the only one who holds more than one lane's lock.
     pub fn take_all(&self, into: &mut [Queue]) {
         debug_assert!(into.iter().all(|queue| queue.records.is_empty() && queue.told.is_empty()));
-        let mut queues: [_; LANES] = std::array::from_fn(|lane| self.lanes[lane].queue.lock());
+        let mut queues: [_; LANES] = std::array::from_fn(|lane| self.all[lane].queue.lock());
         for (queue, into) in queues.iter_mut().zip(into) {
             std::mem::swap(&mut **queue, into);
         }
@@ -162,27 +209,27 @@ impl Lanes {
 
     /// Gives the slots of records that are in a group back to their lane.
     pub fn release(&self, lane: usize, slots: usize) {
-        self.lanes[lane].slots.add_permits(slots);
+        self.all[lane].slots.add_permits(slots);
     }
 
     /// How many lanes there are.
     pub fn count(&self) -> usize {
-        self.lanes.len()
+        self.all.len()
     }
 
     /// Whether a lane holds so much that the writer is to take it now.
     pub fn hold_enough(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.queue.lock().records.len() >= lane.rings_at)
+        self.all.iter().any(|lane| lane.queue.lock().records.len() >= lane.rings_at)
     }
 
     /// Whether somebody waits until what a lane held is dealt with.
     pub fn have_sleepers(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.settled.has_sleepers())
+        self.all.iter().any(|lane| lane.settled.has_sleepers())
     }
 
     /// Whether every slot is free: nothing is handed over, and nobody can.
     pub fn all_slots_free(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.slots.available_permits() == SLOTS)
+        self.all.iter().all(|lane| lane.slots.available_permits() == SLOTS)
     }
 
     /// What wakes the writer.
@@ -198,11 +245,13 @@ impl Lane {
         self.slots.try_acquire().map(SemaphorePermit::forget).is_ok()
     }
 
-    /// Waits for a slot: false once the lanes are closed.
-    async fn take_slot(&self) -> Result<bool, Elapsed> {
+    /// Waits for a slot.
+    async fn take_slot(&self) -> Result<(), NoSlot> {
         self.bell.ask();
-        let slot = tokio::time::timeout(PERMIT_WAIT_MAX, self.slots.acquire()).await?;
-        Ok(slot.map(SemaphorePermit::forget).is_ok())
+        let slot = tokio::time::timeout(PERMIT_WAIT_MAX, self.slots.acquire()).await;
+        let slot = slot.map_err(|_| NoSlot::TimedOut)?.map_err(|_| NoSlot::Closed)?;
+        slot.forget();
+        Ok(())
     }
 }
 

@@ -35,6 +35,7 @@ pub mod prepare;
 pub mod record;
 pub mod recovery;
 pub mod retention;
+pub mod room;
 pub mod scan;
 pub mod segment;
 pub mod settled;
@@ -49,24 +50,24 @@ pub mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use self::append::Appender;
 use self::disk::Disk;
 use self::heads::{Heads, Written};
 use self::keys::{Claim, Keys};
-use self::lanes::{Denied, Lanes, Permit};
+use self::lanes::{Denied, Lanes, NoSlot, Permit};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
 use self::record::RecordKind;
 use self::retention::trim::{self, Trimmer};
 use self::retention::{Parts, Policy, Schedule, Snapshotter};
-use self::watermark::{Failed, GroupEnd, Watermark};
+use self::watermark::{Failed, GroupEnd, NotOnDisk, Watermark};
 use self::writer::Writer;
 use crate::stock::{Remark, StockKey};
 
@@ -164,6 +165,10 @@ pub struct Shared {
     pub metrics: JournalMetrics,
     closed: AtomicBool,
     has_failed: Notify,
+    /// What was handed over waits for room on the disk.
+    stalled: Notify,
+    /// While it is full: between two looks for room, in milliseconds.
+    pause_ms: AtomicU64,
 }
 
 impl JournalConfig {
@@ -196,6 +201,8 @@ impl Journal {
             metrics: JournalMetrics::default(),
             closed: AtomicBool::new(false),
             has_failed: Notify::new(),
+            stalled: Notify::new(),
+            pause_ms: AtomicU64::new(0),
         });
         let writer = Writer::new(Arc::clone(&shared), appender, config, trimmer);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
@@ -218,9 +225,10 @@ impl Journal {
         claim: Option<Claim>,
     ) -> Result<Permit, Denied> {
         match self.shared.lanes.permit(kind, remark, claim).await {
-            Ok(Some(permit)) => Ok(permit),
-            Ok(None) => Err(Denied::Failed(self.shared.why_none().await)),
-            Err(_) => Err(Denied::TimedOut),
+            Ok(permit) => Ok(permit),
+            Err(NoSlot::Closed) => Err(Denied::Failed(self.shared.why_none().await)),
+            Err(NoSlot::TimedOut) => Err(Denied::TimedOut),
+            Err(NoSlot::DiskFull) => Err(Denied::DiskFull),
         }
     }
 
@@ -230,20 +238,21 @@ impl Journal {
     }
 
     /// Waits until that version of the level, which somebody saw, is on disk. A version 0 is that of no change. In memory nothing
-    /// can be taken back while there is anybody to notice, so there it returns at once.
-    pub async fn durable(&self, key: &StockKey, version: u64) -> Result<(), Failed> {
+    /// can be taken back while there is anybody to notice, so there it returns at once. While the log waits for room on the disk nobody
+    /// waits with it: that is told.
+    pub async fn durable(&self, key: &StockKey, version: u64) -> Result<(), NotOnDisk> {
         if version == 0 || self.is_volatile {
             return Ok(());
         }
         let shared = &self.shared;
         match shared.heads.written(key, version) {
-            Written::At(position) => shared.watermark.reach(position).await,
+            Written::At(position) => Ok(shared.watermark.reach(position).await?),
             Written::NotYet(told) => {
                 // Looked at after the place on the list was taken: who fails first and clears the list then is seen here.
                 if let Some(failed) = shared.watermark.failed() {
-                    return Err(failed.clone());
+                    return Err(failed.clone().into());
                 }
-                told.await.map_err(|_| shared.watermark.failure())
+                told.await.map_err(|_| shared.watermark.why_untold())
             }
         }
     }
@@ -252,7 +261,7 @@ impl Journal {
     pub async fn durable_all<'k>(
         &self,
         seen: impl Iterator<Item = (&'k StockKey, u64)> + Send,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), NotOnDisk> {
         if self.is_volatile {
             return Ok(());
         }
@@ -266,26 +275,26 @@ impl Journal {
         }
         // After the places on the lists were taken: see `durable`.
         if let Some(failed) = shared.watermark.failed().filter(|_| !unwritten.is_empty()) {
-            return Err(failed.clone());
+            return Err(failed.clone().into());
         }
         for told in unwritten {
-            told.await.map_err(|_| shared.watermark.failure())?;
+            told.await.map_err(|_| shared.watermark.why_untold())?;
         }
         match last {
-            Some(position) => shared.watermark.reach(position).await,
+            Some(position) => Ok(shared.watermark.reach(position).await?),
             None => Ok(()),
         }
     }
 
     /// Waits until everything that was handed over before is on disk: for a batch, which then need not ask for each change. In
     /// memory it returns at once.
-    pub async fn settled(&self) -> Result<(), Failed> {
+    pub async fn settled(&self) -> Result<(), NotOnDisk> {
         if self.is_volatile { Ok(()) } else { self.caught_up().await }
     }
 
     /// Waits until everything that was handed over before is in the log, also in memory: for who looks there for what somebody was
     /// told of, in a history or under an idempotency key. A key whose outcome was handed over has a position after it.
-    pub async fn caught_up(&self) -> Result<(), Failed> {
+    pub async fn caught_up(&self) -> Result<(), NotOnDisk> {
         let lanes = &self.shared.lanes;
         // All places on the lists are taken before the writer is asked: what it then looks at is all that they wait for.
         let waits: Vec<_> = (0..lanes.count()).filter_map(|lane| lanes.settled(lane).wait()).collect();
@@ -294,9 +303,24 @@ impl Journal {
         }
         lanes.bell().ask();
         for told in waits {
-            told.await.map_err(|_| self.shared.watermark.failure())?;
+            told.await.map_err(|_| self.shared.watermark.why_untold())?;
         }
         Ok(())
+    }
+
+    /// Waits until a record is on disk that is stored instead of a change: `told` is told then.
+    pub async fn stored(&self, told: oneshot::Receiver<()>) -> Result<(), NotOnDisk> {
+        tokio::select! {
+            biased;
+            stored = told => stored.map_err(|_| self.shared.watermark.why_untold()),
+            // Called again and again while the log waits, so that nobody who comes late misses it.
+            () = self.shared.stalled.notified() => Err(NotOnDisk::Full),
+        }
+    }
+
+    /// While the disk is full: how long until it is looked for room again, at most.
+    pub fn looks_for_room_in(&self) -> Duration {
+        Duration::from_millis(self.shared.pause_ms.load(Ordering::Relaxed))
     }
 
     /// Whether a crash takes all of it: it runs in memory.
@@ -369,6 +393,24 @@ impl Shared {
             tokio::task::yield_now().await;
         }
         self.watermark.failure()
+    }
+
+    /// What was handed over waits for room on the disk. Whoever waits for it is told; called again and again meanwhile.
+    fn stall(&self) {
+        self.heads.stall();
+        self.lanes.stall();
+        self.stalled.notify_waiters();
+    }
+
+    /// There is room: whoever asks from now on waits again.
+    fn resume(&self) {
+        self.heads.resume();
+        self.lanes.resume();
+    }
+
+    /// How many records were handed over and are not on disk.
+    fn unwritten(&self) -> u64 {
+        self.lanes.handed_over().saturating_sub(self.metrics.records.load(Ordering::Relaxed))
     }
 
     /// The journal has failed: nothing is written from here on, and everybody who waits is told.

@@ -21,6 +21,8 @@ pub struct Settled {
 struct Sleepers {
     waiting: Vec<(u64, oneshot::Sender<()>)>,
     given_up: bool,
+    /// See [`Settled::stall`].
+    stalled: bool,
 }
 
 impl Settled {
@@ -54,8 +56,25 @@ impl Settled {
         sleepers.waiting.clear();
     }
 
+    /// The log waits for room on the disk: whoever waits, or asks from now on, is told that nobody knows how long it takes.
+    pub fn stall(&self) {
+        let mut sleepers = self.sleepers.lock();
+        sleepers.stalled = true;
+        sleepers.waiting.clear();
+    }
+
+    /// The log goes on after [`Settled::stall`].
+    pub fn resume(&self) {
+        self.sleepers.lock().stalled = false;
+    }
+
+    /// How many records were handed over, ever.
+    pub fn count(&self) -> u64 {
+        self.handed_over.load(Ordering::Acquire)
+    }
+
     /// What to wait for until all that was handed over by now is on disk: `None` if it is. An error of the receiver means
-    /// that it never will be.
+    /// that it never will be, or that nobody knows when.
     pub fn wait(&self) -> Option<oneshot::Receiver<()>> {
         let upto = self.handed_over.load(Ordering::Acquire);
         if self.on_disk.load(Ordering::Acquire) >= upto {
@@ -67,7 +86,7 @@ impl Settled {
             return None;
         }
         let (told, telling) = oneshot::channel();
-        if !sleepers.given_up {
+        if !sleepers.given_up && !sleepers.stalled {
             sleepers.waiting.push((upto, told));
         }
         Some(telling)
@@ -94,6 +113,22 @@ mod tests {
         assert!(two.try_recv().is_ok() && three.try_recv().is_err());
         settled.advance(3);
         assert!(three.try_recv().is_ok() && settled.wait().is_none());
+    }
+
+    #[test]
+    fn who_waits_while_the_log_waits_for_room_is_told_and_who_comes_later_waits_again() {
+        let settled = Settled::default();
+        settled.handed_over();
+        let mut before = settled.wait().expect("it is not on disk");
+        settled.stall();
+        let mut after = settled.wait().expect("it is not on disk");
+        for waiting in [&mut before, &mut after] {
+            assert_eq!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        }
+        settled.resume();
+        let mut again = settled.wait().expect("it is not on disk");
+        settled.advance(1);
+        assert!(again.try_recv().is_ok() && settled.wait().is_none());
     }
 
     #[test]

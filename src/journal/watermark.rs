@@ -35,6 +35,17 @@ pub struct Failed {
     pub reason: String,
 }
 
+/// Why something that was handed over is not known to be on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotOnDisk {
+    /// It will never be.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+    /// It waits for room on the disk, and nobody knows for how long.
+    #[error("the disk is full")]
+    Full,
+}
+
 /// How far the log is on disk.
 #[derive(Debug)]
 pub struct Watermark {
@@ -130,6 +141,11 @@ impl Watermark {
     /// Why whoever waits was not told.
     pub fn failure(&self) -> Failed {
         self.failed().cloned().unwrap_or_else(|| Failed { reason: "it was closed".to_owned() })
+    }
+
+    /// Why whoever waits was not told, where it may also be that the log waits for room.
+    pub fn why_untold(&self) -> NotOnDisk {
+        self.failed().map_or(NotOnDisk::Full, |failed| failed.clone().into())
     }
 
     /// Why nothing more will be written, if so.

@@ -6,7 +6,7 @@
 //!
 //! **Failure is final.** After a failed write or sync nobody knows what is on disk, so nothing is tried again: the watermark
 //! stops, everybody who waits is told, and the process is to end. A full disk is not a failure: it is met where the next
-//! segment is prepared, before anything is written to it, and waited out.
+//! segment is prepared, before anything is written to it, and waited out ([`Room`]).
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::append::Appender;
+use super::disk::is_full;
 use super::group;
 use super::heads::{Head, KeyHash};
 use super::metrics;
@@ -23,6 +24,7 @@ use super::order::{self, Held, Order, Taken, Twice};
 use super::pace::{self, Pace};
 use super::record;
 use super::retention::trim::Trimmer;
+use super::room::{self, Room};
 use super::turns::{Turn, Turns};
 use super::watermark::GroupEnd;
 use super::{JournalConfig, Shared, now_ms};
@@ -59,6 +61,7 @@ pub struct Writer {
     /// Whether a group was synced since the lanes were told.
     unsettled: bool,
     pace: Pace,
+    room: Room,
     /// In memory: what keeps the log within its bound.
     trimmer: Option<Trimmer>,
 }
@@ -87,6 +90,11 @@ enum Fatal {
     Disk(#[from] io::Error),
     #[error(transparent)]
     Twice(#[from] Twice),
+    #[error(
+        "it was stopped while the disk was full: {records} records of what was changed or refused are not on disk, and are lost; \
+         none of them was acknowledged"
+    )]
+    Unwritten { records: u64 },
     #[error("the change of {key} to version {version} was never handed over, and others wait for it")]
     Gap { key: String, version: u64 },
 }
@@ -115,6 +123,7 @@ impl Writer {
             settled: vec![0; lanes],
             unsettled: false,
             pace: Pace::default(),
+            room: Room::default(),
             trimmer,
         }
     }
@@ -131,7 +140,9 @@ impl Writer {
     fn write_until_closed(&mut self) -> Result<(), Fatal> {
         let mut closing_since = None;
         let is_volatile = self.is_volatile;
+        self.appender.look_ahead();
         loop {
+            self.room.goes_on(&self.shared, self.appender.is_tight());
             self.take_all()?;
             // In memory there is no sync to gather for.
             if let Some(wait) = self.pace.wait(self.group.records).filter(|_| !is_volatile) {
@@ -160,7 +171,11 @@ impl Writer {
                 continue;
             }
             let lanes = &self.shared.lanes;
-            let at_most = if is_volatile && lanes.have_sleepers() { SOON } else { self.look_every };
+            let at_most = match () {
+                () if is_volatile && lanes.have_sleepers() => SOON,
+                () if self.room.is_full() => room::LOOK_EVERY,
+                () => self.look_every,
+            };
             lanes.bell().sleep(at_most, || lanes.hold_enough() || self.shared.is_closed());
         }
     }
@@ -290,18 +305,14 @@ impl Writer {
 
     fn begin(&mut self, body: usize) -> Result<(), Fatal> {
         let time_ms = now_ms().max(self.appender.end().time_ms);
-        let shared = Arc::clone(&self.shared);
-        self.group.position = self.appender.make_room(body, time_ms, || {
-            if shared.metrics.full.swap(1, Ordering::Relaxed) == 0 {
-                tracing::error!(
-                    "the disk is full: changes wait until there is room for the next segment of the log"
-                );
-            }
-            !shared.is_closed()
+        let (shared, room) = (&self.shared, &mut self.room);
+        // The group is empty: all that was taken before is on disk.
+        let position = self.appender.make_room(body, time_ms, |pause| room.stalls(shared, pause));
+        self.group.position = position.map_err(|error| match shared.unwritten() {
+            records if is_full(&error) && shared.is_closed() => Fatal::Unwritten { records },
+            _ => error.into(),
         })?;
-        if self.shared.metrics.full.swap(0, Ordering::Relaxed) == 1 {
-            tracing::info!("there is room on the disk again");
-        }
+        room.goes_on(shared, self.appender.is_tight());
         if let Some(trimmer) = &mut self.trimmer {
             let trimmed = trimmer.trim()?;
             if trimmed > 0 {
@@ -373,6 +384,7 @@ impl Writer {
         shared.keys.mark(group.time_ms, group.position);
         shared.watermark.advance(end);
         self.unsettled = true;
+        self.room.goes_on(shared, self.appender.is_tight());
         for told in group.told.drain(..) {
             // Who has gone away meanwhile need not be told.
             let _ = told.send(());

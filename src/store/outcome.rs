@@ -89,9 +89,23 @@ pub enum Why {
     /// Others were in the way for longer than the lock timeout.
     #[error("the stock was contended for longer than the lock timeout; nothing was changed")]
     Contention,
-    /// What keeps changes took none in time: its disk is full, or too slow for what is asked.
-    #[error("the journal took no further change in time: its disk is full, or too slow for what is asked")]
+    /// What keeps changes took none in time: it is too slow for what is asked.
+    #[error("the journal took no further change in time: its disk is too slow for what is asked")]
     Overloaded,
+    /// No change is taken in until there is room on the disk.
+    #[error("the disk is full: no change is taken in until there is room; nothing was changed")]
+    DiskFull {
+        /// When it is looked for room again.
+        retry_after: Duration,
+    },
+    /// What would be told is not on disk yet, and cannot be before there is room.
+    #[error(
+        "the disk is full: what this answer would tell waits for room, and is lost if the service ends before"
+    )]
+    Unwritten {
+        /// When it is looked for room again.
+        retry_after: Duration,
+    },
     /// No further idempotency key is taken in until an old one has run out.
     #[error("as many idempotency keys are held as may be; send this one again when older ones have run out")]
     KeysFull {

@@ -246,7 +246,9 @@ impl From<NotDone> for Problem {
         let kind = match &why {
             Why::Contention => ProblemKind::Contention,
             Why::Overloaded | Why::LinesFull => ProblemKind::Overloaded,
-            Why::KeysFull { retry_after: after } => {
+            Why::KeysFull { retry_after: after }
+            | Why::DiskFull { retry_after: after }
+            | Why::Unwritten { retry_after: after } => {
                 retry_after_s = Some(u32::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX));
                 ProblemKind::Overloaded
             }

@@ -59,7 +59,10 @@ pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, 
         return Err(Problem::new(ProblemKind::NotReady, "the service is starting or shutting down"));
     }
     if state.store()?.status().full {
-        return Err(Problem::new(ProblemKind::NotReady, "the disk is full: changes wait for room"));
+        return Err(Problem::new(
+            ProblemKind::NotReady,
+            "the disk is full: no change is let in until there is room",
+        ));
     }
     Ok(answer::typed("ready\n", HeaderValue::from_static("text/plain")))
 }

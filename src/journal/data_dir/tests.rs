@@ -63,7 +63,7 @@ fn nothing_is_appended_to_a_folder_that_was_moved_or_replaced() {
         let mut append = || {
             let mut bytes = Vec::new();
             group::begin(&mut bytes);
-            let position = appender.make_room(bytes.len(), 1, || false)?;
+            let position = appender.make_room(bytes.len(), 1, |_| false)?;
             let end = GroupEnd { position: position + bytes.len() as u64, ..appender.end() };
             appender.append(&bytes, end)
         };

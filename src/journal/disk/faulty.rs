@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Disk, DiskFile};
+use super::Disk;
 use inode::{Inode, Seeded};
 
+mod calls;
 mod inode;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,8 @@ pub struct Fault {
     call: Call,
     nth: u64,
     kind: io::ErrorKind,
+    /// The system's number of the error, where the kind does not tell it.
+    raw: Option<i32>,
     file: Option<String>,
     for_good: bool,
 }
@@ -105,12 +108,18 @@ struct FaultyFile {
 impl Fault {
     /// The `nth` call of that kind from now on fails; 1 is the next one.
     pub fn nth(call: Call, nth: u64, kind: io::ErrorKind) -> Self {
-        Self { call, nth, kind, file: None, for_good: false }
+        Self { call, nth, kind, raw: None, file: None, for_good: false }
     }
 
     /// The next call of that kind fails.
     pub fn next(call: Call, kind: io::ErrorKind) -> Self {
         Self::nth(call, 1, kind)
+    }
+
+    /// It fails with the error that has this number.
+    #[must_use]
+    pub fn raw(self, error: i32) -> Self {
+        Self { raw: Some(error), ..self }
     }
 
     /// Only calls for the file that has this name when they are made count (of a rename, the old name).
@@ -323,7 +332,8 @@ impl State {
             }
             fault.nth = fault.nth.saturating_sub(1);
             if fault.nth == 0 {
-                result = Err(io::Error::new(fault.kind, "the disk was told to fail"));
+                let told = || io::Error::new(fault.kind, "the disk was told to fail");
+                result = Err(fault.raw.map_or_else(told, io::Error::from_raw_os_error));
             }
             fault.nth > 0 || fault.for_good
         });
@@ -384,96 +394,6 @@ impl NameChange {
                 names.remove(name);
             }
         }
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        self.called_with(Call::Create, name)?;
-        let mut state = self.state.lock();
-        if state.names.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let inode = state.add(Inode::default());
-        state.change_names(NameChange::Create(name.to_owned(), inode));
-        Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        self.called_with(Call::Open, name)?;
-        let inode = self.state.lock().named(name)?;
-        Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.called(Call::List, |_| None)?;
-        Ok(self.names())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.called_with(Call::Rename, from)?;
-        let mut state = self.state.lock();
-        state.named(from)?;
-        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.called_with(Call::Remove, name)?;
-        let mut state = self.state.lock();
-        state.named(name)?;
-        state.change_names(NameChange::Remove(name.to_owned()));
-        Ok(())
-    }
-
-    fn sync_names(&self) -> io::Result<()> {
-        let called = self.called(Call::SyncNames, |_| None);
-        let mut state = self.state.lock();
-        state.names_lost |= called.is_err();
-        if !state.names_lost {
-            state.name_changes.clear();
-            state.synced_names = state.names.clone();
-        }
-        called
-    }
-}
-
-impl FaultyFile {
-    fn called(&self, call: Call) -> io::Result<()> {
-        self.disk.called(call, |state| state.name_of(self.inode))
-    }
-}
-
-impl DiskFile for FaultyFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.called(Call::Read)?;
-        Ok(self.disk.state.lock().inodes[self.inode].read_at(buffer, offset))
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let called = self.called(Call::Write);
-        let half = &bytes[..bytes.len() / 2];
-        let mut state = self.disk.state.lock();
-        let room = state.room();
-        let written =
-            state.inodes[self.inode].write_at(if called.is_ok() { bytes } else { half }, offset, room);
-        called.and(written)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let called = self.called(Call::Sync);
-        self.disk.state.lock().inodes[self.inode].sync(called.is_ok());
-        called
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.state.lock().inodes[self.inode].len())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.called(Call::SetLen)?;
-        self.disk.state.lock().inodes[self.inode].set_len(len);
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::journal::keys::{Claim, LineClaims, Taken};
 use crate::journal::lanes::{Denied, Permit};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
-use crate::journal::watermark::Failed;
+use crate::journal::watermark::{Failed, NotOnDisk};
 use crate::journal::{Journal, Shared, history, now_ms};
 use crate::stock::{Once, Remark, StockKey};
 use crate::store::{Idempotency, NotDone, WasApplied, Why};
@@ -68,6 +68,7 @@ impl Books {
     ) -> Result<Permit, NotDone> {
         self.journal.permit(kind, remark, claim).await.map_err(|denied| match denied {
             Denied::TimedOut => NotDone::no(Why::Overloaded),
+            Denied::DiskFull => NotDone::no(Why::DiskFull { retry_after: self.looks_for_room_in() }),
             Denied::Failed(failed) => NotDone::no(unavailable(failed)),
         })
     }
@@ -79,7 +80,7 @@ impl Books {
         version: u64,
         applied: WasApplied,
     ) -> Result<(), NotDone> {
-        told(self.journal.durable(key, version).await, applied)
+        self.told_of(self.journal.durable(key, version).await, applied)
     }
 
     /// [`Books::witness`] of many levels: one wait.
@@ -88,17 +89,17 @@ impl Books {
         seen: impl Iterator<Item = (&'k StockKey, u64)> + Send,
         applied: WasApplied,
     ) -> Result<(), NotDone> {
-        told(self.journal.durable_all(seen).await, applied)
+        self.told_of(self.journal.durable_all(seen).await, applied)
     }
 
     /// Waits until everything that was handed over before cannot be taken back by a crash.
     pub(super) async fn witness_all(&self, applied: WasApplied) -> Result<(), NotDone> {
-        told(self.journal.settled().await, applied)
+        self.told_of(self.journal.settled().await, applied)
     }
 
     /// Waits until everything that was handed over before can be read in the log.
-    pub(super) async fn caught_up(&self) -> Result<(), NotDone> {
-        told(self.journal.caught_up().await, WasApplied::No)
+    pub(super) async fn caught_up(&self, applied: WasApplied) -> Result<(), NotDone> {
+        self.told_of(self.journal.caught_up().await, applied)
     }
 
     /// Claims the key of a command; or says what came of it, or what stands in the way.
@@ -119,7 +120,7 @@ impl Books {
         let mut claimed = self.shared().keys.claim(once, keys_max);
         if matches!(claimed, Err(Taken::HandedOver)) {
             // Its outcome is on its way into the log: a moment's wait, and it can be told.
-            self.caught_up().await?;
+            self.caught_up(WasApplied::Unknown).await?;
             claimed = self.shared().keys.claim(once, keys_max);
         }
         if let Err(Taken::At(position)) = claimed
@@ -173,7 +174,7 @@ impl Books {
     ) -> Result<Vec<Option<KeptRecord>>, NotDone> {
         let mut taken: Vec<_> = lines.clone().map(|line| self.line_taken(idempotency, line)).collect();
         if taken.iter().flatten().any(|(taken, _)| *taken == Taken::HandedOver) {
-            self.caught_up().await?;
+            self.caught_up(WasApplied::Unknown).await?;
             taken = lines.map(|line| self.line_taken(idempotency, line)).collect();
         }
         let mut records = Vec::with_capacity(taken.len());
@@ -237,8 +238,7 @@ impl Books {
         stored: oneshot::Receiver<()>,
         applied: WasApplied,
     ) -> Result<(), NotDone> {
-        let failed = |_| NotDone { why: unavailable(self.shared().watermark.failure()), applied };
-        stored.await.map_err(failed)
+        self.told_of(self.journal.stored(stored).await, applied)
     }
 
     /// The record at a position, which must be that of this key and what it stands for.
@@ -252,7 +252,7 @@ impl Books {
         let Some(last) = positions.iter().max() else { return Ok(Vec::new()) };
         let shared = Arc::clone(self.shared());
         // Of the commands whose records they are nobody can say more than the records do.
-        told(shared.watermark.reach(*last).await, WasApplied::Unknown)?;
+        self.told_of(shared.watermark.reach(*last).await.map_err(Into::into), WasApplied::Unknown)?;
         let damaged = |what: String| NotDone::unknown(Why::Damaged(what));
         let read = move || {
             let records = positions.into_iter().map(|position| history::record_at(&shared.log, position));
@@ -264,6 +264,19 @@ impl Books {
         records
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| damaged("the record of a key is damaged".to_owned()))
+    }
+
+    fn told_of(&self, on_disk: Result<(), NotOnDisk>, applied: WasApplied) -> Result<(), NotDone> {
+        on_disk.map_err(|not| match not {
+            NotOnDisk::Failed(failed) => NotDone { why: unavailable(failed), applied },
+            NotOnDisk::Full => {
+                NotDone { why: Why::Unwritten { retry_after: self.looks_for_room_in() }, applied }
+            }
+        })
+    }
+
+    fn looks_for_room_in(&self) -> Duration {
+        self.journal.looks_for_room_in()
     }
 
     /// Whether a log in memory keeps as many records for the sake of keys as it may.
@@ -278,10 +291,6 @@ impl Books {
         let next = marks.next_expiry(now_ms(), self.keys_retention).unwrap_or(self.keys_retention);
         next + crate::journal::retention::FORGET_EVERY
     }
-}
-
-fn told(durable: Result<(), Failed>, applied: WasApplied) -> Result<(), NotDone> {
-    durable.map_err(|failed| NotDone { why: unavailable(failed), applied })
 }
 
 /// The record, if it is that of this key and what it stands for.

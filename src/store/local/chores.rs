@@ -13,7 +13,7 @@ use super::Local;
 use super::import::Import;
 use crate::journal::backup;
 use crate::journal::data_dir::DataDir;
-use crate::journal::disk::Disk;
+use crate::journal::disk::{Disk, is_full};
 use crate::journal::verify::{self, Live, Problem, Report, Stopped, VerifyError};
 use crate::stock::{Level, StockKey};
 use crate::store::Chores;
@@ -168,10 +168,6 @@ fn not_backed_up(error: backup::BackupError) -> ChoreError {
         backup::BackupError::Io { source, .. } if is_full(&source) => ChoreError::Full,
         error => ChoreError::Failed(error.to_string()),
     }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn failed(panicked: &JoinError) -> ChoreError {

@@ -11,7 +11,8 @@ use crate::journal::{Shared, record};
 use crate::stock::{StockKey, key};
 use crate::store::query::{From, MovementPlace, NotACursor};
 use crate::store::{
-    HistoryError, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq, Why,
+    HistoryError, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq,
+    WasApplied, Why,
 };
 
 impl Local {
@@ -19,7 +20,7 @@ impl Local {
     pub(super) async fn page_of_movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         // On disk whatever was answered is in the log already.
         if self.0.books.journal().is_volatile() {
-            self.0.books.caught_up().await?;
+            self.0.books.caught_up(WasApplied::No).await?;
         }
         match query {
             MovementQuery::OfLevel { key, cursor, limit } => {

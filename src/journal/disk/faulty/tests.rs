@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::inode::SECTOR;
 use super::*;
+use crate::journal::disk::DiskFile;
 
 const SEEDS: u64 = 2_000;
 

@@ -16,7 +16,7 @@ use crate::stock::{Change, IfMissing, Once, Operation, Remark, Transaction};
 use crate::store::chores::{LINE_ERRORS_MAX, LineError};
 use crate::store::local::Local;
 use crate::store::local::books::Begun;
-use crate::store::{Idempotency, NotDone, Why};
+use crate::store::{Idempotency, NotDone, WasApplied, Why};
 
 /// Before a chunk that was in others' way is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -117,7 +117,12 @@ impl Local {
         let books = &self.0.books;
         loop {
             match books.store(RecordKind::Imported, claim.clone(), &Stored::Imported(imported.into())).await {
-                Ok(stored) => return books.told(stored, crate::store::WasApplied::Unknown).await,
+                Ok(stored) => {
+                    return match books.told(stored, WasApplied::Unknown).await {
+                        Err(NotDone { why: Why::Unwritten { .. }, .. }) => self.wait_until_written().await,
+                        told => told,
+                    };
+                }
                 Err(not_done) => self.again(not_done).await?,
             }
         }
@@ -125,7 +130,10 @@ impl Local {
 
     /// Waits a little before another try of what has happened: it is only a question of when, unless the service stops.
     async fn again(&self, not_done: NotDone) -> Result<(), NotDone> {
-        if !matches!(not_done.why, Why::Contention | Why::Overloaded) {
+        if !matches!(
+            not_done.why,
+            Why::Contention | Why::Overloaded | Why::DiskFull { .. } | Why::Unwritten { .. }
+        ) {
             return Err(not_done);
         }
         if self.0.rights.stopping().load(Ordering::Relaxed) {
@@ -136,11 +144,38 @@ impl Local {
         Ok(())
     }
 
-    /// Applies one chunk, unless the log has it.
+    /// Waits until what was handed over before is on disk, however long there is no room.
+    async fn wait_until_written(&self) -> Result<(), NotDone> {
+        loop {
+            match self.0.books.witness_all(WasApplied::Unknown).await {
+                Err(not_done @ NotDone { why: Why::Unwritten { .. }, .. }) => self.again(not_done).await?,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Applies one chunk, unless the log has it. While what was made waits for room on the disk nobody knows whether it is in the
+    /// log: that is looked up once there is room.
     async fn apply_chunk(
         &self,
         once: Once,
         mut chunk: Vec<Entry>,
+        imported: &mut Imported,
+    ) -> Result<(), ImportError> {
+        loop {
+            match self.try_chunk(once, &mut chunk, imported).await {
+                Err(ImportError::NotDone(NotDone { why: Why::Unwritten { .. }, .. })) => {
+                    self.wait_until_written().await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_chunk(
+        &self,
+        once: Once,
+        chunk: &mut Vec<Entry>,
         imported: &mut Imported,
     ) -> Result<(), ImportError> {
         let claim = match self.0.books.begin_unbounded(&begun(once)).await? {
@@ -156,7 +191,7 @@ impl Local {
         };
         let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
         while !chunk.is_empty() {
-            let transaction = Arc::new(transaction(&chunk));
+            let transaction = Arc::new(transaction(chunk));
             let (remark, claim) = (Some(Arc::clone(&remark)), Some(claim.clone()));
             match self.transact(&transaction, RecordKind::Import, remark, claim).await {
                 Ok(Ok(applied)) => {
@@ -173,6 +208,7 @@ impl Local {
                         tracing::warn!(level = %entry.key, line = entry.line, "left out of an import: {:?}", level.refusal.reason);
                     }
                 }
+                Err(not_done @ NotDone { why: Why::Unwritten { .. }, .. }) => return Err(not_done.into()),
                 Err(not_done) => self.again(not_done).await?,
             }
         }
