@@ -3,7 +3,7 @@
 //! Kept are the two newest snapshots that are whole, and every segment that a start from the older of them needs. By default no
 //! segment ever leaves: the log is the history. With a bound of age or of size the oldest ones do, if they are all of this:
 //! before the start of the older snapshot kept, past either bound, and older than idempotency keys are kept (their outcomes are
-//! in the log).
+//! in the log). That a retry finds its answer goes before a bound of the disk; what stays for it is counted, and told when it begins.
 //!
 //! What a crash leaves: files go one at a time, oldest first, and each removal is on disk before the next begins, so the
 //! segments that are left never have a gap. Snapshots go before segments; the one that the segments were measured by was read
@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::disk::Disk;
 use super::log::{Log, Segment};
-use super::segment;
+use super::segment::{self, Header};
 use super::snapshot::{self, SnapshotError};
 
 mod snapshotter;
@@ -115,22 +115,50 @@ fn snapshots(disk: &dyn Disk, removed: &mut Removed) -> Result<Vec<u64>, Retenti
 
 /// The base of the first segment that must stay.
 fn droppable(segments: &[Arc<Segment>], policy: &Policy, oldest_start: u64, now_ms: u64) -> u64 {
-    let older_than =
-        |time_ms: u64, age: Duration| u128::from(now_ms.saturating_sub(time_ms)) > age.as_millis();
     let end = segments.last().map_or(0, |last| last.end());
     let mut before = 0;
     for pair in segments.windows(2) {
-        // Where the next segment begins, and when: nothing in this one is later.
         let next = &pair[1].header;
-        let too_old = policy.age_max.is_some_and(|age| older_than(next.time_ms, age));
-        let too_many = policy.bytes_max.is_some_and(|bytes| end - next.base > bytes);
-        let needed = next.base > oldest_start || !older_than(next.time_ms, policy.key_retention);
-        if needed || !(too_old || too_many) {
+        let needed = next.base > oldest_start || policy.keys_need_before(next, now_ms);
+        if needed || !policy.is_past_before(next, end, now_ms) {
             break;
         }
         before = next.base;
     }
     before
+}
+
+/// Bytes of segments that are past a bound and stay all the same, because idempotency keys may need them.
+pub fn held_for_keys(log: &Log, policy: &Policy, now_ms: u64) -> u64 {
+    if policy.age_max.is_none() && policy.bytes_max.is_none() {
+        return 0;
+    }
+    let segments = log.segments();
+    let end = segments.last().map_or(0, |last| last.end());
+    let held = segments.windows(2).filter(|pair| {
+        let next = &pair[1].header;
+        policy.is_past_before(next, end, now_ms) && policy.keys_need_before(next, now_ms)
+    });
+    held.map(|pair| pair[1].header.base - pair[0].header.base).sum()
+}
+
+impl Policy {
+    /// Whether all that is before that segment is past a bound; `end` is that of the log.
+    fn is_past_before(&self, next: &Header, end: u64, now_ms: u64) -> bool {
+        // Where the next segment begins, and when: nothing before it is later.
+        let too_old = self.age_max.is_some_and(|age| is_older(next.time_ms, age, now_ms));
+        let too_many = self.bytes_max.is_some_and(|bytes| end - next.base > bytes);
+        too_old || too_many
+    }
+
+    /// Whether something before that segment may be younger than keys are kept.
+    fn keys_need_before(&self, next: &Header, now_ms: u64) -> bool {
+        !is_older(next.time_ms, self.key_retention, now_ms)
+    }
+}
+
+fn is_older(time_ms: u64, age: Duration, now_ms: u64) -> bool {
+    u128::from(now_ms.saturating_sub(time_ms)) > age.as_millis()
 }
 
 /// Removes a file for good: on disk before this returns. One that has no name any more is one whose removal was not synced.

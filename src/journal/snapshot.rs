@@ -131,22 +131,35 @@ pub fn write(
         _ => {}
     }
     let file = disk.create(TEMPORARY).map_err(failed)?;
-    let outcome = write_file(&file, start, heads, keys, stop);
-    let mut out = match outcome {
-        Ok(out) => out,
-        Err(error) => {
-            // The next snapshot, or the next start, removes it if this does not.
-            let _ = disk.remove(TEMPORARY);
-            return Err(error);
+    let written = written(&file, start, heads, keys, stop).and_then(|written| {
+        if written.1 > 0 {
+            watermark.wait_for(written.1)?;
         }
-    };
-    let bytes = out.finish().and_then(|bytes| file.sync().map(|()| bytes)).map_err(failed)?;
-    if out.trailer.highest > 0 {
-        watermark.wait_for(out.trailer.highest)?;
+        disk.rename(TEMPORARY, &name(start.position)).map_err(failed)?;
+        Ok(written.0)
+    });
+    if written.is_err() {
+        // The room is not kept from others. The next snapshot, or the next start, removes it if this does not.
+        let _ = disk.remove(TEMPORARY);
     }
-    disk.rename(TEMPORARY, &name(start.position)).map_err(failed)?;
+    let written = written?;
     disk.sync_names().map_err(failed)?;
-    Ok(Written { start, levels: out.trailer.levels, keys: out.trailer.keys, bytes })
+    Ok(written)
+}
+
+/// Writes and syncs the file. Returns the highest position in it as well.
+fn written(
+    file: &Arc<dyn DiskFile>,
+    start: GroupEnd,
+    heads: &Heads,
+    keys: &Keys,
+    stop: &AtomicBool,
+) -> Result<(Written, u64), SnapshotError> {
+    let mut out = write_file(file, start, heads, keys, stop)?;
+    let failed = |source| SnapshotError::Io { file: TEMPORARY.to_owned(), source };
+    let bytes = out.finish().and_then(|bytes| file.sync().map(|()| bytes)).map_err(failed)?;
+    let Trailer { levels, keys, highest, .. } = out.trailer;
+    Ok((Written { start, levels, keys, bytes }, highest))
 }
 
 fn write_file<'f>(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Policy, Removed, apply};
+use super::{Policy, Removed, apply, held_for_keys};
 use crate::journal::disk::Disk;
 use crate::journal::heads::Heads;
 use crate::journal::keys::Keys;
@@ -27,6 +27,9 @@ const IN_MEMORY: &str = "everything is in memory only: there is nothing to start
 /// Between two rounds of forgetting idempotency keys.
 pub const FORGET_EVERY: Duration = Duration::from_mins(1);
 
+/// After a snapshot failed, until the next one that nobody asked for: a disk that is full is not filled again every second.
+const FAILED_PAUSE: Duration = Duration::from_mins(1);
+
 /// When a snapshot is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
@@ -36,6 +39,14 @@ pub struct Schedule {
     pub interval: Duration,
     /// Between two looks whether one is due.
     pub look_every: Duration,
+}
+
+impl Schedule {
+    /// Whether one is due, after the log grew by that much; the times are since the last one, and since one failed after it.
+    fn is_due(&self, grown: u64, since: Duration, since_failure: Option<Duration>) -> bool {
+        let waits = since_failure.is_some_and(|since| since < FAILED_PAUSE);
+        !waits && (grown >= self.bytes || (grown > 0 && since >= self.interval))
+    }
 }
 
 impl Default for Schedule {
@@ -80,6 +91,8 @@ pub struct Metrics {
     pub position: AtomicU64,
     /// Segments that were dropped.
     pub segments_dropped: AtomicU64,
+    /// Bytes of segments past a bound of retention that stay because idempotency keys may need them.
+    pub held_for_keys_bytes: AtomicU64,
 }
 
 /// The thread. Dropping it stops it, and waits for it.
@@ -187,7 +200,7 @@ enum Woken {
 
 impl Thread {
     fn run(mut self) {
-        let (mut last, mut forgot) = (Instant::now(), Instant::now());
+        let (mut last, mut failed, mut forgot) = (Instant::now(), None::<Instant>, Instant::now());
         loop {
             let asked = match self.wait() {
                 Woken::Stop => return,
@@ -196,6 +209,7 @@ impl Thread {
             };
             if forgot.elapsed() >= FORGET_EVERY {
                 self.forget();
+                self.tell_what_is_held();
                 if self.retry_removals {
                     self.retain();
                 }
@@ -208,12 +222,13 @@ impl Thread {
                 continue;
             }
             let grown = self.parts.watermark.position().saturating_sub(self.covered);
-            let due = grown >= self.schedule.bytes || (grown > 0 && last.elapsed() >= self.schedule.interval);
-            if asked.is_none() && !due {
+            let since_failure = failed.map(|failed| failed.elapsed());
+            if asked.is_none() && !self.schedule.is_due(grown, last.elapsed(), since_failure) {
                 continue;
             }
             let outcome = self.take();
             last = Instant::now();
+            failed = outcome.is_err().then_some(last);
             if let Some(asked) = asked {
                 self.answer(asked, outcome);
             }
@@ -234,6 +249,20 @@ impl Thread {
         keys.marks().mark_end(end.time_ms, end.position);
         if let Some(position) = keys.expire((self.now_ms)(), self.policy.key_retention) {
             log.kept().forget_before(position);
+        }
+    }
+
+    /// Says so when more than retention allows has to stay for idempotency keys: once, and not again while it lasts.
+    fn tell_what_is_held(&self) {
+        let bytes = held_for_keys(&self.parts.log, &self.policy, (self.now_ms)());
+        let before = self.shared.metrics.held_for_keys_bytes.swap(bytes, Ordering::Relaxed);
+        if bytes > 0 && before == 0 {
+            let keys_retention_s = self.policy.key_retention.as_secs();
+            tracing::warn!(
+                bytes,
+                keys_retention_s,
+                "the log is longer than retention allows: what idempotency keys may need stays until they have run out"
+            );
         }
     }
 
@@ -292,9 +321,28 @@ impl Thread {
         for file in removed.damaged {
             tracing::warn!(file, "a snapshot is damaged: it is kept, and not used");
         }
+        self.tell_what_is_held();
         self.retry_removals = outcome.is_err();
         if let Err(error) = outcome {
             tracing::warn!(%error, "what may leave the disk could not be removed; it is tried again in a minute");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P10: a disk that is full is not filled with a snapshot again and again.
+    #[test]
+    fn after_a_failure_the_next_one_is_not_due_at_once() {
+        let schedule = Schedule::default();
+        let (long, moment) = (schedule.interval, Duration::from_secs(1));
+        assert!(schedule.is_due(schedule.bytes, moment, None) && schedule.is_due(1, long, None));
+        assert!(!schedule.is_due(schedule.bytes - 1, moment, None) && !schedule.is_due(0, long, None));
+        for since in [Duration::ZERO, moment] {
+            assert!(!schedule.is_due(schedule.bytes, long, Some(since)));
+        }
+        assert!(schedule.is_due(schedule.bytes, moment, Some(FAILED_PAUSE)));
     }
 }

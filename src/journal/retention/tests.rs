@@ -172,3 +172,25 @@ fn it_stops_at_once() {
     let rarely = Schedule { look_every: Duration::from_hours(1), ..Schedule::default() };
     drop(Snapshotter::start(parts(&writer), rarely, KEEP, 0, || 5).unwrap());
 }
+
+/// What keys hold up is counted: it is past a bound, and younger than keys are kept.
+#[test]
+fn what_stays_for_keys_alone_is_counted() {
+    let memory = Memory::new();
+    let writer = written(&memory);
+    let segments = writer.log.segments();
+    let held = |policy: Policy| held_for_keys(&writer.log, &policy, writer.time_ms);
+    let all_but_last = segments[9].header.base - segments[0].header.base;
+    // Two hours a segment, and each says when the one before it ended.
+    let day = Policy { key_retention: HOUR * 24, ..KEEP };
+    assert_eq!(held(day), 0, "there is no bound");
+    assert_eq!(held(Policy { bytes_max: Some(0), ..day }), all_but_last);
+    assert_eq!(held(Policy { bytes_max: Some(1 << 30), ..day }), 0);
+    assert_eq!(
+        held(Policy { bytes_max: Some(0), key_retention: HOUR * 2, ..KEEP }),
+        segments[9].header.base - segments[8].header.base
+    );
+    // Past the bound of age, and younger than keys.
+    let aged = held(Policy { age_max: Some(HOUR * 10), key_retention: HOUR * 14, bytes_max: None });
+    assert_eq!(aged, segments[4].header.base - segments[2].header.base);
+}

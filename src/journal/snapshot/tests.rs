@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError};
 use crate::journal::testing::{Memory, Writer, all_keys, levels};
 use crate::stock::Once;
@@ -261,5 +262,19 @@ proptest! {
         assert_same(&with, &writer);
         prop_assert!(with.report.snapshot.is_some());
         prop_assert_eq!(with.report.groups, during.iter().sum::<u64>() + after);
+    }
+}
+
+/// P10: a snapshot that fails, wherever it does, keeps no room from others.
+#[test]
+fn nothing_is_left_of_a_snapshot_that_failed() {
+    for (call, nth) in [(Call::Write, 1), (Call::Sync, 1), (Call::Rename, 1)] {
+        let disk = FaultyDisk::new();
+        let mut writer = Writer::new(disk.disk(), 8 * 1024);
+        groups(&mut writer, 5);
+        let names = disk.names();
+        disk.fail(Fault::nth(call, nth, std::io::ErrorKind::StorageFull));
+        assert!(snapshot(&writer).is_err(), "{call:?}");
+        assert_eq!(disk.names(), names, "{call:?}");
     }
 }

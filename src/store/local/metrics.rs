@@ -115,6 +115,9 @@ fn snapshots(text: &mut Exposition, journal: &Journal) {
         text.sample("inventory_snapshot_duration_seconds", &[], read(&metrics.duration_ms) as f64 / 1e3);
         gauge(text, "inventory_snapshot_bytes", "The size of the last snapshot.", read(&metrics.bytes));
     }
+    let held =
+        "Bytes of the log past --retain-age or --retain-bytes that stay as idempotency keys may need them.";
+    gauge(text, "inventory_retention_held_bytes", held, read(&metrics.held_for_keys_bytes));
     // By the snapshots' thread on disk, by the writer in memory.
     let dropped = read(&metrics.segments_dropped) + read(&journal.shared().metrics.segments_trimmed);
     counter(text, "inventory_journal_segments_dropped_total", "Segments dropped by retention.", dropped);
