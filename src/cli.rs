@@ -29,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, Ended};
 use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
+use crate::descriptors;
 use crate::http::openapi;
 use crate::http::server::Drained;
 use crate::shutdown;
@@ -252,6 +253,7 @@ fn serve(args: &ServeArgs) -> ExitCode {
         return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
     }
     let _flushed = LogFlushed;
+    descriptors::raise(config.server.connections_max);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {
         runtime.worker_threads(usize::from(workers));

@@ -10,7 +10,7 @@
 //!   strategy and a journal together.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
-//! - [`config`], [`app`], [`shutdown`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
+//! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
 //! `main -> cli -> app -> config -> http -> store -> store/local -> journal, strategy -> stock -> telemetry, shutdown`.
@@ -20,6 +20,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod http;
 pub mod journal;
 pub mod shutdown;

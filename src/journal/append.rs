@@ -170,7 +170,18 @@ impl Appender {
         segment.file.sync()?;
         self.end.position += footer.len() as u64;
         segment.set_end(self.end.position);
+        self.let_go_of(&segment);
         Ok(())
+    }
+
+    /// The segment is only read from here on, if at all: it need not keep a descriptor of its own. If it cannot be opened now, it does.
+    fn let_go_of(&self, segment: &Segment) {
+        if self.disk.is_volatile() {
+            return;
+        }
+        if let Ok(file) = self.disk.open(&segment::name(segment.header.base)) {
+            self.log.replace(Arc::new(segment.through(file)));
+        }
     }
 
     fn next_segment(

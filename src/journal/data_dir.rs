@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::disk::pool::{self, Pool};
 use super::disk::{Disk, Folder};
 
 /// The file that is locked besides the folder itself, which keeps out versions that lock nothing else. It stays: who holds the
@@ -17,6 +18,8 @@ const LOCK_NAME: &str = "lock";
 #[derive(Debug)]
 pub struct DataDir {
     folder: Folder,
+    /// One for all, so that whoever has a file can read it when another removes it.
+    disk: Arc<dyn Disk>,
     _locks: [Lock; 2],
 }
 
@@ -65,12 +68,13 @@ impl DataDir {
         let locks = [lock(itself)?, lock(file)?];
         // What was locked is what was opened, and is what is there.
         folder.is_in_place().map_err(failed)?;
-        Ok(Self { folder, _locks: locks })
+        let disk = Arc::new(Pool::new(Arc::new(folder.clone()), pool::OPEN_MAX));
+        Ok(Self { folder, disk, _locks: locks })
     }
 
     /// Its files.
     pub fn disk(&self) -> Arc<dyn Disk> {
-        Arc::new(self.folder.clone())
+        Arc::clone(&self.disk)
     }
 
     /// Where it is.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 #[cfg(test)]
 pub mod faulty;
 pub mod memory;
+pub mod pool;
 
 /// A folder of files. Names are plain file names, without a path.
 pub trait Disk: Debug + Send + Sync {

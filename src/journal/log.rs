@@ -44,6 +44,14 @@ impl Log {
         self.segments.write().push(segment);
     }
 
+    /// Puts another in the place of the segment with its base.
+    pub fn replace(&self, segment: Arc<Segment>) {
+        let mut segments = self.segments.write();
+        if let Some(there) = segments.iter_mut().find(|there| there.header.base == segment.header.base) {
+            *there = segment;
+        }
+    }
+
     /// Takes the oldest segments out that end at or before `position`; their files are the caller's to remove. The last one stays.
     pub fn take_before(&self, position: u64) -> Vec<Arc<Segment>> {
         let mut segments = self.segments.write();
@@ -92,6 +100,12 @@ impl Segment {
     /// A segment whose groups (and footer) end at that position.
     pub fn new(header: Header, file: Arc<dyn DiskFile>, index: Vec<IndexEntry>, end: u64) -> Self {
         Self { header, file, index: RwLock::new(index), end: AtomicU64::new(end) }
+    }
+
+    /// The same segment, read through another opening of its file.
+    #[must_use]
+    pub fn through(&self, file: Arc<dyn DiskFile>) -> Self {
+        Self::new(self.header, file, self.index(), self.end())
     }
 
     /// The position after what was written.

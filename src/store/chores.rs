@@ -127,6 +127,9 @@ pub enum ChoreError {
     /// The disk has no room for it.
     #[error("the disk has no room for it")]
     Full,
+    /// As many files are open as may be.
+    #[error("too many files are open to do it; repeat it after a moment")]
+    TooManyFiles,
     /// The service stops.
     #[error("it was given up: the service stops")]
     Stopped,

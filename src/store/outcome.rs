@@ -93,14 +93,16 @@ pub enum Why {
     #[error("the journal took no further change in time: its disk is too slow for what is asked")]
     Overloaded,
     /// No change is taken in until there is room on the disk.
-    #[error("the disk is full: no change is taken in until there is room; nothing was changed")]
+    #[error(
+        "the disk is full, or no file can be opened: no change is taken in until there is room; nothing was changed"
+    )]
     DiskFull {
         /// When it is looked for room again.
         retry_after: Duration,
     },
     /// What would be told is not on disk yet, and cannot be before there is room.
     #[error(
-        "the disk is full: what this answer would tell waits for room, and is lost if the service ends before"
+        "the disk is full, or no file can be opened: what this answer would tell waits for room, and is lost if the service ends before"
     )]
     Unwritten {
         /// When it is looked for room again.
@@ -115,6 +117,12 @@ pub enum Why {
     /// So many lines of batches with idempotency keys are under way that no more may be.
     #[error("too many lines of batches with idempotency keys are under way at once")]
     LinesFull,
+    /// It was carried out before, and what came of it then has left with the oldest part of the log.
+    #[error("it was carried out before; what came of it was dropped with the oldest part of the log")]
+    OutcomeDropped,
+    /// What is asked for is in a file that cannot be opened, as many are open as may be.
+    #[error("too many files are open to look it up; repeat it after a moment")]
+    TooManyFiles,
     /// A command with the same idempotency key is under way.
     #[error("a request with this idempotency key is under way; repeat it when that one is over")]
     KeyInProgress,

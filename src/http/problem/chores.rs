@@ -55,7 +55,9 @@ impl From<ChoreError> for Problem {
                 ProblemKind::BackupExists,
                 "there is a backup of that name; nothing was overwritten",
             ),
-            ChoreError::Full => Self::new(ProblemKind::Overloaded, error.to_string()),
+            ChoreError::Full | ChoreError::TooManyFiles => {
+                Self::new(ProblemKind::Overloaded, error.to_string())
+            }
             ChoreError::Stopped => Self::new(ProblemKind::NotReady, error.to_string()),
             ChoreError::Failed(_) => Self::new(ProblemKind::InternalError, error.to_string()),
         }

@@ -245,7 +245,7 @@ impl From<NotDone> for Problem {
         let mut retry_after_s = None;
         let kind = match &why {
             Why::Contention => ProblemKind::Contention,
-            Why::Overloaded | Why::LinesFull => ProblemKind::Overloaded,
+            Why::Overloaded | Why::LinesFull | Why::TooManyFiles => ProblemKind::Overloaded,
             Why::KeysFull { retry_after: after }
             | Why::DiskFull { retry_after: after }
             | Why::Unwritten { retry_after: after } => {
@@ -253,6 +253,7 @@ impl From<NotDone> for Problem {
                 ProblemKind::Overloaded
             }
             Why::KeyInProgress => return Self::new(ProblemKind::IdempotencyKeyInProgress, why.to_string()),
+            Why::OutcomeDropped => return Self::new(ProblemKind::HistoryCompacted, why.to_string()),
             Why::KeyReused => return Self::new(ProblemKind::IdempotencyKeyReused, why.to_string()),
             Why::Unavailable(_) => ProblemKind::JournalUnavailable,
             Why::Damaged(_) => ProblemKind::InternalError,

@@ -85,6 +85,8 @@ struct State {
     /// How many sectors all files may have.
     sectors_max: Option<usize>,
     counts: BTreeMap<Call, u64>,
+    /// Files that somebody has open.
+    open: usize,
     faults: Vec<Fault>,
     /// With the number of calls until they run: `None` for those that run at each.
     hooks: Vec<(Call, Option<u64>, Hook)>,
@@ -103,6 +105,12 @@ enum NameChange {
 struct FaultyFile {
     disk: FaultyDisk,
     inode: usize,
+}
+
+impl Drop for FaultyFile {
+    fn drop(&mut self) {
+        self.disk.state.lock().open -= 1;
+    }
 }
 
 impl Fault {
@@ -219,6 +227,11 @@ impl FaultyDisk {
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(copy)) }
+    }
+
+    /// How many files somebody has open, each counted as often as it is.
+    pub fn open_files(&self) -> usize {
+        self.state.lock().open
     }
 
     /// The names of all files.

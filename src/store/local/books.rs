@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::kept::KeptRecord;
+use crate::journal::disk::is_out_of_files;
+use crate::journal::history::{self, HistoryError};
 use crate::journal::keys::{Claim, LineClaims, Taken};
 use crate::journal::lanes::{Denied, Permit};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::watermark::{Failed, NotOnDisk};
-use crate::journal::{Journal, Shared, history, now_ms};
+use crate::journal::{Journal, Shared, now_ms};
 use crate::stock::{Once, Remark, StockKey};
 use crate::store::{Idempotency, NotDone, WasApplied, Why};
 
@@ -123,18 +125,22 @@ impl Books {
             self.caught_up(WasApplied::Unknown).await?;
             claimed = self.shared().keys.claim(once, keys_max);
         }
-        if let Err(Taken::At(position)) = claimed
-            && self.forgets(once.key, position, keys_max)
-        {
+        if let Err(Taken::At(position)) = claimed {
+            if let Some(record) = self.record_of(position, once).await? {
+                return Ok(Begun::Before(record));
+            }
+            if !self.forgets(once.key, position, keys_max) {
+                return Err(NotDone::unknown(Why::OutcomeDropped));
+            }
             claimed = self.shared().keys.claim(once, keys_max);
         }
         let full = || Err(NotDone::no(Why::KeysFull { retry_after: self.keys_run_out_in() }));
         match claimed {
             Ok(_) if self.keeps_too_much(keys_max) => full(),
             Ok(claim) => Ok(Begun::Fresh(claim)),
-            Err(Taken::InProgress | Taken::HandedOver) => Err(NotDone::no(Why::KeyInProgress)),
+            // As many requests may have found at once that it had run out: one of them was first.
+            Err(Taken::InProgress | Taken::HandedOver | Taken::At(_)) => Err(NotDone::no(Why::KeyInProgress)),
             Err(Taken::Full) => full(),
-            Err(Taken::At(position)) => self.record_of(position, once).await.map(Begun::Before),
         }
     }
 
@@ -158,9 +164,13 @@ impl Books {
             return Ok(None);
         };
         match self.shared().keys.get(key.whole()) {
-            Some(Taken::At(position)) if !self.forgets(key.whole(), position, self.journal.keys_max()) => {
+            Some(Taken::At(position)) => {
                 let once = Once { key: key.whole(), fingerprint: key.fingerprint() };
-                self.record_of(position, once).await.map(Some)
+                let record = self.record_of(position, once).await?;
+                if record.is_none() {
+                    self.forgets(key.whole(), position, self.journal.keys_max());
+                }
+                Ok(record)
             }
             _ => Ok(None),
         }
@@ -186,7 +196,8 @@ impl Books {
             positions.push(position);
         }
         for ((index, once), record) in found.into_iter().zip(self.records_at(positions).await?) {
-            records[index] = Some(of_key(record, once)?);
+            // One that was dropped just now has run out, as those that were dropped before.
+            records[index] = record.map(|record| of_key(record, once)).transpose()?;
         }
         Ok(records)
     }
@@ -241,29 +252,34 @@ impl Books {
         self.told_of(self.journal.stored(stored).await, applied)
     }
 
-    /// The record at a position, which must be that of this key and what it stands for.
-    async fn record_of(&self, position: u64, once: Once) -> Result<KeptRecord, NotDone> {
-        let records = self.records_at(vec![position]).await?;
-        of_key(records.into_iter().next().expect("one for each position"), once)
+    /// The record at a position, which must be that of this key and what it stands for; `None` where it was dropped.
+    async fn record_of(&self, position: u64, once: Once) -> Result<Option<KeptRecord>, NotDone> {
+        let record = self.records_at(vec![position]).await?.into_iter().next().flatten();
+        record.map(|record| of_key(record, once)).transpose()
     }
 
-    /// The records at those positions.
-    pub(super) async fn records_at(&self, positions: Vec<u64>) -> Result<Vec<KeptRecord>, NotDone> {
+    /// The records at those positions; `None` for each that was dropped with the oldest part of the log.
+    pub(super) async fn records_at(&self, positions: Vec<u64>) -> Result<Vec<Option<KeptRecord>>, NotDone> {
         let Some(last) = positions.iter().max() else { return Ok(Vec::new()) };
         let shared = Arc::clone(self.shared());
         // Of the commands whose records they are nobody can say more than the records do.
         self.told_of(shared.watermark.reach(*last).await.map_err(Into::into), WasApplied::Unknown)?;
         let damaged = |what: String| NotDone::unknown(Why::Damaged(what));
         let read = move || {
-            let records = positions.into_iter().map(|position| history::record_at(&shared.log, position));
-            records.collect::<Result<Vec<_>, _>>()
+            let record = |position| match history::record_at(&shared.log, position) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(HistoryError::Compacted) => Ok(None),
+                Err(error) => Err(error),
+            };
+            positions.into_iter().map(record).collect::<Result<Vec<_>, _>>()
         };
         let read =
             tokio::task::spawn_blocking(read).await.map_err(|panicked| damaged(panicked.to_string()))?;
-        let records = read.map_err(|error| damaged(error.to_string()))?.into_iter().map(KeptRecord::new);
-        records
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| damaged("the record of a key is damaged".to_owned()))
+        let records = read.map_err(|error| NotDone::unknown(unread(&error)))?.into_iter();
+        let whole = |bytes| {
+            KeptRecord::new(bytes).ok_or_else(|| damaged("the record of a key is damaged".to_owned()))
+        };
+        records.map(|record| record.map(whole).transpose()).collect()
     }
 
     fn told_of(&self, on_disk: Result<(), NotOnDisk>, applied: WasApplied) -> Result<(), NotDone> {
@@ -296,6 +312,14 @@ impl Books {
 /// The record, if it is that of this key and what it stands for.
 fn of_key(record: KeptRecord, once: Once) -> Result<KeptRecord, NotDone> {
     if record.once() == Some(once) { Ok(record) } else { Err(NotDone::no(Why::KeyReused)) }
+}
+
+/// Why something that is in the log could not be read there.
+pub(super) fn unread(error: &HistoryError) -> Why {
+    match error {
+        HistoryError::Io { source, .. } if is_out_of_files(source) => Why::TooManyFiles,
+        error => Why::Damaged(error.to_string()),
+    }
 }
 
 fn unavailable(failed: Failed) -> Why {

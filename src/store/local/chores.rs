@@ -13,7 +13,7 @@ use super::Local;
 use super::import::Import;
 use crate::journal::backup;
 use crate::journal::data_dir::DataDir;
-use crate::journal::disk::{Disk, is_full};
+use crate::journal::disk::{Disk, is_full, is_out_of_files};
 use crate::journal::verify::{self, Live, Problem, Report, Stopped, VerifyError};
 use crate::stock::{Level, StockKey};
 use crate::store::Chores;
@@ -91,6 +91,7 @@ impl Chores for Local {
         match verified.await.map_err(|panicked| failed(&panicked))? {
             Ok(report) => Ok(shown(report)),
             Err(VerifyError::Stopped) => Err(ChoreError::Stopped),
+            Err(VerifyError::Io { source, .. }) if is_out_of_files(&source) => Err(ChoreError::TooManyFiles),
             Err(error) => Err(ChoreError::Failed(error.to_string())),
         }
     }
@@ -166,6 +167,7 @@ fn not_backed_up(error: backup::BackupError) -> ChoreError {
         backup::BackupError::Exists(path) => ChoreError::Exists(path),
         backup::BackupError::Stopped => ChoreError::Stopped,
         backup::BackupError::Io { source, .. } if is_full(&source) => ChoreError::Full,
+        backup::BackupError::Io { source, .. } if is_out_of_files(&source) => ChoreError::TooManyFiles,
         error => ChoreError::Failed(error.to_string()),
     }
 }

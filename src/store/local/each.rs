@@ -117,7 +117,11 @@ impl Local {
         let at = |line: &BatchLine| if let BatchLine::At(position) = line { Some(*position) } else { None };
         let mut made = self.0.books.records_at(stored.iter().filter_map(at).collect()).await?.into_iter();
         let outcomes = stored.into_iter().map(|line| match line {
-            BatchLine::At(_) => made.next().expect("one for each position").outcome_of_line(),
+            BatchLine::At(_) => match made.next().expect("one for each position") {
+                Some(record) => record.outcome_of_line(),
+                // Written long before the batch was carried through, after a crash. It is not carried out again.
+                None => Ok(LineOutcome::NotDone(NotDone::unknown(Why::OutcomeDropped))),
+            },
             BatchLine::Refused(refusal) => Ok(LineOutcome::Judged(Err(refusal))),
         });
         Ok(Answered { outcome: Outcome::Each(outcomes.collect::<Result<_, _>>()?), replayed: true })

@@ -12,6 +12,7 @@ mod service;
 mod bit_flips;
 mod cancellation;
 mod dependencies;
+mod descriptors;
 mod dropped;
 mod failing_syncs;
 mod full_disk;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Local;
+use super::books::unread;
 use crate::journal::history::{self, Before};
 use crate::journal::record::RecordKind;
 use crate::journal::{Shared, record};
@@ -110,7 +111,7 @@ fn said(journal: &Shared, error: history::HistoryError) -> HistoryError {
     match error {
         history::HistoryError::Cursor => NotACursor.into(),
         history::HistoryError::Compacted => HistoryError::Compacted { oldest: oldest(journal) },
-        error => damaged(error.to_string()),
+        error => NotDone::no(unread(&error)).into(),
     }
 }
 

@@ -15,12 +15,15 @@ impl Disk for FaultyDisk {
         }
         let inode = state.add(Inode::default());
         state.change_names(NameChange::Create(name.to_owned(), inode));
+        state.open += 1;
         Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.called_with(Call::Open, name)?;
-        let inode = self.state.lock().named(name)?;
+        let mut state = self.state.lock();
+        let inode = state.named(name)?;
+        state.open += 1;
         Ok(Arc::new(FaultyFile { disk: self.clone(), inode }))
     }
 

@@ -68,7 +68,7 @@ fn happened(random: &mut Xoshiro256PlusPlus) -> (Vec<Made>, BTreeMap<String, Lev
 }
 
 fn journal(disk: &FaultyDisk, config: &JournalConfig) -> Journal {
-    let (start, _) = start_of(disk).expect("a disk that was not damaged");
+    let (start, _) = start_of(&disk.disk()).expect("a disk that was not damaged");
     Journal::start(disk.disk(), start, config).expect("threads")
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::service::{Outcome, Shown};
+use crate::journal::disk::Disk;
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::history::{self, Movement};
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError, Report};
@@ -188,8 +189,9 @@ pub(super) fn start(recovered: Recovered) -> (Start, Report) {
 }
 
 /// What the service goes on from.
-pub(super) fn start_of(disk: &FaultyDisk) -> Result<(Start, Report), RecoveryError> {
-    Ok(start(recover(disk)?))
+pub(super) fn start_of(disk: &Arc<dyn Disk>) -> Result<(Start, Report), RecoveryError> {
+    let options = Options { now_ms: now_ms(), key_retention: Duration::from_hours(24) };
+    Ok(start(recovery::recover(disk, &options, &|_| {})?))
 }
 
 pub(super) fn recover(disk: &FaultyDisk) -> Result<Recovered, RecoveryError> {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::image::start_of;
 use super::script::{Ask, Deed};
+use crate::journal::disk::Disk;
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::recovery::RecoveryError;
 use crate::journal::{Journal, JournalConfig};
@@ -88,10 +89,20 @@ impl Service {
         disk: &FaultyDisk,
         config: &JournalConfig,
     ) -> Result<Arc<Self>, RecoveryError> {
-        let (start, _) = start_of(disk)?;
+        Self::open_through(kind, disk, disk.disk(), config).await
+    }
+
+    /// The same, where the journal has the disk by way of another.
+    pub(super) async fn open_through(
+        kind: StrategyKind,
+        disk: &FaultyDisk,
+        through: Arc<dyn Disk>,
+        config: &JournalConfig,
+    ) -> Result<Arc<Self>, RecoveryError> {
+        let (start, _) = start_of(&through)?;
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
-        let journal = Journal::start(disk.disk(), start, config).expect("threads");
+        let journal = Journal::start(through, start, config).expect("threads");
         let patient = StrategyConfig { lock_timeout: Duration::from_mins(1), ..StrategyConfig::default() };
         let store = Local::new(kind, patient, journal, &Keeping::default(), None);
         store.restore(levels).await;
