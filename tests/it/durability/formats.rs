@@ -1,8 +1,9 @@
-//! A data directory that the first version of the log's format left (P6, P7, P8): it opens, verifies and serves, every key that was
-//! used is answered as it was then, and what is written now is found by the next start.
+//! Data directories that earlier versions of the log's format left (P6, P7, P8): each opens, verifies and serves, every key that
+//! was used is answered as it was then, and what is written now is found by the next start.
 //!
-//! `data.tar.gz` is the directory after a kill, `expected.json` what its service had answered: made by the program of that version,
-//! with keys of every kind, a snapshot, deletions and imports. Neither changes any more.
+//! Of each version, `data.tar.gz` is the directory after a kill, `expected.json` what its service had answered: made by the program
+//! of that version, with keys of every kind, snapshots, deletions and imports; since version 2 with a backup in it. None of them
+//! changes any more.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -16,16 +17,23 @@ use tempfile::TempDir;
 use crate::support::app::TestApp;
 use crate::support::for_each_strategy;
 
-fn expected() -> Value {
-    serde_json::from_str(include_str!("version_1/expected.json")).expect("JSON")
+/// The versions there were.
+const VERSIONS: [u32; 2] = [1, 2];
+
+fn expected(version: u32) -> Value {
+    let text = match version {
+        1 => include_str!("version_1/expected.json"),
+        _ => include_str!("version_2/expected.json"),
+    };
+    serde_json::from_str(text).expect("JSON")
 }
 
 /// The directory, as it was left.
-fn data() -> Arc<TempDir> {
+fn data(version: u32) -> Arc<TempDir> {
     let folder = TempDir::new().expect("a temporary folder");
-    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/durability/version_1/data.tar.gz");
+    let archive = format!("{}/tests/it/durability/version_{version}/data.tar.gz", env!("CARGO_MANIFEST_DIR"));
     let mut unpack = Command::new("tar");
-    unpack.args(["-xzf", archive, "--strip-components=1", "-C"]).arg(folder.path());
+    unpack.args(["-xzf", &archive, "--strip-components=1", "-C"]).arg(folder.path());
     assert!(unpack.status().expect("tar runs").success(), "the archive is unpacked");
     Arc::new(folder)
 }
@@ -73,35 +81,58 @@ async fn assert_stock(app: &TestApp, expected: &Value) {
 
 for_each_strategy! {
     /// P6, P7, P8: the shop goes on where it stopped, whichever the strategy.
-    async fn a_shop_of_the_first_version_goes_on(kind: StrategyKind) {
-        let (data, expected) = (data(), expected());
-        let mut app = start(kind, &data).await;
-        for started in ["again", "over what was written since"] {
-            if started == "again" {
-                assert_stock(&app, &expected).await;
-            }
-            assert_replays(&app, list(&expected, "keyed")).await;
-            assert_replays(&app, list(&expected, "keyed_encoded")).await;
-            let verified = app.post("/v1/verify", &Value::Null).await;
-            assert_eq!(verified.assert_status(200).at("/clean"), true, "{}", verified.text());
-            // A deleted level goes on from its version (P6).
-            let gone = &list(&expected, "deleted")[0];
-            let path = format!("/v1/stock/{}", gone["sku"].as_str().expect("a sku"));
-            if started == "again" {
-                let created = app.put(&path, &serde_json::json!({ "on_hand": 3 })).await;
-                created.assert_level(201, 3, gone["version"].as_u64().expect("a version") + 1);
-            }
-            app.begin_shutdown();
-            app.drained().await;
-            app = start(kind, &data).await;
+    async fn a_shop_of_an_earlier_version_goes_on(kind: StrategyKind) {
+        for version in VERSIONS {
+            goes_on(kind, version).await;
         }
     }
+}
+
+async fn goes_on(kind: StrategyKind, version: u32) {
+    let (data, expected) = (data(version), expected(version));
+    let mut app = start(kind, &data).await;
+    for started in ["again", "over what was written since"] {
+        if started == "again" {
+            assert_stock(&app, &expected).await;
+        }
+        assert_replays(&app, list(&expected, "keyed")).await;
+        assert_replays(&app, list(&expected, "keyed_encoded")).await;
+        let verified = app.post("/v1/verify", &Value::Null).await;
+        assert_eq!(verified.assert_status(200).at("/clean"), true, "{}", verified.text());
+        // A deleted level goes on from its version (P6).
+        let gone = &list(&expected, "deleted")[0];
+        let path = format!("/v1/stock/{}", gone["sku"].as_str().expect("a sku"));
+        if started == "again" {
+            let created = app.put(&path, &serde_json::json!({ "on_hand": 3 })).await;
+            created.assert_level(201, 3, gone["version"].as_u64().expect("a version") + 1);
+        }
+        app.begin_shutdown();
+        app.drained().await;
+        app = start(kind, &data).await;
+    }
+}
+
+/// P6, P7: a backup that version 2 made serves what it had, and lets the stock go on from there.
+#[tokio::test]
+async fn a_backup_of_version_2_goes_on() {
+    let (data, expected) = (data(2), expected(2));
+    let copy = data.path().join("backups/monday");
+    let storage = Storage::Folder { path: copy, keeping: Keeping::default() };
+    let app = TestApp::over(StrategyKind::Atomic, Arc::clone(&data)).with_storage(storage).start().await;
+    let ledger = app.get("/v1/movements?after=0&limit=1000").await;
+    let (then, now) = (list(&expected, "movements"), ledger.assert_status(200).at("/items"));
+    let now = now.as_array().expect("a list");
+    assert!(now.len() > 40 && now.len() < then.len(), "{}", now.len());
+    assert_eq!(now[..], then[..now.len()]);
+    let verified = app.post("/v1/verify", &Value::Null).await;
+    assert_eq!(verified.assert_status(200).at("/clean"), true, "{}", verified.text());
+    app.post("/v1/stock/wool/adjust", &serde_json::json!({ "delta": 1 })).await.assert_status(200);
 }
 
 /// P8: a batch of then that was cut short: a line that was carried out is not carried out again, the rest is, once.
 #[tokio::test]
 async fn a_batch_of_the_first_version_that_was_cut_short_is_carried_through_once() {
-    let (data, expected) = (data(), expected());
+    let (data, expected) = (data(1), expected(1));
     let app = start(StrategyKind::Atomic, &data).await;
     let ask = &list(&expected, "keyed_partial")[0];
     let first = again(&app, ask).await.assert_status(200).clone();
@@ -116,7 +147,7 @@ async fn a_batch_of_the_first_version_that_was_cut_short_is_carried_through_once
 /// P8: a key of then, used for something else now, is told to be used, as it was told then.
 #[tokio::test]
 async fn a_key_of_the_first_version_with_another_body_is_refused() {
-    let (data, expected) = (data(), expected());
+    let (data, expected) = (data(1), expected(1));
     let app = start(StrategyKind::Mutex, &data).await;
     let adjusted =
         list(&expected, "keyed").iter().find(|ask| ask["what"] == "adjust, bare key").expect("it is there");
