@@ -12,7 +12,7 @@ use crate::http::{self, HttpState};
 use crate::store::local::{OpenError, Opening};
 use crate::store::{AnyStore, Store as _};
 
-pub use crate::store::local::OfflineVerification;
+pub use crate::store::local::{Intent, OfflineVerification};
 pub use offline::{Offline, verify};
 
 /// After the store failed, how long answers that say so may take to leave.
@@ -40,7 +40,7 @@ pub enum Ended {
 impl App {
     /// Builds every part that needs no recovery. The data directory is this process's own from here on.
     pub fn build(config: Config) -> Result<Self, OpenError> {
-        let opening = Opening::begin(config.kind, config.strategy, &config.storage, true)?;
+        let opening = Opening::begin(config.kind, config.strategy, &config.storage, Intent::Serve)?;
         // Leaked on purpose: it lives as long as the process, and needs no reference count (see `HttpState`).
         let state = Box::leak(Box::new(HttpState::new(config.kind)));
         Ok(Self { state, config, opening })

@@ -285,6 +285,8 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
     let strategy = config.kind;
     let app = match App::build(config) {
         Ok(app) => app,
+        // To be pointed at something else altogether is a mistake in the configuration.
+        Err(error) if error.is_misdirected() => return fail(ExitCode::from(EXIT_USAGE), &error.to_string()),
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
     // Only now: who finds the data directory in use serves nothing.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::store::local::{OfflineVerification, OpenError, Opening, verify_offline};
+use crate::store::local::{Intent, OfflineVerification, OpenError, Opening, verify_offline};
 use crate::store::{AnyStore, Keeping, Storage, Store as _};
 use crate::strategy::StrategyKind;
 
@@ -18,14 +18,14 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Recovers what is on disk, as a start does: an unfinished commit is cut, an import that had happened is completed.
-    /// `create`: whether a folder that is not there is made.
-    pub async fn open(path: &Path, create: bool) -> Result<Self, OpenError> {
+    /// Recovers what is on disk. To be changed, it is as at a start: an unfinished commit is cut, an import that had happened is
+    /// completed. To be read, nothing is. A folder that is no data directory is refused.
+    pub async fn open(path: &Path, intent: Intent) -> Result<Self, OpenError> {
         // No key is turned away or forgotten, and nothing dropped: how long they are kept is for the server to say.
         let keeping = Keeping { keys_max: usize::MAX, keys_retention: Duration::MAX, ..Keeping::default() };
         let storage = Storage::Folder { path: path.to_owned(), keeping };
         let Config { kind, strategy, .. } = Config::new(StrategyKind::Atomic);
-        let opening = Opening::begin(kind, strategy, &storage, create)?;
+        let opening = Opening::begin(kind, strategy, &storage, intent)?;
         Ok(Self { store: AnyStore::Local(opening.open().await?), _opening: opening })
     }
 
@@ -35,7 +35,7 @@ impl Offline {
     }
 }
 
-/// Verifies a data directory that nobody serves; `progress` is told the bytes of the log that were read, and of all there are.
+/// Verifies a data directory that nobody serves, and changes nothing in it; `progress` is told the bytes of the log that were read, and of all there are.
 /// Blocking.
 pub fn verify(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<OfflineVerification, OpenError> {
     verify_offline(path, progress)

@@ -1,6 +1,6 @@
 //! The commands that work on a data directory that nobody serves: `verify`, `export`, `import`, `backup`.
 //!
-//! Each refuses while a server holds the directory, with one line. Results go to standard output, progress to standard error.
+//! Each refuses, with one line, while a server holds the directory, and what is no data directory; `verify` changes nothing in it. Results go to standard output, progress to standard error.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 
 use super::progress::Progress;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteError};
 use super::{fail, print};
-use crate::app::{self, Offline, OfflineVerification};
+use crate::app::{self, Intent, Offline, OfflineVerification};
 use crate::config::DATA_DIR_DEFAULT;
 use crate::http::dto::{Export, ImportAnswer, VerifyAnswer, export_lines};
 use crate::store::chores::{ChoreError, ImportError, ImportInto as _, VerifyReport};
@@ -102,10 +103,14 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
 }
 
 fn in_words(report: &VerifyReport) -> String {
-    let mut text = report.findings.iter().fold(String::new(), |text, finding| text + &finding.detail + "\n");
+    let details = report.findings.iter().map(|finding| &finding.detail);
+    let mut text = details.fold(String::new(), |text, detail| text + detail + "\n");
     let listed = report.findings.len() as u64;
     if report.findings_total > listed {
         text = format!("{text}and {} more\n", report.findings_total - listed);
+    }
+    for note in &report.notes {
+        text = format!("{text}note: {note}\n");
     }
     let VerifyReport { segments, groups, records, movements, levels, .. } = report;
     let verdict = match report.findings_total {
@@ -118,7 +123,7 @@ fn in_words(report: &VerifyReport) -> String {
 }
 
 pub(super) fn export(args: &ExportArgs) -> ExitCode {
-    with_stock(&args.data, false, async |stock| {
+    with_stock(&args.data, Intent::Read, async |stock| {
         #[cfg(feature = "sqlite")]
         if let Some(file) = &args.to.sqlite {
             let written = async {
@@ -191,7 +196,12 @@ pub(super) fn import(args: &ImportArgs) -> ExitCode {
             Err(error) => return fail(ExitCode::FAILURE, &format!("{name}: {error}")),
         }
     };
-    with_stock(&args.data, true, async |stock| {
+    // What a crash left is cut, and that is said.
+    if let Err(error) = super::start_log(EnvFilter::new("warn"), super::LogFormat::Text) {
+        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
+    }
+    let _flushed = super::LogFlushed;
+    with_stock(&args.data, Intent::Change, async |stock| {
         let imported = import_from(stock, input).await.map_err(|error| format!("{name}: {error}"))?;
         let told = serde_json::to_string(&ImportAnswer::new(imported)).map_err(|error| error.to_string())?;
         let _printed = print(&(told + "\n"));
@@ -226,7 +236,7 @@ fn chores(stock: &Offline) -> &impl Chores {
 }
 
 pub(super) fn backup(args: &BackupArgs) -> ExitCode {
-    with_stock(&args.data, false, async |stock| {
+    with_stock(&args.data, Intent::Read, async |stock| {
         // From where the command was given, not from the data directory.
         let to = std::path::absolute(&args.to).map_err(|error| format!("{}: {error}", args.to.display()))?;
         let backup = chores(stock).back_up(to).await.map_err(|error| not_backed_up(&args.to, &error))?;
@@ -246,7 +256,7 @@ fn not_backed_up(to: &Path, error: &ChoreError) -> String {
 /// Runs a command over the stock in a data directory, and ends it properly.
 fn with_stock(
     data: &DataDirArgs,
-    create: bool,
+    intent: Intent,
     act: impl AsyncFnOnce(&Offline) -> Result<(), String>,
 ) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -254,7 +264,7 @@ fn with_stock(
         Err(error) => return fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
     };
     let outcome = runtime.block_on(async {
-        let stock = Offline::open(&data.data_dir, create).await.map_err(|error| error.to_string())?;
+        let stock = Offline::open(&data.data_dir, intent).await.map_err(|error| error.to_string())?;
         let outcome = act(&stock).await;
         stock.close().await;
         outcome

@@ -102,6 +102,8 @@ pub struct Folder {
     identity: (u64, u64),
     /// Open for as long as it is used: that its names cannot be synced for want of a descriptor does not happen.
     itself: Arc<File>,
+    /// Nothing is ever written: files are opened for reading alone, and what changes names is refused.
+    only_reads: bool,
 }
 
 impl Folder {
@@ -122,27 +124,38 @@ impl Folder {
         let itself = Arc::new(File::open(path)?);
         let metadata = itself.metadata()?;
         if metadata.is_dir() {
-            Ok(Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()), itself })
+            let identity = (metadata.dev(), metadata.ino());
+            Ok(Self { path: path.to_owned(), identity, itself, only_reads: false })
         } else {
             Err(io::ErrorKind::NotADirectory.into())
         }
+    }
+
+    /// Opens a folder that is there, in which nothing is to change.
+    pub fn open_to_read(path: &Path) -> io::Result<Self> {
+        Self::open(path).map(|folder| Self { only_reads: true, ..folder })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    fn may_change(&self) -> io::Result<()> {
+        if self.only_reads { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
 }
 
 impl Disk for Folder {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.may_change()?;
         let options =
             OpenOptions::new().read(true).write(true).create_new(true).open(self.path.join(name))?;
         Ok(Arc::new(options))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(self.path.join(name))?))
+        Ok(Arc::new(OpenOptions::new().read(true).write(!self.only_reads).open(self.path.join(name))?))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -158,10 +171,12 @@ impl Disk for Folder {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.may_change()?;
         fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_change()?;
         fs::remove_file(self.path.join(name))
     }
 

@@ -210,6 +210,41 @@ pub fn recover(
     options: &Options,
     progress: &dyn Fn(Progress),
 ) -> Result<Recovered, RecoveryError> {
+    let (mut recovered, files, last_group) = read(disk, options, progress)?;
+    let report = &mut recovered.report;
+    if let Some(cut) = &report.cut {
+        tail::cut(&files, cut)?;
+    }
+    persist(disk.as_ref(), &files, last_group)?;
+    put_aside(disk.as_ref(), &files.orphans, report);
+    remove_leftovers(disk.as_ref(), &files, report)?;
+    let (keys, end) = (&recovered.keys, recovered.end);
+    keys.marks().mark_end(end.time_ms, end.position);
+    keys.expire(options.now_ms, options.key_retention);
+    report.keys = keys.len();
+    Ok(recovered)
+}
+
+/// What [`recover`] would go on with, or refuse, and nothing is changed on disk: an unfinished commit stays where it is, and is
+/// reported; so do orphans and leftovers.
+pub fn look(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    progress: &dyn Fn(Progress),
+) -> Result<Recovered, RecoveryError> {
+    let (mut recovered, files, _) = read(disk, options, progress)?;
+    for name in &files.orphans {
+        recovered.report.warnings.push(format!("{}; the next start puts it aside", orphaned(name)));
+    }
+    Ok(recovered)
+}
+
+/// Reads all there is. Also returns the files, and the position of the last group.
+fn read(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    progress: &dyn Fn(Progress),
+) -> Result<(Recovered, Files, Option<u64>), RecoveryError> {
     let started = Instant::now();
     let files = Files::open(disk.as_ref(), options)?;
     let mut report = Report::default();
@@ -218,18 +253,11 @@ pub fn recover(
     let segments = replay.run(&files)?;
     let last_group = replay.last_group;
     let (heads, keys, tail, end) = (replay.heads, replay.keys, replay.tail, replay.end);
-    if let Some(cut) = &report.cut {
-        tail::cut(&files, cut)?;
-    }
-    persist(disk.as_ref(), &files, last_group)?;
-    put_aside(disk.as_ref(), &files.orphans, &mut report);
-    remove_leftovers(disk.as_ref(), &files, &mut report)?;
-    keys.marks().mark_end(end.time_ms, end.position);
-    keys.expire(options.now_ms, options.key_retention);
     report.segments = segments.len();
     (report.levels, report.keys) = (heads.len(), keys.len());
     report.duration = started.elapsed();
-    Ok(Recovered { heads, keys, log: Log::new(segments), tail, end, report })
+    let recovered = Recovered { heads, keys, log: Log::new(segments), tail, end, report };
+    Ok((recovered, files, last_group))
 }
 
 /// The newest valid snapshot; none is needed where the log is there from its first movement on.
@@ -299,11 +327,15 @@ fn put_aside(disk: &dyn Disk, orphans: &[String], report: &mut Report) {
             |error| format!("it could not be renamed to {aside}: {error}"),
             |()| format!("it was renamed to {aside}"),
         );
-        report.warnings.push(format!(
-            "segment {name} is parted from the log by a gap that retention must have left: the log begins after it, all levels \
-             are covered by snapshots, and its movements are not shown; {outcome}"
-        ));
+        report.warnings.push(format!("{}; {outcome}", orphaned(name)));
     }
+}
+
+fn orphaned(name: &str) -> String {
+    format!(
+        "segment {name} is parted from the log by a gap that retention must have left: the log begins after it, all levels \
+         are covered by snapshots, and its movements are not shown"
+    )
 }
 
 /// Temporary files and the segment that was being prepared: whatever they hold, nobody was told of it.

@@ -48,7 +48,7 @@ use format::{BLOCK_BYTES, BlockKind, Header, Trailer};
 pub const VERSION: u32 = 1;
 
 /// The name while it is written. Recovery removes it.
-const TEMPORARY: &str = "snapshot.tmp";
+pub(super) const TEMPORARY: &str = "snapshot.tmp";
 
 /// What is in a snapshot that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

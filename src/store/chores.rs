@@ -176,6 +176,8 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
     /// How many there are.
     pub findings_total: u64,
+    /// What is not wrong, and an operator should know.
+    pub notes: Vec<String>,
 }
 
 /// One thing that is wrong.

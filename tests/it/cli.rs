@@ -2,6 +2,7 @@
 //!
 //! Each test runs the real executable; none waits for time to pass: the first line of `serve` says when it listens.
 
+mod data_dirs;
 mod log;
 mod offline;
 

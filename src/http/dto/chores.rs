@@ -99,6 +99,9 @@ pub struct VerifyAnswer {
     pub findings_total: u64,
     /// The first 100 of them.
     pub findings: Vec<FindingAnswer>,
+    /// What is not wrong, and an operator should know: offline, what the next start will do about what a crash left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One thing that is wrong.
@@ -154,6 +157,7 @@ impl VerifyAnswer {
             snapshot: report.snapshot.clone(),
             findings_total: report.findings_total,
             findings: report.findings.iter().map(FindingAnswer::new).collect(),
+            notes: report.notes.clone(),
         }
     }
 }

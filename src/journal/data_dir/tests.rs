@@ -30,7 +30,7 @@ fn it_is_free_at_once_though_a_child_process_has_its_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataDir::open_or_create(folder.path()).unwrap();
     let DataDir { _locks: locks, .. } = &data;
-    let inherited = locks.each_ref().map(|Lock(file)| file.try_clone().unwrap());
+    let inherited: Vec<File> = locks.iter().map(|Lock(file)| file.try_clone().unwrap()).collect();
     assert_in_use(folder.path());
     drop(data);
     let again = DataDir::open(folder.path()).unwrap();

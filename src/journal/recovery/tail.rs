@@ -1,5 +1,6 @@
 //! The end of the log: what an interrupted write leaves, told from damage.
 
+use std::fmt;
 use std::io;
 
 use super::{Files, RecoveryError};
@@ -22,6 +23,18 @@ pub struct Cut {
     pub bytes: u64,
     /// Whether it was no group of records but a segment's footer.
     pub footer: bool,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, offset, seq, bytes, .. } = self;
+        let last = seq.saturating_sub(1);
+        write!(
+            f,
+            "the last {bytes} bytes of segment {file}, from offset {offset} on, are of a commit that was not finished when the \
+             service stopped, and was never acknowledged; the last movement before it is {last}"
+        )
+    }
 }
 
 /// What is after the last valid group of a segment that is not sealed.

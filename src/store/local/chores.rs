@@ -144,6 +144,7 @@ pub(super) fn shown(report: Report) -> VerifyReport {
         snapshot,
         findings,
         findings_total,
+        notes: Vec::new(),
     }
 }
 

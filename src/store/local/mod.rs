@@ -43,7 +43,7 @@ use crate::store::{
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRejected};
 use crate::telemetry::Exposition;
 
-pub use open::{OfflineVerification, OpenError, Opening, verify_offline};
+pub use open::{Intent, OfflineVerification, OpenError, Opening, verify_offline};
 
 /// The store of one process. A handle: clones are of the same store.
 #[derive(Debug, Clone)]

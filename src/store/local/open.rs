@@ -26,9 +26,21 @@ use crate::strategy::{AnyStrategy, KeyIndex, Ledger, StrategyConfig, StrategyKin
 /// Levels that are handed to the strategy at once when they are restored.
 const RESTORED_AT_ONCE: usize = 16 * 1024;
 
-/// A store that is about to be opened. Its folder, if it has one, is this process's own while this lives.
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// To be served: a folder that is missing or empty becomes a data directory.
+    Serve,
+    /// To be changed, in a data directory that is there.
+    Change,
+    /// To be read, in a data directory that is there and in which nothing changes. What a crash left is passed over, and stays.
+    Read,
+}
+
+/// A store that is about to be opened. Its folder, if it has one, is this process's own while this lives, unless it is only read.
 #[derive(Debug)]
 pub struct Opening {
+    intent: Intent,
     kind: StrategyKind,
     strategy: StrategyConfig,
     keeping: Keeping,
@@ -53,25 +65,38 @@ pub enum OpenError {
     /// It could not be verified.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// An import that had happened is to be completed, by who may write.
+    #[error(
+        "an import was under way when the service stopped, and is not complete: `serve` completes it first"
+    )]
+    ImportPending,
     /// The thread that reads it panicked.
     #[error("reading what is on disk panicked")]
     Panicked,
 }
 
+impl OpenError {
+    /// Whether what was asked for is no data directory at all, and something else.
+    pub fn is_misdirected(&self) -> bool {
+        matches!(self, Self::DataDir(DataDirError::Foreign { .. }))
+    }
+}
+
 impl Opening {
-    /// Takes the folder for this process, making it where it is missing if that is wanted.
+    /// Takes the folder for this process.
     pub fn begin(
         kind: StrategyKind,
         strategy: StrategyConfig,
         storage: &Storage,
-        create: bool,
+        intent: Intent,
     ) -> Result<Self, OpenError> {
-        let data = match storage {
-            Storage::Memory(_) => None,
-            Storage::Folder { path, .. } if create => Some(DataDir::open_or_create(path)?),
-            Storage::Folder { path, .. } => Some(DataDir::open(path)?),
+        let data = match (storage, intent) {
+            (Storage::Memory(_), _) => None,
+            (Storage::Folder { path, .. }, Intent::Serve) => Some(DataDir::open_or_create(path)?),
+            (Storage::Folder { path, .. }, Intent::Change) => Some(DataDir::open(path)?),
+            (Storage::Folder { path, .. }, Intent::Read) => Some(DataDir::look(path)?),
         };
-        Ok(Self { kind, strategy, keeping: storage.keeping().clone(), data })
+        Ok(Self { intent, kind, strategy, keeping: storage.keeping().clone(), data })
     }
 
     /// Reads what is on disk and goes on with it: an unfinished commit is cut, an import that had happened is completed.
@@ -85,7 +110,10 @@ impl Opening {
         };
         let disk = data.disk();
         let pending = import::pending(&disk)?;
-        let start = recover(data, &config, !pending.is_empty()).await?;
+        if self.intent == Intent::Read && !pending.is_empty() {
+            return Err(OpenError::ImportPending);
+        }
+        let start = recover(data, self.intent, &config, !pending.is_empty()).await?;
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let journal = Journal::start(data.disk(), start, &config)?;
@@ -133,13 +161,13 @@ pub enum OfflineVerification {
     Damaged(String),
 }
 
-/// Verifies a folder that nobody serves: the whole log, and the levels that a start would go on with against it. Blocking.
+/// Verifies a folder that nobody serves: the whole log, and the levels that a start would go on with against it. Nothing in it is
+/// changed. Blocking.
 pub fn verify_offline(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<OfflineVerification, OpenError> {
-    let data = DataDir::open(path)?;
+    let data = DataDir::look(path)?;
     let disk = data.disk();
-    // Nothing is written but what a start would: no key is forgotten on disk.
     let options = recovery::Options { now_ms: now_ms(), key_retention: Duration::MAX };
-    let recovered = match recovery::recover(&disk, &options, &|_| ()) {
+    let recovered = match recovery::look(&disk, &options, &|_| ()) {
         Ok(recovered) => recovered,
         Err(error) if is_damage(&error) => return Ok(OfflineVerification::Damaged(error.to_string())),
         Err(error) => return Err(error.into()),
@@ -149,7 +177,10 @@ pub fn verify_offline(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<Offlin
     let (live, stop) = (Live { level: &level, changing: false }, AtomicBool::new(false));
     let progress = |told: Progress| progress(told.bytes, told.bytes_total);
     let report = verify::verify(disk.as_ref(), &recovered.log, recovered.end, live, &stop, &progress)?;
-    Ok(OfflineVerification::Report(chores::shown(report)))
+    let mut report = chores::shown(report);
+    report.notes.extend(recovered.report.cut.as_ref().map(|cut| format!("{cut}: the next start cuts it")));
+    report.notes.extend(recovered.report.warnings);
+    Ok(OfflineVerification::Report(report))
 }
 
 /// Whether a start is refused for what is on disk, rather than for want of the disk or of another version.
@@ -178,29 +209,39 @@ fn journal_config(keeping: &Keeping) -> JournalConfig {
     }
 }
 
-async fn recover(data: &DataDir, config: &JournalConfig, keep_keys: bool) -> Result<Start, OpenError> {
+async fn recover(
+    data: &DataDir,
+    intent: Intent,
+    config: &JournalConfig,
+    keep_keys: bool,
+) -> Result<Start, OpenError> {
     let disk = data.disk();
     // Which chunks of an import are in the log their keys tell, however old.
     let key_retention = if keep_keys { Duration::MAX } else { config.keys_retention };
     let options = recovery::Options { now_ms: now_ms(), key_retention };
-    let read = move || recovery::recover(&disk, &options, &report_progress());
+    let read = move || match intent {
+        Intent::Read => recovery::look(&disk, &options, &report_progress()),
+        _ => recovery::recover(&disk, &options, &report_progress()),
+    };
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
     let Recovered { heads, keys, log, tail, end, report } = recovered;
-    log_report(&report);
+    log_report(&report, data.is_new());
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
     Ok(Start { heads, keys, log, tail, end, covered })
 }
 
 /// Tells the operator what recovery found.
-fn log_report(report: &Report) {
+fn log_report(report: &Report, is_new: bool) {
+    if is_new {
+        tracing::info!("created: there was no stock");
+        return;
+    }
     for warning in &report.warnings {
         tracing::warn!("{warning}");
     }
     if let Some(cut) = &report.cut {
-        tracing::warn!(
-            ?cut,
-            "the last commit was not finished when the service stopped, and was never acknowledged: cut"
-        );
+        let last = cut.seq.saturating_sub(1);
+        tracing::warn!(file = cut.file, bytes = cut.bytes, last_movement_kept = last, "cut: {cut}");
     }
     tracing::info!(
         levels = report.levels,

@@ -6,7 +6,7 @@ use axum::http::Method;
 use inventory::config::Config;
 use inventory::http::metrics::ROUTES;
 use inventory::http::{self, HttpState, server};
-use inventory::store::local::Opening;
+use inventory::store::local::{Intent, Opening};
 use inventory::store::{AnyStore, Keeping, Storage};
 use inventory::strategy::StrategyKind;
 use serde_json::json;
@@ -171,7 +171,7 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     ask("/livez").await.assert_status(200);
     ask("/v1/stock/A").await.assert_problem(503, "not-ready");
     let storage = Storage::Memory(Keeping::default());
-    let opening = Opening::begin(config.kind, config.strategy, &storage, false).unwrap();
+    let opening = Opening::begin(config.kind, config.strategy, &storage, Intent::Change).unwrap();
     state.open(AnyStore::Local(opening.open().await.unwrap()));
     ask("/readyz").await.assert_status(200);
     ask("/v1/stock/A").await.assert_problem(404, "stock-not-found");

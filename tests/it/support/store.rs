@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use inventory::stock::{Applied, Change, Level, Once, Refusal, StockKey};
-use inventory::store::local::Opening;
+use inventory::store::local::{Intent, Opening};
 use inventory::store::{
     Answered, AnyStore, Command, Deed, EachLine, Idempotency, Keeping, LevelQuery, Movement, MovementQuery,
     NotDone, Outcome, Storage, Store as _,
@@ -97,7 +97,7 @@ async fn open(kind: StrategyKind, path: Option<PathBuf>, keeping: Keeping) -> An
         None => Storage::Memory(keeping),
     };
     let opening =
-        Opening::begin(kind, StrategyConfig::default(), &storage, true).expect("storage of its own");
+        Opening::begin(kind, StrategyConfig::default(), &storage, Intent::Serve).expect("storage of its own");
     AnyStore::Local(opening.open().await.expect("nothing is wrong with it"))
 }
 
