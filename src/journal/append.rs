@@ -1,8 +1,9 @@
 //! [`Appender`]: writes groups at the end of the log and syncs them, one segment after the other.
 //!
 //! What survives a crash, step by step, when a segment is full: its footer and its length (synced before anything else
-//! happens); the next file under its preparing name with its header (synced before it is renamed); its name (synced before
-//! a group is written to it). A crash in between leaves a sealed last segment, which recovery follows with a new one.
+//! happens); the next file under its preparing name with its header (synced before it is renamed); its name; that it is the
+//! newest (both synced before a group is written to it). A crash in between leaves a sealed last segment, which recovery follows
+//! with a new one, or one without a group.
 //!
 //! A group is written only to where there were zeros before: a segment is made long enough for the group that it is made for. So
 //! a full disk is met where nothing is lost by waiting, and never by a write of which nobody knows how far it came.
@@ -11,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::control::Control;
 use super::disk::{Disk, is_full};
 use super::group::{self, SECTOR};
 use super::log::{Log, Segment};
@@ -34,6 +36,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(250);
 pub struct Appender {
     disk: Arc<dyn Disk>,
     log: Arc<Log>,
+    control: Arc<Control>,
     preparer: Preparer,
     segment: Option<Active>,
     end: GroupEnd,
@@ -52,6 +55,7 @@ impl Appender {
     pub fn new(
         disk: Arc<dyn Disk>,
         log: Arc<Log>,
+        control: Arc<Control>,
         tail: Option<Arc<Segment>>,
         end: GroupEnd,
         segment_bytes: u64,
@@ -61,7 +65,7 @@ impl Appender {
             None => None,
         };
         let preparer = Preparer::new(Arc::clone(&disk));
-        Ok(Self { disk, log, preparer, segment, end, segment_bytes })
+        Ok(Self { disk, log, control, preparer, segment, end, segment_bytes })
     }
 
     /// Whether it appends to storage that a crash takes whole.
@@ -82,6 +86,9 @@ impl Appender {
         time_ms: u64,
         mut full: impl FnMut(Duration) -> bool,
     ) -> io::Result<u64> {
+        while let Err(error) = self.control.catch_up() {
+            wait_for_room(error, &mut full)?;
+        }
         if body > self.body_max() {
             self.seal(&mut full)?;
             self.next_segment(time_ms, needed_for(body), &mut full)?;
@@ -118,8 +125,9 @@ impl Appender {
     /// Bytes that groups may still take of this segment, so that its footer fits as well.
     fn rest(&self) -> u64 {
         let Some(active) = &self.segment else { return 0 };
-        // What is written now may be nothing that the program that began this segment could read.
-        if active.segment.header.version != segment::VERSION {
+        // What is written now may be nothing that the program that began this segment could read, and is of one lineage.
+        let header = &active.segment.header;
+        if header.version != segment::VERSION || header.whose != Some(self.control.identity()) {
             return 0;
         }
         let used = self.end.position - active.segment.header.base;
@@ -192,7 +200,8 @@ impl Appender {
     ) -> io::Result<()> {
         let (file, len) = self.preparer.take(self.next_len(), needed, full)?;
         let GroupEnd { position: base, next_seq: first_seq, hash: anchor, .. } = self.end;
-        let header = Header { version: segment::VERSION, base, first_seq, time_ms, anchor };
+        let (version, whose) = (segment::VERSION, Some(self.control.identity()));
+        let header = Header { version, base, first_seq, time_ms, anchor, whose, prepared: len };
         file.write_at(&header.to_bytes(), 0)?;
         file.sync()?;
         // A folder may need a block more for a longer name.
@@ -200,6 +209,9 @@ impl Appender {
             wait_for_room(error, full)?;
         }
         self.disk.sync_names()?;
+        while let Err(error) = self.control.begun(base) {
+            wait_for_room(error, full)?;
+        }
         self.end.position = base + SECTOR as u64;
         let segment = Arc::new(Segment::new(header, file, Vec::new(), self.end.position));
         self.log.push(Arc::clone(&segment));

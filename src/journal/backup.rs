@@ -8,6 +8,9 @@
 //! Everything is *copied*, never linked, also on the same file system: a backup that shared its blocks with the original would
 //! share their damage.
 //!
+//! It says that it is a copy (see [`super::control`]), and where its log ends, so that what is missing of it is noticed, and
+//! whoever goes on with it begins another lineage.
+//!
 //! The folder is made under a temporary name (`<name>@partial`), synced file by file, and renamed: whatever a crash leaves, a
 //! folder with the name it was to have is a whole backup. None is ever overwritten.
 
@@ -19,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
+use super::control::Control;
 use super::disk::{Disk, DiskFile, Folder};
 use super::log::{Log, Segment};
 use super::segment;
@@ -75,6 +79,7 @@ pub enum BackupError {
 pub fn copy(
     disk: &dyn Disk,
     log: &Log,
+    control: &Control,
     watermark: &Watermark,
     into: &Path,
     stop: &AtomicBool,
@@ -101,7 +106,7 @@ pub fn copy(
     }
     let copied = (|| {
         let folder = Folder::open_or_create(&partial).map_err(io(&partial))?;
-        let copied = fill(disk, log, watermark, &folder, stop)?;
+        let copied = fill(disk, log, control, watermark, &folder, stop)?;
         folder.sync_names().map_err(io(&partial))?;
         fs::rename(&partial, into).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty
@@ -129,6 +134,7 @@ struct Plan {
 fn fill(
     disk: &dyn Disk,
     log: &Log,
+    control: &Control,
     watermark: &Watermark,
     into: &Folder,
     stop: &AtomicBool,
@@ -146,12 +152,16 @@ fn fill(
         let len = file.len().map_err(io)?;
         copied.bytes += copy_file(file.as_ref(), len, into, &name, stop)?;
     }
+    let base = |segment: Option<&Arc<Segment>>| segment.map_or(0, |segment| segment.header.base);
+    let bases = (base(segments.first()), base(segments.last()));
     for segment in segments {
         // To the end of the last group that was on disk; nothing of what is preallocated after it.
         let len = segment.end().min(end.position) - segment.header.base;
         let name = segment::name(segment.header.base);
         copied.bytes += copy_file(segment.file.as_ref(), len, into, &name, stop)?;
     }
+    let io = |source| BackupError::Io { path: into.path().join(super::control::NAME), source };
+    copied.bytes += control.copy(into, end, bases).map_err(io)?;
     Ok(copied)
 }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::disk::pool::{self, Pool};
 use super::disk::{Disk, Folder};
-use super::{prepare, segment, snapshot};
+use super::{control, prepare, segment, snapshot};
 
 /// The file that is locked besides the folder itself, which keeps out versions that lock nothing else. It stays: who holds the
 /// lock counts, not whether the file is there. Anybody can remove it and lock a new one; the folder cannot be exchanged unseen.
@@ -193,13 +193,15 @@ impl Contents {
 fn is_of_stock(name: &str) -> bool {
     segment::base_of(name).is_some()
         || snapshot::start_of(name).is_some()
+        || name == control::NAME
         || name.strip_suffix(".import").is_some_and(is_an_id)
 }
 
 /// Whether a file of that name may be left where a stock was begun and nothing came of it.
 fn is_of_nothing(name: &str) -> bool {
     let import = name.split_once(".import.").is_some_and(|(id, _)| is_an_id(id));
-    [LOCK_NAME, OF_FILE_SYSTEMS, prepare::NAME, snapshot::TEMPORARY].contains(&name) || import
+    [LOCK_NAME, OF_FILE_SYSTEMS, prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY].contains(&name)
+        || import
 }
 
 /// Imports that are under way are named after their numbers.

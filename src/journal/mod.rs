@@ -18,6 +18,7 @@
 pub mod append;
 pub mod backup;
 pub mod check;
+pub mod control;
 pub mod data_dir;
 pub mod disk;
 pub mod group;
@@ -58,6 +59,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use self::append::Appender;
+use self::control::{Content, Control};
 use self::disk::Disk;
 use self::heads::{Heads, Written};
 use self::keys::{Claim, Keys};
@@ -86,13 +88,17 @@ pub struct Start {
     pub end: GroupEnd,
     /// Where the snapshot starts that was loaded; 0 if none was.
     pub covered: u64,
+    /// Whose the files are, and how they were left.
+    pub control: Content,
+    /// Whether nothing is going to be written: the files stay as they were left.
+    pub only_reads: bool,
 }
 
 impl Start {
     /// A log in which nothing was ever written.
     pub fn empty() -> Self {
-        let (heads, keys, log) = (Heads::new(), Keys::new(), Log::default());
-        Self { heads, keys, log, tail: None, end: GroupEnd::GENESIS, covered: 0 }
+        let (heads, keys, log, control) = (Heads::new(), Keys::new(), Log::default(), Content::fresh());
+        Self { heads, keys, log, tail: None, end: GroupEnd::GENESIS, covered: 0, control, only_reads: false }
     }
 }
 
@@ -159,6 +165,8 @@ pub struct Shared {
     pub keys: Arc<Keys>,
     /// The files.
     pub log: Arc<Log>,
+    /// Whose they are.
+    pub control: Arc<Control>,
     /// How much of it is on disk.
     pub watermark: Arc<Watermark>,
     /// What is counted.
@@ -182,21 +190,34 @@ impl JournalConfig {
 }
 
 impl Journal {
-    /// Starts the writer where `start` ends.
+    /// Starts the writer where `start` ends. From here on the files are open; of a copy another lineage begins.
     pub fn start(disk: Arc<dyn Disk>, start: Start, config: &JournalConfig) -> io::Result<Self> {
         let log = Arc::new(start.log);
         let is_volatile = disk.is_volatile();
+        let control = if is_volatile || start.only_reads {
+            Control::unwritten(start.control)
+        } else {
+            Control::open(Arc::clone(&disk), start.control, start.end, log.bases())?
+        };
+        let control = Arc::new(control);
         let segment_bytes = config.segment_bytes_on(is_volatile);
         let trimmer = is_volatile.then(|| {
             Trimmer::new(Arc::clone(&disk), Arc::clone(&log), config.volatile_bytes_max, segment_bytes)
         });
-        let appender =
-            Appender::new(Arc::clone(&disk), Arc::clone(&log), start.tail, start.end, segment_bytes)?;
+        let appender = Appender::new(
+            Arc::clone(&disk),
+            Arc::clone(&log),
+            Arc::clone(&control),
+            start.tail,
+            start.end,
+            segment_bytes,
+        )?;
         let shared = Arc::new(Shared {
             lanes: Lanes::new(is_volatile),
             heads: Arc::new(start.heads),
             keys: Arc::new(start.keys),
             log,
+            control,
             watermark: Arc::new(Watermark::new(start.end)),
             metrics: JournalMetrics::default(),
             closed: AtomicBool::new(false),
@@ -354,7 +375,7 @@ impl Journal {
         }
     }
 
-    /// Takes no more changes, and blocks until those handed over are on disk.
+    /// Takes no more changes, and blocks until those handed over are on disk, and where the log ends is noted.
     pub fn close(&self) {
         self.snapshots.stop();
         self.shared.closed.store(true, Ordering::Release);
@@ -362,6 +383,7 @@ impl Journal {
         if let Some(writer) = self.writer.lock().take() {
             // A writer that panicked has failed the journal, and everybody was told.
             let _ = writer.join();
+            self.shared.seal();
         }
     }
 }
@@ -377,9 +399,19 @@ impl Shared {
         Parts {
             disk: Arc::clone(disk),
             log: Arc::clone(&self.log),
+            control: Some(Arc::clone(&self.control)),
             heads: Arc::clone(&self.heads),
             keys: Arc::clone(&self.keys),
             watermark: Arc::clone(&self.watermark),
+        }
+    }
+
+    /// Nobody writes any more: notes where the log ends. If that fails, the next start takes it as after a crash.
+    fn seal(&self) {
+        if self.watermark.failed().is_none()
+            && let Err(error) = self.control.close(self.watermark.end())
+        {
+            tracing::warn!(%error, "where the log ends could not be noted; the next start finds it by itself");
         }
     }
 

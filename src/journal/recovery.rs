@@ -13,6 +13,9 @@
 //! - A group that is invalid anywhere else is *damage*: in a segment that is sealed, before a group that is valid, or longer
 //!   than what one group can leave. Then [`recover`] refuses and changes nothing on disk.
 //!
+//! Where nobody was writing, after a clean stop and in a copy, the file `control` says where the log ends: there nothing is
+//! unfinished, and whatever is missing or too much is damage. It also says whose the files are; strangers among them are refused.
+//!
 //! What was found is then made to survive a power cut, since it is shown from here on: a process that was killed may have
 //! written its last group, or renamed a file, and not synced it.
 //!
@@ -25,6 +28,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::check::Finding;
+use super::control::{Content, ControlError, Stranger};
 use super::disk::Disk;
 use super::group;
 use super::heads::Heads;
@@ -80,6 +84,8 @@ pub struct Recovered {
     pub tail: Option<Arc<Segment>>,
     /// Where the log ends.
     pub end: GroupEnd,
+    /// Whose the files are, and how they were left.
+    pub control: Content,
     /// What was done.
     pub report: Report,
 }
@@ -171,6 +177,56 @@ pub enum RecoveryError {
         /// What is wrong with each snapshot.
         tried: String,
     },
+    /// The file that says whose the others are, and where the log ends.
+    #[error("{} cannot be relied on: {source}; {RESTORE}", super::control::NAME)]
+    Control {
+        /// Why.
+        source: ControlError,
+    },
+    /// A file of another directory, or of another lineage.
+    #[error(
+        "{file} does not belong here, or the file {} does not: {source}; {RESTORE}",
+        super::control::NAME
+    )]
+    Stranger {
+        /// The file.
+        file: String,
+        /// Whose it is.
+        source: Stranger,
+    },
+    /// The log was closed, and is not what it was.
+    #[error(
+        "the log was closed after movement {closed}, and ends with movement {found}, in segment {file}: acknowledged changes are missing, or {} is an older one; {RESTORE}",
+        super::control::NAME
+    )]
+    NotAsClosed {
+        /// The newest segment there is.
+        file: String,
+        /// The last movement when it was closed.
+        closed: u64,
+        /// The last movement there is.
+        found: u64,
+    },
+    /// The log does not reach as far as it did.
+    #[error(
+        "the log ends at position {end}, in segment {file}, and reached position {reached} when it was opened last: acknowledged changes are missing; {RESTORE}"
+    )]
+    Shortened {
+        /// The newest segment there is, or the one that is missing.
+        file: String,
+        /// What it had reached.
+        reached: u64,
+        /// Where it ends.
+        end: u64,
+    },
+    /// A segment is missing, or shorter than it was made.
+    #[error("segment {file} {what}: acknowledged changes are missing; {RESTORE}")]
+    CutShort {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A snapshot of a later version.
     #[error(transparent)]
     Snapshot(SnapshotError),
@@ -249,14 +305,16 @@ fn read(
     let files = Files::open(disk.as_ref(), options)?;
     let mut report = Report::default();
     let (loaded, heads, keys) = load_snapshot(disk.as_ref(), &files, &mut report)?;
-    let mut replay = Replay::new(heads, keys, loaded, &mut report, progress);
+    let is_closed = files.control.as_ref().is_some_and(|control| control.sealed_end().is_some());
+    let mut replay = Replay::new(heads, keys, loaded, is_closed, &mut report, progress);
     let segments = replay.run(&files)?;
     let last_group = replay.last_group;
     let (heads, keys, tail, end) = (replay.heads, replay.keys, replay.tail, replay.end);
+    let control = files.control_at(end, tail.is_some())?;
     report.segments = segments.len();
     (report.levels, report.keys) = (heads.len(), keys.len());
     report.duration = started.elapsed();
-    let recovered = Recovered { heads, keys, log: Log::new(segments), tail, end, report };
+    let recovered = Recovered { heads, keys, log: Log::new(segments), tail, end, control, report };
     Ok((recovered, files, last_group))
 }
 
@@ -271,6 +329,7 @@ fn load_snapshot(
         let (heads, keys) = (Heads::new(), Keys::new());
         match snapshot::load(disk, name, &heads, &keys) {
             Ok(loaded) if files.reach_back_to(loaded.start.position) => {
+                files.check_snapshot(name, loaded.start.position, loaded.highest, loaded.whose)?;
                 report.warnings.append(&mut tried);
                 report.snapshot = Some(name.clone());
                 return Ok((Some(loaded), heads, keys));

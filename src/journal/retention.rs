@@ -63,6 +63,8 @@ pub struct RetentionError {
 /// Removes what the policy lets go, and notes in `removed` what is gone, also where it fails midway. Called by one thread at a
 /// time, after a snapshot was taken, and again after a while where it failed.
 ///
+/// `dropping` is told from which position on segments stay, and sees to it that nobody misses those before, whatever comes next.
+///
 /// A segment leaves the log only once it is gone for certain, and the first that cannot be removed ends the round: whatever
 /// fails, the segments that are left have no gap, and those that are not gone are tried again.
 pub fn apply(
@@ -71,12 +73,17 @@ pub fn apply(
     policy: &Policy,
     now_ms: u64,
     removed: &mut Removed,
+    dropping: &dyn Fn(u64) -> io::Result<()>,
 ) -> Result<(), RetentionError> {
     let kept = snapshots(disk, removed)?;
     // Fewer than two, and nothing may go: the newest alone could turn out to be damaged.
     let Some(&oldest_start) = kept.get(SNAPSHOTS_KEPT - 1) else { return Ok(()) };
     let segments = log.segments();
     let before = droppable(&segments, policy, oldest_start, now_ms);
+    if segments.first().is_some_and(|oldest| oldest.header.base < before) {
+        dropping(before)
+            .map_err(|source| RetentionError { file: super::control::NAME.to_owned(), source })?;
+    }
     for pair in segments.windows(2).take_while(|pair| pair[1].header.base <= before) {
         let name = segment::name(pair[0].header.base);
         remove(disk, &name)?;

@@ -74,6 +74,10 @@ impl Scan {
             Ok(header) => header.body_len,
             Err(error) => return Ok(Step::Invalid(error)),
         };
+        // It fills whole sectors: one whose padding is not there was cut, though nothing of it is missing.
+        if self.end.saturating_sub(offset) < group::size(body_len) as u64 {
+            return Ok(Step::Invalid(GroupError::Cut));
+        }
         let bytes = self.window(offset, HEADER_BYTES + body_len)?;
         Ok(group::read(bytes).map_or_else(Step::Invalid, Step::Group))
     }

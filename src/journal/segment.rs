@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! header   0 magic 8 bytes, 8 version u32, 12 zero u32, 16 base u64, 24 first_seq u64, 32 time_ms u64,
-//!         40 anchor 32 bytes (hash of the last group before), 72 checksum u64 (BLAKE3 of bytes 0..72), zeros to 512
+//!         40 anchor 32 bytes (hash of the last group before), 72 directory u128, 88 lineage u64 (whose it is: see `control`),
+//!         96 prepared u64 (the length the file was given), 104 checksum u64 (BLAKE3 of bytes 0..104), zeros to 512
+//!         before version 3: 72 checksum u64 (BLAKE3 of bytes 0..72), zeros to 512
 //! footer   magic u32, entries u32, then per entry: seq u64, offset u64; zeros up to 24 bytes before the sector's end;
 //!          length of the footer u64, checksum u64 (BLAKE3 of all before), zero u32, magic u32
 //! ```
@@ -14,13 +16,18 @@
 use bytes::Buf;
 use thiserror::Error;
 
+use super::control::Identity;
 use super::group::{Hash, SECTOR};
 
 /// The format this version writes. It reads those from [`VERSION_OLDEST`] on.
 ///
 /// 1 stored answers in words; 2 stores what came of a request, and of a batch under one key (`stored`). A segment is of one
-/// version throughout: one that an older program left is ended, and a new one begun.
-pub const VERSION: u32 = 2;
+/// version throughout: one that an older program left is ended, and a new one begun. 3 says whose a segment is, and how long its
+/// file was made.
+pub const VERSION: u32 = 3;
+
+/// The first version whose segments say whose they are.
+const VERSION_SIGNED: u32 = 3;
 
 /// The oldest format that is read.
 pub const VERSION_OLDEST: u32 = 1;
@@ -33,7 +40,8 @@ pub const INDEX_EVERY: u64 = 64 * 1024;
 
 const MAGIC: [u8; 8] = *b"INVLOG\r\n";
 const FOOTER_MAGIC: u32 = u32::from_le_bytes(*b"iIDX");
-const CHECKED: usize = 72;
+const CHECKED: usize = 104;
+const CHECKED_UNSIGNED: usize = 72;
 const TRAILER: usize = 24;
 
 /// What a segment's header says.
@@ -49,6 +57,10 @@ pub struct Header {
     pub time_ms: u64,
     /// Hash of the last group before it.
     pub anchor: Hash,
+    /// Whose it is, since version 3 of the format.
+    pub whose: Option<Identity>,
+    /// The length that its file was given when it was begun: until it is sealed, it is no shorter. 0 before version 3.
+    pub prepared: u64,
 }
 
 /// Where a group starts: an entry of the sparse index.
@@ -96,8 +108,14 @@ impl Header {
         bytes[24..32].copy_from_slice(&self.first_seq.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.time_ms.to_le_bytes());
         bytes[40..72].copy_from_slice(&self.anchor);
-        let checksum = checksum(&bytes[..CHECKED]);
-        bytes[72..80].copy_from_slice(&checksum);
+        if let Some(Identity { directory, lineage }) = self.whose {
+            bytes[72..88].copy_from_slice(&directory.to_le_bytes());
+            bytes[88..96].copy_from_slice(&lineage.to_le_bytes());
+            bytes[96..104].copy_from_slice(&self.prepared.to_le_bytes());
+        }
+        let checked = checked_bytes(self.version);
+        let checksum = checksum(&bytes[..checked]);
+        bytes[checked..checked + 8].copy_from_slice(&checksum);
         bytes
     }
 
@@ -106,7 +124,8 @@ impl Header {
         let head = bytes.get(..SECTOR).filter(|head| head[..8] == MAGIC).ok_or(HeaderError::NotASegment)?;
         let u64_at = |at: usize| (&head[at..]).get_u64_le();
         let version = (&head[8..]).get_u32_le();
-        let intact = head[72..80] == checksum(&head[..CHECKED]) && head[80..].iter().all(|&byte| byte == 0);
+        let (checked, rest) = head.split_at(checked_bytes(version));
+        let intact = rest[..8] == checksum(checked) && rest[8..].iter().all(|&byte| byte == 0);
         // A later version may check its header otherwise: what it says of itself comes first.
         let known = (VERSION_OLDEST..=VERSION).contains(&version);
         if version > VERSION || (intact && !known) {
@@ -116,8 +135,17 @@ impl Header {
             return Err(HeaderError::Damaged);
         }
         let anchor = head[40..72].try_into().expect("32 bytes");
-        Ok(Self { version, base: u64_at(16), first_seq: u64_at(24), time_ms: u64_at(32), anchor })
+        let identity = || Identity { directory: (&head[72..]).get_u128_le(), lineage: u64_at(88) };
+        let is_signed = version >= VERSION_SIGNED;
+        let (whose, prepared) = (is_signed.then(identity), if is_signed { u64_at(96) } else { 0 });
+        let (base, first_seq, time_ms) = (u64_at(16), u64_at(24), u64_at(32));
+        Ok(Self { version, base, first_seq, time_ms, anchor, whose, prepared })
     }
+}
+
+/// How much of a header its checksum is of.
+fn checked_bytes(version: u32) -> usize {
+    if version < VERSION_SIGNED { CHECKED_UNSIGNED } else { CHECKED }
 }
 
 /// The length of the footer of a segment with that many entries in its index.

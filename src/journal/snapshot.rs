@@ -15,7 +15,8 @@
 //! ```text
 //! file    header, blocks, trailer block; nothing after it. All numbers are little-endian.
 //! header  0 magic 8 bytes, 8 version u32, 12 zero u32, 16 start: position u64, 24 next_seq u64, 32 time_ms u64, 40 hash 32,
-//!         72 levels u64 (about), 80 checksum u64 (BLAKE3 of bytes 0..80)
+//!         72 levels u64 (about), 80 directory u128, 96 lineage u64 (whose it is: see `control`), 104 checksum u64 (BLAKE3 of
+//!         bytes 0..104); in version 1: 80 checksum u64 (BLAKE3 of bytes 0..80)
 //! block   0 kind u8, 1 zero 3 bytes, 4 entries u32, 8 body_len u32, 12 zero u32, 16 hash 32 (BLAKE3 of bytes 0..16 and the
 //!         body), 48 body
 //! kind 1  levels: position u64 of the last record, level u128, key_len u8, key; tombstones too
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
+use super::control::Identity;
 use super::disk::{Disk, DiskFile};
 use super::group::Hash;
 use super::heads::{Head, Heads};
@@ -40,12 +42,15 @@ use super::watermark::{Failed, GroupEnd, Watermark};
 mod format;
 mod read;
 
-pub use read::{Item, Loaded, check, load};
+pub use read::{Item, Loaded, check, load, whose};
 
 use format::{BLOCK_BYTES, BlockKind, Header, Trailer};
 
-/// The format this version writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+/// The format this version writes. 1 did not say whose a snapshot is.
+pub const VERSION: u32 = 2;
+
+/// The oldest format that is read.
+pub const VERSION_OLDEST: u32 = 1;
 
 /// The name while it is written. Recovery removes it.
 pub(super) const TEMPORARY: &str = "snapshot.tmp";
@@ -92,7 +97,7 @@ pub enum SnapshotError {
     },
     /// A later version of the program wrote it.
     #[error(
-        "snapshot {file} is of format version {version}; this program reads version {VERSION}: start the program that wrote it"
+        "snapshot {file} is of format version {version}; this program reads versions {VERSION_OLDEST} to {VERSION}: start the program that wrote it"
     )]
     Version {
         /// The file.
@@ -116,9 +121,11 @@ pub fn start_of(file_name: &str) -> Option<u64> {
 
 /// Takes a snapshot, as the module describes. Memory: one block, and a copy of one shard of the levels or keys.
 ///
-/// The writer has to enter the levels *and keys* of a group before it advances the watermark past it.
+/// The writer has to enter the levels *and keys* of a group before it advances the watermark past it. `whose`: of the directory;
+/// without it, the snapshot is as version 1 of the format had them.
 pub fn write(
     disk: &dyn Disk,
+    whose: Option<Identity>,
     heads: &Heads,
     keys: &Keys,
     watermark: &Watermark,
@@ -131,7 +138,7 @@ pub fn write(
         _ => {}
     }
     let file = disk.create(TEMPORARY).map_err(failed)?;
-    let written = written(&file, start, heads, keys, stop).and_then(|written| {
+    let written = written(&file, whose, start, heads, keys, stop).and_then(|written| {
         if written.1 > 0 {
             watermark.wait_for(written.1)?;
         }
@@ -150,12 +157,13 @@ pub fn write(
 /// Writes and syncs the file. Returns the highest position in it as well.
 fn written(
     file: &Arc<dyn DiskFile>,
+    whose: Option<Identity>,
     start: GroupEnd,
     heads: &Heads,
     keys: &Keys,
     stop: &AtomicBool,
 ) -> Result<(Written, u64), SnapshotError> {
-    let mut out = write_file(file, start, heads, keys, stop)?;
+    let mut out = write_file(file, whose, start, heads, keys, stop)?;
     let failed = |source| SnapshotError::Io { file: TEMPORARY.to_owned(), source };
     let bytes = out.finish().and_then(|bytes| file.sync().map(|()| bytes)).map_err(failed)?;
     let Trailer { levels, keys, highest, .. } = out.trailer;
@@ -164,12 +172,13 @@ fn written(
 
 fn write_file<'f>(
     file: &'f Arc<dyn DiskFile>,
+    whose: Option<Identity>,
     start: GroupEnd,
     heads: &Heads,
     keys: &Keys,
     stop: &'f AtomicBool,
 ) -> Result<Out<'f>, SnapshotError> {
-    let mut out = Out::new(file, &Header { start, levels: heads.len() as u64 }, stop);
+    let mut out = Out::new(file, &Header { start, levels: heads.len() as u64, whose }, stop);
     // After an error the walk goes on, and writes nothing: a walk cannot be left.
     heads.walk(|key, head| out.level(key.text(), head));
     out.end_block();

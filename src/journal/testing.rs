@@ -401,7 +401,8 @@ impl Writer {
 
     fn next_segment(&mut self) {
         let GroupEnd { position: base, next_seq: first_seq, hash: anchor, time_ms } = self.end;
-        let header = Header { version: segment::VERSION, base, first_seq, time_ms, anchor };
+        // As before segments said whose they are: such a log needs no other file.
+        let header = Header { version: 2, base, first_seq, time_ms, anchor, whose: None, prepared: 0 };
         let file = self.disk.create(&segment::name(base)).unwrap();
         file.set_len(self.segment_bytes).unwrap();
         file.write_at(&header.to_bytes(), 0).unwrap();

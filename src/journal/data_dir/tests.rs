@@ -4,10 +4,15 @@ use std::fs;
 
 use super::*;
 use crate::journal::append::Appender;
+use crate::journal::control::{Content, Control};
 use crate::journal::group;
 use crate::journal::log::Log;
 use crate::journal::testing::EMPTY;
 use crate::journal::watermark::GroupEnd;
+
+fn control(data: &DataDir) -> Arc<Control> {
+    Arc::new(Control::open(data.disk(), Content::fresh(), EMPTY, None).unwrap())
+}
 
 fn assert_in_use(path: &Path) {
     assert!(matches!(DataDir::open(path), Err(DataDirError::InUse(_))));
@@ -21,7 +26,7 @@ fn a_second_is_kept_out_though_the_lock_file_was_removed() {
     fs::remove_file(folder.path().join(LOCK_NAME)).unwrap();
     assert_in_use(folder.path());
     drop(data);
-    DataDir::open(folder.path()).unwrap();
+    DataDir::open_or_create(folder.path()).unwrap();
 }
 
 /// A child that is just being started has every descriptor, and so the locks, until it becomes its program.
@@ -43,7 +48,7 @@ fn it_is_free_at_once_though_a_child_process_has_its_descriptors() {
 #[test]
 fn one_that_locks_the_file_alone_keeps_it_and_is_kept_out() {
     let folder = tempfile::tempdir().unwrap();
-    drop(DataDir::open(folder.path()).unwrap());
+    drop(DataDir::open_or_create(folder.path()).unwrap());
     let other = File::open(folder.path().join(LOCK_NAME)).unwrap();
     other.try_lock().unwrap();
     assert_in_use(folder.path());
@@ -59,7 +64,8 @@ fn nothing_is_appended_to_a_folder_that_was_moved_or_replaced() {
         let path = parent.path().join("data");
         let data = DataDir::open_or_create(&path).unwrap();
         let mut appender =
-            Appender::new(data.disk(), Arc::new(Log::default()), None, EMPTY, 1 << 20).unwrap();
+            Appender::new(data.disk(), Arc::new(Log::default()), control(&data), None, EMPTY, 1 << 20)
+                .unwrap();
         let mut append = || {
             let mut bytes = Vec::new();
             group::begin(&mut bytes);

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Disk;
+use crate::journal::control;
+use crate::journal::segment::Header;
 use inode::{Inode, Seeded};
 
 mod calls;
@@ -267,15 +269,21 @@ impl FaultyDisk {
         self.edit(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
     }
 
-    /// The disk of which everything from that byte of that file on was not written, nor any file that comes after it by name.
+    /// The disk of which everything from that byte of that segment on was not written, nor any file that comes after it by name:
+    /// as if the process had been killed before. The segment is as long as it was made, and not sealed.
     #[must_use]
     pub fn cut_at(&self, file: &str, at: usize) -> Self {
         let cut = Self::new();
         for (name, mut bytes) in self.content() {
             if name.as_str() == file {
                 bytes[at..].fill(0);
+                let prepared = Header::read(&bytes).map_or(0, |header| header.prepared);
+                bytes.resize(bytes.len().max(usize::try_from(prepared).expect("short")), 0);
             }
-            if name.as_str() <= file {
+            if name.as_str() == control::NAME {
+                bytes = control::Content::left_open(&bytes);
+            }
+            if name.as_str() <= file || name.as_str() == control::NAME {
                 cut.put(&name, &bytes);
             }
         }

@@ -9,7 +9,7 @@ fn segment(base: u64, end: u64, first_seq: u64) -> Arc<Segment> {
     let disk = FaultyDisk::new();
     let file = crate::journal::disk::Disk::create(&disk, &name(base)).unwrap();
     let header =
-        Header { version: crate::journal::segment::VERSION, base, first_seq, time_ms: 0, anchor: [0; 32] };
+        Header { version: 2, base, first_seq, time_ms: 0, anchor: [0; 32], whose: None, prepared: 0 };
     Arc::new(Segment::new(header, file, Vec::new(), end))
 }
 

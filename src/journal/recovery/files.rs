@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::{NEXT_SEGMENT, Options, RecoveryError};
+use crate::journal::control::{self, Content, ControlError, Identity};
 use crate::journal::disk::{Disk, DiskFile};
 use crate::journal::group::SECTOR;
 use crate::journal::retention::SNAPSHOTS_KEPT;
 use crate::journal::segment::{self, Header, HeaderError, IndexEntry};
-use crate::journal::snapshot;
+use crate::journal::snapshot::{self, SnapshotError};
+use crate::journal::watermark::GroupEnd;
 
 /// The longest footer that is read: an entry for every 64 KiB of 256 GiB.
 const FOOTER_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -19,6 +21,8 @@ pub(crate) struct Files {
     pub(crate) segments: Vec<SegmentFile>,
     /// Newest first.
     pub(crate) snapshots: Vec<String>,
+    /// Whose they are; versions 1 and 2 of the format did not say.
+    pub(crate) control: Option<Content>,
     /// To be removed.
     pub(super) leftovers: Vec<String>,
     /// Segments that the log does not need and that a gap parts from it: to be put aside.
@@ -40,8 +44,8 @@ impl Files {
         let names = disk.list();
         let names =
             names.map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })?;
-        let mut files =
-            Self { segments: Vec::new(), snapshots: Vec::new(), leftovers: Vec::new(), orphans: Vec::new() };
+        let (segments, snapshots, leftovers, orphans) = Default::default();
+        let mut files = Self { segments, snapshots, control: read_control(disk)?, leftovers, orphans };
         for name in names {
             if let Some(base) = segment::base_of(&name) {
                 files.segments.push(SegmentFile::open(disk, name, base)?);
@@ -55,6 +59,7 @@ impl Files {
         // Their names are numbers of equal length.
         files.snapshots.sort_by(|a, b| b.cmp(a));
         files.leftovers.sort();
+        files.check_owner(disk)?;
         files.leave_out_orphans(options);
         files.check_gaps()?;
         Ok(files)
@@ -74,6 +79,88 @@ impl Files {
         if is_covered && age_ms > options.key_retention.as_millis() && old.iter().all(is_older) {
             self.orphans = self.segments.drain(..=before).map(|segment| segment.name).collect();
         }
+    }
+
+    /// Every segment and snapshot must be of this directory, and of the lineage that was in force where it begins.
+    fn check_owner(&self, disk: &dyn Disk) -> Result<(), RecoveryError> {
+        for segment in &self.segments {
+            let (base, whose) = (segment.header.base, segment.header.whose);
+            match &self.control {
+                Some(control) => {
+                    let stranger = |source| RecoveryError::Stranger { file: segment.name.clone(), source };
+                    control.owns_segment(base, whose).map_err(stranger)?;
+                }
+                None if whose.is_some() => {
+                    return Err(RecoveryError::Control { source: ControlError::Missing });
+                }
+                None => {}
+            }
+        }
+        for name in &self.snapshots {
+            match snapshot::whose(disk, name) {
+                Ok((start, whose)) => self.check_snapshot(name, start, start, whose)?,
+                // One of a later version, or that cannot be read, is for who loads it; a damaged one is passed over.
+                Err(SnapshotError::Io { source, .. }) => {
+                    return Err(RecoveryError::Io { file: name.clone(), source });
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A snapshot must not have seen what is not of the lineage it says it is of.
+    pub(super) fn check_snapshot(
+        &self,
+        name: &str,
+        start: u64,
+        highest: u64,
+        whose: Option<Identity>,
+    ) -> Result<(), RecoveryError> {
+        match &self.control {
+            Some(control) => control
+                .owns_snapshot(start, highest, whose)
+                .map_err(|source| RecoveryError::Stranger { file: name.to_owned(), source }),
+            None if whose.is_some() => Err(RecoveryError::Control { source: ControlError::Missing }),
+            None => Ok(()),
+        }
+    }
+
+    /// What the control file says, held against where the log was found to end; `is_open`: the last segment is not sealed. A
+    /// directory that has no such file gets what is to be in it.
+    pub(super) fn control_at(&self, end: GroupEnd, is_open: bool) -> Result<Content, RecoveryError> {
+        let Some(control) = &self.control else {
+            return Ok(Content { unsigned: end.position, ..Content::fresh() });
+        };
+        let oldest = self.segments.first().map_or(0, |first| first.header.base);
+        if oldest > control.oldest {
+            let what = "is missing".to_owned();
+            return Err(RecoveryError::CutShort { file: segment::name(control.oldest), what });
+        }
+        let last = self.segments.last();
+        let file = last.map_or_else(|| segment::name(control.newest), |last| last.name.clone());
+        if let Some(closed) = control.sealed_end() {
+            if (closed.hash, closed.next_seq) == (end.hash, end.next_seq) {
+                return Ok(control.clone());
+            }
+            let (closed, found) = (closed.next_seq - 1, end.next_seq - 1);
+            return Err(RecoveryError::NotAsClosed { file, closed, found });
+        }
+        if last.is_some_and(|last| last.header.base < control.newest) {
+            let what = "is missing".to_owned();
+            return Err(RecoveryError::CutShort { file: segment::name(control.newest), what });
+        }
+        if let Some(last) = last.filter(|last| is_open && last.header.whose == Some(control.identity()))
+            && last.len < last.header.prepared
+        {
+            let what = format!("is {} bytes long, and was made {} long", last.len, last.header.prepared);
+            return Err(RecoveryError::CutShort { file, what });
+        }
+        let reached = control.reached();
+        if end.position < reached {
+            return Err(RecoveryError::Shortened { file, reached, end: end.position });
+        }
+        Ok(control.clone())
     }
 
     fn check_gaps(&self) -> Result<(), RecoveryError> {
@@ -129,6 +216,12 @@ impl SegmentFile {
         // Checked when it was opened.
         self.header.base.saturating_add(self.len)
     }
+}
+
+fn read_control(disk: &dyn Disk) -> Result<Option<Content>, RecoveryError> {
+    let io = |source| RecoveryError::Io { file: control::NAME.to_owned(), source };
+    let read = Content::read(disk).map_err(io)?;
+    read.transpose().map_err(|source| RecoveryError::Control { source })
 }
 
 /// The footer that ends a file of that length, and the offset where it starts: `None` where there is none that is intact.

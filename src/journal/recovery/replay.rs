@@ -6,7 +6,7 @@ use super::files::{SegmentFile, footer};
 use super::tail::{self, Tail};
 use super::{Cut, Files, Progress, RecoveryError, Report};
 use crate::journal::check::{self, Finding};
-use crate::journal::group::{Group, GroupError, SECTOR};
+use crate::journal::group::{self, Group, GroupError, SECTOR};
 use crate::journal::heads::Heads;
 use crate::journal::keys::Keys;
 use crate::journal::log::Segment;
@@ -20,6 +20,9 @@ use crate::journal::watermark::GroupEnd;
 /// Progress is told at least this often.
 const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What is read at a time to find the last group of a segment: the index has an entry every 64 KiB.
+const CHAIN_PIECE_BYTES: usize = 128 * 1024;
+
 /// A replay under way.
 pub(super) struct Replay<'r> {
     pub(super) heads: Heads,
@@ -31,6 +34,8 @@ pub(super) struct Replay<'r> {
     pub(super) last_group: Option<u64>,
     /// The snapshot under the levels.
     snapshot: Option<Loaded>,
+    /// Whether nobody was writing: then nothing is unfinished.
+    is_closed: bool,
     /// Whether records are applied: from the snapshot's start on.
     applies: bool,
     report: &'r mut Report,
@@ -59,13 +64,15 @@ impl<'r> Replay<'r> {
         heads: Heads,
         keys: Keys,
         snapshot: Option<Loaded>,
+        is_closed: bool,
         report: &'r mut Report,
         progress: &'r dyn Fn(Progress),
     ) -> Self {
         let end = GroupEnd { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
         let told = Progress { bytes: 0, bytes_total: 0, movements: 0 };
         let applies = snapshot.is_none();
-        Self { heads, keys, tail: None, end, last_group: None, snapshot, applies, report, progress, told }
+        let (tail, last_group) = (None, None);
+        Self { heads, keys, tail, end, last_group, snapshot, is_closed, applies, report, progress, told }
     }
 
     /// Replays the segments from the one where the snapshot starts; of those before it only the footers are read.
@@ -77,10 +84,10 @@ impl<'r> Replay<'r> {
         self.told.bytes_total = all[from.min(all.len())..].iter().map(|file| file.len).sum();
         let mut segments = Vec::with_capacity(all.len());
         for (at, file) in all.iter().enumerate() {
-            let next = all.get(at + 1).map(|next| &next.header);
+            let next = all.get(at + 1);
             let segment = match next {
-                Some(_) if at < from => self.skip(file)?,
-                _ => self.segment(file, next, at == from)?,
+                Some(next) if at < from => self.skip(file, next)?,
+                _ => self.segment(file, next.map(|next| &next.header), at == from)?,
             };
             segments.push(segment);
         }
@@ -89,7 +96,7 @@ impl<'r> Replay<'r> {
     }
 
     /// A segment wholly before the snapshot's start.
-    fn skip(&mut self, file: &SegmentFile) -> Result<Arc<Segment>, RecoveryError> {
+    fn skip(&mut self, file: &SegmentFile, next: &SegmentFile) -> Result<Arc<Segment>, RecoveryError> {
         let index = match footer(file.file.as_ref(), file.len).map_err(|source| io(file, source))? {
             Some((_, index)) => index,
             None => {
@@ -99,12 +106,50 @@ impl<'r> Replay<'r> {
                 let (mut offset, segment) = (SECTOR as u64, new_segment(file));
                 while let Step::Group(group) = scan.step(offset).map_err(|source| io(file, source))? {
                     segment.index_group(group.header.first_seq, offset);
-                    offset += crate::journal::group::size(group.header.body_len) as u64;
+                    offset += group::size(group.header.body_len) as u64;
                 }
                 segment.index()
             }
         };
+        self.check_continued(file, index.last().map(|last| last.offset), next)?;
         Ok(Arc::new(Segment::new(file.header, Arc::clone(&file.file), index, file.end())))
+    }
+
+    /// The last group of a segment that is not read otherwise must be the one that the next segment continues: else one of the two
+    /// is another's, or an older one. It is looked for from the last group that the index knows on.
+    fn check_continued(
+        &mut self,
+        file: &SegmentFile,
+        from: Option<u64>,
+        next: &SegmentFile,
+    ) -> Result<(), RecoveryError> {
+        let mut scan = Scan::new(Arc::clone(&file.file), file.len, CHAIN_PIECE_BYTES);
+        let (mut hash, mut next_seq) = (file.header.anchor, file.header.first_seq);
+        let mut offset = from.unwrap_or(SECTOR as u64);
+        loop {
+            match scan.step(offset).map_err(|source| io(file, source))? {
+                Step::Group(Group { header, hash: found, .. }) => {
+                    (hash, next_seq) = (found, header.first_seq.saturating_add(header.movements.into()));
+                    offset += group::size(header.body_len) as u64;
+                }
+                Step::Footer | Step::End => break,
+                // It is of this directory, and what is in it is told when somebody asks for it.
+                Step::Invalid(error) => {
+                    let (name, found) = (&file.name, error.to_string());
+                    self.report.warnings.push(format!(
+                        "segment {name} is damaged at offset {offset}: {found}; no level depends on it, but its movements, and \
+                         what was recorded there under idempotency keys, cannot be shown: restore it from a backup"
+                    ));
+                    return Ok(());
+                }
+            }
+        }
+        if (next.header.anchor, next.header.first_seq) == (hash, next_seq) {
+            return Ok(());
+        }
+        let what =
+            format!("it does not continue the group that ends with movement {}", next_seq.saturating_sub(1));
+        Err(RecoveryError::Gap { file: next.name.clone(), before: file.name.clone(), what })
     }
 
     fn segment(
@@ -222,6 +267,9 @@ impl<'r> Replay<'r> {
         let looked = tail::look(scan, groups.offset, &self.end).map_err(|source| io(file, source))?;
         match looked {
             Tail::Clean => {}
+            Tail::Unfinished { .. } if self.is_closed => {
+                return Err(self.damaged(file, groups.offset, groups.why.finding(), None));
+            }
             Tail::Unfinished { bytes, footer } => {
                 self.report.cut = Some(Cut {
                     file: file.name.clone(),

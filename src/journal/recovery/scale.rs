@@ -47,7 +47,8 @@ fn write() {
             let began = Instant::now();
             let (heads, keys, watermark) = (&writer.heads, &writer.keys, &writer.watermark);
             let disk = writer.disk.as_ref();
-            let written = snapshot::write(disk, heads, keys, watermark, &AtomicBool::new(false)).unwrap();
+            let written =
+                snapshot::write(disk, None, heads, keys, watermark, &AtomicBool::new(false)).unwrap();
             println!(
                 "snapshot: {:?} for {} levels, {} MiB",
                 began.elapsed(),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Policy, Removed, apply, held_for_keys};
+use crate::journal::control::Control;
 use crate::journal::disk::Disk;
 use crate::journal::heads::Heads;
 use crate::journal::keys::Keys;
@@ -66,6 +67,8 @@ pub struct Parts {
     pub disk: Arc<dyn Disk>,
     /// The segments.
     pub log: Arc<Log>,
+    /// Whose they are.
+    pub control: Option<Arc<Control>>,
     /// The levels.
     pub heads: Arc<Heads>,
     /// The idempotency keys.
@@ -284,6 +287,7 @@ impl Thread {
         let (began, parts, metrics) = (Instant::now(), &self.parts, &self.shared.metrics);
         let outcome = snapshot::write(
             parts.disk.as_ref(),
+            parts.control.as_ref().map(|control| control.identity()),
             &parts.heads,
             &parts.keys,
             &parts.watermark,
@@ -314,8 +318,9 @@ impl Thread {
     /// Removes what may go. Where that fails it is tried again, whether or not there is another snapshot by then.
     fn retain(&mut self) {
         let mut removed = Removed::default();
-        let Parts { disk, log, .. } = &self.parts;
-        let outcome = apply(disk.as_ref(), log, &self.policy, (self.now_ms)(), &mut removed);
+        let Parts { disk, log, control, .. } = &self.parts;
+        let dropping = |oldest| control.as_ref().map_or(Ok(()), |control| control.dropping(oldest));
+        let outcome = apply(disk.as_ref(), log, &self.policy, (self.now_ms)(), &mut removed, &dropping);
         let dropped = removed.segments.len() as u64;
         self.shared.metrics.segments_dropped.fetch_add(dropped, Ordering::Relaxed);
         for file in removed.damaged {

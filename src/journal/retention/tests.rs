@@ -24,7 +24,7 @@ fn groups(writer: &mut Writer, count: usize) {
 fn snapshot(writer: &Writer) -> u64 {
     let stop = AtomicBool::new(false);
     let parts = (&writer.heads, &writer.keys, &writer.watermark);
-    snapshot::write(writer.disk.as_ref(), parts.0, parts.1, parts.2, &stop).unwrap().start.position
+    snapshot::write(writer.disk.as_ref(), None, parts.0, parts.1, parts.2, &stop).unwrap().start.position
 }
 
 /// Ten segments, and two snapshots: at the end of the sixth hour and of the sixteenth.
@@ -41,7 +41,7 @@ fn written(memory: &Memory) -> Writer {
 
 fn run(writer: &Writer, policy: Policy) -> Removed {
     let mut removed = Removed::default();
-    apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms, &mut removed).unwrap();
+    apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms, &mut removed, &|_| Ok(())).unwrap();
     removed
 }
 
@@ -112,7 +112,8 @@ fn a_crash_at_any_step_leaves_a_log_that_starts() {
         snapshot(&writer);
         memory.die_after(step);
         let (policy, mut removed) = (Policy { bytes_max: Some(0), ..KEEP }, Removed::default());
-        let outcome = apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms, &mut removed);
+        let outcome =
+            apply(writer.disk.as_ref(), &writer.log, &policy, writer.time_ms, &mut removed, &|_| Ok(()));
         assert_starts(&memory.copy(), &writer);
         if outcome.is_ok() {
             assert!(step > 8, "{step}");
@@ -125,6 +126,7 @@ fn parts(writer: &Writer) -> Parts {
     Parts {
         disk: Arc::clone(&writer.disk),
         log: Arc::clone(&writer.log),
+        control: None,
         heads: Arc::clone(&writer.heads),
         keys: Arc::clone(&writer.keys),
         watermark: Arc::clone(&writer.watermark),

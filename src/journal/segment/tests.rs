@@ -4,16 +4,17 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::journal::control::Identity;
 use crate::journal::group;
 
 fn any_header() -> impl Strategy<Value = Header> {
-    let parts = (VERSION_OLDEST..=VERSION, any::<(u64, u64, u64)>(), any::<Hash>());
-    parts.prop_map(|(version, (base, first_seq, time_ms), anchor)| Header {
-        version,
-        base,
-        first_seq,
-        time_ms,
-        anchor,
+    let whose = any::<(u128, u64, u64)>();
+    let parts = (VERSION_OLDEST..=VERSION, any::<(u64, u64, u64)>(), any::<Hash>(), whose);
+    parts.prop_map(|(version, (base, first_seq, time_ms), anchor, (directory, lineage, prepared))| {
+        let is_signed = version >= VERSION_SIGNED;
+        let whose = is_signed.then_some(Identity { directory, lineage });
+        let prepared = if is_signed { prepared } else { 0 };
+        Header { version, base, first_seq, time_ms, anchor, whose, prepared }
     })
 }
 
@@ -24,7 +25,14 @@ fn any_index(len_max: usize) -> impl Strategy<Value = Vec<IndexEntry>> {
 
 /// Of the oldest version that is read.
 fn golden_header() -> Header {
-    Header { version: 1, base: 0x0102_0304, first_seq: 77, time_ms: 1_700_000_000_000, anchor: [0xAB; 32] }
+    let (base, first_seq, time_ms, anchor) = (0x0102_0304, 77, 1_700_000_000_000, [0xAB; 32]);
+    Header { version: 1, base, first_seq, time_ms, anchor, whose: None, prepared: 0 }
+}
+
+/// Of the version that is written.
+fn golden_signed_header() -> Header {
+    let whose = Some(Identity { directory: 0x0102_0304, lineage: 0x0506 });
+    Header { version: 3, whose, prepared: 1 << 20, ..golden_header() }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -102,8 +110,9 @@ proptest! {
         }
         let _ = (Header::read(&head), footer_len(&footer), read_footer(&footer), is_footer(&footer));
         if head.len() >= SECTOR {
-            let checksum = checksum(&head[..CHECKED]);
-            head[CHECKED..CHECKED + 8].copy_from_slice(&checksum);
+            let checked = checked_bytes(header.version);
+            let checksum = checksum(&head[..checked]);
+            head[checked..checked + 8].copy_from_slice(&checksum);
         }
         fix_up(&mut footer);
         let _ = Header::read(&head);
@@ -146,6 +155,16 @@ fn the_header_is_the_bytes_documented() {
     let bytes = golden_header().to_bytes();
     assert_eq!(hex(&bytes[..80]), documented.concat().replace(' ', ""));
     assert!(bytes[80..].iter().all(|&byte| byte == 0));
+    let signed = golden_signed_header().to_bytes();
+    let documented = [
+        "494e564c4f470d0a 03000000 00000000 0403020100000000", // magic, version, zero, base
+        "4d00000000000000 0068e5cf8b010000",                   // first_seq, time_ms
+        "abababababababababababababababababababababababababababababababab",
+        "04030201000000000000000000000000 0605000000000000 0000100000000000", // directory, lineage, prepared
+    ];
+    assert_eq!(hex(&signed[..104]), documented.concat().replace(' ', ""));
+    assert_eq!(signed[104..112], checksum(&signed[..104]));
+    assert!(signed[112..].iter().all(|&byte| byte == 0));
 }
 
 #[test]
@@ -162,20 +181,23 @@ fn the_footer_is_the_bytes_documented() {
 
 #[test]
 fn no_flipped_bit_passes() {
-    let header = golden_header().to_bytes();
     let footer = footer_to_bytes(&[IndexEntry { seq: 77, offset: 512 }; 40]);
     let flipped = |bytes: &[u8], bit: usize| {
         let mut bytes = bytes.to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
         bytes
     };
-    for bit in 0..header.len() * 8 {
-        let expected = match bit / 8 {
-            0..8 => HeaderError::NotASegment,
-            8..12 if bit > 64 => HeaderError::Version(1 | 1 << (bit - 64)),
-            _ => HeaderError::Damaged,
-        };
-        assert_eq!(Header::read(&flipped(&header, bit)), Err(expected), "bit {bit}");
+    for header in [golden_header(), golden_signed_header()] {
+        let (version, header) = (header.version, header.to_bytes());
+        for bit in 0..header.len() * 8 {
+            let other = if (64..96).contains(&bit) { version ^ 1 << (bit - 64) } else { version };
+            let expected = match bit / 8 {
+                0..8 => HeaderError::NotASegment,
+                _ if other > VERSION => HeaderError::Version(other),
+                _ => HeaderError::Damaged,
+            };
+            assert_eq!(Header::read(&flipped(&header, bit)), Err(expected), "bit {bit}");
+        }
     }
     for bit in 0..footer.len() * 8 {
         assert_eq!(read_footer(&flipped(&footer, bit)), None, "bit {bit}");
@@ -197,16 +219,17 @@ fn another_version_is_named_before_anything_else_is_looked_at() {
         let mut bytes = golden_header().to_bytes();
         bytes[8..12].copy_from_slice(&version.to_le_bytes());
         if fixed_up {
-            let checksum = checksum(&bytes[..CHECKED]);
-            bytes[CHECKED..CHECKED + 8].copy_from_slice(&checksum);
+            let checked = checked_bytes(version);
+            let checksum = checksum(&bytes[..checked]);
+            bytes[checked..checked + 8].copy_from_slice(&checksum);
         }
         Header::read(&bytes).unwrap_err()
     };
-    assert_eq!(with_version(3, true), HeaderError::Version(3));
+    assert_eq!(with_version(4, true), HeaderError::Version(4));
     assert_eq!(with_version(u32::MAX, false), HeaderError::Version(u32::MAX));
     assert_eq!(with_version(0, true), HeaderError::Version(0));
     assert_eq!(with_version(0, false), HeaderError::Damaged);
-    assert!(HeaderError::Version(3).to_string().contains("format version 3"));
+    assert!(HeaderError::Version(4).to_string().contains("format version 4"));
     const { assert!(VERSION_OLDEST == 1, "what was written is read for ever") };
 }
 

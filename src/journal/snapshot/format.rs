@@ -2,7 +2,8 @@
 
 use bytes::Buf;
 
-use super::VERSION;
+use super::{VERSION, VERSION_OLDEST};
+use crate::journal::control::Identity;
 use crate::journal::group::Hash;
 use crate::journal::watermark::GroupEnd;
 
@@ -12,8 +13,13 @@ pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 /// The longest block: it may have been one byte short before its last entry.
 pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 1024;
 
-/// Bytes of the file's header.
-pub(super) const HEADER_BYTES: usize = 88;
+/// The most bytes of the file's header.
+pub(super) const HEADER_BYTES_MAX: usize = 112;
+
+const HEADER_BYTES_UNSIGNED: usize = 88;
+
+/// The first version whose snapshots say whose they are.
+const VERSION_SIGNED: u32 = 2;
 
 /// Bytes of a block before its body.
 pub(super) const BLOCK_HEAD_BYTES: usize = 48;
@@ -30,6 +36,8 @@ pub(super) struct Header {
     pub(super) start: GroupEnd,
     /// How many levels there were when it was begun.
     pub(super) levels: u64,
+    /// Whose it is; not known of version 1.
+    pub(super) whose: Option<Identity>,
 }
 
 /// What is in a block.
@@ -68,28 +76,40 @@ pub(super) enum HeaderError {
 }
 
 impl Header {
-    pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
-        let mut bytes = [0; HEADER_BYTES];
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let version = if self.whose.is_some() { VERSION } else { VERSION_OLDEST };
+        let mut bytes = vec![0; header_bytes(version)];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.start.position.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.start.next_seq.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.start.time_ms.to_le_bytes());
         bytes[40..72].copy_from_slice(&self.start.hash);
         bytes[72..80].copy_from_slice(&self.levels.to_le_bytes());
-        let hash = blake3::hash(&bytes[..80]);
-        bytes[80..88].copy_from_slice(&hash.as_bytes()[..8]);
+        if let Some(Identity { directory, lineage }) = self.whose {
+            bytes[80..96].copy_from_slice(&directory.to_le_bytes());
+            bytes[96..104].copy_from_slice(&lineage.to_le_bytes());
+        }
+        let checked = bytes.len() - 8;
+        let hash = blake3::hash(&bytes[..checked]);
+        bytes[checked..].copy_from_slice(&hash.as_bytes()[..8]);
         bytes
     }
 
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
-        if bytes.len() < HEADER_BYTES || bytes[..8] != MAGIC {
+    /// Reads the header that `bytes` begin with; returns its length as well.
+    pub(super) fn read(bytes: &[u8]) -> Result<(Self, usize), HeaderError> {
+        if bytes.len() < HEADER_BYTES_UNSIGNED || bytes[..8] != MAGIC {
             return Err(HeaderError::Damaged);
         }
         let version = (&bytes[8..]).get_u32_le();
-        let intact = blake3::hash(&bytes[..80]).as_bytes()[..8] == bytes[80..88] && bytes[12..16] == [0; 4];
+        let len = header_bytes(version);
+        let checked = bytes.get(..len).and_then(|header| header.split_last_chunk::<8>());
+        let intact = checked.is_some_and(|(checked, check)| {
+            blake3::hash(checked).as_bytes()[..8] == *check && bytes[12..16] == [0; 4]
+        });
         // A later version may check its header otherwise: what it says of itself comes first.
-        if version > VERSION || (intact && version != VERSION) {
+        let known = (VERSION_OLDEST..=VERSION).contains(&version);
+        if version > VERSION || (intact && !known) {
             return Err(HeaderError::Version(version));
         }
         if !intact {
@@ -101,8 +121,14 @@ impl Header {
             time_ms: u64_at(bytes, 32),
             hash: array(bytes, 40),
         };
-        Ok(Self { start, levels: u64_at(bytes, 72) })
+        let identity = || Identity { directory: (&bytes[80..]).get_u128_le(), lineage: u64_at(bytes, 96) };
+        let whose = (version >= VERSION_SIGNED).then(identity);
+        Ok((Self { start, levels: u64_at(bytes, 72), whose }, len))
     }
+}
+
+fn header_bytes(version: u32) -> usize {
+    if version < VERSION_SIGNED { HEADER_BYTES_UNSIGNED } else { HEADER_BYTES_MAX }
 }
 
 /// Completes a block whose first [`BLOCK_HEAD_BYTES`] are free; returns its head.

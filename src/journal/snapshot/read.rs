@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use super::format::{
-    self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, HEADER_BYTES, Header, HeaderError, LEVEL_HEAD_BYTES,
+    self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, HEADER_BYTES_MAX, Header, HeaderError, LEVEL_HEAD_BYTES,
     Trailer, u64_at,
 };
 use super::{SnapshotError, start_of};
+use crate::journal::control::Identity;
 use crate::journal::disk::{Disk, DiskFile};
 use crate::journal::heads::{Head, Heads};
 use crate::journal::keys::Keys;
@@ -30,6 +31,8 @@ pub struct Loaded {
     pub levels: u64,
     /// How many idempotency keys.
     pub keys: u64,
+    /// Whose it is; not known of version 1.
+    pub whose: Option<Identity>,
 }
 
 /// An entry of a snapshot.
@@ -60,6 +63,15 @@ pub fn load(disk: &dyn Disk, file: &str, heads: &Heads, keys: &Keys) -> Result<L
             Ok(())
         }
     })
+}
+
+/// Where a snapshot says that it starts, and whose it says it is, by its header alone.
+pub fn whose(disk: &dyn Disk, name: &str) -> Result<(u64, Option<Identity>), SnapshotError> {
+    let io = |source| SnapshotError::Io { file: name.to_owned(), source };
+    let file = disk.open(name).map_err(io)?;
+    let len = file.len().map_err(io)?;
+    let Header { start, whose, .. } = Blocks::open(name, &file, len)?.header;
+    Ok((start.position, whose))
 }
 
 /// Whether a snapshot is whole: all that [`load`] checks but what needs memory.
@@ -93,7 +105,7 @@ fn read(
                 return Err(damaged("blocks are missing, too many, or of another snapshot"));
             }
             let Trailer { levels, keys, highest, .. } = trailer;
-            return Ok(Loaded { start: header.start, highest, levels, keys });
+            return Ok(Loaded { start: header.start, highest, levels, keys, whose: header.whose });
         }
         entries(&head, body, &mut seen, &mut each).map_err(damaged)?;
     }
@@ -160,11 +172,11 @@ struct Blocks<'f> {
 
 impl<'f> Blocks<'f> {
     fn open(name: &'f str, file: &'f Arc<dyn DiskFile>, len: u64) -> Result<Self, SnapshotError> {
-        let mut bytes = [0; HEADER_BYTES];
+        let mut bytes = [0; HEADER_BYTES_MAX];
         let read = file.read_at(&mut bytes, 0);
         let read = read.map_err(|source| SnapshotError::Io { file: name.to_owned(), source })?;
         let damaged = |what| SnapshotError::Damaged { file: name.to_owned(), offset: 0, what };
-        let header = Header::read(&bytes[..read]).map_err(|error| match error {
+        let (header, len_of_header) = Header::read(&bytes[..read]).map_err(|error| match error {
             HeaderError::Version(version) => SnapshotError::Version { file: name.to_owned(), version },
             HeaderError::Damaged => damaged("its header is damaged"),
         })?;
@@ -172,8 +184,8 @@ impl<'f> Blocks<'f> {
             return Err(damaged("its name says that it starts elsewhere"));
         }
         let mut chain = blake3::Hasher::new();
-        chain.update(&bytes);
-        Ok(Self { name, file, len, header, offset: HEADER_BYTES as u64, body: Vec::new(), chain })
+        chain.update(&bytes[..len_of_header]);
+        Ok(Self { name, file, len, header, offset: len_of_header as u64, body: Vec::new(), chain })
     }
 
     /// The next block: its head, and its body in `self.body`.

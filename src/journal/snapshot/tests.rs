@@ -17,7 +17,7 @@ fn start(memory: &Memory) -> Result<Recovered, RecoveryError> {
 }
 
 fn snapshot(writer: &Writer) -> Result<Written, SnapshotError> {
-    write(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &AtomicBool::new(false))
+    write(writer.disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &AtomicBool::new(false))
 }
 
 fn groups(writer: &mut Writer, count: u64) {
@@ -196,7 +196,7 @@ fn a_snapshot_that_is_to_stop_leaves_nothing() {
     let mut writer = Writer::new(memory.disk(), 8 * 1024);
     groups(&mut writer, 2);
     let stop = AtomicBool::new(true);
-    let outcome = write(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &stop);
+    let outcome = write(writer.disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &stop);
     assert!(matches!(outcome, Err(SnapshotError::Stopped)), "{outcome:?}");
     assert_eq!(memory.names().len(), 1);
 }
@@ -217,7 +217,7 @@ fn a_snapshot_gets_its_name_only_once_what_it_saw_is_on_disk() {
 /// A snapshot that starts at `start` and of which a walk saw these levels and keys.
 fn put_snapshot(writer: &Writer, start: GroupEnd, heads: &Heads, keys: &Keys) {
     let file = writer.disk.create(TEMPORARY).unwrap();
-    write_file(&file, start, heads, keys, &AtomicBool::new(false)).unwrap().finish().unwrap();
+    write_file(&file, None, start, heads, keys, &AtomicBool::new(false)).unwrap().finish().unwrap();
     writer.disk.rename(TEMPORARY, &name(start.position)).unwrap();
 }
 

@@ -143,7 +143,8 @@ fn where_the_beginning_was_dropped_a_snapshot_says_what_was_there() {
     assert!(matches!(run(&writer, false), Err(VerifyError::NoBeginning(_))));
     let stop = AtomicBool::new(false);
     let taken =
-        snapshot::write(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &stop).unwrap();
+        snapshot::write(writer.disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &stop)
+            .unwrap();
     writer.add("sku-2 main", 1);
     writer.commit();
     let report = run(&writer, false).unwrap();

@@ -58,9 +58,14 @@ fn recover(disk: &FaultyDisk) -> Recovered {
 }
 
 fn started(disk: &FaultyDisk) -> Journal {
-    let Recovered { heads, keys, log, tail, end, .. } = recover(disk);
+    let Recovered { heads, keys, log, tail, end, control, .. } = recover(disk);
     let config = JournalConfig { segment_bytes: 8 * 1024, ..JournalConfig::default() };
-    Journal::start(disk.disk(), Start { heads, keys, log, tail, end, covered: 0 }, &config).unwrap()
+    Journal::start(
+        disk.disk(),
+        Start { heads, keys, log, tail, end, covered: 0, control, only_reads: false },
+        &config,
+    )
+    .unwrap()
 }
 
 /// From several threads, and mostly while a sync waits, so that much of it is in one group.
@@ -189,9 +194,13 @@ async fn the_gap_that_is_told_is_not_in_the_record() {
     let disk = FaultyDisk::new();
     let (start, config) =
         (recover(&disk), JournalConfig { held_back_max: Duration::ZERO, ..JournalConfig::default() });
-    let Recovered { heads, keys, log, tail, end, .. } = start;
-    let journal =
-        Journal::start(disk.disk(), Start { heads, keys, log, tail, end, covered: 0 }, &config).unwrap();
+    let Recovered { heads, keys, log, tail, end, control, .. } = start;
+    let journal = Journal::start(
+        disk.disk(),
+        Start { heads, keys, log, tail, end, covered: 0, control, only_reads: false },
+        &config,
+    )
+    .unwrap();
     let operation = Operation::Adjust { delta: 1, if_missing: IfMissing::Create };
     let levels: Vec<Level> = std::iter::successors(Some(Level::ABSENT), |level| {
         Change::unconditional(operation).judge(*level).ok()

@@ -105,7 +105,14 @@ impl Chores for Local {
         let copied = tokio::task::spawn_blocking(move || {
             let _right = right;
             let shared = store.0.books.shared();
-            backup::copy(disk.as_ref(), &shared.log, &shared.watermark, &into, store.0.rights.stopping())
+            backup::copy(
+                disk.as_ref(),
+                &shared.log,
+                &shared.control,
+                &shared.watermark,
+                &into,
+                store.0.rights.stopping(),
+            )
         });
         let copied = copied.await.map_err(|panicked| failed(&panicked))?.map_err(not_backed_up)?;
         let backup::Copied { path, next_seq, segments, snapshot, bytes } = copied;

@@ -11,6 +11,7 @@ mod service;
 
 mod bit_flips;
 mod cancellation;
+mod damage;
 mod dependencies;
 mod descriptors;
 mod dropped;

@@ -11,6 +11,7 @@ use super::books::Books;
 use super::chores::{Home, Rights};
 use super::refusals::RefusalCounts;
 use super::{Local, Parts, chores, import};
+use crate::journal::control::ControlError;
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::disk::memory::MemoryDisk;
 use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
@@ -188,6 +189,7 @@ fn is_damage(error: &RecoveryError) -> bool {
     match error {
         RecoveryError::Io { .. } | RecoveryError::Snapshot(_) => false,
         RecoveryError::Header { source, .. } => !matches!(source, HeaderError::Version(_)),
+        RecoveryError::Control { source } => !matches!(source, ControlError::Version(_)),
         _ => true,
     }
 }
@@ -224,10 +226,11 @@ async fn recover(
         _ => recovery::recover(&disk, &options, &report_progress()),
     };
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
-    let Recovered { heads, keys, log, tail, end, report } = recovered;
+    let Recovered { heads, keys, log, tail, end, control, report } = recovered;
     log_report(&report, data.is_new());
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
-    Ok(Start { heads, keys, log, tail, end, covered })
+    let only_reads = intent == Intent::Read;
+    Ok(Start { heads, keys, log, tail, end, covered, control, only_reads })
 }
 
 /// Tells the operator what recovery found.

@@ -156,3 +156,51 @@ fn to_verify_or_export_changes_nothing() {
     assert!(said.contains("bytes=100") && said.contains("last_movement_kept=2"), "{said}");
     assert!(!said_by_a_start(&data).contains("cut"));
 }
+
+/// Changes a bit of the last byte that was written of the newest segment.
+fn flip_in_the_last_group(data: &Path) {
+    let segment = data.join("00000000000000000000.log");
+    let mut bytes = fs::read(&segment).expect("a segment");
+    let last = bytes.iter().rposition(|&byte| byte != 0).expect("something was written");
+    bytes[last - 8] ^= 1;
+    fs::write(&segment, bytes).expect("room");
+}
+
+/// P7: a clean stop, and a backup, say where the log ends: what is broken or missing before it is no unfinished commit, and is refused
+/// by `verify` and by a start, each of which leaves the files as they were.
+#[test]
+fn damage_in_the_last_group_of_a_closed_log_or_of_a_backup_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    killed(&place("data"));
+    said_by_a_start(&place("data"));
+    for name in ["copy", "older"] {
+        let (to, data) = (place(name), place("data"));
+        let args = ["backup", "--to", to.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+        assert_eq!(output(&args).status.code(), Some(0));
+        // Of an older moment, and so shorter: the second.
+        let server = Served::start(&mut serve(&data));
+        assert!(server.send("POST", "/v1/stock/A/adjust", "{\"delta\":-1}").contains("200"));
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.end().0, Some(0));
+    }
+    flip_in_the_last_group(&place("data"));
+    flip_in_the_last_group(&place("copy"));
+    fs::remove_file(place("older").join("00000000000000000000.log")).unwrap();
+    for name in ["data", "copy", "older"] {
+        let (data, before) = (place(name), tree(&place(name)));
+        let verified = output(&["verify", "--data-dir", data.to_str().unwrap()]);
+        let found = String::from_utf8_lossy(&verified.stdout).into_owned();
+        assert_eq!(verified.status.code(), Some(4), "{name}: {found}");
+        assert!(found.contains("00000000000000000000.log") && found.contains("backup"), "{name}: {found}");
+        assert_eq!(tree(&data), before, "{name}");
+        let refused = told(&end_of(serve(&data).args(["--log", "off"])), 1);
+        assert!(refused.contains("00000000000000000000.log"), "{name}: {refused}");
+        let names = |tree: BTreeMap<String, (SystemTime, Option<Vec<u8>>)>| {
+            tree.into_iter()
+                .filter(|(name, _)| !name.ends_with("lock"))
+                .map(|(name, (_, bytes))| (name, bytes))
+        };
+        assert!(names(tree(&data)).eq(names(before)), "{name}: a start that refuses changes nothing");
+    }
+}

@@ -25,7 +25,7 @@ fn written_on(disk: &FaultyDisk) -> Writer {
 
 fn try_once(writer: &Writer) -> (Removed, Result<(), RetentionError>) {
     let mut removed = Removed::default();
-    let outcome = apply(writer.disk.as_ref(), &writer.log, &DROP, writer.time_ms, &mut removed);
+    let outcome = apply(writer.disk.as_ref(), &writer.log, &DROP, writer.time_ms, &mut removed, &|_| Ok(()));
     (removed, outcome)
 }
 

@@ -7,15 +7,12 @@ use std::sync::atomic::AtomicBool;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::image::{Image, movements, recover};
+use super::image::{Everything, everything, recover};
 use super::script::Script;
 use super::service::{Service, Told};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::group::{self, HEADER_BYTES, SECTOR};
-use crate::journal::history::{self, Movement};
-use crate::journal::recovery::Recovered;
-use crate::journal::watermark::Watermark;
-use crate::journal::{segment, snapshot};
+use crate::journal::{control, segment, snapshot};
 use crate::strategy::StrategyKind;
 
 /// Flips in each part of each kind of file.
@@ -29,47 +26,8 @@ struct Part {
     bytes: Range<usize>,
 }
 
-/// Everything that can be asked of a disk.
-#[derive(Debug, PartialEq)]
-struct Everything {
-    image: Image,
-    movements: Vec<Movement>,
-    /// The newest first, as a client walks it.
-    of_levels: BTreeMap<String, Vec<Movement>>,
-    records: BTreeMap<u128, Vec<u8>>,
-}
-
-/// Opens the disk and reads all of it; the first thing that is refused or reported ends it.
-fn everything(disk: &FaultyDisk) -> Result<(Everything, Recovered), String> {
-    let recovered = recover(disk).map_err(|error| error.to_string())?;
-    let image = Image::found(&recovered);
-    let told = |error: history::HistoryError| error.to_string();
-    let watermark = Watermark::new(recovered.end);
-    let mut of_levels = BTreeMap::new();
-    for key in image.levels.keys() {
-        let level = crate::stock::StockKey::from_text(key).expect("a key");
-        let (mut all, mut from) = (Vec::new(), None);
-        loop {
-            let page = history::of_level(&recovered.log, &recovered.heads, &watermark, &level, from, 1000);
-            let page = page.map_err(told)?;
-            all.extend(page.movements);
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        of_levels.insert(key.clone(), all);
-    }
-    let mut records = BTreeMap::new();
-    for (key, position) in &image.keys {
-        records.insert(*key, history::record_at(&recovered.log, *position).map_err(told)?);
-    }
-    let movements = movements(&recovered).map_err(told)?;
-    Ok((Everything { image, movements, of_levels, records }, recovered))
-}
-
-/// A disk with several segments, two snapshots and a last segment that is not sealed.
-async fn written() -> FaultyDisk {
+/// A disk with several segments, two snapshots and a last segment that is not sealed: as a kill, and as a clean stop leaves it.
+async fn written() -> [FaultyDisk; 2] {
     let service = Service::new(StrategyKind::Mutex).await;
     let mut script = Script::new(11, 0..6, 0..60);
     for asked in 0..160 {
@@ -79,11 +37,20 @@ async fn written() -> FaultyDisk {
             let shared = service.journal().shared();
             let disk = service.disk.disk();
             let stop = AtomicBool::new(false);
-            snapshot::write(&*disk, &shared.heads, &shared.keys, &shared.watermark, &stop).expect("room");
+            snapshot::write(
+                &*disk,
+                Some(shared.control.identity()),
+                &shared.heads,
+                &shared.keys,
+                &shared.watermark,
+                &stop,
+            )
+            .expect("room");
         }
     }
+    let killed = service.disk.process_killed();
     tokio::task::block_in_place(|| service.journal().close());
-    service.disk.process_killed()
+    [killed, service.disk.process_killed()]
 }
 
 /// Every part of every file.
@@ -99,6 +66,8 @@ fn parts(disk: &FaultyDisk) -> Vec<Part> {
             parts_of_segment(&bytes, &mut add);
         } else if file.ends_with(".snapshot") {
             parts_of_snapshot(&bytes, &mut add);
+        } else if file == control::NAME {
+            add("control file", 0..bytes.len());
         } else {
             add("the file being prepared", 0..bytes.len());
         }
@@ -107,8 +76,8 @@ fn parts(disk: &FaultyDisk) -> Vec<Part> {
 }
 
 fn parts_of_segment(bytes: &[u8], add: &mut impl FnMut(&'static str, Range<usize>)) {
-    add("segment header", 0..80);
-    add("segment header's padding", 80..SECTOR);
+    add("segment header", 0..112);
+    add("segment header's padding", 112..SECTOR);
     let mut at = SECTOR;
     while let Ok(header) = bytes.get(at..).ok_or(()).and_then(|rest| group::read_header(rest).map_err(drop)) {
         let (body, end) = (at + HEADER_BYTES, at + group::size(header.body_len));
@@ -122,8 +91,8 @@ fn parts_of_segment(bytes: &[u8], add: &mut impl FnMut(&'static str, Range<usize
 }
 
 fn parts_of_snapshot(bytes: &[u8], add: &mut impl FnMut(&'static str, Range<usize>)) {
-    add("snapshot header", 0..88);
-    let mut at = 88;
+    add("snapshot header", 0..112);
+    let mut at = 112;
     while at < bytes.len() {
         let body_len = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().expect("four bytes")) as usize;
         let name = ["snapshot levels", "snapshot keys", "snapshot marks", "snapshot trailer"];
@@ -134,13 +103,24 @@ fn parts_of_snapshot(bytes: &[u8], add: &mut impl FnMut(&'static str, Range<usiz
 }
 
 /// P7: 60 flips in each part of each kind of file. After each: everything that can be asked is answered as before, or the
-/// damage is told; and only what hits the very last group may be taken for an unfinished commit, which is told too.
+/// damage is told. After a kill, only what hits the very last group may be taken for an unfinished commit, which is told too;
+/// after a clean stop, nothing may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flipped_bit_is_harmless_or_told() {
-    let disk = written().await;
-    let (whole, recovered) = everything(&disk).expect("nothing is damaged yet");
+    let [killed, closed] = written().await;
+    let told = after_each_flip(&killed, true);
+    assert!(told["last group"][0] == 0 && told["last group"][2] > 0);
+    assert!(told["records"][1] > 0 && told["unused end"][0] + told["unused end"][2] == FLIPS_PER_PART);
+    let told = after_each_flip(&closed, false);
+    assert_eq!(told["last group"], [0, FLIPS_PER_PART, 0]);
+    assert_eq!(told["control file"], [0, FLIPS_PER_PART, 0]);
+}
+
+/// How often it was harmless, told, and cut, of each part.
+fn after_each_flip(disk: &FaultyDisk, may_cut: bool) -> BTreeMap<&'static str, [usize; 3]> {
+    let (whole, recovered) = everything(recover(disk)).expect("nothing is damaged yet");
     assert!(recovered.report.snapshot.is_some() && recovered.report.warnings.is_empty());
-    let mut all = parts(&disk);
+    let mut all = parts(disk);
     let last_group = all.iter().rfind(|part| part.name == "group header").expect("a group").clone();
     let last_body = all.iter().rfind(|part| part.name == "records").expect("a group").bytes.clone();
     all.push(Part {
@@ -151,7 +131,7 @@ async fn a_flipped_bit_is_harmless_or_told() {
     let names: std::collections::BTreeSet<_> = all.iter().map(|part| part.name).collect();
     assert!(names.len() >= 12, "{names:?}");
     let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
-    let mut told: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    let mut told: BTreeMap<&'static str, [usize; 3]> = BTreeMap::new();
     for name in names {
         let places: Vec<&Part> = all.iter().filter(|part| part.name == name).collect();
         for _ in 0..FLIPS_PER_PART {
@@ -159,19 +139,18 @@ async fn a_flipped_bit_is_harmless_or_told() {
             let bit = random.random_range(part.bytes.start * 8..part.bytes.end * 8);
             let flipped = disk.process_killed();
             flipped.flip_bit(&part.file, bit);
-            let in_last = part.file == last_group.file && bit / 8 >= last_group.bytes.start;
+            let in_last = may_cut && part.file == last_group.file && bit / 8 >= last_group.bytes.start;
             told.entry(name).or_default()
                 [judge(&whole, &flipped, in_last, &format!("{part:?} bit {bit}"))] += 1;
         }
     }
     println!("harmless, told, cut: {told:#?}");
-    assert!(told["last group"][0] == 0 && told["last group"][2] > 0);
-    assert!(told["records"][1] > 0 && told["unused end"][0] + told["unused end"][2] == FLIPS_PER_PART);
+    told
 }
 
 /// 0 if it was harmless, 1 if it was told, 2 if the last group was cut, and that was told.
 fn judge(whole: &Everything, flipped: &FaultyDisk, in_last: bool, what: &str) -> usize {
-    match everything(flipped) {
+    match everything(recover(flipped)) {
         Err(error) => {
             assert!(!error.is_empty());
             1

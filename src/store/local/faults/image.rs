@@ -167,6 +167,47 @@ impl Truth {
     }
 }
 
+/// Everything that can be asked of a disk.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Everything {
+    pub(super) image: Image,
+    pub(super) movements: Vec<Movement>,
+    /// The newest first, as a client walks it.
+    pub(super) of_levels: BTreeMap<String, Vec<Movement>>,
+    pub(super) records: BTreeMap<u128, Vec<u8>>,
+}
+
+/// Reads all that was recovered; the first thing that is refused or reported ends it.
+pub(super) fn everything(
+    recovered: Result<Recovered, RecoveryError>,
+) -> Result<(Everything, Recovered), String> {
+    let recovered = recovered.map_err(|error| error.to_string())?;
+    let image = Image::found(&recovered);
+    let told = |error: history::HistoryError| error.to_string();
+    let watermark = Watermark::new(recovered.end);
+    let mut of_levels = BTreeMap::new();
+    for key in image.levels.keys() {
+        let level = crate::stock::StockKey::from_text(key).expect("a key");
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let page = history::of_level(&recovered.log, &recovered.heads, &watermark, &level, from, 1000);
+            let page = page.map_err(told)?;
+            all.extend(page.movements);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        of_levels.insert(key.clone(), all);
+    }
+    let mut records = BTreeMap::new();
+    for (key, position) in &image.keys {
+        records.insert(*key, history::record_at(&recovered.log, *position).map_err(told)?);
+    }
+    let movements = movements(&recovered).map_err(told)?;
+    Ok((Everything { image, movements, of_levels, records }, recovered))
+}
+
 /// All movements of what was recovered.
 pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history::HistoryError> {
     let watermark = Watermark::new(recovered.end);
@@ -183,9 +224,9 @@ pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history:
 
 /// What a journal goes on from, and what recovery reported.
 pub(super) fn start(recovered: Recovered) -> (Start, Report) {
-    let Recovered { heads, keys, log, tail, end, report } = recovered;
+    let Recovered { heads, keys, log, tail, end, control, report } = recovered;
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
-    (Start { heads, keys, log, tail, end, covered }, report)
+    (Start { heads, keys, log, tail, end, covered, control, only_reads: false }, report)
 }
 
 /// What the service goes on from.
