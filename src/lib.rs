@@ -9,11 +9,12 @@
 //! - [`store`]: the gate: commands and queries in, outcomes out; and the store of one process behind it, which puts a
 //!   strategy and a journal together.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
+//! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config -> http -> store -> store/local -> journal, strategy -> stock -> telemetry, shutdown`.
+//! `main -> cli -> app -> config -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
@@ -23,6 +24,7 @@ pub mod config;
 pub mod descriptors;
 pub mod http;
 pub mod journal;
+pub mod json;
 pub mod shutdown;
 pub mod stock;
 pub mod store;

@@ -4,27 +4,50 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fields::Text;
+use crate::http::problem::Problem;
+use crate::stock::Sku;
 use crate::store::Imported;
 use crate::store::chores::{Backup, Finding, VerifyReport};
 
-/// A line of an export, and of an import: one stock level. An import needs `sku` and `on_hand`.
+/// A line of an export: one stock level.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportLine {
     /// The sku.
     #[schema(max_length = 64, example = "85123A")]
     pub sku: String,
-    /// The location; of an import `main` where it is left out.
+    /// The location.
     #[schema(max_length = 32, example = "main")]
     pub location: String,
     /// Units physically there.
     #[schema(maximum = 1_099_511_627_775_u64, example = 100)]
     pub on_hand: u64,
-    /// Units held by reservations. Of an import 0, or left out.
+    /// Units held by reservations.
     #[schema(example = 0)]
     pub reserved: u64,
-    /// The version of the level. An import takes no notice of it.
+    /// The version of the level.
     #[schema(example = 1)]
     pub version: u64,
+}
+
+/// A line of an import: one stock level, as an export writes it, or less.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportLine {
+    /// The sku.
+    #[schema(max_length = 64, example = "85123A")]
+    pub sku: String,
+    /// The location; `main` where it is left out.
+    #[schema(max_length = 32, example = "main")]
+    pub location: Option<String>,
+    /// Units that are there.
+    #[schema(maximum = 1_099_511_627_775_u64, example = 100)]
+    pub on_hand: u64,
+    /// 0, if it is there: holds cannot be imported.
+    #[schema(maximum = 0, example = 0)]
+    pub reserved: Option<u64>,
+    /// The version that was exported. No notice is taken of it.
+    #[schema(example = 1)]
+    pub version: Option<u64>,
 }
 
 /// What an import did.
@@ -131,6 +154,18 @@ impl ImportAnswer {
     pub fn new(imported: Imported) -> Self {
         let Imported { levels, created, counted, left_out } = imported;
         Self { levels, created, counted, left_out: (left_out > 0).then_some(left_out) }
+    }
+}
+
+impl BackupRequest<'_> {
+    /// The name, if it is one.
+    pub fn checked_name(&self) -> Result<String, Problem> {
+        let name = &self.name.0;
+        Sku::parse(name).map_err(|error| Problem::field("/name", error.to_string()))?;
+        if name.starts_with('.') {
+            return Err(Problem::field("/name", "must not begin with a dot"));
+        }
+        Ok(name.to_string())
     }
 }
 

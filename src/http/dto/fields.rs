@@ -7,16 +7,22 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
 
+use crate::json::{Shape, Shaped};
 use crate::stock::{QUANTITY_MAX, Quantity};
 
 /// A signed change of units: an integer, not 0, of at most [`QUANTITY_MAX`] either way. Floats, exponents and
-/// strings are refused, so that `1e3` or `"3"` is never silently something else.
+/// strings are refused, so that `1e3` or `"3"` is never silently something else. `3.0` is an integer; those are made plain before
+/// they come here ([`crate::json`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta(pub i64);
 
 /// A number of units: an integer from 0 to [`QUANTITY_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Units(pub Quantity);
+
+/// A number of units to move: an integer from 1 to [`QUANTITY_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovedUnits(pub Quantity);
 
 /// Text that stays where it was parsed from, unless it had escapes in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +117,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+impl<T: Shaped> Shaped for Object<T> {
+    const SHAPE: &'static Shape = T::SHAPE;
+}
+
 impl<'de> Deserialize<'de> for Delta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_i64(DeltaVisitor)
@@ -120,6 +130,16 @@ impl<'de> Deserialize<'de> for Delta {
 impl<'de> Deserialize<'de> for Units {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_u64(UnitsVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for MovedUnits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Units(units) = Units::deserialize(deserializer)?;
+        let is_some = units.units() > 0;
+        is_some
+            .then_some(Self(units))
+            .ok_or_else(|| D::Error::invalid_value(Unexpected::Unsigned(0), &"1 or more"))
     }
 }
 
@@ -134,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_integers_in_range_are_numbers() {
+    fn only_plain_integers_in_range_are_numbers() {
         let delta = |text| serde_json::from_str::<Delta>(text).ok().map(|delta| delta.0);
         let units = |text| serde_json::from_str::<Units>(text).ok().map(|units| units.0.units());
         assert_eq!((delta("-1099511627775"), delta("1099511627775")), (Some(-DELTA_MAX), Some(DELTA_MAX)));

@@ -9,14 +9,17 @@ mod export;
 mod fields;
 mod movements;
 mod requests;
+mod shapes;
 
 pub use answers::{
     AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
     PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
-pub use chores::{BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, VerifyAnswer};
+pub use chores::{
+    BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, ImportLine, VerifyAnswer,
+};
 pub use export::{Export, export_lines};
-pub use fields::{Delta, Object, Text, Units};
+pub use fields::{Delta, MovedUnits, Object, Text, Units};
 pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer, time};
 pub use requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, Mode, PutRequest, TransferLine,

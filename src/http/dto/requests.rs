@@ -1,14 +1,14 @@
 //! The bodies of requests.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::fields::{Delta, Object, Text, Units};
-use crate::http::extract::parse_part;
+use super::fields::{Delta, MovedUnits, Object, Text, Units};
+use crate::http::extract::read_part;
 use crate::http::problem::{FieldError, Problem, ProblemKind};
 use crate::stock::{
     Change, Entry, IfMissing, Location, Operation, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku,
@@ -166,7 +166,7 @@ pub struct TransferLine<'a> {
     to: Text<'a>,
     /// The units, at least 1.
     #[schema(value_type = u64, minimum = 1, maximum = 1_099_511_627_775_u64, example = 3)]
-    quantity: Units,
+    quantity: MovedUnits,
 }
 
 /// By hand: a derived one takes `{"atomic":null}` as well, and calls a number a syntax error.
@@ -229,11 +229,10 @@ impl<'a> LooseAdjustmentsRequest<'a> {
     pub fn each(&self) -> Result<Vec<Result<EachLine, WrongLine>>, Problem> {
         check_count(self.lines.len())?;
         let line = |(index, text): (usize, &&'a RawValue)| {
-            let parsed: Result<Object<Line<'a>>, Problem> = parse_part(text.get(), &place(index));
-            match parsed {
-                Ok(Object(line)) => line.alone(index),
-                Err(problem) => Err(WrongLine::of(text, Box::new(problem))),
-            }
+            let plain = OnceLock::new();
+            let alone = |Object(line): Object<Line<'_>>| line.alone(index).map_err(|wrong| *wrong.problem);
+            let read = read_part(text.get(), &plain, &place(index), alone);
+            read.map_err(|problem| WrongLine::of(text, Box::new(problem)))
         };
         Ok(self.lines.iter().enumerate().map(line).collect())
     }
@@ -261,7 +260,8 @@ impl Line<'_> {
         Some(StockKey::new(sku?, location?))
     }
 
-    fn alone(&self, index: usize) -> Result<EachLine, WrongLine> {
+    /// The line by itself.
+    pub(super) fn alone(&self, index: usize) -> Result<EachLine, WrongLine> {
         let mut errors = Vec::new();
         let operation = Operation::Adjust { delta: self.delta.0, if_missing: IfMissing::Refuse };
         let change = Change::unconditional(operation);
@@ -309,9 +309,6 @@ impl TransferLine<'_> {
         let from = field(errors, index, "from", Location::parse(&line.from.0));
         let to = field(errors, index, "to", Location::parse(&line.to.0));
         let units = line.quantity.0.units().cast_signed();
-        if units == 0 {
-            errors.push(line_error(index, "quantity", "must be at least 1"));
-        }
         let (sku, from, to) = (sku?, from?, to?);
         if from == to {
             errors.push(line_error(index, "to", "must be another location than from"));

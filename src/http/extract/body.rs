@@ -1,5 +1,7 @@
 //! [`JsonBody`]: a body that says it is JSON and is no longer than it may be.
 
+use std::sync::OnceLock;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -11,21 +13,29 @@ use serde::Deserialize;
 use super::json;
 use crate::http::dto::Object;
 use crate::http::problem::{Problem, ProblemKind, clip};
+use crate::json::Shaped;
 
 /// The body of a request, at most `BYTES_MAX` long. Parsed by the handler, so that what is parsed may borrow
 /// from it.
 #[derive(Debug)]
-pub struct JsonBody<const BYTES_MAX: usize>(Bytes);
+pub struct JsonBody<const BYTES_MAX: usize> {
+    bytes: Bytes,
+    /// Its text, if that had to be made plain.
+    plain: OnceLock<String>,
+}
 
 impl<const BYTES_MAX: usize> JsonBody<BYTES_MAX> {
     /// The bytes.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 
-    /// What the body says.
-    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        json::parse::<Object<T>>(&self.0).map(|Object(value)| value)
+    /// What `take` makes of what the body says. If it finds a field wrong, everything that is wrong with the body is told.
+    pub fn read<'a, T: Deserialize<'a> + Shaped, R>(
+        &'a self,
+        take: impl FnOnce(T) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        json::read(&self.bytes, &self.plain, |Object(value)| take(value))
     }
 }
 
@@ -34,7 +44,8 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         check_media_type(request.headers(), "application/json", is_json)?;
-        read(request.into_body(), BYTES_MAX).await.map(Self)
+        let bytes = read(request.into_body(), BYTES_MAX).await?;
+        Ok(Self { bytes, plain: OnceLock::new() })
     }
 }
 
@@ -46,12 +57,19 @@ impl<S: Sync> FromRequest<S> for Bodiless {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let refused = || {
+            let detail =
+                "this request takes no body; say reason and reference as parameters; nothing was changed";
+            Problem::new(ProblemKind::InvalidRequest, detail)
+        };
         let mut body = request.into_body();
+        // One that says how long it is need not be sent.
+        if body.size_hint().lower() > 0 {
+            return Err(refused());
+        }
         while let Some(frame) = body.frame().await {
             if frame.is_ok_and(|frame| frame.data_ref().is_some_and(|data| !data.is_empty())) {
-                let detail =
-                    "this request takes no body; say reason and reference as parameters; nothing was changed";
-                return Err(Problem::new(ProblemKind::InvalidRequest, detail));
+                return Err(refused());
             }
         }
         Ok(Self)

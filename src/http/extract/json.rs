@@ -1,66 +1,72 @@
-//! Parsing a JSON body, and saying precisely what is wrong with one that does not parse.
+//! Reading a JSON body, and saying everything that is wrong with one that is not what was asked for.
+
+use std::sync::OnceLock;
 
 use serde::Deserialize;
-use serde_json::error::Category;
-use serde_path_to_error::{Path, Segment};
 
-use crate::http::problem::{Problem, ProblemKind};
+use crate::http::problem::{FieldError, Problem, ProblemKind};
+use crate::json::{self, Faults, Shaped, Wrong};
 
-/// What the body says. Syntax errors are `invalid-request`; a body that is JSON but not what is asked for is
-/// `validation-failed`, with a pointer to the field.
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+/// What `take` makes of what the body says. Syntax errors are `invalid-request`; a body that is JSON but not what is asked for
+/// is `validation-failed`, with a pointer to each field that is wrong. `plain` is for a text that needs to be made plain first.
+pub(super) fn read<'a, T: Deserialize<'a> + Shaped, R>(
+    body: &'a [u8],
+    plain: &'a OnceLock<String>,
+    take: impl FnOnce(T) -> Result<R, Problem>,
+) -> Result<R, Problem> {
     // Checked in one go, which is faster than string by string.
     let text = std::str::from_utf8(body).map_err(|error| {
         Problem::new(ProblemKind::InvalidRequest, format!("the body is not UTF-8: {error}"))
     })?;
-    // Only a body that does not parse is parsed again with its path tracked.
-    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error, ""))
+    read_part(text, plain, "", take)
 }
 
-/// What a part of the body says, which is JSON; `place` is the pointer to it.
-pub fn parse_part<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Result<T, Problem> {
-    serde_json::from_str(text).map_err(|error| explain::<T>(text, &error, place))
-}
-
-fn explain<'a, T: Deserialize<'a>>(body: &'a str, error: &serde_json::Error, place: &str) -> Problem {
-    if error.classify() != Category::Data {
-        let detail = if body.is_empty() { "the body is empty".to_owned() } else { error.to_string() };
-        return Problem::new(ProblemKind::InvalidRequest, format!("the body is not JSON: {detail}"));
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(body);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => Problem::new(ProblemKind::InvalidRequest, error.to_string()),
-        Err(tracked) => {
-            let message = without_position(&tracked.inner().to_string());
-            Problem::field(place.to_owned() + &pointer(tracked.path(), &message), message)
-        }
+/// The same of a part of the body, which is JSON; `place` is the pointer to it.
+pub fn read_part<'a, T: Deserialize<'a> + Shaped, R>(
+    text: &'a str,
+    plain: &'a OnceLock<String>,
+    place: &str,
+    take: impl FnOnce(T) -> Result<R, Problem>,
+) -> Result<R, Problem> {
+    match json::read::<T>(text, plain) {
+        Ok(value) => take(value).map_err(|problem| with_faults::<T>(problem, text, place)),
+        Err(Wrong::Faults(faults)) => Err(told(faults, place, Vec::new())),
+        Err(Wrong::NotJson(detail)) => Err(not_json(text, &detail)),
     }
 }
 
-/// The parser appends where in the text it stood; the pointer says it better.
-fn without_position(message: &str) -> String {
-    let end = message.rfind(" at line ").unwrap_or(message.len());
-    message[..end].to_owned()
+/// Adds to what was found wrong with a value what is wrong with its text: who made the value stopped at the first.
+fn with_faults<T: Shaped>(problem: Problem, text: &str, place: &str) -> Problem {
+    if problem.kind() != ProblemKind::ValidationFailed {
+        return problem;
+    }
+    let faults = json::faults::<T>(text);
+    if faults.total == 0 { problem } else { told(faults, place, problem.into_errors()) }
 }
 
-/// A JSON pointer (RFC 6901) to where the error is. A missing or unknown field is named by the message only, so
-/// its name is taken from there.
-fn pointer(path: &Path, message: &str) -> String {
-    let mut segments: Vec<String> = path
-        .iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect();
-    let names_field = ["missing field `", "unknown field `", "duplicate field `"];
-    let named = names_field.iter().find_map(|prefix| message.strip_prefix(prefix));
-    if let Some(name) = named.and_then(|rest| rest.split('`').next())
-        && segments.last().is_none_or(|last| last != name)
-    {
-        segments.push(name.to_owned());
-    }
-    let escaped = segments.iter().map(|segment| segment.replace('~', "~0").replace('/', "~1"));
-    escaped.fold(String::new(), |pointer, segment| pointer + "/" + &segment)
+/// Faults, and what else there is at other places.
+fn told(faults: Faults, place: &str, others: Vec<FieldError>) -> Problem {
+    let Faults { first, total } = faults;
+    let field = |fault: json::Fault| {
+        let pointer = Some(place.to_owned() + &fault.pointer);
+        FieldError { pointer, parameter: None, line: None, detail: fault.detail }
+    };
+    let mut errors: Vec<FieldError> = first.into_iter().map(field).collect();
+    let is_new = |other: &FieldError| errors.iter().all(|error| error.pointer != other.pointer);
+    let others: Vec<FieldError> = others.into_iter().filter(is_new).collect();
+    let count = total + others.len();
+    errors.extend(others);
+    Problem::fields_of(errors, count)
+}
+
+fn not_json(text: &str, detail: &str) -> Problem {
+    let detail = if text.trim().is_empty() {
+        "the body is empty".to_owned()
+    } else if text.trim_start().starts_with("[object ") {
+        "the body is the text \"[object Object]\": that is what JavaScript makes of an object; send JSON.stringify of it"
+            .to_owned()
+    } else {
+        format!("the body is not JSON: {detail}")
+    };
+    Problem::new(ProblemKind::InvalidRequest, detail)
 }

@@ -14,7 +14,7 @@ pub use body::Bodiless;
 pub use body::JsonBody;
 pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
 pub use idempotency::{BodyHash, IdempotencyKey};
-pub use json::parse_part;
+pub use json::read_part;
 pub use ndjson::NdjsonBody;
 pub(crate) use ndjson::too_large;
 pub use query::{Page, Query};

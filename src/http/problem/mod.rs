@@ -188,6 +188,11 @@ impl Problem {
         Self { errors, ..Self::new(ProblemKind::ValidationFailed, detail) }
     }
 
+    /// The fields that are wrong.
+    pub fn into_errors(self) -> Vec<FieldError> {
+        self.errors
+    }
+
     /// Which problem it is.
     pub fn kind(&self) -> ProblemKind {
         self.of

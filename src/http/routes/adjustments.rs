@@ -1,11 +1,14 @@
 //! `/v1/adjustments`: many levels in one request, together or each on its own.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 
 use super::{BATCH_BYTES_MAX, answer, independent};
 use crate::http::dto::{AdjustmentsAnswer, AdjustmentsRequest, LooseAdjustmentsRequest, Mode};
 use crate::http::extract::{IdempotencyKey, JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
+use crate::stock::{Remark, Transaction};
 use crate::store::TransactionKind;
 
 /// Adjust several stock levels
@@ -38,19 +41,29 @@ pub async fn adjust_many(
     idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let (lines, remark) = match body.parse::<AdjustmentsRequest<'_>>() {
-        Ok(request) if request.mode == Mode::Atomic => {
-            let (transaction, remark) = (request.transaction()?, request.remark()?);
-            let idempotency = idempotency_key.with_body(body.bytes());
-            let kind = TransactionKind::Adjustment;
-            return answer::transaction(store, transaction, kind, idempotency, remark).await;
+    let asked = body.read(|request: AdjustmentsRequest<'_>| match request.mode {
+        Mode::Atomic => Ok(Asked::Together(request.transaction()?, request.remark()?)),
+        Mode::Independent => Ok(Asked::Alone(request.each()?, request.remark()?)),
+    });
+    // A line that is none is told in its place, if each stands alone.
+    let asked = asked.or_else(|problem| {
+        let alone = body.read(|request: LooseAdjustmentsRequest<'_>| match request.mode {
+            Mode::Atomic => Ok(None),
+            Mode::Independent => Ok(Some(Asked::Alone(request.each()?, request.remark()?))),
+        });
+        alone.ok().flatten().ok_or(problem)
+    })?;
+    let idempotency = idempotency_key.with_body(body.bytes());
+    match asked {
+        Asked::Together(transaction, remark) => {
+            answer::transaction(store, transaction, TransactionKind::Adjustment, idempotency, remark).await
         }
-        Ok(request) => (request.each()?, request.remark()?),
-        // A line that is none is told in its place, if each stands alone.
-        Err(problem) => match body.parse::<LooseAdjustmentsRequest<'_>>() {
-            Ok(request) if request.mode == Mode::Independent => (request.each()?, request.remark()?),
-            _ => return Err(problem),
-        },
-    };
-    independent::each_alone(store, lines, idempotency_key.with_body(body.bytes()), remark).await
+        Asked::Alone(lines, remark) => independent::each_alone(store, lines, idempotency, remark).await,
+    }
+}
+
+/// What is asked of the lines.
+enum Asked {
+    Together(Transaction, Option<Arc<Remark>>),
+    Alone(Vec<independent::Line>, Option<Arc<Remark>>),
 }

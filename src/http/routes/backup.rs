@@ -9,7 +9,6 @@ use super::{BODY_BYTES_MAX, answer};
 use crate::http::dto::{BackupAnswer, BackupRequest};
 use crate::http::extract::{JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
-use crate::stock::Sku;
 use crate::store::Chores as _;
 
 /// The folder of backups in the data directory.
@@ -41,13 +40,9 @@ pub async fn back_up(
     _: Unconditional,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let request: BackupRequest<'_> = body.parse()?;
-    let name = Sku::parse(&request.name.0).map_err(|error| Problem::field("/name", error.to_string()))?;
-    if name.as_str().starts_with('.') {
-        return Err(Problem::field("/name", "must not begin with a dot"));
-    }
+    let name = body.read(|request: BackupRequest<'_>| request.checked_name())?;
     let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
-    let backup = chores.back_up(Path::new(FOLDER).join(name.as_str())).await?;
+    let backup = chores.back_up(Path::new(FOLDER).join(name)).await?;
     let body = serde_json::to_vec(&BackupAnswer::new(backup));
     let body = body.expect("an answer has string keys and plain values");
     let mut response = answer::typed(body, HeaderValue::from_static("application/json"));

@@ -11,7 +11,7 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 
 use super::answer;
-use crate::http::dto::{Export, export_lines};
+use crate::http::dto::{Export, ExportLine, export_lines};
 use crate::http::extract::{Query, Service};
 use crate::http::problem::Problem;
 use crate::store::AnyStore;
@@ -29,7 +29,7 @@ struct Pieces(mpsc::Receiver<Result<Bytes, io::Error>>);
 #[utoipa::path(
     get, path = "/v1/export", tag = "ledger", operation_id = "exportStock",
     responses(
-        (status = 200, description = "A line per level: an `ExportLine`", body = String, content_type = "application/x-ndjson"),
+        (status = 200, description = "A line per level", body = ExportLine, content_type = "application/x-ndjson"),
         (status = 422, description = "`validation-failed`: a parameter, of which there are none", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `contention`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )

@@ -4,7 +4,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 
 use super::answer;
-use crate::http::dto::{ExportLine, ImportAnswer};
+use crate::http::dto::{ImportAnswer, ImportLine};
 use crate::http::extract::{IdempotencyKey, NdjsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
 use crate::store::chores::ImportInto as _;
@@ -19,7 +19,7 @@ use crate::store::{Answered, Chores as _, Outcome};
 #[utoipa::path(
     post, path = "/v1/import", tag = "ledger", operation_id = "importStock",
     params(("Idempotency-Key" = Option<String>, Header, description = "The import takes effect at most once", max_length = 255)),
-    request_body(content = ExportLine, content_type = "application/x-ndjson", description = "A line per level"),
+    request_body(content = ImportLine, content_type = "application/x-ndjson", description = "A line per level"),
     responses(
         (status = 200, description = "Imported, and on disk", body = ImportAnswer),
         (status = 400, description = "`invalid-request`: the body was cut off, or a header is malformed", body = Problem, content_type = "application/problem+json"),

@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 /// A line: what it asks, or what is wrong with it.
-type Line = Result<EachLine, WrongLine>;
+pub(super) type Line = Result<EachLine, WrongLine>;
 
 /// Carries out each line that is one, and answers line by line.
 pub(super) async fn each_alone(

@@ -89,9 +89,8 @@ pub async fn put(
     _: Unkeyed,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let request: PutRequest<'_> = body.parse()?;
-    let remark = request.remark()?;
-    let change = Change::put(request.on_hand.0, conditions.for_put()?);
+    let (on_hand, remark) = body.read(|put: PutRequest<'_>| Ok((put.on_hand.0, put.remark()?)))?;
+    let change = Change::put(on_hand, conditions.for_put()?);
     let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
     answer::change(store, command, "", |key, applied| {
         if applied.before.exists() {
@@ -178,9 +177,8 @@ pub async fn adjust(
     idempotency_key: IdempotencyKey,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let request: AdjustRequest<'_> = body.parse()?;
-    let remark = request.remark()?;
-    let operation = Operation::Adjust { delta: request.delta.0, if_missing: IfMissing::Refuse };
+    let (delta, remark) = body.read(|adjust: AdjustRequest<'_>| Ok((adjust.delta.0, adjust.remark()?)))?;
+    let operation = Operation::Adjust { delta, if_missing: IfMissing::Refuse };
     let change = Change { operation, precondition: conditions.if_match_only()? };
     let idempotency = idempotency_key.with_body(body.bytes());
     let command = Command { deed: Deed::Change { key, change }, idempotency, remark };

@@ -35,8 +35,8 @@ pub async fn transfer(
     idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let request: TransfersRequest<'_> = body.parse()?;
-    let (transaction, remark) = (request.transaction()?, request.remark()?);
+    let asked = |request: TransfersRequest<'_>| Ok((request.transaction()?, request.remark()?));
+    let (transaction, remark) = body.read(asked)?;
     let idempotency = idempotency_key.with_body(body.bytes());
     answer::transaction(store, transaction, TransactionKind::Transfer, idempotency, remark).await
 }

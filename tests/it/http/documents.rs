@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
+use axum::http::Method;
 use flate2::read::GzDecoder;
 use inventory::http::problem::ProblemKind as Problem;
 use inventory::strategy::StrategyKind;
@@ -145,6 +146,42 @@ async fn the_viewer_is_as_published() {
         GzDecoder::new(file.body.as_slice()).read_to_end(&mut whole).expect("gzip");
         let sum = format!("{:x}", Sha256::digest(&whole));
         assert!(readme.contains(&sum), "{name}: {sum}");
+    }
+}
+
+/// Whoever comes without a path is led to where all of them are.
+#[tokio::test]
+async fn the_root_leads_to_the_page() {
+    let app = TestApp::start(StrategyKind::Mutex).await;
+    let home = app.get("/").await;
+    let page = home.assert_status(302).header("location");
+    app.get(page).await.assert_status(200);
+    assert_eq!(page, "/docs");
+}
+
+/// What a line of an import may leave out the document does not demand.
+#[tokio::test]
+async fn the_document_demands_what_an_import_demands() {
+    let app = TestApp::start(StrategyKind::Mutex).await;
+    let content = &DOCUMENT["paths"]["/v1/import"]["post"]["requestBody"]["content"];
+    let line = content["application/x-ndjson"]["schema"]["$ref"].as_str().unwrap().trim_start_matches('#');
+    let required = DOCUMENT.pointer(line).unwrap()["required"].as_array().unwrap();
+    let least: serde_json::Map<String, Value> = required
+        .iter()
+        .map(|name| name.as_str().unwrap().to_owned())
+        .map(|name| if name == "sku" { (name, "A".into()) } else { (name, 1.into()) })
+        .collect();
+    let without = |left_out: &str| {
+        let fields = least.iter().filter(|(name, _)| *name != left_out);
+        Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect()).to_string()
+    };
+    let import = async |line: String| {
+        let call = app.call(Method::POST, "/v1/import").header("content-type", "application/x-ndjson");
+        call.body(line).send().await.status
+    };
+    assert_eq!(import(without("")).await, 200);
+    for name in least.keys() {
+        assert_eq!(import(without(name)).await, 422, "{name} is needed");
     }
 }
 

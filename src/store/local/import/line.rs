@@ -3,10 +3,12 @@
 //! Strict, as request bodies are: a field that is not known, a number that is no integer, a name that is none are errors.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::stock::{Location, QUANTITY_MAX, Quantity, Sku, StockKey};
+use crate::json::{self, Faults, Field, Needed, Shape, Shaped, Whole, Wrong};
+use crate::stock::{Location, NameError, QUANTITY_MAX, Quantity, Sku, StockKey, VERSION_MAX};
 use crate::store::chores::LineError;
 
 /// The longest line, in bytes: a multiple of what the longest names and numbers take.
@@ -20,15 +22,35 @@ struct Fields<'a> {
     sku: Cow<'a, str>,
     #[serde(default)]
     location: Option<String>,
-    on_hand: u64,
-    #[serde(default)]
-    reserved: Option<u64>,
+    on_hand: Whole<QUANTITY_MAX>,
+    #[serde(default, rename = "reserved")]
+    _reserved: Option<Whole<0>>,
     /// Of the level that was exported: what is imported has a version of its own.
     #[serde(default, rename = "version")]
-    _version: Option<u64>,
+    _version: Option<Whole<VERSION_MAX>>,
 }
 
-/// The level that a line names, and its units.
+const HOLDS: &str = " or left out: holds cannot be imported";
+
+impl Shaped for Fields<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(&[
+        field("sku", Needed::Always, Shape::Text(|text| told(Sku::parse(text)))),
+        field("location", Needed::Optional, Shape::Text(|text| told(Location::parse(text)))),
+        field("on_hand", Needed::Always, Shape::integer(0, QUANTITY_MAX.cast_signed())),
+        field("reserved", Needed::Optional, Shape::Integer { min: 0, max: 0, but_zero: false, why: HOLDS }),
+        field("version", Needed::Optional, Shape::integer(0, VERSION_MAX.cast_signed())),
+    ]);
+}
+
+const fn field(name: &'static str, needed: Needed, shape: Shape) -> Field {
+    Field { name, needed, shape }
+}
+
+fn told<T>(parsed: Result<T, NameError>) -> Result<(), String> {
+    parsed.map(drop).map_err(|error| error.to_string())
+}
+
+/// The level that a line names, and its units; or everything that is wrong with it.
 pub(super) fn parse(number: u64, line: &[u8]) -> Result<(StockKey, Quantity), LineError> {
     let wrong = |field: &str, detail: String| LineError { line: number, field: field.to_owned(), detail };
     let text = std::str::from_utf8(line).map_err(|_| wrong("", "is not UTF-8".to_owned()))?;
@@ -36,36 +58,34 @@ pub(super) fn parse(number: u64, line: &[u8]) -> Result<(StockKey, Quantity), Li
     if !text.trim_start().starts_with('{') {
         return Err(wrong("", "must be a JSON object".to_owned()));
     }
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| explain(number, text, &error))?;
-    let sku = Sku::parse(&fields.sku).map_err(|error| wrong("sku", error.to_string()))?;
-    let location = match &fields.location {
-        Some(location) => Location::parse(location).map_err(|error| wrong("location", error.to_string()))?,
-        None => Location::DEFAULT,
-    };
-    let on_hand = Quantity::new(fields.on_hand);
-    let on_hand =
-        on_hand.ok_or_else(|| wrong("on_hand", format!("must be an integer from 0 to {QUANTITY_MAX}")))?;
-    if fields.reserved.is_some_and(|reserved| reserved > 0) {
-        return Err(wrong("reserved", "must be 0 or left out: holds cannot be imported".to_owned()));
+    let plain = OnceLock::new();
+    let fields = json::read::<Fields<'_>>(text, &plain).map_err(|error| match error {
+        Wrong::Faults(faults) => joined(number, faults),
+        // The parser appends where in the text it stood, of which the line is always the first.
+        Wrong::NotJson(detail) => {
+            let end = detail.rfind(" at line ").unwrap_or(detail.len());
+            wrong("", format!("is not JSON: {}", &detail[..end]))
+        }
+    })?;
+    let location = fields.location.as_deref().map_or(Ok(Location::DEFAULT), Location::parse);
+    match (Sku::parse(&fields.sku), location, Quantity::new(fields.on_hand.0)) {
+        (Ok(sku), Ok(location), Some(on_hand)) => Ok((StockKey::new(sku, location), on_hand)),
+        _ => Err(joined(number, json::faults::<Fields<'_>>(text))),
     }
-    Ok((StockKey::new(sku, location), on_hand))
 }
 
-/// Only a line that does not parse is parsed again, with its path tracked.
-fn explain(number: u64, text: &str, error: &serde_json::Error) -> LineError {
-    let tracked =
-        serde_path_to_error::deserialize::<_, Fields<'_>>(&mut serde_json::Deserializer::from_str(text));
-    let (field, message) = match tracked {
-        Err(tracked) if tracked.inner().is_data() => {
-            (tracked.path().to_string(), tracked.inner().to_string())
-        }
-        _ => (String::new(), format!("is not JSON: {error}")),
-    };
-    // The parser appends where in the text it stood, of which the line is always the first.
-    let end = message.rfind(" at line ").unwrap_or(message.len());
-    // A path of no segments is shown as a dot.
-    let field = if field == "." { String::new() } else { field };
-    LineError { line: number, field, detail: message[..end].to_owned() }
+/// The most faults of one line that are told.
+const FAULTS_MAX: usize = 10;
+
+/// All faults of a line as one, named after the first: it is lines that are counted.
+fn joined(line: u64, faults: Faults) -> LineError {
+    let mut faults = faults.first.into_iter().take(FAULTS_MAX).map(|fault| {
+        let field = fault.pointer.strip_prefix('/').unwrap_or_default().to_owned();
+        (field, fault.detail)
+    });
+    let (field, first) = faults.next().unwrap_or_default();
+    let others = faults.map(|(field, detail)| format!("; {field}: {detail}"));
+    LineError { line, field, detail: first + &others.collect::<String>() }
 }
 
 /// Cuts a stream of bytes into lines.
@@ -146,18 +166,32 @@ mod tests {
         let whole = r#"{"sku":"A","location":"shop","on_hand":5,"reserved":0,"version":7}"#;
         assert_eq!(units(whole), ("A shop".to_owned(), 5));
         assert_eq!(units(r#"{"on_hand":0,"sku":"\u0041"}"#), ("A main".to_owned(), 0));
+        assert_eq!(units(r#"{"sku":"A","on_hand":3.0,"reserved":0.0}"#), ("A main".to_owned(), 3));
     }
 
     #[test]
     fn what_is_wrong_is_named_with_line_and_field() {
-        assert!(told(r#"{"sku":"A","on_hand":-1}"#).starts_with("line 3: on_hand: invalid value"));
-        assert!(told(r#"{"sku":"A","on_hand":1.0}"#).starts_with("line 3: on_hand: invalid type"));
-        assert!(told(r#"{"sku":"A","on_hand":1099511627776}"#).starts_with("line 3: on_hand: must be"));
+        let units = "line 3: on_hand: must be an integer from 0 to 1099511627775; it is ";
+        for wrong in ["-1", "1.5", "1e3", "1099511627776", "99999999999999999999", "\"1\"", "null"] {
+            assert!(told(&format!(r#"{{"sku":"A","on_hand":{wrong}}}"#)).starts_with(units), "{wrong}");
+        }
         assert!(told(r#"{"sku":"A b","on_hand":1}"#).starts_with("line 3: sku: "));
         assert!(told(r#"{"sku":"A","location":"","on_hand":1}"#).starts_with("line 3: location: "));
-        assert!(told(r#"{"sku":"A","on_hand":1,"reserved":1}"#).starts_with("line 3: reserved: must be 0"));
-        assert!(told(r#"{"sku":"A","on_hand":1,"colour":2}"#).contains("unknown field `colour`"));
-        assert!(told(r#"{"sku":"A"}"#).contains("missing field `on_hand`"));
+        let holds = "line 3: reserved: must be 0 or left out: holds cannot be imported; it is 1";
+        assert_eq!(told(r#"{"sku":"A","on_hand":1,"reserved":1}"#), holds);
+        assert!(told(r#"{"sku":"A","on_hand":1,"colour":2}"#).starts_with("line 3: colour: is not a field"));
+        assert_eq!(told(r#"{"sku":"A"}"#), "line 3: on_hand: is missing");
+        let version = told(r#"{"sku":"A","on_hand":1,"version":99999999999999}"#);
+        assert!(version.starts_with("line 3: version: must be an integer from 0 to "), "{version}");
+        // All at once.
+        let all = told(r#"{"location":5,"on_hand":"x","reserved":-1,"colour":2}"#);
+        assert!(
+            all.starts_with("line 3: sku: is missing; location: must be a string; it is 5; on_hand: "),
+            "{all}"
+        );
+        assert!(all.contains("; reserved: ") && all.contains("; colour: is not a field"), "{all}");
+        let many: Vec<String> = (0..500).map(|n| format!("\"f{n}\":1")).collect();
+        assert!(told(&format!("{{{}}}", many.join(","))).len() < 2_000);
         assert_eq!(told(r#"["A",null,1]"#), "line 3: must be a JSON object");
         assert_eq!(told(""), "line 3: must be a JSON object");
         assert!(told(r#"{"sku":"A","on_hand":1"#).starts_with("line 3: is not JSON: "));

@@ -1,0 +1,220 @@
+//! What the bodies of requests may say, for those that say something else: the same as their types take, which a test holds
+//! together.
+
+use super::chores::BackupRequest;
+use super::requests::{
+    AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, PutRequest, TransfersRequest,
+};
+use crate::json::{Field, Needed, Shape, Shaped};
+use crate::stock::{Location, QUANTITY_MAX, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Sku};
+
+const UNITS_MAX: i64 = QUANTITY_MAX.cast_signed();
+const DELTA: Field =
+    always("delta", Shape::Integer { min: -UNITS_MAX, max: UNITS_MAX, but_zero: true, why: "" });
+const SKU: Field = always("sku", Shape::Text(sku));
+const REASON: Field = optional("reason", Shape::Text(reason));
+const REFERENCE: Field = optional("reference", Shape::Text(reference));
+const MODE: Field =
+    Field { name: "mode", needed: Needed::Defaulted, shape: Shape::Choice(&["atomic", "independent"]) };
+
+const fn always(name: &'static str, shape: Shape) -> Field {
+    Field { name, needed: Needed::Always, shape }
+}
+
+const fn optional(name: &'static str, shape: Shape) -> Field {
+    Field { name, needed: Needed::Optional, shape }
+}
+
+const PUT: &[Field] = &[always("on_hand", Shape::integer(0, UNITS_MAX)), REASON, REFERENCE];
+const ADJUST: &[Field] = &[DELTA, REASON, REFERENCE];
+const LINE: &[Field] = &[SKU, optional("location", Shape::Text(location)), DELTA];
+const ADJUSTMENTS: &[Field] = &[MODE, always("lines", Shape::Lines(&Shape::Object(LINE))), REASON, REFERENCE];
+const LOOSE: &[Field] = &[MODE, always("lines", Shape::Lines(&Shape::Any)), REASON, REFERENCE];
+const MOVE: &[Field] = &[
+    SKU,
+    always("from", Shape::Text(location)),
+    always("to", Shape::Text(location)),
+    always("quantity", Shape::integer(1, UNITS_MAX)),
+];
+const TRANSFERS: &[Field] = &[always("lines", Shape::Lines(&Shape::Object(MOVE))), REASON, REFERENCE];
+const BACKUP: &[Field] = &[always("name", Shape::Text(backup))];
+
+impl Shaped for PutRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(PUT);
+}
+
+impl Shaped for AdjustRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(ADJUST);
+}
+
+impl Shaped for Line<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(LINE);
+}
+
+impl Shaped for AdjustmentsRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(ADJUSTMENTS);
+}
+
+impl Shaped for LooseAdjustmentsRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(LOOSE);
+}
+
+impl Shaped for TransfersRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(TRANSFERS);
+}
+
+impl Shaped for BackupRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(BACKUP);
+}
+
+fn sku(text: &str) -> Result<(), String> {
+    Sku::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+fn location(text: &str) -> Result<(), String> {
+    Location::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+fn reason(text: &str) -> Result<(), String> {
+    at_most(text, REASON_CHARS_MAX)
+}
+
+fn reference(text: &str) -> Result<(), String> {
+    at_most(text, REFERENCE_CHARS_MAX)
+}
+
+fn at_most(text: &str, chars_max: usize) -> Result<(), String> {
+    match text.chars().nth(chars_max) {
+        Some(_) => Err(format!("must be at most {chars_max} characters long")),
+        None => Ok(()),
+    }
+}
+
+fn backup(text: &str) -> Result<(), String> {
+    sku(text)?;
+    if text.starts_with('.') { Err("must not begin with a dot".to_owned()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::http::dto::Object;
+    use crate::http::problem::Problem;
+    use crate::json::{faults, read};
+
+    /// Values of every kind, those that are well more often than others.
+    fn value() -> impl Strategy<Value = String> {
+        let well =
+            prop::sample::select(vec!["1", "3.0", "-2", "\"A\"", "\"main\"", "\"shop\"", "\"atomic\""]);
+        let odd = prop::sample::select(vec![
+            "0",
+            "-0",
+            "0.0",
+            "-2.0",
+            "1.5",
+            "1e3",
+            "1099511627775",
+            "1099511627775.0",
+            "1099511627776",
+            "99999999999999999999",
+            "\"1\"",
+            "\"\"",
+            "\"a b\"",
+            "\"\\u0041\"",
+            "\".x\"",
+            "\"both\"",
+            "null",
+            "true",
+            "{}",
+            "[]",
+            "[1]",
+            "\"ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää\"",
+        ]);
+        prop_oneof![3 => well, 1 => odd].prop_map(str::to_owned)
+    }
+
+    /// An object: each of the fields mostly there, in any order, and now and then one too many.
+    fn object(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let entry = |name: &'static str| {
+            let value = value().prop_map(move |value| format!("\"{name}\":{value}"));
+            prop::option::weighted(0.8, value)
+        };
+        let entries: Vec<_> = fields.iter().copied().map(entry).collect();
+        let extra = prop::option::weighted(
+            0.1,
+            (prop::sample::select(vec!["delta", "lines", "colour"]), value())
+                .prop_map(|(name, value)| format!("\"{name}\":{value}")),
+        );
+        (entries, extra).prop_map(|(entries, extra)| {
+            let entries: Vec<String> = entries.into_iter().flatten().chain(extra).collect();
+            format!("{{{}}}", entries.join(", "))
+        })
+    }
+
+    /// A body whose lines are mostly objects of these fields.
+    fn batch(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let line = prop_oneof![9 => object(fields), 1 => value()];
+        let lines =
+            prop::collection::vec(line, 0..4).prop_map(|lines| format!("\"lines\":[{}]", lines.join(",")));
+        let around = object(&["mode", "reason", "reference"]);
+        (lines, around).prop_map(|(lines, around)| match around.strip_prefix('{') {
+            Some("}") | None => format!("{{{lines}}}"),
+            Some(around) => format!("{{{lines},{around}"),
+        })
+    }
+
+    /// What is well has no fault; and what has none is read, or refused for what no single field can tell: nobody is told what the
+    /// parser says.
+    fn agree<'t, T: Deserialize<'t> + Shaped>(
+        text: &'t str,
+        plain: &'t OnceLock<String>,
+        take: impl FnOnce(T) -> Result<(), Problem>,
+    ) -> Result<(), TestCaseError> {
+        let told = faults::<Object<T>>(text);
+        match read::<Object<T>>(text, plain) {
+            Ok(Object(value)) => {
+                prop_assert!(take(value).is_err() || told.total == 0, "{}: {:?}", text, told);
+            }
+            Err(wrong) => {
+                prop_assert!(told.total > 0, "{}: {:?}", text, wrong);
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn shapes_are_what_types_take(
+            put in object(&["on_hand", "reason", "reference"]),
+            adjust in object(&["delta", "reason", "reference"]),
+            line in object(&["sku", "location", "delta"]),
+            adjustments in batch(&["sku", "location", "delta"]),
+            transfers in batch(&["sku", "from", "to", "quantity"]),
+            named in object(&["name"]),
+        ) {
+            agree(&put, &OnceLock::new(), |read: PutRequest<'_>| read.remark().map(drop))?;
+            agree(&adjust, &OnceLock::new(), |read: AdjustRequest<'_>| read.remark().map(drop))?;
+            agree(&line, &OnceLock::new(), |read: Line<'_>| {
+                read.alone(0).map(drop).map_err(|wrong| *wrong.problem)
+            })?;
+            agree(&adjustments, &OnceLock::new(), |read: AdjustmentsRequest<'_>| {
+                read.remark()?;
+                read.transaction().map(drop)
+            })?;
+            agree(&adjustments, &OnceLock::new(), |read: LooseAdjustmentsRequest<'_>| {
+                read.remark()?;
+                read.each().map(drop)
+            })?;
+            agree(&transfers, &OnceLock::new(), |read: TransfersRequest<'_>| {
+                read.remark()?;
+                read.transaction().map(drop)
+            })?;
+            agree(&named, &OnceLock::new(), |read: BackupRequest<'_>| read.checked_name().map(drop))?;
+        }
+    }
+}
