@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 20] = [
+pub const ROUTES: [&str; 21] = [
     "none",
     "/",
     "/v1/stock",
@@ -31,6 +31,7 @@ pub const ROUTES: [&str; 20] = [
     "/openapi.yaml",
     "/openapi.json",
     "/docs",
+    "/docs/{file}",
     "/problems/{name}",
 ];
 
