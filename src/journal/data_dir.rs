@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::disk::pool::{self, Pool};
-use super::disk::{Disk, Folder};
+use super::disk::{self, Disk, Folder};
 use super::{control, prepare, segment, snapshot};
 
 /// The file that is locked besides the folder itself, which keeps out versions that lock nothing else. It stays: who holds the
@@ -26,7 +25,7 @@ const OF_FILE_SYSTEMS: &str = "lost+found";
 pub struct DataDir {
     folder: Folder,
     is_new: bool,
-    /// One for all, so that whoever has a file can read it when another removes it.
+    /// One for all: what one of them meets counts for the others.
     disk: Arc<dyn Disk>,
     _locks: Vec<Lock>,
 }
@@ -103,7 +102,7 @@ impl DataDir {
         let locks = locks.collect::<Result<_, _>>()?;
         folder.is_in_place().map_err(failed)?;
         contents(path, false)?;
-        Ok(Self { disk: pooled(&folder), folder, is_new: false, _locks: locks })
+        Ok(Self { disk: guarded(&folder), folder, is_new: false, _locks: locks })
     }
 
     fn locked(path: &Path, folder: Folder, create: bool) -> Result<Self, DataDirError> {
@@ -115,7 +114,7 @@ impl DataDir {
         let lock = Lock::hold(path, lock.map_err(failed)?, File::try_lock)?;
         // What was locked is what was opened, and is what is there.
         folder.is_in_place().map_err(failed)?;
-        Ok(Self { disk: pooled(&folder), folder, is_new, _locks: vec![itself, lock] })
+        Ok(Self { disk: guarded(&folder), folder, is_new, _locks: vec![itself, lock] })
     }
 
     /// Its files.
@@ -141,8 +140,8 @@ fn failed(path: &Path, error: io::Error) -> DataDirError {
     }
 }
 
-fn pooled(folder: &Folder) -> Arc<dyn Disk> {
-    Arc::new(Pool::new(Arc::new(folder.clone()), pool::OPEN_MAX))
+fn guarded(folder: &Folder) -> Arc<dyn Disk> {
+    disk::guarded(Arc::new(folder.clone()))
 }
 
 impl Lock {

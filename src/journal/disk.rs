@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub mod faulty;
 pub mod memory;
 pub mod pool;
+pub mod strict;
 
 /// A folder of files. Names are plain file names, without a path.
 pub trait Disk: Debug + Send + Sync {
@@ -240,6 +241,11 @@ impl DiskFile for File {
             outcome => Ok(outcome?),
         }
     }
+}
+
+/// A folder as a journal uses it: few files of it are open, and after a failed sync of its names none is believed.
+pub fn guarded(folder: Arc<dyn Disk>) -> Arc<dyn Disk> {
+    Arc::new(strict::Strict::new(Arc::new(pool::Pool::new(folder, pool::OPEN_MAX))))
 }
 
 /// Whether the disk has no room for what was asked of it, or its user may have no more.

@@ -238,7 +238,7 @@ fn is_short(error: &io::Error) -> bool {
 
 /// A file of the length wanted; of less, down to the one needed, where there is no room for that.
 fn prepare(disk: &dyn Disk, wanted: u64, needed: u64) -> io::Result<Prepared> {
-    remove(disk)?;
+    remove(disk);
     if disk.is_volatile() {
         let file = disk.create(NAME)?;
         file.expect_len(wanted);
@@ -260,7 +260,7 @@ fn prepare(disk: &dyn Disk, wanted: u64, needed: u64) -> io::Result<Prepared> {
 
 /// A file of zeros, synced. What could not be filled does not stay: others may have a use for the room.
 fn filled(disk: &dyn Disk, len: u64) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(NAME)?;
+    let file = emptied(disk)?;
     let zeroed = || {
         file.reserve(len)?;
         let zeros = vec![0; CHUNK];
@@ -272,20 +272,28 @@ fn filled(disk: &dyn Disk, len: u64) -> io::Result<Arc<dyn DiskFile>> {
         }
         file.sync()
     };
-    match zeroed() {
-        Ok(()) => Ok(file),
-        Err(error) => {
-            remove(disk)?;
-            Err(error)
+    let outcome = zeroed();
+    if outcome.is_err() {
+        remove(disk);
+    }
+    outcome.map(|()| file)
+}
+
+/// A new file; or the one that is left of an earlier try and could not be removed, which nobody was told of.
+fn emptied(disk: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
+    match disk.create(NAME) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = disk.open(NAME)?;
+            file.set_len(0)?;
+            Ok(file)
         }
+        created => created,
     }
 }
 
-fn remove(disk: &dyn Disk) -> io::Result<()> {
-    match disk.remove(NAME) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// Removes what is left of an earlier try. What stays is used again.
+fn remove(disk: &dyn Disk) {
+    let _ = disk.remove(NAME);
 }
 
 #[cfg(test)]

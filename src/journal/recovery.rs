@@ -397,13 +397,16 @@ fn orphaned(name: &str) -> String {
     )
 }
 
-/// Temporary files and the segment that was being prepared: whatever they hold, nobody was told of it.
+/// Temporary files and the segment that was being prepared: whatever they hold, nobody was told of it. One that stays is in nobody's
+/// way: it is written over, or removed another time.
 fn remove_leftovers(disk: &dyn Disk, files: &Files, report: &mut Report) -> Result<(), RecoveryError> {
     for name in &files.leftovers {
-        disk.remove(name).map_err(|source| RecoveryError::Io { file: name.clone(), source })?;
-        report.removed.push(name.clone());
+        match disk.remove(name) {
+            Ok(()) => report.removed.push(name.clone()),
+            Err(error) => report.warnings.push(format!("{name}, which is not needed, stays: {error}")),
+        }
     }
-    if files.leftovers.is_empty() {
+    if report.removed.is_empty() {
         return Ok(());
     }
     disk.sync_names().map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })

@@ -32,7 +32,7 @@ const FOLDER: &str = "backups";
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, or too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn back_up(

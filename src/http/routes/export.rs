@@ -31,7 +31,7 @@ struct Pieces(mpsc::Receiver<Result<Bytes, io::Error>>);
     responses(
         (status = 200, description = "A line per level", body = ExportLine, content_type = "application/x-ndjson"),
         (status = 422, description = "`validation-failed`: a parameter, of which there are none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `contention`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `contention`, `overloaded`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn export(Service(store): Service, uri: Uri) -> Result<Response, Problem> {

@@ -31,7 +31,7 @@ use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _}
         (status = 410, description = "`history-compacted`: movements right after that number are past the retention", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`: a record is damaged", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {

@@ -51,7 +51,7 @@ pub async fn alive() -> Response {
     get, path = "/readyz", tag = "operations", operation_id = "ready",
     responses(
         (status = 200, description = "It does", body = String, content_type = "text/plain"),
-        (status = 503, description = "`not-ready`: it is starting or shutting down", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`: it is starting or shutting down, or the disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, Problem> {

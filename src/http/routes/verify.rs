@@ -20,7 +20,7 @@ use crate::store::Chores as _;
         (status = 404, description = "`ledger-not-kept`: the service runs with --ephemeral", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`already-running`: another verification is under way", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`: the log cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn verify(Service(store): Service, _: Unconditional) -> Result<Json<VerifyAnswer>, Problem> {

@@ -98,3 +98,15 @@ fn a_want_of_descriptors_is_waited_out_and_other_failures_are_told() {
     let mut preparer = Preparer::new(disk.disk());
     assert!(preparer.take(MIB, 1024, &mut |_| true).is_err());
 }
+
+/// What is left of an earlier try and cannot be removed is in nobody's way, and nothing of it is seen.
+#[test]
+fn what_cannot_be_removed_is_used_again() {
+    let disk = FaultyDisk::new();
+    disk.put(NAME, &vec![7; 3 * CHUNK]);
+    disk.fail(Fault::next(Call::Remove, io::ErrorKind::Other).for_good());
+    let (file, len) = prepare(&*disk.disk(), MIB, 1024).unwrap();
+    let mut bytes = vec![1; CHUNK + 1];
+    assert_eq!((len, file.read_at(&mut bytes, 0).unwrap()), (MIB, CHUNK));
+    assert!(bytes[..CHUNK].iter().all(|byte| *byte == 0));
+}

@@ -15,6 +15,7 @@ mod damage;
 mod dependencies;
 mod descriptors;
 mod dropped;
+mod failing_calls;
 mod failing_syncs;
 mod full_disk;
 mod keys;

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 
 use super::image::start_of;
 use super::script::{Ask, Deed};
-use crate::journal::disk::Disk;
 use crate::journal::disk::faulty::FaultyDisk;
+use crate::journal::disk::{self, Disk};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::{Journal, JournalConfig};
 use crate::stock::{
@@ -89,7 +89,7 @@ impl Service {
         disk: &FaultyDisk,
         config: &JournalConfig,
     ) -> Result<Arc<Self>, RecoveryError> {
-        Self::open_through(kind, disk, disk.disk(), config).await
+        Self::open_through(kind, disk, disk::guarded(disk.disk()), config).await
     }
 
     /// The same, where the journal has the disk by way of another.
