@@ -158,7 +158,7 @@ impl ServeArgs {
 /// Serves until it is told to stop, or fails.
 pub(super) fn serve(args: &ServeArgs) -> ExitCode {
     let bad = |message: &str| fail(ExitCode::from(EXIT_USAGE), message);
-    let config = match args.config() {
+    let mut config = match args.config() {
         Ok(config) => config,
         Err(error) => return bad(&error.to_string()),
     };
@@ -174,7 +174,7 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
         return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
     }
     let _flushed = LogFlushed;
-    descriptors::raise(config.server.connections_max);
+    config.server.connections_max = descriptors::for_connections(config.server.connections_max);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {
         runtime.worker_threads(usize::from(workers));

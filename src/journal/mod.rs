@@ -429,6 +429,8 @@ impl Shared {
 
     /// What was handed over waits for room on the disk. Whoever waits for it is told; called again and again meanwhile.
     fn stall(&self) {
+        // First: who is told nothing from here on looks there for the reason.
+        self.watermark.stall();
         self.heads.stall();
         self.lanes.stall();
         self.stalled.notify_waiters();

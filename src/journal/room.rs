@@ -63,10 +63,10 @@ impl Room {
         shared.metrics.full.store(u64::from(full), Ordering::Relaxed);
         if full {
             tracing::error!(
-                "the disk is full: no change is let in until there is room for the next segment of the log"
+                "no change is let in until there is room for the next segment of the log: the disk is full, or no file can be opened"
             );
         } else {
-            tracing::info!("there is room on the disk again");
+            tracing::info!("there is room for the next segment of the log again");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Watermark`]: how far the log is on disk, and whether it ever will be further.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use thiserror::Error;
@@ -53,6 +53,8 @@ pub struct Watermark {
     end: Mutex<GroupEnd>,
     moved: Condvar,
     failed: OnceLock<Failed>,
+    /// It has waited for room on the disk, now or before.
+    has_stalled: AtomicBool,
     sleepers: Mutex<Vec<Sleeper>>,
 }
 
@@ -72,6 +74,7 @@ impl Watermark {
             end: Mutex::new(end),
             moved: Condvar::new(),
             failed: OnceLock::new(),
+            has_stalled: AtomicBool::new(false),
             sleepers: Mutex::default(),
         }
     }
@@ -143,9 +146,18 @@ impl Watermark {
         self.failed().cloned().unwrap_or_else(|| Failed { reason: "it was closed".to_owned() })
     }
 
-    /// Why whoever waits was not told, where it may also be that the log waits for room.
+    /// The log waits for room on the disk, and whoever waits for it is told nothing.
+    pub fn stall(&self) {
+        self.has_stalled.store(true, Ordering::Release);
+    }
+
+    /// Why whoever waits was not told, where it may also be that the log waits, or waited, for room.
     pub fn why_untold(&self) -> NotOnDisk {
-        self.failed().map_or(NotOnDisk::Full, |failed| failed.clone().into())
+        match self.failed() {
+            None if self.has_stalled.load(Ordering::Acquire) => NotOnDisk::Full,
+            // A writer that panics drops what it holds a moment before it has failed.
+            _ => self.failure().into(),
+        }
     }
 
     /// Why nothing more will be written, if so.
