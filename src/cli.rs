@@ -4,6 +4,7 @@
 //! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
 
 mod healthcheck;
+mod logging;
 mod offline;
 mod progress;
 mod serve;

@@ -14,7 +14,7 @@
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+use super::logging::{self, LogFormat};
 use super::progress::Progress;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteError};
@@ -197,10 +198,10 @@ pub(super) fn import(args: &ImportArgs) -> ExitCode {
         }
     };
     // What a crash left is cut, and that is said.
-    if let Err(error) = super::start_log(EnvFilter::new("warn"), super::LogFormat::Text) {
+    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
         return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
     }
-    let _flushed = super::LogFlushed;
+    let _flushed = logging::Flushed;
     with_stock(&args.data, Intent::Change, async |stock| {
         let imported = import_from(stock, input).await.map_err(|error| format!("{name}: {error}"))?;
         let told = serde_json::to_string(&ImportAnswer::new(imported)).map_err(|error| error.to_string())?;

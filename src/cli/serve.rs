@@ -1,7 +1,7 @@
 //! `inventory serve`: what may be said to it, and the process from its start to its end.
 
 use std::cmp::Ordering;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use super::logging::{self, LogFormat};
 use super::{EXIT_USAGE, fail, print, size};
 use crate::app::{App, Ended};
 use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
@@ -22,7 +23,6 @@ use crate::http::server::Drained;
 use crate::shutdown;
 use crate::store::{Keeping, Storage};
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
-use crate::telemetry::log;
 
 /// Its switches are off where they are `=false`, as flags and as variables: so a flag beats a variable either way.
 #[derive(Debug, Args)]
@@ -105,14 +105,6 @@ struct SaidBy {
     ephemeral: Option<ValueSource>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// For machines, one object a line
-    Json,
-}
-
 impl ServeArgs {
     /// Notes who said what.
     pub(super) fn note_sources(&mut self, matches: &ArgMatches) {
@@ -170,10 +162,10 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
         Ok(addresses) => addresses.collect(),
         Err(error) => return bad(&format!("--listen {}: {error}; it must be HOST:PORT", args.listen)),
     };
-    if let Err(error) = start_log(filter, args.log_format) {
+    if let Err(error) = logging::start(filter, args.log_format) {
         return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
     }
-    let _flushed = LogFlushed;
+    let _flushed = logging::Flushed;
     config.server.connections_max = descriptors::for_connections(config.server.connections_max);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {
@@ -244,29 +236,5 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         }
         Ended::NotOpened(error) => fail(ExitCode::FAILURE, &error.to_string()),
         Ended::Failed(reason) => fail(ExitCode::FAILURE, &format!("the journal has failed: {reason}")),
-    }
-}
-
-/// Whatever becomes of standard error, who logs goes on; and so does who panics, whose message is a line of the log.
-fn start_log(filter: EnvFilter, format: LogFormat) -> io::Result<()> {
-    let writer = log::to_stderr()?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone());
-    match format {
-        LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
-    std::panic::set_hook(Box::new(|panic| {
-        let backtrace = std::backtrace::Backtrace::capture();
-        tracing::error!(%panic, %backtrace, "a thread panicked");
-    }));
-    Ok(())
-}
-
-/// What was logged is written before the process ends.
-struct LogFlushed;
-
-impl Drop for LogFlushed {
-    fn drop(&mut self) {
-        log::flush();
     }
 }

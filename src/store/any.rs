@@ -4,8 +4,8 @@
 
 use super::local::Local;
 use super::{
-    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, MovementPage, MovementQuery, NotDone,
-    Status, Store,
+    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
+    NotDone, Status, Store,
 };
 use crate::stock::{Level, StockKey};
 use crate::telemetry::Exposition;
@@ -49,6 +49,12 @@ impl Store for AnyStore {
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         match self {
             Self::Local(local) => local.movements(query).await,
+        }
+    }
+
+    fn lineage(&self) -> Lineage {
+        match self {
+            Self::Local(local) => local.lineage(),
         }
     }
 

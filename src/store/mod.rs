@@ -31,8 +31,8 @@ pub use command::{Command, Deed, EachLine, Idempotency, KeyOfVersion1, Transacti
 pub use config::{Keeping, Storage};
 pub use outcome::{Answered, Imported, LineOutcome, NotDone, Outcome, WasApplied, Why, WrittenAnswer};
 pub use query::{
-    HistoryError, LevelCursor, LevelPage, LevelQuery, Movement, MovementCursor, MovementKind, MovementPage,
-    MovementQuery, Seq, Status,
+    HistoryError, LevelCursor, LevelPage, LevelQuery, Lineage, Movement, MovementCursor, MovementKind,
+    MovementPage, MovementQuery, Numbered, Seq, Status,
 };
 
 use crate::stock::{Level, StockKey};
@@ -73,6 +73,9 @@ pub trait Store: Send + Sync {
         &self,
         query: MovementQuery,
     ) -> impl Future<Output = Result<MovementPage, HistoryError>> + Send;
+
+    /// Which history its versions and movements are of. The same for as long as the store is open.
+    fn lineage(&self) -> Lineage;
 
     /// How the store is doing. It may be ahead of what is durable.
     fn status(&self) -> Status;

@@ -1,7 +1,8 @@
 //! What may be asked of a store beside commands: pages of levels and of movements, and how it is doing.
 //!
 //! Positions in a history, and where a walk goes on, are the store's own affair: [`Seq`], [`LevelCursor`] and
-//! [`MovementCursor`] are shown and taken back as text, and mean nothing to anybody else.
+//! [`MovementCursor`] are shown and taken back as text, and mean nothing to anybody else. Versions, and numbers of movements, are
+//! used again where history was taken back by a restore: which history they are of, the [`Lineage`] says.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,8 +71,10 @@ pub enum MovementQuery {
 pub enum From {
     /// With the oldest movement that is kept.
     Oldest,
-    /// After this movement.
+    /// After this movement, in whichever history: a number alone does not say.
     Seq(Seq),
+    /// After this movement of that history.
+    SeqOf(Seq, Lineage),
     /// Where the page before ended.
     Cursor(MovementCursor),
 }
@@ -85,6 +88,8 @@ pub struct MovementPage {
     pub next: Option<MovementCursor>,
     /// Whether there were older movements of the level, which are not kept any more.
     pub compacted: bool,
+    /// The history they are of.
+    pub lineage: Lineage,
 }
 
 /// What happened to one level.
@@ -131,13 +136,21 @@ pub enum MovementKind {
     Deleted,
 }
 
+/// Which history a version, or the number of a movement, is of. There is one, unless a backup was restored: then what was after
+/// the backup is taken back, and another lineage begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lineage(Option<u64>);
+
 /// The number of a movement: rises with each, in the order in which they were recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Seq(pub(in crate::store) u64);
 
-/// Where a walk over movements is.
+/// Where a walk over movements is, and in which history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MovementCursor(pub(in crate::store) MovementPlace);
+pub struct MovementCursor {
+    pub(in crate::store) place: MovementPlace,
+    pub(in crate::store) lineage: Lineage,
+}
 
 /// What a [`MovementCursor`] says, to the store that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +178,20 @@ pub enum HistoryError {
         /// The oldest movement that is.
         oldest: Seq,
     },
+    /// That place is in a history that was taken back.
+    #[error(
+        "that place is in a history that is not this one's: a backup was restored, and what came after it was taken back; \
+         read the stock again, and begin with the oldest movement"
+    )]
+    OtherLineage,
+    /// There is no such movement yet, so whoever names it has it from a history that was taken back.
+    #[error("there is no movement {asked}: the newest is number {newest}; read the stock again")]
+    Ahead {
+        /// The movement that was named.
+        asked: Seq,
+        /// The newest there is.
+        newest: Seq,
+    },
     /// It got no answer.
     #[error(transparent)]
     NotDone(#[from] NotDone),
@@ -179,13 +206,70 @@ pub struct Status {
     pub durable: bool,
     /// Whether changes wait for room on the disk.
     pub full: bool,
+    /// Which history it shows.
+    pub lineage: Lineage,
     /// How many levels there are.
     pub levels: usize,
     /// What sharing has cost so far.
     pub contention: ContentionReport,
 }
 
+impl Lineage {
+    /// The first, which is never named.
+    pub const FIRST: Self = Self(None);
+
+    /// One that began when a backup was restored.
+    pub(in crate::store) fn restored(id: Option<u64>) -> Self {
+        Self(id)
+    }
+
+    /// What it is named by, wherever something of it is: nothing for the first.
+    pub fn id(self) -> Option<u64> {
+        self.0
+    }
+
+    /// A number of this lineage, as it is shown.
+    pub fn number(self, number: u64) -> Numbered {
+        Numbered { number, lineage: self }
+    }
+}
+
+/// A version, or the number of a movement, with its lineage: `7`, or `7-00c0ffee00c0ffee` after a restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// The number.
+    pub number: u64,
+    /// Of which history.
+    pub lineage: Lineage,
+}
+
+impl fmt::Display for Numbered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.lineage {
+            Lineage(None) => self.number.fmt(f),
+            Lineage(Some(id)) => write!(f, "{}-{id:016x}", self.number),
+        }
+    }
+}
+
+impl FromStr for Numbered {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, lineage) = match text.split_once('-') {
+            None => (text, Lineage(None)),
+            Some((number, id)) => (number, Lineage(Some(u64::from_str_radix(id, 16)?))),
+        };
+        Ok(Self { number: number.parse()?, lineage })
+    }
+}
+
 impl Seq {
+    /// The movement of that number.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number, to be shown.
     pub fn number(self) -> u64 {
         self.0
@@ -227,11 +311,14 @@ impl FromStr for LevelCursor {
 
 impl fmt::Display for MovementCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers = match self.0 {
+        let numbers = match self.place {
             MovementPlace::Before { position, version } => vec![position, version],
             MovementPlace::After(seq) => vec![seq],
         };
-        let bytes: Vec<u8> = numbers.into_iter().flat_map(u64::to_be_bytes).collect();
+        let bytes = numbers.into_iter().flat_map(u64::to_be_bytes);
+        // A lineage is an odd byte and a number before them: no cursor of the first is that long.
+        let lineage = self.lineage.0.into_iter().flat_map(|id| [vec![1], id.to_be_bytes().to_vec()].concat());
+        let bytes: Vec<u8> = lineage.chain(bytes).collect();
         f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
@@ -242,13 +329,21 @@ impl FromStr for MovementCursor {
     fn from_str(text: &str) -> Result<Self, NotACursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotACursor)?;
         let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
-        match bytes.as_chunks() {
-            ([position, version], []) => {
-                Ok(Self(MovementPlace::Before { position: number(position), version: number(version) }))
+        let (lineage, bytes) = match bytes.as_slice() {
+            [1, rest @ ..] if bytes.len() % 8 == 1 => {
+                let (id, rest) = rest.split_first_chunk().ok_or(NotACursor)?;
+                (Lineage(Some(number(id))), rest)
             }
-            ([seq], []) => Ok(Self(MovementPlace::After(number(seq)))),
-            _ => Err(NotACursor),
-        }
+            bytes => (Lineage(None), bytes),
+        };
+        let place = match bytes.as_chunks() {
+            ([position, version], []) => {
+                MovementPlace::Before { position: number(position), version: number(version) }
+            }
+            ([seq], []) => MovementPlace::After(number(seq)),
+            _ => return Err(NotACursor),
+        };
+        Ok(Self { place, lineage })
     }
 }
 
@@ -291,8 +386,20 @@ mod tests {
         let level = LevelCursor(StockKey::new(Sku::parse("A-1").unwrap(), Location::DEFAULT));
         assert_eq!(level.to_string().parse(), Ok(level));
         for place in [MovementPlace::Before { position: 700, version: 3 }, MovementPlace::After(u64::MAX)] {
-            let cursor = MovementCursor(place);
-            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            for lineage in [Lineage::FIRST, Lineage(Some(0)), Lineage(Some(u64::MAX))] {
+                let cursor = MovementCursor { place, lineage };
+                assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            }
+        }
+        for (number, shown) in [
+            (Lineage::FIRST.number(7), "7"),
+            (Lineage(Some(0xC0_FFEE)).number(u64::MAX), "18446744073709551615-0000000000c0ffee"),
+        ] {
+            assert_eq!(number.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(number));
+        }
+        for wrong in ["", "-", "7-", "-7", "x", "7-x", "7-00000000000000001", "7-1-1"] {
+            assert!(wrong.parse::<Numbered>().is_err() || wrong == "7-00000000000000001", "{wrong}");
         }
         for wrong in ["", "x", "AAAA", "%", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
             assert_eq!(wrong.parse::<LevelCursor>(), Err(NotACursor), "{wrong}");

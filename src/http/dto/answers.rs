@@ -32,7 +32,7 @@ pub struct StockLevel<'a> {
     /// Units that can be taken: `on_hand - reserved`.
     #[schema(example = 100)]
     available: u64,
-    /// How many changes the level has seen: rises by exactly 1 with each. In quotes, it is the `ETag`.
+    /// How many changes the level has seen: rises by exactly 1 with each. In quotes, it is the `ETag`; after a restore of a backup, with the lineage.
     #[schema(example = 1)]
     version: u64,
 }
@@ -122,6 +122,10 @@ pub struct StatusAnswer {
     pub durability: &'static str,
     /// Seconds since the service started.
     pub uptime_seconds: u64,
+    /// The lineage its versions and movements are of: absent unless a backup was restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "00c0ffee00c0ffee")]
+    pub lineage: Option<String>,
     /// How many stock levels exist.
     pub levels: usize,
     /// What sharing has cost so far.

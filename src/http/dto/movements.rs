@@ -88,6 +88,10 @@ pub struct MovementsAnswer<'a> {
     pub next_cursor: Option<String>,
     /// Whether there were older movements, which are past the retention of this service.
     pub compacted: bool,
+    /// The lineage whose numbers these are: absent unless a backup was restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "00c0ffee00c0ffee")]
+    pub lineage: Option<String>,
 }
 
 impl<'a> MovementAnswer<'a> {

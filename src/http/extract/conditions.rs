@@ -1,6 +1,7 @@
 //! [`Conditions`]: `If-Match` and `If-None-Match` (RFC 9110, section 13.1).
 //!
-//! A level's entity tag is its version in quotes. Tags are compared strongly where a change depends on them, so a
+//! A level's entity tag is its version in quotes, and after a restore the lineage with it: a tag of a history that was taken back
+//! matches nothing. Tags are compared strongly where a change depends on them, so a
 //! weak tag (`W/"3"`) never matches there; a read compares weakly.
 
 use axum::extract::FromRequestParts;
@@ -8,8 +9,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
 use super::query::Query;
+use crate::http::HttpState;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Level, Precondition, VERSION_MAX};
+use crate::store::{Lineage, Numbered, Store as _};
 
 /// The conditional headers of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub enum EntityTags {
     List(Vec<EntityTag>),
 }
 
-/// One tag. A tag this service cannot have given out has no version and matches nothing.
+/// One tag. A tag this service cannot have given out in this lineage has no version and matches nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EntityTag {
     version: Option<u64>,
@@ -113,13 +116,14 @@ impl<S: Sync> FromRequestParts<S> for Unkeyed {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Conditions {
+impl FromRequestParts<&'static HttpState> for Conditions {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &&'static HttpState) -> Result<Self, Problem> {
+        let lineage = state.store()?.lineage();
         Ok(Self {
-            if_match: tags(&parts.headers, &header::IF_MATCH)?,
-            if_none_match: tags(&parts.headers, &header::IF_NONE_MATCH)?,
+            if_match: tags(&parts.headers, &header::IF_MATCH, lineage)?,
+            if_none_match: tags(&parts.headers, &header::IF_NONE_MATCH, lineage)?,
         })
     }
 }
@@ -139,7 +143,7 @@ fn demanded(if_match: &EntityTags) -> Result<Precondition, Problem> {
     }
 }
 
-fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Problem> {
+fn tags(headers: &HeaderMap, name: &HeaderName, lineage: Lineage) -> Result<Option<EntityTags>, Problem> {
     if !headers.contains_key(name) {
         return Ok(None);
     }
@@ -153,7 +157,9 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Pr
                 stars += 1;
                 continue;
             }
-            list.push(tag(item).ok_or_else(|| invalid(name, "must be * or entity tags such as \"3\""))?);
+            list.push(
+                tag(item, lineage).ok_or_else(|| invalid(name, "must be * or entity tags such as \"3\""))?,
+            );
         }
     }
     match stars {
@@ -163,11 +169,12 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<EntityTags>, Pr
     }
 }
 
-fn tag(text: &str) -> Option<EntityTag> {
+fn tag(text: &str, lineage: Lineage) -> Option<EntityTag> {
     let (weak, text) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
     let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
     // Exactly as it was given out: "03" or "+3" is a tag, but not one of ours.
-    let version = opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque);
+    let numbered = opaque.parse::<Numbered>().ok().filter(|numbered| numbered.to_string() == opaque);
+    let version = numbered.filter(|numbered| numbered.lineage == lineage).map(|numbered| numbered.number);
     Some(EntityTag { version, weak })
 }
 
@@ -184,7 +191,7 @@ mod tests {
     fn if_match(value: &str) -> Result<Option<EntityTags>, ProblemKind> {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_MATCH, HeaderValue::from_str(value).unwrap());
-        tags(&headers, &header::IF_MATCH).map_err(|problem| problem.kind())
+        tags(&headers, &header::IF_MATCH, Lineage::FIRST).map_err(|problem| problem.kind())
     }
 
     #[test]
@@ -194,11 +201,23 @@ mod tests {
         assert_eq!(if_match("W/\"3\""), list(Some(3), true));
         assert_eq!(if_match("\"03\""), list(None, false));
         assert_eq!(if_match("\"abc\""), list(None, false));
+        assert_eq!(if_match("\"3-00000000000000a1\""), list(None, false), "of another lineage");
         assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
         assert_eq!(if_match("\"3\", *"), Err(ProblemKind::InvalidRequest));
         assert_eq!(if_match("*, *"), Err(ProblemKind::InvalidRequest));
         for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\""] {
             assert_eq!(if_match(malformed), Err(ProblemKind::InvalidRequest), "{malformed}");
+        }
+    }
+
+    /// P6: after a restore a tag names its lineage, and no other matches.
+    #[test]
+    fn a_tag_is_of_one_lineage() {
+        let restored: Numbered = "3-00000000000000a1".parse().unwrap();
+        let version = |text: &str, lineage| tag(text, lineage).unwrap().version;
+        assert_eq!(version("\"3-00000000000000a1\"", restored.lineage), Some(3));
+        for other in ["3", "3-00000000000000a2", "3-a1", "3-00000000000000A1", "03-00000000000000a1"] {
+            assert_eq!(version(&format!("\"{other}\""), restored.lineage), None, "{other}");
         }
     }
 

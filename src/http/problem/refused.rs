@@ -85,7 +85,7 @@ fn detail(refusal: Refusal, key: &StockKey) -> String {
         Reason::PreconditionFailed(_) if !found.exists() => format!("{place} does not exist"),
         Reason::PreconditionFailed(Precondition::Version(wanted)) if wanted > VERSION_MAX => {
             format!(
-                "{place} is at version {}; the tag of If-Match is weak, or was never one of its own",
+                "{place} is at version {}; the tag of If-Match is weak, was never one of its own, or is of a history that was taken back by a restore",
                 found.version()
             )
         }

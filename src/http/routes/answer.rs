@@ -10,7 +10,8 @@ use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
 use crate::http::problem::Problem;
 use crate::stock::{Applied, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
 use crate::store::{
-    Answered, AnyStore, Command, Deed, Idempotency, Outcome, Store as _, TransactionKind, WrittenAnswer,
+    Answered, AnyStore, Command, Deed, Idempotency, Lineage, Outcome, Store as _, TransactionKind,
+    WrittenAnswer,
 };
 
 /// Marks an answer that was given before.
@@ -102,23 +103,27 @@ pub(super) fn typed(body: impl Into<Body>, content_type: HeaderValue) -> Respons
 }
 
 /// A level, with its entity tag.
-pub(super) fn level(status: StatusCode, key: &StockKey, level: Level) -> Response {
+pub(super) fn level(status: StatusCode, key: &StockKey, level: Level, lineage: Lineage) -> Response {
     let mut response = json(&StockLevel::new(key, level), StockLevel::JSON_BYTES);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::ETAG, etag(level));
+    response.headers_mut().insert(header::ETAG, etag(level, lineage));
     response
 }
 
 /// No body, only an entity tag.
-pub(super) fn empty(status: StatusCode, level: Level) -> Response {
+pub(super) fn empty(status: StatusCode, level: Level, lineage: Lineage) -> Response {
     let mut response = Response::default();
     *response.status_mut() = status;
-    response.headers_mut().insert(header::ETAG, etag(level));
+    response.headers_mut().insert(header::ETAG, etag(level, lineage));
     response
 }
 
-/// The version in quotes.
-fn etag(level: Level) -> HeaderValue {
+/// The version in quotes; after a restore, the lineage with it.
+fn etag(level: Level, lineage: Lineage) -> HeaderValue {
+    if lineage != Lineage::FIRST {
+        let tag = format!("\"{}\"", lineage.number(level.version()));
+        return HeaderValue::try_from(tag).expect("digits, a dash and quotes are visible ASCII");
+    }
     let mut digits = itoa::Buffer::new();
     let version = digits.format(level.version()).as_bytes();
     let mut tag = [b'"'; 2 + 20];

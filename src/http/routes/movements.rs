@@ -9,7 +9,7 @@ use crate::http::extract::{Page, Query, Service};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Location, Sku, StockKey};
 use crate::store::query::From;
-use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _};
+use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbered, Seq, Store as _};
 
 /// List movements
 ///
@@ -21,14 +21,14 @@ use crate::store::{HistoryError, MovementCursor, MovementQuery, Seq, Store as _}
     params(
         ("sku" = Option<String>, Query, description = "Only movements of this sku", max_length = 64),
         ("location" = Option<String>, Query, description = "Only movements at this location. With `sku` and without `after`: `main` where left out", max_length = 32),
-        ("after" = Option<u64>, Query, description = "Only movements with a number above this, in order"),
+        ("after" = Option<String>, Query, description = "Only movements with a number above this, in order. A number (`4711`) is taken as one of the present lineage; with a lineage (`4711-00c0ffee00c0ffee`, the `lineage` of the page it is from) it is refused in another", pattern = "^[0-9]+(-[0-9a-f]{16})?$"),
         ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),
         ("limit" = Option<usize>, Query, description = "How many at most: 1 to 1000, 100 where left out", minimum = 1, maximum = 1000),
     ),
     responses(
         (status = 200, description = "A page. It may be short, or empty, although `next_cursor` says that there is more", body = MovementsAnswer<'static>,
          headers(("Link" = String, description = "`rel=\"next\"`: the next page, where there is one"))),
-        (status = 410, description = "`history-compacted`: movements right after that number are past the retention", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`history-compacted`: movements right after that number are past the retention; or the number, or the cursor, is of a history that a restore took back", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`: a record is damaged", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
@@ -41,7 +41,8 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     let next_cursor = page.next.as_ref().map(MovementCursor::to_string);
     let link = next_cursor.as_ref().map(|cursor| link(&query, cursor, limit));
     let items = page.movements.iter().map(MovementAnswer::new).collect();
-    let body = MovementsAnswer { items, next_cursor, compacted: page.compacted };
+    let lineage = page.lineage.id().map(|id| format!("{id:016x}"));
+    let body = MovementsAnswer { items, next_cursor, compacted: page.compacted, lineage };
     let body = serde_json::to_vec(&body).expect("movements have string keys and plain values");
     let mut response = answer::typed(body, HeaderValue::from_static("application/json"));
     if let Some(link) = link {
@@ -53,7 +54,10 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Result<MovementQuery, Problem> {
     let sku = query.read("sku", Sku::parse)?;
     let location = query.read("location", Location::parse)?;
-    let number = |text: &str| text.parse::<Seq>().map_err(|_| "must be the number of a movement, or 0");
+    let number = |text: &str| {
+        let expected = "must be the number of a movement, or 0; perhaps with a dash and its lineage";
+        text.parse::<Numbered>().map_err(|_| expected)
+    };
     let after = query.read("after", number)?;
     if let (Some(sku), None) = (sku, after) {
         let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
@@ -61,7 +65,8 @@ fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Res
     }
     let from = match (cursor, after) {
         (Some(cursor), _) => From::Cursor(cursor),
-        (None, Some(seq)) => From::Seq(seq),
+        (None, Some(Numbered { number, lineage: Lineage::FIRST })) => From::Seq(Seq::new(number)),
+        (None, Some(Numbered { number, lineage })) => From::SeqOf(Seq::new(number), lineage),
         (None, None) => From::Seq(Seq::default()),
     };
     let (sku, location) = (sku.map(|sku| sku.to_string()), location.map(|location| location.to_string()));
@@ -71,7 +76,9 @@ fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Res
 fn problem(error: HistoryError) -> Problem {
     match error {
         HistoryError::Cursor(error) => Problem::parameter("cursor", error.to_string()),
-        HistoryError::Compacted { .. } => Problem::new(ProblemKind::HistoryCompacted, error.to_string()),
+        HistoryError::Compacted { .. } | HistoryError::OtherLineage | HistoryError::Ahead { .. } => {
+            Problem::new(ProblemKind::HistoryCompacted, error.to_string())
+        }
         HistoryError::NotDone(not_done) => not_done.into(),
     }
 }

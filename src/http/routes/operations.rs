@@ -18,13 +18,14 @@ use crate::telemetry::exposition::CONTENT_TYPE;
     responses((status = 200, description = "What runs, since when, and what sharing has cost", body = StatusAnswer))
 )]
 pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
-    let Status { strategy, durable, levels, contention, .. } = state.store()?.status();
+    let Status { strategy, durable, levels, contention, lineage, .. } = state.store()?.status();
     let holds = contention.holds;
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
         strategy,
         durability: if durable { "durable" } else { "ephemeral" },
         uptime_seconds: state.started.elapsed().as_secs(),
+        lineage: lineage.id().map(|id| format!("{id:016x}")),
         levels,
         contention: ContentionAnswer {
             acquisitions: contention.acquisitions,

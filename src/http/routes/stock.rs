@@ -23,9 +23,9 @@ use crate::store::{Command, Deed, Store as _};
     ),
     responses(
         (status = 200, description = "The level", body = StockLevel<'static>,
-         headers(("ETag" = String, description = "The version, in quotes"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
         (status = 304, description = "The level is still at one of the versions named",
-         headers(("ETag" = String, description = "The version, in quotes"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
@@ -48,9 +48,9 @@ pub async fn read(
         return Err(Problem::not_found(&key, level.version()));
     }
     if conditions.not_modified(level) {
-        return Ok(answer::empty(StatusCode::NOT_MODIFIED, level));
+        return Ok(answer::empty(StatusCode::NOT_MODIFIED, level, store.lineage()));
     }
-    Ok(answer::level(StatusCode::OK, &key, level))
+    Ok(answer::level(StatusCode::OK, &key, level, store.lineage()))
 }
 
 /// Create a stock level, or record a physical count
@@ -68,9 +68,9 @@ pub async fn read(
     request_body(content = PutRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "Counted: the level after", body = StockLevel<'static>,
-         headers(("ETag" = String, description = "The version, in quotes"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
         (status = 201, description = "Created: the new level", body = StockLevel<'static>,
-         headers(("ETag" = String, description = "The version, in quotes"), ("Location" = String, description = "The path of the level"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"), ("Location" = String, description = "The path of the level"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`below-reserved`", body = Problem, content_type = "application/problem+json"),
@@ -94,9 +94,9 @@ pub async fn put(
     let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
     answer::change(store, command, "", |key, applied| {
         if applied.before.exists() {
-            return answer::level(StatusCode::OK, key, applied.after);
+            return answer::level(StatusCode::OK, key, applied.after, store.lineage());
         }
-        let mut response = answer::level(StatusCode::CREATED, key, applied.after);
+        let mut response = answer::level(StatusCode::CREATED, key, applied.after, store.lineage());
         let path = format!("/v1/stock/{}?location={}", key.sku(), key.location());
         let path = HeaderValue::try_from(path).expect("names are visible ASCII");
         response.headers_mut().insert(header::LOCATION, path);
@@ -139,8 +139,10 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     let change = Change { operation: Operation::Delete, precondition: conditions.for_delete()? };
     let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
-    answer::change(store, command, "", |_, applied| answer::empty(StatusCode::NO_CONTENT, applied.after))
-        .await
+    answer::change(store, command, "", |_, applied| {
+        answer::empty(StatusCode::NO_CONTENT, applied.after, store.lineage())
+    })
+    .await
 }
 
 /// Adjust a stock level
@@ -158,7 +160,7 @@ pub async fn delete(
     request_body(content = AdjustRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "The level after", body = StockLevel<'static>,
-         headers(("ETag" = String, description = "The version, in quotes"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
@@ -182,6 +184,8 @@ pub async fn adjust(
     let change = Change { operation, precondition: conditions.if_match_only()? };
     let idempotency = idempotency_key.with_body(body.bytes());
     let command = Command { deed: Deed::Change { key, change }, idempotency, remark };
-    answer::change(store, command, "/delta", |key, applied| answer::level(StatusCode::OK, key, applied.after))
-        .await
+    answer::change(store, command, "/delta", |key, applied| {
+        answer::level(StatusCode::OK, key, applied.after, store.lineage())
+    })
+    .await
 }

@@ -12,8 +12,8 @@ use crate::journal::{Shared, record};
 use crate::stock::{StockKey, key};
 use crate::store::query::{From, MovementPlace, NotACursor};
 use crate::store::{
-    HistoryError, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq,
-    WasApplied, Why,
+    HistoryError, Lineage, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq,
+    Store as _, WasApplied, Why,
 };
 
 impl Local {
@@ -23,14 +23,15 @@ impl Local {
         if self.0.books.journal().is_volatile() {
             self.0.books.caught_up(WasApplied::No).await?;
         }
+        let lineage = self.lineage();
         match query {
             MovementQuery::OfLevel { key, cursor, limit } => {
-                let from = cursor.map(before).transpose()?;
-                self.ask(move |journal| of_level(journal, &key, from, limit)).await
+                let from = cursor.map(|cursor| before(cursor, lineage)).transpose()?;
+                self.ask(move |journal| of_level(journal, lineage, &key, from, limit)).await
             }
             MovementQuery::After { from, sku, location, limit } => {
                 let wants = Wants { sku, location };
-                self.ask(move |journal| after(journal, &from, &wants, limit)).await
+                self.ask(move |journal| after(journal, lineage, &from, &wants, limit)).await
             }
         }
     }
@@ -61,6 +62,7 @@ impl Wants {
 
 fn of_level(
     journal: &Shared,
+    lineage: Lineage,
     key: &StockKey,
     from: Option<Before>,
     limit: usize,
@@ -71,17 +73,35 @@ fn of_level(
     let next = page.next.map(|Before { position, version }| MovementPlace::Before { position, version });
     Ok(MovementPage {
         movements: page.movements.into_iter().map(shown).collect(),
-        next: next.map(MovementCursor),
+        next: next.map(|place| MovementCursor { place, lineage }),
         compacted: page.compacted,
+        lineage,
     })
 }
 
-fn after(journal: &Shared, from: &From, wants: &Wants, limit: usize) -> Result<MovementPage, HistoryError> {
-    let seq = match from {
-        From::Oldest => oldest(journal).0.saturating_sub(1),
-        From::Seq(Seq(seq)) | From::Cursor(MovementCursor(MovementPlace::After(seq))) => *seq,
+fn after(
+    journal: &Shared,
+    lineage: Lineage,
+    from: &From,
+    wants: &Wants,
+    limit: usize,
+) -> Result<MovementPage, HistoryError> {
+    let (seq, of) = match from {
+        From::Oldest => (oldest(journal).0.saturating_sub(1), lineage),
+        // Which history it is of, a number alone does not say.
+        From::Seq(Seq(seq)) => (*seq, lineage),
+        From::SeqOf(Seq(seq), of)
+        | From::Cursor(MovementCursor { place: MovementPlace::After(seq), lineage: of }) => (*seq, *of),
         From::Cursor(_) => return Err(NotACursor.into()),
     };
+    if of != lineage {
+        return Err(HistoryError::OtherLineage);
+    }
+    // Whoever was shown a movement was shown it when it was on disk.
+    let newest = journal.watermark.end().next_seq.saturating_sub(1);
+    if seq > newest {
+        return Err(HistoryError::Ahead { asked: Seq(seq), newest: Seq(newest) });
+    }
     let wanted = |line: &record::Line<'_>| wants.has(line.key);
     let page = history::after(&journal.log, &journal.watermark, seq, limit, wanted);
     let page = page.map_err(|error| said(journal, error))?;
@@ -90,8 +110,9 @@ fn after(journal: &Shared, from: &From, wants: &Wants, limit: usize) -> Result<M
     }
     Ok(MovementPage {
         movements: page.movements.into_iter().map(shown).collect(),
-        next: page.next.map(|seq| MovementCursor(MovementPlace::After(seq))),
+        next: page.next.map(|seq| MovementCursor { place: MovementPlace::After(seq), lineage }),
         compacted: false,
+        lineage,
     })
 }
 
@@ -100,8 +121,11 @@ fn oldest(journal: &Shared) -> Seq {
     Seq(journal.log.first_seq())
 }
 
-fn before(cursor: MovementCursor) -> Result<Before, HistoryError> {
-    match cursor.0 {
+fn before(cursor: MovementCursor, lineage: Lineage) -> Result<Before, HistoryError> {
+    if cursor.lineage != lineage {
+        return Err(HistoryError::OtherLineage);
+    }
+    match cursor.place {
         MovementPlace::Before { position, version } => Ok(Before { position, version }),
         MovementPlace::After(_) => Err(NotACursor.into()),
     }

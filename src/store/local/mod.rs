@@ -37,8 +37,8 @@ use crate::stock::{
     Applied, Change, EntryRefusal, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction,
 };
 use crate::store::{
-    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, MovementPage, MovementQuery, NotDone,
-    Outcome, Status, Store, TransactionKind, WasApplied, Why,
+    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
+    NotDone, Outcome, Status, Store, TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRejected};
 use crate::telemetry::Exposition;
@@ -99,8 +99,13 @@ impl Store for Local {
         self.page_of_movements(query).await
     }
 
+    fn lineage(&self) -> Lineage {
+        Lineage::restored(self.0.books.shared().control.restored())
+    }
+
     fn status(&self) -> Status {
         Status {
+            lineage: self.lineage(),
             strategy: self.0.stock.kind().name(),
             durable: self.0.rights.home().is_some(),
             full: self.0.books.is_full(),

@@ -11,7 +11,7 @@ use super::books::Books;
 use super::chores::{Home, Rights};
 use super::refusals::RefusalCounts;
 use super::{Local, Parts, chores, import};
-use crate::journal::control::ControlError;
+use crate::journal::control::{ControlError, State};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::disk::memory::MemoryDisk;
 use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
@@ -117,7 +117,15 @@ impl Opening {
         let start = recover(data, self.intent, &config, !pending.is_empty()).await?;
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
+        let is_copy = start.control.state == State::Copy && !start.only_reads;
         let journal = Journal::start(data.disk(), start, &config)?;
+        if is_copy {
+            let lineage = journal.shared().control.identity().lineage;
+            tracing::info!(
+                lineage = format!("{lineage:016x}"),
+                "a backup is gone on with: a new lineage begins, and no entity tag or cursor of before is valid in it"
+            );
+        }
         let local = Local::new(self.kind, strategy, journal, &self.keeping, Some(Home::of(data)));
         local.restore(levels).await;
         local.finish_imports(&disk, &pending).await?;

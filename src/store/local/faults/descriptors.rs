@@ -9,7 +9,7 @@ use super::service::{Service, Told, config};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::disk::pool::Pool;
 use crate::store::query::From;
-use crate::store::{HistoryError, MovementCursor, MovementQuery, NotDone, Store as _, WasApplied, Why};
+use crate::store::{HistoryError, MovementQuery, NotDone, Store as _, WasApplied, Why};
 use crate::strategy::StrategyKind;
 
 /// Of the pool.
@@ -43,7 +43,7 @@ async fn movements(service: &Service) -> Result<usize, HistoryError> {
         let page = service.store.movements(query).await?;
         count += page.movements.len();
         match page.next {
-            Some(next) => from = From::Cursor(MovementCursor(next.0)),
+            Some(next) => from = From::Cursor(next),
             None => return Ok(count),
         }
     }

@@ -194,6 +194,7 @@ async fn a_call_that_fails_while_a_backup_is_made_leaves_a_whole_one_or_none() {
         let copied = backup::copy(
             service.journal().disk().as_ref(),
             &shared.log,
+            &shared.control,
             &shared.watermark,
             &into,
             &AtomicBool::new(false),
