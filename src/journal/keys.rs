@@ -21,6 +21,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::Mutex;
 
+use super::chunks::Chunks;
 use super::marks::Marks;
 use crate::stock::Once;
 
@@ -45,6 +46,7 @@ pub struct Keys {
     /// Keys of lines of batches under way.
     passing: AtomicUsize,
     marks: Marks,
+    chunks: Chunks,
 }
 
 /// A key and where its outcome is. The key in two halves: a `u128` is aligned to 16 bytes, and would make 32 of these 24.
@@ -99,7 +101,8 @@ impl Keys {
     /// No keys.
     pub fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, held: AtomicUsize::new(0), passing: AtomicUsize::new(0), marks: Marks::default() }
+        let (held, passing) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { shards, held, passing, marks: Marks::default(), chunks: Chunks::default() }
     }
 
     /// Takes the key for one request, unless it was used, is in use, or there are `keys_max` already.
@@ -265,6 +268,11 @@ impl Keys {
         let position = self.marks.expired(now_ms, retention)?;
         self.forget_before(position);
         Some(position)
+    }
+
+    /// The chunks of imports that are in the log, however old their keys.
+    pub fn chunks(&self) -> &Chunks {
+        &self.chunks
     }
 
     /// The times that tell how old keys are.

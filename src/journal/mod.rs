@@ -18,6 +18,7 @@
 pub mod append;
 pub mod backup;
 pub mod check;
+pub mod chunks;
 pub mod control;
 pub mod data_dir;
 pub mod disk;

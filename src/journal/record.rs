@@ -74,6 +74,15 @@ pub enum RecordKind {
     Batch = 6,
     /// What an import did, kept under its idempotency key. No lines.
     Imported = 7,
+    /// A chunk of an import of which every level was left out, under the chunk's key. No lines.
+    ImportLeftOut = 8,
+}
+
+impl RecordKind {
+    /// Whether a record of this kind is a chunk of an import.
+    pub fn is_chunk(self) -> bool {
+        matches!(self, Self::Import | Self::ImportLeftOut)
+    }
 }
 
 /// What the caller of a change has to say about it.
@@ -252,6 +261,11 @@ pub fn trusted_batch_lines(record: &[u8]) -> Option<u32> {
     (record[KIND] == RecordKind::Batch as u8).then(|| (&record[lines_at(record)..]).get_u32_le())
 }
 
+/// Whether a record that this process encoded itself is a chunk of an import.
+pub fn trusted_is_chunk(record: &[u8]) -> bool {
+    [RecordKind::Import as u8, RecordKind::ImportLeftOut as u8].contains(&record[KIND])
+}
+
 fn lines_at(record: &[u8]) -> usize {
     let once = if record[FLAGS] & FLAG_ONCE == 0 { 0 } else { ONCE_BYTES };
     HEAD_BYTES + once + usize::from(u16_at(record, REASON_LEN)) + usize::from(u16_at(record, REFERENCE_LEN))
@@ -272,6 +286,7 @@ impl<'a> Record<'a> {
             5 => RecordKind::Refused,
             6 => RecordKind::Batch,
             7 => RecordKind::Imported,
+            8 => RecordKind::ImportLeftOut,
             _ => return Err(RecordError::Part("kind")),
         };
         let once = match bytes[FLAGS] {
@@ -379,7 +394,7 @@ fn read_stored(kind: RecordKind, bytes: &[u8]) -> Option<Stored> {
         RecordKind::Answer => reader.written(),
         RecordKind::Refused => reader.refused(),
         RecordKind::Batch => reader.batch(),
-        RecordKind::Imported => reader.imported(),
+        RecordKind::Imported | RecordKind::ImportLeftOut => reader.imported(),
     }
 }
 

@@ -22,6 +22,7 @@
 //! kind 1  levels: position u64 of the last record, level u128, key_len u8, key; tombstones too
 //! kind 2  idempotency keys: position u64, key u128
 //! kind 3  marks: time_ms u64, position u64
+//! kind 5  chunks of imports that are in the log (since version 2): position u64, key u128
 //! kind 4  trailer: levels u64, keys u64, marks u64, highest position seen u64, BLAKE3 of the header and all blocks' heads
 //! ```
 
@@ -186,6 +187,8 @@ fn write_file<'f>(
     out.end_block();
     keys.marks().all().into_iter().for_each(|mark| out.mark(mark));
     out.end_block();
+    keys.chunks().all().into_iter().for_each(|(key, position)| out.chunk(key, position));
+    out.end_block();
     match out.error.take() {
         None if out.stopped => Err(SnapshotError::Stopped),
         None => Ok(out),
@@ -238,6 +241,13 @@ impl<'f> Out<'f> {
         self.block.extend_from_slice(&position.to_le_bytes());
         self.block.extend_from_slice(&key.to_le_bytes());
         self.trailer.keys += 1;
+        self.trailer.highest = self.trailer.highest.max(position);
+    }
+
+    fn chunk(&mut self, key: u128, position: u64) {
+        self.begin_entry(BlockKind::Chunks);
+        self.block.extend_from_slice(&position.to_le_bytes());
+        self.block.extend_from_slice(&key.to_le_bytes());
         self.trailer.highest = self.trailer.highest.max(position);
     }
 

@@ -346,6 +346,9 @@ impl Writer {
     fn used(&mut self, record: &[u8], position: u64) {
         let Some(key) = record::trusted_once(record) else { return };
         self.shared.keys.insert(key, position);
+        if record::trusted_is_chunk(record) {
+            self.shared.keys.chunks().note(key, position);
+        }
         if let Some(trimmer) = &mut self.trimmer {
             trimmer.keyed(position);
         }

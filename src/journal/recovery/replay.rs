@@ -233,6 +233,9 @@ impl<'r> Replay<'r> {
             }
             if let Some(once) = record.note().once {
                 keys.insert(once.key, position);
+                if record.note().kind.is_chunk() {
+                    keys.chunks().note(once.key, position);
+                }
                 if let Some(Stored::Batch(lines)) = record.stored() {
                     keys.forget_lines(once.key, u32::try_from(lines.len()).unwrap_or(u32::MAX));
                 }

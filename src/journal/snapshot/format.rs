@@ -47,6 +47,7 @@ pub(super) enum BlockKind {
     Keys = 2,
     Marks = 3,
     Trailer = 4,
+    Chunks = 5,
 }
 
 /// A block's head.
@@ -150,6 +151,7 @@ impl BlockHead {
             2 => BlockKind::Keys,
             3 => BlockKind::Marks,
             4 => BlockKind::Trailer,
+            5 => BlockKind::Chunks,
             _ => return None,
         };
         let body_len = (&head[8..]).get_u32_le() as usize;

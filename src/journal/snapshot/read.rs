@@ -44,6 +44,8 @@ pub enum Item<'a> {
     Key(u128, u64),
     /// When a position was reached.
     Mark(Mark),
+    /// The key of a chunk of an import that is in the log, and the position of its record.
+    Chunk(u128, u64),
 }
 
 /// Fills levels and keys, which are empty, from a snapshot. After an error they hold a part of it.
@@ -60,6 +62,10 @@ pub fn load(disk: &dyn Disk, file: &str, heads: &Heads, keys: &Keys) -> Result<L
         }
         Item::Mark(Mark { time_ms, position }) => {
             keys.mark(time_ms, position);
+            Ok(())
+        }
+        Item::Chunk(key, position) => {
+            keys.chunks().note(key, position);
             Ok(())
         }
     })
@@ -122,9 +128,11 @@ fn entries(
     for _ in 0..head.entries {
         let (entry, rest) = match head.kind {
             BlockKind::Levels => level(body).ok_or("a level is none")?,
-            BlockKind::Keys => {
+            BlockKind::Keys | BlockKind::Chunks => {
                 let (entry, rest) = body.split_at_checked(24).ok_or(SHORT)?;
-                (Item::Key((&entry[8..]).get_u128_le(), u64_at(entry, 0)), rest)
+                let (key, position) = ((&entry[8..]).get_u128_le(), u64_at(entry, 0));
+                let is_key = head.kind == BlockKind::Keys;
+                (if is_key { Item::Key(key, position) } else { Item::Chunk(key, position) }, rest)
             }
             BlockKind::Marks => {
                 let (entry, rest) = body.split_at_checked(16).ok_or(SHORT)?;
@@ -142,6 +150,7 @@ fn entries(
                 seen.highest = seen.highest.max(position);
             }
             Item::Mark(_) => seen.marks += 1,
+            Item::Chunk(_, position) => seen.highest = seen.highest.max(position),
         }
         each(entry)?;
         body = rest;

@@ -260,10 +260,10 @@ impl Books {
 
     /// The records at those positions; `None` for each that was dropped with the oldest part of the log.
     pub(super) async fn records_at(&self, positions: Vec<u64>) -> Result<Vec<Option<KeptRecord>>, NotDone> {
-        let Some(last) = positions.iter().max() else { return Ok(Vec::new()) };
+        let Some(last) = positions.iter().max().copied() else { return Ok(Vec::new()) };
         let shared = Arc::clone(self.shared());
         // Of the commands whose records they are nobody can say more than the records do.
-        self.told_of(shared.watermark.reach(*last).await.map_err(Into::into), WasApplied::Unknown)?;
+        self.told_of(shared.watermark.reach(last).await.map_err(Into::into), WasApplied::Unknown)?;
         let damaged = |what: String| NotDone::unknown(Why::Damaged(what));
         let read = move || {
             let record = |position| match history::record_at(&shared.log, position) {
@@ -277,7 +277,12 @@ impl Books {
             tokio::task::spawn_blocking(read).await.map_err(|panicked| damaged(panicked.to_string()))?;
         let records = read.map_err(|error| NotDone::unknown(unread(&error)))?.into_iter();
         let whole = |bytes| {
-            KeptRecord::new(bytes).ok_or_else(|| damaged("the record of a key is damaged".to_owned()))
+            KeptRecord::new(bytes).ok_or_else(|| {
+                let what = "the record of an idempotency key contradicts itself";
+                damaged(format!(
+                    "{what}, at position {last} of the log or before; verify the log and restore it from a backup"
+                ))
+            })
         };
         records.map(|record| record.map(whole).transpose()).collect()
     }

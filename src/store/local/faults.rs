@@ -18,6 +18,7 @@ mod dropped;
 mod failing_calls;
 mod failing_syncs;
 mod full_disk;
+mod imports;
 mod keys;
 mod kills;
 mod listing;

@@ -16,6 +16,7 @@ use crate::stock::{Change, IfMissing, Once, Operation, Remark, Transaction};
 use crate::store::chores::{LINE_ERRORS_MAX, LineError};
 use crate::store::local::Local;
 use crate::store::local::books::Begun;
+use crate::store::local::kept::KeptRecord;
 use crate::store::{Idempotency, NotDone, WasApplied, Why};
 
 /// Before a chunk that was in others' way is tried again.
@@ -34,7 +35,8 @@ impl Local {
         let _applying = self.0.rights.applying().await;
         self.check(&staged).await?;
         let staged = on_disk(move || staged.commit().map(|()| staged)).await.map_err(ImportError::Io)?;
-        self.apply_import(staged, claim).await.map_err(|error| match error {
+        let applied = self.apply_import(staged, claim).await.map(|(imported, _)| imported);
+        applied.map_err(|error| match error {
             // It has happened: if this process does not see to it, the next one does.
             ImportError::NotDone(NotDone { why, .. }) => NotDone::unknown(why).into(),
             other => other,
@@ -47,6 +49,7 @@ impl Local {
         disk: &Arc<dyn Disk>,
         pending: &[String],
     ) -> Result<(), ImportError> {
+        let mut kept = Vec::new();
         for name in pending {
             let (disk, file) = (Arc::clone(disk), name.clone());
             let damaged =
@@ -60,13 +63,16 @@ impl Local {
                 },
                 None => None,
             };
-            let imported = self.apply_import(staged, claim).await?;
+            let (imported, chunks) = self.apply_import(staged, claim).await?;
             tracing::info!(
                 file = name,
                 levels = imported.levels,
-                "an import that had happened was completed"
+                "an import that had happened was completed, or found to be"
             );
+            kept.extend(chunks);
         }
+        // Of all others the files are gone.
+        self.0.books.shared().keys.chunks().keep_only(&kept);
         Ok(())
     }
 
@@ -95,8 +101,14 @@ impl Local {
         if total == 0 { Ok(()) } else { Err(ImportError::Refused { errors, total }) }
     }
 
-    async fn apply_import(&self, staged: Staged, claim: Option<Claim>) -> Result<Imported, ImportError> {
+    /// Applies what of it is not in the log yet, and removes the file. Returns the keys of its chunks, if the file is still there.
+    async fn apply_import(
+        &self,
+        staged: Staged,
+        claim: Option<Claim>,
+    ) -> Result<(Imported, Vec<u128>), ImportError> {
         let mut imported = Imported { levels: staged.levels, ..Imported::default() };
+        let mut chunks = Vec::new();
         let mut entries = staged.entries();
         for number in 0_u64.. {
             let chunk;
@@ -104,19 +116,36 @@ impl Local {
             if chunk.is_empty() {
                 break;
             }
-            self.apply_chunk(chunk_key(staged.id, number, &chunk), chunk, &mut imported).await?;
+            let once = chunk_key(staged.id, number, &chunk);
+            chunks.push(once.key);
+            self.apply_chunk(once, chunk, &mut imported).await?;
         }
         if let Some(claim) = claim {
-            self.record_outcome(&claim, imported).await?;
+            self.record_outcome(RecordKind::Imported, &claim, imported).await?;
         }
-        on_disk(move || staged.remove()).await.map_err(ImportError::Io)?;
-        Ok(imported)
+        let name = staged.name().to_owned();
+        match on_disk(move || staged.remove()).await {
+            // Only now, for good: a file that may come back must be known to be applied.
+            Ok(()) => {
+                self.0.books.shared().keys.chunks().forget(&chunks);
+                chunks.clear();
+            }
+            Err(error) => {
+                tracing::warn!(file = name, %error, "the file of an import that is applied could not be removed; the next start does it");
+            }
+        }
+        Ok((imported, chunks))
     }
 
-    async fn record_outcome(&self, claim: &Claim, imported: Imported) -> Result<(), NotDone> {
+    async fn record_outcome(
+        &self,
+        kind: RecordKind,
+        claim: &Claim,
+        imported: Imported,
+    ) -> Result<(), NotDone> {
         let books = &self.0.books;
         loop {
-            match books.store(RecordKind::Imported, claim.clone(), &Stored::Imported(imported.into())).await {
+            match books.store(kind, claim.clone(), &Stored::Imported(imported.into())).await {
                 Ok(stored) => {
                     return match books.told(stored, WasApplied::Unknown).await {
                         Err(NotDone { why: Why::Unwritten { .. }, .. }) => self.wait_until_written().await,
@@ -178,17 +207,22 @@ impl Local {
         chunk: &mut Vec<Entry>,
         imported: &mut Imported,
     ) -> Result<(), ImportError> {
+        // The log knows for as long as it matters, whatever became of the key.
+        if let Some(position) = self.0.books.shared().keys.chunks().position(once.key) {
+            let record =
+                self.0.books.records_at(vec![position]).await.ok().and_then(|mut found| found.pop()?);
+            count_again(imported, chunk.len() as u64, record.as_ref());
+            return Ok(());
+        }
         let claim = match self.0.books.begin_unbounded(&begun(once)).await? {
             Begun::Fresh(claim) => claim,
+            // As an earlier version recorded it, in a snapshot that knows of keys alone.
             Begun::Before(record) => {
-                let lines = record.record().line_count();
-                let created = record.record().lines().filter(Line::imported_new).count() as u64;
-                imported.created += created;
-                imported.counted += lines - created;
-                imported.left_out += chunk.len() as u64 - lines;
+                count_again(imported, chunk.len() as u64, Some(&record));
                 return Ok(());
             }
         };
+        let all = chunk.len() as u64;
         let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
         while !chunk.is_empty() {
             let transaction = Arc::new(transaction(chunk));
@@ -212,8 +246,24 @@ impl Local {
                 Err(not_done) => self.again(not_done).await?,
             }
         }
+        // Nothing of it could be done: not even that is done again.
+        let left_out = Imported { levels: all, left_out: all, ..Imported::default() };
+        self.record_outcome(RecordKind::ImportLeftOut, &claim, left_out).await?;
         Ok(())
     }
+}
+
+/// Counts a chunk that is in the log already, by its record: one that retention has dropped does not say what was new.
+fn count_again(imported: &mut Imported, levels: u64, record: Option<&KeptRecord>) {
+    let Some(record) = record.map(KeptRecord::record) else {
+        imported.counted += levels;
+        return;
+    };
+    let lines = record.line_count();
+    let created = record.lines().filter(Line::imported_new).count() as u64;
+    imported.created += created;
+    imported.counted += lines - created;
+    imported.left_out += levels - lines;
 }
 
 /// What the store itself makes once.

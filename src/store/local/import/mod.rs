@@ -7,8 +7,9 @@
 //!    import's id and the chunk's number. Readers may see the levels of one chunk before those of the next.
 //! 4. The answer is recorded, if the request had a key, and the file is removed.
 //!
-//! After a crash the next start finds the file and does what is left of steps 3 and 4 before the service opens; chunks that are
-//! in the log already are known by their keys, which therefore must not have run out: see [`pending`].
+//! After a crash the next start finds the file and does what is left of steps 3 and 4 before the service opens. Which chunks are in
+//! the log already, the log itself knows ([`crate::journal::chunks`]), until the file is gone for good: also where its removal
+//! failed, much has changed since and every idempotency key has run out.
 //!
 //! A level of which more units are held than the file says stands in the way of the whole import, as long as it has not
 //! happened. One on which units are held between the check and its chunk keeps what it has, and is counted as left out.
@@ -139,9 +140,9 @@ async fn joined<T>(task: JoinHandle<Result<T, ImportError>>) -> Result<T, Import
 
 /// The names of imports that have happened and are not known to be applied, in no order.
 ///
-/// While there are any, recovery has to keep every idempotency key, however old: a chunk whose key is forgotten is applied
-/// again, over whatever came after it.
-pub(super) fn pending(disk: &Arc<dyn Disk>) -> io::Result<Vec<String>> {
+/// While there are any, recovery keeps every idempotency key, however old: snapshots of earlier versions know of chunks by their
+/// keys alone.
+pub(in crate::store::local) fn pending(disk: &Arc<dyn Disk>) -> io::Result<Vec<String>> {
     Ok(disk.list()?.into_iter().filter(|name| staged::is_pending(name)).collect())
 }
 

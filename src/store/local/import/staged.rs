@@ -181,6 +181,11 @@ impl Staged {
         Ok(())
     }
 
+    /// The name of the file.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Removes the file: the import is applied.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.disk.remove(&self.name)?;
