@@ -197,11 +197,6 @@ pub(super) fn import(args: &ImportArgs) -> ExitCode {
             Err(error) => return fail(ExitCode::FAILURE, &format!("{name}: {error}")),
         }
     };
-    // What a crash left is cut, and that is said.
-    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
-        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
-    }
-    let _flushed = logging::Flushed;
     with_stock(&args.data, Intent::Change, async |stock| {
         let imported = import_from(stock, input).await.map_err(|error| format!("{name}: {error}"))?;
         let told = serde_json::to_string(&ImportAnswer::new(imported)).map_err(|error| error.to_string())?;
@@ -260,6 +255,11 @@ fn with_stock(
     intent: Intent,
     act: impl AsyncFnOnce(&Offline) -> Result<(), String>,
 ) -> ExitCode {
+    // What a crash left is cut, or passed over, and that is said.
+    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
+        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
+    }
+    let _flushed = logging::Flushed;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),

@@ -8,9 +8,9 @@ use super::*;
 use crate::journal::group::SECTOR;
 use crate::journal::segment;
 use crate::journal::testing::{EMPTY, Memory, Told, Writer, all_keys, levels, units};
-use crate::stock::Once;
-use crate::stock::{IfMissing, Operation};
+use crate::stock::{IfMissing, Once, Operation};
 
+mod strangers;
 mod versions;
 
 const SEGMENT: u64 = 8 * 1024;

@@ -235,14 +235,14 @@ async fn recover(
     };
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
     let Recovered { heads, keys, log, tail, end, control, report } = recovered;
-    log_report(&report, data.is_new());
+    log_report(&report, data.is_new(), intent);
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
     let only_reads = intent == Intent::Read;
     Ok(Start { heads, keys, log, tail, end, covered, control, only_reads })
 }
 
 /// Tells the operator what recovery found.
-fn log_report(report: &Report, is_new: bool) {
+fn log_report(report: &Report, is_new: bool, intent: Intent) {
     if is_new {
         tracing::info!("created: there was no stock");
         return;
@@ -252,7 +252,8 @@ fn log_report(report: &Report, is_new: bool) {
     }
     if let Some(cut) = &report.cut {
         let last = cut.seq.saturating_sub(1);
-        tracing::warn!(file = cut.file, bytes = cut.bytes, last_movement_kept = last, "cut: {cut}");
+        let done = if intent == Intent::Read { "passed over" } else { "cut" };
+        tracing::warn!(file = cut.file, bytes = cut.bytes, last_movement_kept = last, "{done}: {cut}");
     }
     tracing::info!(
         levels = report.levels,

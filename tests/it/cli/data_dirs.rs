@@ -145,6 +145,8 @@ fn to_verify_or_export_changes_nothing() {
         assert_eq!(said.contains("the last 100 bytes of segment"), left != "by a kill", "{left}: {said}");
         let exported = output(&["export", "--ndjson", "--data-dir", place]);
         assert!(String::from_utf8_lossy(&exported.stdout).contains("\"on_hand\":9"), "{left}");
+        let told = String::from_utf8_lossy(&exported.stderr).into_owned();
+        assert_eq!(told.contains("passed over: the last 100 bytes"), left != "by a kill", "{left}: {told}");
         let copy = folder.path().join(left);
         let backed_up = output(&["backup", "--to", copy.to_str().unwrap(), "--data-dir", place]);
         assert_eq!(backed_up.status.code(), Some(0), "{left}");
