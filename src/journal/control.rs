@@ -297,10 +297,8 @@ impl Content {
 
     /// Replaces the file, for good.
     fn write(&self, disk: &dyn Disk) -> io::Result<()> {
-        match disk.remove(TEMPORARY) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // Whether there is one that stays, making it tells.
+        let _ = disk.remove(TEMPORARY);
         let file = disk.create(TEMPORARY)?;
         file.write_at(&self.to_bytes(), 0)?;
         file.sync()?;

@@ -12,7 +12,7 @@ use super::script::{Ask, Deed};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::disk::{self, Disk};
 use crate::journal::recovery::RecoveryError;
-use crate::journal::{Journal, JournalConfig};
+use crate::journal::{Journal, JournalConfig, control};
 use crate::stock::{
     Change, IfMissing, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Sku, StockKey,
     Transaction,
@@ -102,7 +102,8 @@ impl Service {
         let (start, _) = start_of(&through)?;
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
-        let journal = Journal::start(through, start, config).expect("threads");
+        let failed = |source| RecoveryError::Io { file: control::NAME.to_owned(), source };
+        let journal = Journal::start(through, start, config).map_err(failed)?;
         let patient = StrategyConfig { lock_timeout: Duration::from_mins(1), ..StrategyConfig::default() };
         let store = Local::new(kind, patient, journal, &Keeping::default(), None);
         store.restore(levels).await;
