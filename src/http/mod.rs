@@ -5,7 +5,7 @@
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
 //! [`stack`] the middleware in order, [`server`] the connections ([`request_body`], [`write_bound`] and
-//! [`linger`] what happens at their edges), [`metrics`] what is counted, [`openapi`] the
+//! [`linger`] what happens at their edges), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod dto;
