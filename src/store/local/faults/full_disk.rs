@@ -15,7 +15,8 @@ use super::service::{SEGMENT_BYTES, Service, Told, command, config};
 use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::journal::group::SECTOR;
 use crate::journal::lanes::SLOTS;
-use crate::store::{Answered, NotDone, Store as _, WasApplied, Why};
+use crate::store::chores::ImportInto as _;
+use crate::store::{Answered, Chores as _, NotDone, Outcome, Store as _, WasApplied, Why};
 use crate::strategy::StrategyKind;
 
 /// Returns when the journal says that the disk is full, or has room; its failure ends the test.
@@ -316,4 +317,32 @@ async fn a_start_without_any_room_lets_in_not_even_the_first_change() {
     disk.set_room(None);
     until(&service, false).await;
     assert_eq!(service.ask(&ask(Deed::Create(0, 5))).await, Told::Applied);
+}
+
+/// P7, P8: an import that has happened waits for room like all that was let in, and each of its levels is counted once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_has_happened_waits_for_room_and_is_applied_once() {
+    let service = Service::new(StrategyKind::Atomic).await;
+    assert_eq!(service.ask(&ask(Deed::Create(9_999, 5))).await, Told::Applied);
+    service.disk.set_room(Some(usize::try_from(SEGMENT_BYTES).unwrap()));
+    let mut import = service.store.begin_import().expect("none is under way");
+    for level in 0..500 {
+        let line = format!("{{\"sku\":\"k{level}\",\"on_hand\":3}}\n");
+        assert!(import.push(line.into()).await, "it is a line");
+    }
+    let finishing = tokio::spawn(import.finish(None));
+    until(&service, true).await;
+    let told = service.ask(&ask(Deed::Read(0))).await;
+    assert!(matches!(&told, Told::NotDone(not_done) if is_of_a_full_disk(not_done)), "{told:?}");
+    assert!(!finishing.is_finished());
+    service.disk.set_room(None);
+    let answered = finishing.await.expect("no panic").expect("it is applied");
+    let Outcome::Import(imported) = answered.outcome else { panic!("{answered:?}") };
+    assert_eq!((imported.levels, imported.created, imported.counted), (500, 500, 0));
+    for level in [0, 499] {
+        let in_memory = service.in_memory(level).await;
+        assert_eq!((in_memory.on_hand(), in_memory.version()), (3, 1));
+    }
+    let image = Image::of(&service.disk.only_synced()).expect("a disk with room");
+    assert_eq!(image.levels.len(), 501);
 }
