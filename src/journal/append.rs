@@ -174,6 +174,8 @@ impl Appender {
         while let Err(error) = segment.file.write_at(&footer, offset) {
             wait_for_room(error, full)?;
         }
+        // Before the file is cut to its length: one that is shorter than it was made, and has no footer, is damaged.
+        segment.file.sync()?;
         segment.file.set_len(offset + footer.len() as u64)?;
         segment.file.sync()?;
         self.end.position += footer.len() as u64;

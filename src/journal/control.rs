@@ -31,7 +31,7 @@ use bytes::Buf;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::disk::Disk;
+use super::disk::{Disk, is_full};
 use super::watermark::GroupEnd;
 
 /// The name of the file.
@@ -393,10 +393,6 @@ impl Control {
         content.write(into)?;
         Ok(content.to_bytes().len() as u64)
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {

@@ -8,7 +8,7 @@ use crate::journal::disk::{Disk, DiskFile};
 use crate::journal::group::SECTOR;
 use crate::journal::retention::SNAPSHOTS_KEPT;
 use crate::journal::segment::{self, Header, HeaderError, IndexEntry};
-use crate::journal::snapshot::{self, SnapshotError};
+use crate::journal::snapshot;
 use crate::journal::watermark::GroupEnd;
 
 /// The longest footer that is read: an entry for every 64 KiB of 256 GiB.
@@ -97,13 +97,9 @@ impl Files {
             }
         }
         for name in &self.snapshots {
-            match snapshot::whose(disk, name) {
-                Ok((start, whose)) => self.check_snapshot(name, start, start, whose)?,
-                // One of a later version, or that cannot be read, is for who loads it; a damaged one is passed over.
-                Err(SnapshotError::Io { source, .. }) => {
-                    return Err(RecoveryError::Io { file: name.clone(), source });
-                }
-                Err(_) => {}
+            // One that cannot be read, is damaged or of a later version is for who would load it.
+            if let Ok((start, whose)) = snapshot::whose(disk, name) {
+                self.check_snapshot(name, start, start, whose)?;
             }
         }
         Ok(())

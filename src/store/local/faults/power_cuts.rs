@@ -10,8 +10,9 @@ use super::for_each_strategy;
 use super::image::{Image, Truth};
 use super::script::Script;
 use super::service::{Service, Shown, Told, config};
-use crate::journal::JournalConfig;
 use crate::journal::disk::faulty::{Call, FaultyDisk};
+use crate::journal::group::SECTOR;
+use crate::journal::{JournalConfig, segment};
 use crate::strategy::StrategyKind;
 
 const CLIENTS: u64 = 6;
@@ -154,4 +155,24 @@ for_each_strategy! {
             }
         }
     }
+}
+
+/// P7: a segment that is shorter than it was made, and not sealed, is refused as cut short. So it is cut to its length only once its
+/// footer is on the platter, whatever a power cut keeps of the two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_is_cut_to_its_length_once_its_footer_is_on_disk() {
+    let service = Service::new(StrategyKind::Mutex).await;
+    let seen = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&seen);
+    service.disk.at(Call::SetLen, 1, move |disk| {
+        let synced = disk.only_synced().content();
+        let mut segments = synced.iter().filter(|(file, _)| segment::base_of(file).is_some());
+        let has_footer = |bytes: &[u8]| bytes.chunks(SECTOR).any(segment::is_footer);
+        counted.fetch_add(1 + u64::from(segments.any(|(_, bytes)| has_footer(bytes))), Ordering::SeqCst);
+    });
+    let mut script = Script::new(3, 0..4, 0..9);
+    while seen.load(Ordering::SeqCst) == 0 {
+        service.ask(&script.next()).await;
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 2, "the footer is there");
 }
