@@ -319,11 +319,14 @@ fn of_key(record: KeptRecord, once: Once) -> Result<KeptRecord, NotDone> {
     if record.once() == Some(once) { Ok(record) } else { Err(NotDone::no(Why::KeyReused)) }
 }
 
-/// Why something that is in the log could not be read there.
+/// Why something that is in the log could not be read there. Damage is told to the operator, too.
 pub(super) fn unread(error: &HistoryError) -> Why {
     match error {
         HistoryError::Io { source, .. } if is_out_of_files(source) => Why::TooManyFiles,
-        error => Why::Damaged(error.to_string()),
+        error => {
+            tracing::error!(%error, "what is in the log cannot be told");
+            Why::Damaged(error.to_string())
+        }
     }
 }
 
