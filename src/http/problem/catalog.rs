@@ -264,8 +264,8 @@ impl ProblemKind {
             Self::HistoryCompacted => ProblemPage {
                 name: "history-compacted",
                 status: StatusCode::GONE,
-                title: "That part of the ledger was dropped",
-                explanation: "Movements of that age are past the retention of this service. The answer says which is the oldest that is kept.",
+                title: "That part of the ledger is not there any more",
+                explanation: "Movements of that age are past the retention of this service, and the answer says which is the oldest that is kept; or the cursor or number is of a history that was taken back, as a backup was restored. Read the stock again, and begin with the oldest movement.",
             },
             Self::Overloaded => ProblemPage {
                 name: "overloaded",
