@@ -360,26 +360,30 @@ impl Control {
 
     /// A segment was begun, and is the newest. Before anything is written to it.
     pub fn begun(&self, base: u64) -> io::Result<()> {
-        let mut content = self.content.lock();
-        content.newest = base;
-        self.write(&content)
+        self.change(|content| content.newest = base)
     }
 
     /// Segments before that one are about to be dropped: nobody misses them from here on.
     pub fn dropping(&self, oldest: u64) -> io::Result<()> {
-        let mut content = self.content.lock();
-        if content.oldest >= oldest {
+        if self.content.lock().oldest >= oldest {
             return Ok(());
         }
-        content.oldest = oldest;
-        self.write(&content)
+        self.change(|content| content.oldest = oldest)
     }
 
     /// The log ends there, and nobody writes any more.
     pub fn close(&self, end: GroupEnd) -> io::Result<()> {
+        self.change(|content| (content.state, content.end) = (State::Closed, end))
+    }
+
+    /// Writes what the file is to say from here on; unless that fails, it counts from here on.
+    fn change(&self, change: impl FnOnce(&mut Content)) -> io::Result<()> {
         let mut content = self.content.lock();
-        (content.state, content.end) = (State::Closed, end);
-        self.write(&content)
+        let mut next = content.clone();
+        change(&mut next);
+        self.write(&next)?;
+        *content = next;
+        Ok(())
     }
 
     fn write(&self, content: &Content) -> io::Result<()> {

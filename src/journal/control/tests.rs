@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::testing::Memory;
 
 const END: GroupEnd = GroupEnd { position: 9000, next_seq: 17, hash: [0xCD; 32], time_ms: 1_700_000_000_000 };
@@ -144,4 +145,20 @@ fn lineages_that_have_no_segment_are_forgotten() {
     assert_eq!(kept(0), [0, 3000, 6000, 9000]);
     assert_eq!(kept(3000), [3000, 6000, 9000]);
     assert_eq!(kept(7000), [6000, 9000]);
+}
+
+/// Otherwise a second try would pass for done: segments would be dropped that the file says are there.
+#[test]
+fn what_could_not_be_written_does_not_count() {
+    for call in [Call::Create, Call::Write, Call::Sync, Call::Rename] {
+        let disk = FaultyDisk::new();
+        let control =
+            Control::open(disk.disk(), Content::fresh(), GroupEnd::GENESIS, Some((0, 8192))).unwrap();
+        disk.fail(Fault::next(call, io::ErrorKind::Other));
+        assert!(control.dropping(4096).is_err(), "{call:?}");
+        disk.heal();
+        control.dropping(4096).unwrap();
+        let read = Content::read(disk.only_synced().disk().as_ref()).unwrap();
+        assert_eq!(read.unwrap().unwrap().oldest, 4096, "{call:?}");
+    }
 }
