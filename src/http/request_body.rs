@@ -26,7 +26,7 @@ pub struct RequestBody {
 #[derive(Debug, Default)]
 pub struct Unread {
     body: Mutex<Option<Incoming>>,
-    /// Whether there is one: most are read, and nobody takes the lock for them.
+    /// Whether there is one, or one that broke: most are read, and nobody takes the lock for them.
     is_back: AtomicBool,
     /// Whether the client may still be sending what nobody will read.
     is_left: AtomicBool,
@@ -62,8 +62,12 @@ impl Unread {
             return true;
         }
         self.is_back.store(false, Ordering::Relaxed);
-        let Some(body) = self.body.lock().take() else { return true };
-        let is_over = !asked && has_come(body).await;
+        let body = self.body.lock().take();
+        let is_over = match body {
+            Some(body) => !asked && has_come(body).await,
+            // It broke: where it would have ended, nobody knows.
+            None => false,
+        };
         self.is_left.store(!is_over, Ordering::Relaxed);
         is_over
     }
@@ -110,8 +114,14 @@ impl Body for RequestBody {
         let Some((body, _)) = &mut self.lent else { return Poll::Ready(None) };
         let frame = Pin::new(body).poll_frame(cx);
         AWAITED.set(frame.is_pending());
-        if let Poll::Ready(None) = frame {
-            self.lent = None;
+        match frame {
+            Poll::Ready(None) => self.lent = None,
+            Poll::Ready(Some(Err(_))) => {
+                if let Some((_, unread)) = self.lent.take() {
+                    unread.is_back.store(true, Ordering::Release);
+                }
+            }
+            _ => {}
         }
         frame
     }

@@ -139,11 +139,24 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_no_fault() {
-        for broken in
-            ["", "{", "{\"n\":3", "{\"m\":3,}", "{\"n\":03}", "{\"n\":\"\\ud800\",\"text\":\"\\ud800\"}"]
-        {
+        for broken in ["", "{", "{\"n\":3", "{\"m\":3,}", "{\"n\":03}", "{\"n\":3,\"text\":\"\\ud80\"}"] {
             assert!(matches!(number(broken), Err(Wrong::NotJson(_))), "{broken}: {:?}", number(broken));
         }
+    }
+
+    /// An escape that is half of a character is JSON, and no text: it is told where it is, not as a fault of syntax.
+    #[test]
+    fn half_a_character_is_told_in_its_place() {
+        let half = |pointer: &str| {
+            let told = told(&format!(r#"{{"n":3,{pointer}}}"#));
+            (told.len(), told[0].0.clone(), told[0].1.clone())
+        };
+        let (count, pointer, detail) = half(r#""text":"\ud800""#);
+        assert_eq!((count, pointer.as_str()), (1, "/text"));
+        assert!(detail.starts_with("must be text; an escape in it (\\ud800 to \\udfff) is half"), "{detail}");
+        let (count, _, detail) = half(r#""\udc00":"x""#);
+        assert!(count == 1 && detail.starts_with("is not a field"), "{detail}");
+        assert_eq!(number(r#"{"n":3,"text":"\ud83d\ude00"}"#), Ok(3));
     }
 
     /// P10: however much is wrong, what is told is bounded, and counted.

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer as _, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use super::shape::{Field, Needed, Shape};
 use super::{FAULTS_MAX, Fault, Faults};
@@ -76,12 +77,13 @@ impl<'t> Walk<'t> {
                     _ => self.refuse(value, shape),
                 }
             }
-            Shape::Text(check) => match text(value)? {
-                Some(text) => check(&text).unwrap_or_else(|detail| self.fault(|| detail)),
+            Shape::Text(check) => match text(value) {
+                Some(Ok(text)) => check(&text).unwrap_or_else(|detail| self.fault(|| detail)),
+                Some(Err(HalfACharacter)) => self.fault(|| HalfACharacter.to_string()),
                 None => self.refuse(value, shape),
             },
-            Shape::Choice(choices) => match text(value)? {
-                Some(text) if choices.contains(&text.as_str()) => {}
+            Shape::Choice(choices) => match text(value) {
+                Some(Ok(text)) if choices.contains(&text.as_str()) => {}
                 _ => self.refuse(value, shape),
             },
             Shape::Lines(of) if value.starts_with('[') => {
@@ -172,8 +174,13 @@ impl<'t> Visitor<'t> for Entries<'_, 't> {
 
     fn visit_map<A: MapAccess<'t>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut seen = vec![false; self.fields.len()];
-        while let Some(name) = entries.next_key::<String>()? {
+        while let Some(name) = entries.next_key::<&'t RawValue>()? {
             let value: &'t RawValue = entries.next_value()?;
+            // A name that is no text is no field's.
+            let name = match text(name.get()) {
+                Some(Ok(name)) => name,
+                Some(Err(HalfACharacter)) | None => name.get().to_owned(),
+            };
             let field = self.fields.iter().position(|field| field.name == name);
             let look = |walk: &mut Walk<'t>| {
                 match field {
@@ -229,9 +236,17 @@ impl Decimal {
     }
 }
 
+/// A string of which an escape is half of a character that takes two. That is JSON (RFC 8259, section 8.2), and no text.
+#[derive(Debug, Error)]
+#[error(
+    "must be text; an escape in it (\\ud800 to \\udfff) is half of a character whose other half is missing"
+)]
+struct HalfACharacter;
+
 /// The string that a value is, if it is one.
-fn text(value: &str) -> Result<Option<String>, serde_json::Error> {
-    if value.starts_with('"') { serde_json::from_str(value).map(Some) } else { Ok(None) }
+fn text(value: &str) -> Option<Result<String, HalfACharacter>> {
+    // The value is JSON, so nothing else can be wrong with it.
+    value.starts_with('"').then(|| serde_json::from_str(value).map_err(|_| HalfACharacter))
 }
 
 /// What a value is, in words.

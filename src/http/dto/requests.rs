@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::fields::{Delta, MovedUnits, Object, Text, Units};
 use crate::http::extract::read_part;
-use crate::http::problem::{FieldError, Problem, ProblemKind};
+use crate::http::problem::{FieldError, Problem, ProblemKind, clip};
 use crate::stock::{
     Change, Entry, IfMissing, Location, Operation, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku,
     StockKey, Transaction, TransactionError,
@@ -18,6 +18,10 @@ use crate::store::EachLine;
 
 /// The most lines one request may have.
 const LINES_MAX: usize = 10_000;
+
+/// The most field errors that are listed of all the lines of one body together. Of a line past that only the first is told, and how
+/// many more there are: an answer must not be many times the size of its request.
+const ERRORS_OF_LINES_MAX: usize = 1_000;
 
 /// How many units there are.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -228,11 +232,15 @@ impl<'a> LooseAdjustmentsRequest<'a> {
     /// Each line by itself, also where it is none.
     pub fn each(&self) -> Result<Vec<Result<EachLine, WrongLine>>, Problem> {
         check_count(self.lines.len())?;
+        let mut errors_left = ERRORS_OF_LINES_MAX;
         let line = |(index, text): (usize, &&'a RawValue)| {
             let plain = OnceLock::new();
             let alone = |Object(line): Object<Line<'_>>| line.alone(index).map_err(|wrong| *wrong.problem);
             let read = read_part(text.get(), &plain, &place(index), alone);
-            read.map_err(|problem| WrongLine::of(text, Box::new(problem)))
+            read.map_err(|mut problem| {
+                errors_left -= problem.list_at_most(errors_left.max(1)).min(errors_left);
+                WrongLine::of(text, Box::new(problem))
+            })
         };
         Ok(self.lines.iter().enumerate().map(line).collect())
     }
@@ -240,14 +248,21 @@ impl<'a> LooseAdjustmentsRequest<'a> {
 
 impl WrongLine {
     fn of(text: &RawValue, problem: Box<Problem>) -> Self {
-        let line: serde_json::Value = serde_json::from_str(text.get()).unwrap_or_default();
-        let named = |field: &str| line.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
-        let location = if line.get("location").is_some() {
-            named("location")
-        } else {
-            Some(Location::DEFAULT.to_string())
+        /// What a line says of these two, whatever else is wrong with it.
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow, default)]
+            sku: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            location: Option<&'a RawValue>,
+        }
+        // Nothing is named by what is no object, or names one of them twice.
+        let Some(Object(Named { sku, location })) = serde_json::from_str(text.get()).ok() else {
+            return Self { sku: None, location: None, problem };
         };
-        Self { sku: named("sku"), location, problem }
+        let named = |value: &RawValue| serde_json::from_str(value.get()).ok().as_ref().map(clipped);
+        let location = location.map_or_else(|| Some(Location::DEFAULT.to_string()), named);
+        Self { sku: sku.and_then(named), location, problem }
     }
 }
 
@@ -268,11 +283,8 @@ impl Line<'_> {
         match self.key(index, &mut errors) {
             Some(key) => Ok(EachLine { key, change }),
             None => Err(WrongLine {
-                sku: Some(self.sku.0.to_string()),
-                location: self
-                    .location
-                    .as_ref()
-                    .map_or(Some(Location::DEFAULT.to_string()), |text| Some(text.0.to_string())),
+                sku: Some(clipped(&self.sku)),
+                location: Some(self.location.as_ref().map_or_else(|| Location::DEFAULT.to_string(), clipped)),
                 problem: Box::new(Problem::fields(errors)),
             }),
         }
@@ -315,6 +327,13 @@ impl TransferLine<'_> {
         }
         Some((StockKey::new(sku, from), StockKey::new(sku, to), units))
     }
+}
+
+/// A text that an answer repeats.
+fn clipped(text: &Text<'_>) -> String {
+    let mut text = text.0.to_string();
+    clip(&mut text);
+    text
 }
 
 fn adjustment(key: StockKey, delta: i64, if_missing: IfMissing, line: usize) -> Entry {

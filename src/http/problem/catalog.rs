@@ -259,7 +259,7 @@ impl ProblemKind {
                 name: "idempotency-key-reused",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "The key belongs to another request",
-                explanation: "An Idempotency-Key stands for one request: the same method, path, parameters, If-Match and body, however they are spelt. This key was used with another, at this path or elsewhere. Nothing was changed; use a fresh key for each new request.",
+                explanation: "An Idempotency-Key stands for one request: the same method, path, parameters and If-Match, however they are spelt, and the same body, byte for byte. This key was used with another, at this path or elsewhere. Nothing was changed; use a fresh key for each new request.",
             },
             Self::HistoryCompacted => ProblemPage {
                 name: "history-compacted",

@@ -188,6 +188,13 @@ impl Problem {
         Self { errors, ..Self::new(ProblemKind::ValidationFailed, detail) }
     }
 
+    /// Lists no more than the first `errors_max` of the fields that are wrong; how many it lists. What there is to say of a list of
+    /// one is in the detail, and how many more there were.
+    pub fn list_at_most(&mut self, errors_max: usize) -> usize {
+        self.errors.truncate(errors_max);
+        self.errors.len()
+    }
+
     /// The fields that are wrong.
     pub fn into_errors(self) -> Vec<FieldError> {
         self.errors

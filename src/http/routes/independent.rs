@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::answer;
 use crate::http::dto::{BatchWriter, LineProblem, LineResult, StockLevel, WrongLine};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Remark, StockKey};
 use crate::store::{
     AnyStore, Command, Deed, EachLine, Idempotency, LineOutcome, Outcome, Store as _, WrittenAnswer,
@@ -60,8 +60,16 @@ async fn carry_out(
     let answered = store.execute(Command { deed, idempotency, remark }).await?;
     match answered.outcome {
         Outcome::Each(outcomes) if outcomes.len() == lines.len() => Ok((outcomes, answered.replayed)),
+        // The same body, of which an earlier version of the service read fewer lines as well formed.
+        Outcome::Each(_) if answered.replayed => Err(read_otherwise()),
         _ => Err(Problem::unexpected()),
     }
+}
+
+fn read_otherwise() -> Problem {
+    let detail = "the request was carried out under this key by an earlier version of the service, which refused lines that are \
+                  well formed now, such as a delta of 3.0; what it did stands, and nothing more was done";
+    Problem::new(ProblemKind::IdempotencyKeyReused, detail)
 }
 
 /// `index` is that of the line in the request.
@@ -90,4 +98,33 @@ fn told(problem: Problem) -> (u16, Option<StockLevel<'static>>, Option<LineProbl
 fn written(answer: WrittenAnswer) -> Result<LineProblem, Problem> {
     let problem = String::from_utf8(answer.body).ok().and_then(|text| RawValue::from_string(text).ok());
     problem.map(LineProblem::Written).ok_or_else(Problem::unexpected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stock::{Change, IfMissing, Location, Once, Operation, Sku};
+    use crate::store::local::{Intent, Opening};
+    use crate::store::{Keeping, Storage};
+    use crate::strategy::{StrategyConfig, StrategyKind};
+
+    async fn ask(store: &AnyStore, lines: usize) -> Result<Response, ProblemKind> {
+        let key = StockKey::new(Sku::parse("A").expect("a sku"), Location::DEFAULT);
+        let change = Change::unconditional(Operation::Adjust { delta: 1, if_missing: IfMissing::Create });
+        let lines = (0..lines).map(|_| Ok(EachLine { key: key.clone(), change })).collect();
+        let idempotency = Idempotency { once: Once { key: 7, fingerprint: [7; 32] }, version_1: None };
+        each_alone(store, lines, Some(Box::new(idempotency)), None).await.map_err(|problem| problem.kind())
+    }
+
+    /// P5: whoever repeats a request after an upgrade is told what it was, not that the service is broken; nothing is done twice.
+    #[tokio::test]
+    async fn a_body_that_an_earlier_version_read_otherwise_is_told() {
+        let storage = Storage::Memory(Keeping::default());
+        let opening = Opening::begin(StrategyKind::Mutex, StrategyConfig::default(), &storage, Intent::Serve);
+        let store = AnyStore::Local(opening.expect("memory").open().await.expect("it is empty"));
+        assert!(ask(&store, 1).await.is_ok() && ask(&store, 1).await.is_ok());
+        assert_eq!(ask(&store, 2).await.err(), Some(ProblemKind::IdempotencyKeyReused));
+        let key = StockKey::new(Sku::parse("A").expect("a sku"), Location::DEFAULT);
+        assert_eq!(store.read(&key).await.expect("a level").version(), 1);
+    }
 }

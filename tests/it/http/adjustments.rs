@@ -245,6 +245,56 @@ async fn a_line_that_is_none_refuses_nobody_else() {
     assert_eq!(app.level("A").await, (8, 3));
 }
 
+/// The answer to a line that is none names the level that the line names, whatever else is in it; it never names one that it does not.
+#[tokio::test]
+async fn a_line_that_is_none_is_named_as_it_names_itself() {
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 10)]).await;
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    let lines = [
+        (r#"{"sku":"A","location":"shop","delta":1e400}"#, json!("A"), json!("shop")),
+        (r#"{"sku":"A","location":"shop","delta":1,"x":"\ud800"}"#, json!("A"), json!("shop")),
+        (&format!(r#"{{"sku":"A","location":"shop","delta":{deep}}}"#), json!("A"), json!("shop")),
+        (r#"{"sku":"A","location":null,"delta":"x"}"#, json!("A"), json!("main")),
+        (r#"{"sku":"A","delta":"x"}"#, json!("A"), json!("main")),
+        (r#"{"sku":"A","location":7,"delta":1}"#, json!("A"), Value::Null),
+        (r#"{"sku":"\ud800","location":"shop","delta":1}"#, Value::Null, json!("shop")),
+        (r#"{"sku":"A","sku":"B","location":"shop","delta":1}"#, Value::Null, Value::Null),
+        (r#"["A","shop",1]"#, Value::Null, Value::Null),
+        ("null", Value::Null, Value::Null),
+    ];
+    let texts: Vec<&str> = lines.iter().map(|(line, ..)| *line).collect();
+    let body = format!(r#"{{"mode":"independent","lines":[{}]}}"#, texts.join(","));
+    let told = app.post_bytes("/v1/adjustments", body).await;
+    assert_eq!(told.assert_status(200).at("/refused"), lines.len());
+    for (index, (line, sku, location)) in lines.iter().enumerate() {
+        let result = told.at(&format!("/results/{index}"));
+        assert_eq!((&result["sku"], &result["location"]), (sku, location), "{line}: {result}");
+    }
+    assert_eq!(app.level("A").await, (10, 1));
+}
+
+/// P10: however much is wrong with however many lines, the answer is not many times the request; each line is told what is wrong with it
+/// first, and how much more there is.
+#[tokio::test]
+async fn what_is_told_of_wrong_lines_is_bounded() {
+    let app = TestApp::start(StrategyKind::Atomic).await;
+    let line = format!("{{{}}}", [r#""":0"#; 75].join(","));
+    let body = format!(r#"{{"mode":"independent","lines":[{}]}}"#, vec![line; 9_990].join(","));
+    let length = body.len();
+    let told = app.post_bytes("/v1/adjustments", body).await;
+    assert_eq!(told.assert_status(200).at("/refused"), 9_990);
+    assert!(told.text().len() < 2 * length, "{} for {length}", told.text().len());
+    for (index, errors) in [(0, 77), (9_989, 1)] {
+        let problem = &told.at(&format!("/results/{index}"))["problem"];
+        assert_eq!(problem["errors"].as_array().unwrap().len(), errors, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().ends_with("(and 76 more)"), "{problem}");
+    }
+    let long = format!(r#"{{"sku":"{}","delta":1}}"#, "x".repeat(1_000_000));
+    let told =
+        app.post_bytes("/v1/adjustments", format!(r#"{{"mode":"independent","lines":[{long}]}}"#)).await;
+    assert!(told.assert_status(200).text().len() < 4_000, "{}", told.text().len());
+}
+
 /// Lines whose sum cannot be a change are refused, not wrapped.
 #[tokio::test]
 async fn sums_are_checked() {

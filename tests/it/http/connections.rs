@@ -167,6 +167,32 @@ async fn connections_are_bounded() {
     third.answer().await.assert_status(200);
 }
 
+/// A body that breaks off in what are no chunks is answered, and the answer says that it is the last of its connection and is not lost
+/// to a reset, however much the client sends behind it: where the next request would begin, nobody knows.
+#[tokio::test]
+async fn a_broken_body_ends_its_connection_with_an_answer() {
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
+    let head = "POST /v1/stock/A/adjust HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    for broken in ["xyz\r\n", "b\r\n{\"delta\":1}0\r\n\r\n", "fffffffffffffffff\r\n"] {
+        let mut connection = app.connect().await;
+        connection.write(format!("{head}{broken}")).await;
+        // More than the socket's buffers hold: it is taken until the answer is read.
+        let sent = connection.send("z".repeat(1 << 20)).await;
+        let answer = connection.answer().await;
+        answer.assert_problem(400, "invalid-request");
+        assert_eq!(answer.header("connection"), "close", "{broken:?}, {sent:?}");
+    }
+    // Half a body, and no more to come: the client can still be told.
+    let mut connection = app.connect().await;
+    connection.write(format!("{head}5\r\n{{")).await;
+    connection.end().await;
+    let answer = connection.answer().await;
+    answer.assert_problem(400, "invalid-request");
+    assert_eq!(answer.header("connection"), "close");
+    assert_eq!(app.level("A").await, (1, 1));
+}
+
 /// What is not HTTP is told so, or cut off, and nobody else notices.
 #[tokio::test]
 async fn what_is_not_http_harms_nobody() {
