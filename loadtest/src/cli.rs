@@ -2,6 +2,7 @@
 
 pub mod crash;
 pub mod inproc;
+pub mod report;
 pub mod sweep;
 
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::output::{Out, file};
+use crate::output::{Colours, Out, file};
 use crate::schedule::Limit;
 use crate::workload::{Keys, Mix, SKUS_MAX, Spec, mix};
 
@@ -25,6 +26,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Colours on the terminal; `NO_COLOR` is heeded, too.
+    #[arg(long, value_enum, default_value = "auto", global = true, value_name = "WHEN")]
+    pub color: Colours,
 }
 
 /// What to do.
@@ -44,6 +48,10 @@ pub enum Command {
     Sweep(sweep::SweepArgs),
     /// Kill a server of its own with `kill -9` again and again, retry what was in flight, and verify what it kept.
     Crash(crash::CrashArgs),
+    /// Write a report that was saved as JSON again, as anything that reports are written as.
+    Report(report::ReportArgs),
+    /// Show two reports that were saved as JSON side by side.
+    Diff(report::DiffArgs),
 }
 
 /// The workload, the same for `run` and `compare`.
@@ -99,7 +107,7 @@ pub struct RunArgs {
     /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub history: Option<PathBuf>,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
     /// Leave the run's levels on the server.
@@ -151,7 +159,7 @@ pub struct ReplayArgs {
     /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub history: Option<PathBuf>,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
     /// Leave the skus on the server.
@@ -186,7 +194,7 @@ pub struct CompareArgs {
     /// The workload.
     #[command(flatten)]
     pub workload: WorkloadArgs,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
 }

@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
+use crate::report::document::Document;
+use crate::report::plain::{self, Look};
+use crate::report::{csv, hgrm, html, json, junit};
 use crate::schedule::Limit;
 
 /// How often a bar is redrawn.
@@ -90,24 +95,71 @@ fn style(template: &str) -> ProgressStyle {
 /// The name that stands for standard output in place of a file.
 const STANDARD_OUTPUT: &str = "-";
 
-/// Where a report is written to: `json=FILE,md=FILE`, one of which may be `-`.
+/// What a report can be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Every figure, and the document that all others are written from.
+    Json,
+    /// For a page.
+    Markdown,
+    /// One file with pictures.
+    Html,
+    /// For pipelines: a case for each demand.
+    Junit,
+    /// For spreadsheets: a line for each cell.
+    Csv,
+    /// For HdrHistogram's plotters: the percentiles of each distribution.
+    Hgrm,
+}
+
+/// Where a report is written to: `json=FILE,html=FILE` and so on, one of which may be `-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Out {
-    /// Where the JSON goes.
-    pub json: Option<PathBuf>,
-    /// Where the Markdown goes.
-    pub markdown: Option<PathBuf>,
+    files: Vec<(Format, PathBuf)>,
+    json_shown: bool,
 }
 
 /// A list of files that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutError {
-    /// A part of it names neither kind, or no file.
-    #[error("`{0}` is no output: use json=FILE, md=FILE, or both with a comma between; - is standard output")]
+    /// A part of it names no format, or no file.
+    #[error("`{0}` is no output: use FORMAT=FILE, several with commas between; formats are {names}; - is standard output", names = names())]
     NoOutput(String),
-    /// Both are to go the same way.
-    #[error("only one of json and md can be -, standard output: name a file for the other")]
+    /// A format is there twice.
+    #[error("{0} is there twice")]
+    Twice(&'static str),
+    /// Several are to go the same way.
+    #[error("only one can be -, standard output: name files for the others")]
     OneOutput,
+}
+
+impl Format {
+    const ALL: [Self; 6] = [Self::Json, Self::Markdown, Self::Html, Self::Junit, Self::Csv, Self::Hgrm];
+
+    /// As `--out` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Markdown => "md",
+            Self::Html => "html",
+            Self::Junit => "junit",
+            Self::Csv => "csv",
+            Self::Hgrm => "hgrm",
+        }
+    }
+}
+
+fn names() -> String {
+    Format::ALL.map(Format::name).join(", ")
+}
+
+impl Out {
+    /// The JSON is what is shown, whatever else is written.
+    #[must_use]
+    pub fn with_json_shown(mut self) -> Self {
+        self.json_shown = true;
+        self
+    }
 }
 
 impl FromStr for Out {
@@ -116,15 +168,17 @@ impl FromStr for Out {
     fn from_str(text: &str) -> Result<Self, OutError> {
         let mut out = Self::default();
         for part in text.split(',') {
-            match part.split_once('=') {
-                Some(("json", file)) if !file.is_empty() => out.json = Some(file.into()),
-                Some(("md", file)) if !file.is_empty() => out.markdown = Some(file.into()),
-                _ => return Err(OutError::NoOutput(part.to_owned())),
+            let named = part.split_once('=').filter(|(_, file)| !file.is_empty());
+            let format = |name: &str| Format::ALL.into_iter().find(|format| format.name() == name);
+            let (format, file) = named
+                .and_then(|(name, file)| Some((format(name)?, file)))
+                .ok_or_else(|| OutError::NoOutput(part.to_owned()))?;
+            if out.files.iter().any(|(other, _)| *other == format) {
+                return Err(OutError::Twice(format.name()));
             }
+            out.files.push((format, file.into()));
         }
-        if [&out.json, &out.markdown].into_iter().flatten().filter(|path| is_standard_output(path)).count()
-            > 1
-        {
+        if out.files.iter().filter(|(_, path)| is_standard_output(path)).count() > 1 {
             return Err(OutError::OneOutput);
         }
         Ok(out)
@@ -146,31 +200,76 @@ pub fn file(name: &str) -> Result<PathBuf, &'static str> {
 
 /// A report that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be written: {source}; choose another file")]
-pub struct WriteError {
-    path: String,
-    source: std::io::Error,
+pub enum WriteError {
+    /// The file cannot be written.
+    #[error("{path} cannot be written: {source}; choose another file")]
+    File {
+        /// Which one.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is nothing to write.
+    #[error("hgrm: this report has no distribution of latencies")]
+    NoDistribution,
 }
 
 /// Prints a result, and writes the files that were asked for. Where one of them is standard output, it has that alone, for a
 /// program to read, and the result goes to standard error.
-pub fn publish(out: Option<&Out>, text: &str, json: &str, markdown: &str) -> Result<(), WriteError> {
-    let files = out.map(|out| [(out.json.as_deref(), json), (out.markdown.as_deref(), markdown)]);
-    let files: Vec<(&Path, &str)> =
-        files.into_iter().flatten().filter_map(|(path, text)| path.map(|path| (path, text))).collect();
-    if files.iter().any(|(path, _)| is_standard_output(path)) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
-    } else {
-        result(text);
-    }
-    for (path, text) in files {
-        if is_standard_output(path) {
-            result(text);
-        } else {
-            write(path, text)?;
+pub fn publish(out: Option<&Out>, document: &Document, report: &impl Serialize) -> Result<(), WriteError> {
+    let Out { files, json_shown } = out.cloned().unwrap_or_default();
+    let taken = files.iter().any(|(_, path)| is_standard_output(path));
+    match (json_shown, taken) {
+        (true, _) => result(&json(report, document)),
+        (false, false) => {
+            let look = Look::of(&Term::stdout(), console::colors_enabled());
+            result(&plain::text(document, look));
+        }
+        (false, true) => {
+            let look = Look::of(&Term::stderr(), console::colors_enabled_stderr());
+            let _ = writeln!(std::io::stderr().lock(), "{}", plain::text(document, look).trim_end());
         }
     }
+    for (format, path) in files {
+        let text = match format {
+            Format::Json => json(report, document),
+            Format::Markdown => plain::markdown(document),
+            Format::Html => html::html(document),
+            Format::Junit => junit::junit(document),
+            Format::Csv => csv::csv(document),
+            Format::Hgrm => {
+                hgrm_files(document, &path)?;
+                continue;
+            }
+        };
+        write_or_print(&path, &text)?;
+    }
     Ok(())
+}
+
+/// The first distribution goes to the file, the others beside it, each with its name in that of its file.
+fn hgrm_files(document: &Document, path: &Path) -> Result<(), WriteError> {
+    let (first, others) = document.spectra.split_first().ok_or(WriteError::NoDistribution)?;
+    write_or_print(path, &hgrm::hgrm(first))?;
+    if is_standard_output(path) {
+        return Ok(());
+    }
+    for spectrum in others {
+        let of = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let name: String = spectrum.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let beside = format!("{}.{name}.{}", of(path.file_stem()), of(path.extension()));
+        write(&path.with_file_name(beside.trim_end_matches('.')), &hgrm::hgrm(spectrum))?;
+    }
+    Ok(())
+}
+
+fn write_or_print(path: &Path, text: &str) -> Result<(), WriteError> {
+    if is_standard_output(path) {
+        result(text);
+        Ok(())
+    } else {
+        write(path, text)
+    }
 }
 
 /// Writes a text file, in a folder that is made if it is missing.
@@ -180,7 +279,28 @@ pub fn write(path: &Path, text: &str) -> Result<(), WriteError> {
         let _ = std::fs::create_dir_all(folder);
     }
     let text = format!("{}\n", text.trim_end());
-    std::fs::write(path, text).map_err(|source| WriteError { path: path.display().to_string(), source })
+    std::fs::write(path, text).map_err(|source| WriteError::File { path: path.display().to_string(), source })
+}
+
+/// When text has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colours {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Colours {
+    /// Decides it for this process.
+    pub fn decide(self) {
+        if self != Self::Auto {
+            console::set_colors_enabled(self == Self::Always);
+            console::set_colors_enabled_stderr(self == Self::Always);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,12 +309,16 @@ mod tests {
 
     #[test]
     fn outputs_are_named_by_kind() {
-        let out: Out = "json=a.json,md=b.md".parse().unwrap();
-        assert_eq!((out.json, out.markdown), (Some("a.json".into()), Some("b.md".into())));
-        for wrong in ["", "json", "json=", "html=x"] {
+        let out: Out = "json=a.json,md=b.md,html=c.html".parse().unwrap();
+        let expected = [(Format::Json, "a.json"), (Format::Markdown, "b.md"), (Format::Html, "c.html")]
+            .map(|(format, file)| (format, file.into()));
+        assert_eq!(out.files, expected);
+        for wrong in ["", "json", "json=", "pdf=x"] {
             assert_eq!(wrong.parse::<Out>(), Err(OutError::NoOutput(wrong.to_owned())));
         }
+        assert_eq!("json=a,json=b".parse::<Out>(), Err(OutError::Twice("json")));
         assert_eq!("json=-,md=-".parse::<Out>(), Err(OutError::OneOutput));
         assert!("json=-,md=b.md".parse::<Out>().is_ok());
+        assert!(OutError::NoOutput(String::new()).to_string().contains("json, md, html, junit, csv, hgrm"));
     }
 }

@@ -72,7 +72,7 @@ pub struct CrashArgs {
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
     /// Further arguments for `serve`, after `--`.

@@ -55,7 +55,7 @@ pub struct InprocArgs {
     /// Calls that are recorded and checked in each turn, after the timed pass, over all threads.
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
     pub recorded: u32,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
 }

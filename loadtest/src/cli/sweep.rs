@@ -42,7 +42,7 @@ pub struct SweepArgs {
     /// Where to draw the curves; folders that are missing are made.
     #[arg(long, default_value = "loadtest-out/sweep.svg", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = file)]
     pub svg: PathBuf,
-    /// Write the report: json=FILE, md=FILE, or both with a comma between; - is standard output.
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
     #[arg(long, value_name = "FILES")]
     pub out: Option<Out>,
 }

@@ -8,7 +8,6 @@ use crate::compare::report::CompareReport;
 use crate::compare::{choose, findings, server, server_beside, turns};
 use crate::exit::Exit;
 use crate::interrupt::Stop;
-use crate::report::json;
 use crate::runner::Plan;
 use crate::{output, workload};
 
@@ -51,8 +50,7 @@ pub(super) async fn compare(args: CompareArgs, stop: &Stop) -> Exit {
         report.remarks.push("interrupted; the rounds finished until then were verified".to_owned());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    let text = report.text();
-    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
+    if let Err(error) = output::publish(args.out.as_ref(), &report.document(), &report) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

@@ -14,7 +14,7 @@ use crate::crash::workload::Spec;
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Progress};
-use crate::report::{VerdictReport, json};
+use crate::report::VerdictReport;
 use crate::{verdict, workload};
 
 /// Kills and restarts a server of its own, verifies what it kept, reports it.
@@ -65,8 +65,8 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         report.kept = Some(home.keep());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    let text = if args.json { json(&report) } else { report.text() };
-    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
+    let out = if args.json { Some(args.out.unwrap_or_default().with_json_shown()) } else { args.out };
+    if let Err(error) = output::publish(out.as_ref(), &report.document(), &report) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

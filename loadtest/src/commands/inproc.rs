@@ -12,7 +12,6 @@ use crate::inproc::report::{InprocReport, findings};
 use crate::inproc::{self, Limit, Plan, Subject};
 use crate::interrupt::Stop;
 use crate::measure::machine::Machine;
-use crate::report::json;
 use crate::{output, workload};
 
 /// How long a timed pass takes when it is not told: eight strategies and the floor on four numbers of threads, in five
@@ -51,8 +50,7 @@ pub(super) async fn inproc(args: InprocArgs, stop: &Stop) -> Exit {
         report.remarks.push("interrupted; the turns finished until then were verified".to_owned());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    let text = report.text();
-    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
+    if let Err(error) = output::publish(args.out.as_ref(), &report.document(), &report) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

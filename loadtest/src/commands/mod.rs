@@ -5,6 +5,7 @@ mod compare;
 mod crash;
 mod inproc;
 mod replay;
+mod report;
 mod run;
 mod sweep;
 
@@ -25,6 +26,7 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };
+    cli.color.decide();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = exit(runtime.block_on(runtime.spawn(dispatch(cli.command))));
@@ -63,6 +65,8 @@ async fn execute(command: Command, stop: interrupt::Stop) -> Exit {
         Command::Inproc(args) => inproc::inproc(args, &stop).await,
         Command::Sweep(args) => sweep::sweep(args, &stop).await,
         Command::Crash(args) => crash::crash(args, &stop).await,
+        Command::Report(args) => report::report(&args),
+        Command::Diff(args) => report::diff(&args),
     }
 }
 

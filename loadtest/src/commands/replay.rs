@@ -8,7 +8,7 @@ use crate::output::{self, Progress};
 use crate::replay::drive::{Plan, Replay, drive};
 use crate::replay::file;
 use crate::replay::report::ReplayReport;
-use crate::report::{VerdictReport, json};
+use crate::report::VerdictReport;
 use crate::{verdict, workload};
 
 /// Replays a file of orders, verifies it, reports it.
@@ -45,8 +45,7 @@ pub(super) async fn replay(args: ReplayArgs, stop: &Stop) -> Exit {
         report.remarks.push(remark);
     }
     report.exit_code = Exit::worst(findings.iter().copied()).code();
-    let text = report.text();
-    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
+    if let Err(error) = output::publish(args.out.as_ref(), &report.document(), &report) {
         findings.push(fail(error));
     }
     Exit::worst(findings)

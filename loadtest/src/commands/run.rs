@@ -7,8 +7,8 @@ use crate::cli::{RunArgs, limit};
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Progress};
+use crate::report::VerdictReport;
 use crate::report::run::{Bounds, RunReport};
-use crate::report::{VerdictReport, json};
 use crate::runner::{self, Plan, Run};
 use crate::{verdict, workload};
 
@@ -38,8 +38,7 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         report.remarks.push(remark);
     }
     report.exit_code = Exit::worst(findings.iter().copied()).code();
-    let text = report.text();
-    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
+    if let Err(error) = output::publish(args.out.as_ref(), &report.document(), &report) {
         findings.push(fail(error));
     }
     Exit::worst(findings)

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::inproc::{self, Limit, Plan};
 use crate::interrupt::Stop;
 use crate::measure::machine::Machine;
-use crate::report::{json, millis};
+use crate::report::millis;
 use crate::sweep::report::{SweepReport, findings};
 use crate::sweep::{self, Turn};
 use crate::{output, workload};
@@ -46,12 +46,13 @@ pub(super) async fn sweep(args: SweepArgs, stop: &Stop) -> Exit {
         report.remarks.push("interrupted; the turns finished until then were verified".to_owned());
     }
     report.exit_code = Exit::worst(exits.iter().copied()).code();
-    let mut text = report.text();
-    match output::write(&args.svg, &report.chart().svg()) {
-        Ok(()) => text = format!("{}\nDrawn: {}", text.trim_end(), args.svg.display()),
-        Err(error) => exits.push(fail(error)),
+    let mut document = report.document();
+    match report.svg().map(|svg| output::write(&args.svg, &svg)) {
+        Some(Ok(())) => document.line(format!("Drawn: {}", args.svg.display())),
+        Some(Err(error)) => exits.push(fail(error)),
+        None => document.line("Nothing drawn: nothing was measured"),
     }
-    if let Err(error) = output::publish(args.out.as_ref(), &text, &json(&report), &report.markdown()) {
+    if let Err(error) = output::publish(args.out.as_ref(), &document, &report) {
         exits.push(fail(error));
     }
     Exit::worst(exits)

@@ -1,14 +1,14 @@
 //! The report of `compare`: medians over the rounds, side by side.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::server::Strategy;
 use crate::measure::{Quantiles, median};
+use crate::report::document::{Better, CaseOutcome, Document, Table};
 use crate::report::run::WorkloadReport;
-use crate::report::table::{self, Style};
+use crate::report::table;
 use crate::report::{Remarks, VERSION, VerdictReport};
 use crate::runner::Plan;
 
@@ -130,38 +130,51 @@ impl CompareReport {
         }
     }
 
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        self.page(Style::Text)
-    }
-
-    /// For a page.
-    pub fn markdown(&self) -> String {
-        format!("# Strategies compared\n\n{}", self.page(Style::Markdown))
-    }
-
-    fn page(&self, style: Style) -> String {
+    /// Everything there is to tell.
+    pub fn document(&self) -> Document {
         let WorkloadReport { seed, skus, keys, mix, concurrency, .. } = &self.workload;
-        let mut page = format!(
-            "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}\nMedians over {} \
-             rounds; x is the ratio to the first strategy.\n\n{}\n\n",
-            self.rounds,
-            self.table(style)
-        );
-        // Writing to a String cannot fail.
+        let mut document = Document::new("Strategies compared");
+        document.line(format!(
+            "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}"
+        ));
+        document.line(format!("Medians over {} rounds; x is the ratio to the first strategy.", self.rounds));
+        document.push(self.table());
         for remark in &self.remarks {
-            let _ = writeln!(page, "Finding: {remark}");
+            document.line(format!("Finding: {remark}"));
         }
         for line in &self.strategies {
-            let Some((round, violation)) = self.first_violation(&line.strategy) else { continue };
-            let fence = if style == Style::Markdown { "```" } else { "" };
-            let _ = writeln!(
-                page,
-                "\n{} in round {round}, the first of its violations:\n{fence}\n{violation}{fence}",
-                line.strategy
+            self.tell_demand(&mut document, line);
+            document.figure(
+                format!("throughput of {}", line.strategy),
+                "1/s",
+                line.throughput_per_s,
+                Better::Higher,
             );
+            if let Some(cpu) = line.cpu_us_per_request {
+                document.figure(format!("CPU a request of {}", line.strategy), "us", cpu, Better::Lower);
+            }
         }
-        page
+        document
+    }
+
+    /// Whether a strategy lost nothing; of the negative control, whether it was caught.
+    fn tell_demand(&self, document: &mut Document, line: &Line) {
+        let violation = self.first_violation(&line.strategy);
+        if let Some((round, violation)) = violation {
+            document.line(format!("{} in round {round}, the first of its violations:", line.strategy));
+            document.verbatim(violation.to_string());
+        }
+        let correct = self.turns.iter().any(|turn| turn.strategy == line.strategy && turn.correct);
+        let outcome = match (line.verdict, violation) {
+            ("violated", Some((round, violation))) if correct => CaseOutcome::Failed {
+                message: format!("broke its promises in round {round}"),
+                detail: violation.to_string(),
+            },
+            ("violated", _) if !correct => CaseOutcome::Passed,
+            ("consistent", _) if correct => CaseOutcome::Passed,
+            (verdict, _) => CaseOutcome::Undecided { message: verdict.to_owned() },
+        };
+        document.case("strategy", line.strategy.as_str(), outcome);
     }
 
     fn first_violation(&self, strategy: &str) -> Option<(u32, &history::Violation)> {
@@ -169,7 +182,7 @@ impl CompareReport {
         own.find_map(|turn| turn.verdict.detail.violations().first().map(|violation| (turn.round, violation)))
     }
 
-    fn table(&self, style: Style) -> String {
+    fn table(&self) -> Table {
         let header = [
             "strategy",
             "requests/s",
@@ -199,7 +212,7 @@ impl CompareReport {
                 format!("{} ({}/{})", line.verdict, line.verdict_rounds, line.rounds),
             ]
         };
-        table::draw(style, &header, self.strategies.iter().map(row).collect())
+        Table::new("strategies", &header, self.strategies.iter().map(row).collect())
     }
 }
 

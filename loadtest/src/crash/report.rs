@@ -11,8 +11,8 @@ use super::counts::{Comings, Examples, Looks, Writes};
 use super::figures::{Cycles, Recovery, TakenBackFigures, Workload};
 use super::outcome::{Crash, Life};
 use super::server::Launch;
-use crate::report::table::{self, Style};
-use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failure_lines, failures};
+use crate::report::document::{CaseOutcome, Document, Table};
+use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, tell_failures};
 
 /// The whole report; its members are the JSON.
 #[derive(Debug, Serialize)]
@@ -109,55 +109,68 @@ impl CrashReport {
         }
     }
 
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        format!("{}\n{}", self.page(Style::Text), self.verdict.text())
-    }
-
-    /// For a page.
-    pub fn markdown(&self) -> String {
-        let page = self.page(Style::Markdown).replace('\n', "  \n");
-        format!("# Crash test\n\n{page}\n```text\n{}\n```\n", self.verdict.text().trim_end())
-    }
-
-    fn page(&self, style: Style) -> String {
+    /// Everything there is to tell.
+    pub fn document(&self) -> Document {
         let Workload { seed, clients, come_and_go, listers, skus, pairs, keys, mix, life, .. } =
             &self.workload;
         let Cycles { done, planned, kills, kills_in_flight, kills_early, terminated, starts, .. } =
             self.cycles;
-        let mut page = format!(
+        let mut document = Document::new("Crash test");
+        document.line(format!(
             "Crash test of {} (strategy {}): seed {seed}, {clients} clients, {skus} skus ({keys}; {pairs} are pairs), \
-             {come_and_go} levels that come and go, {listers} listers, mix {mix}, life {life}\n",
+             {come_and_go} levels that come and go, {listers} listers, mix {mix}, life {life}",
             self.server,
             self.strategy.as_deref().unwrap_or("not told"),
-        );
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            page,
+        ));
+        document.line(format!(
             "{done} of {planned} cycles: {kills} by SIGKILL ({kills_in_flight} with writes in flight), {terminated} by \
-             SIGTERM; {kills_early} killed while starting; {starts} starts\n\n{}\n",
-            self.table(style),
-        );
-        let _ = writeln!(page, "{}", self.recovery.text());
-        let _ = writeln!(page, "{}\n{}", self.books(), self.sights());
-        let _ = writeln!(
-            page,
-            "{} requests, {} reads answered\nRefusals: {}",
-            self.requests,
-            self.reads,
-            counts(&self.refusals)
-        );
-        page.push_str(&failure_lines(&self.failures));
+             SIGTERM; {kills_early} killed while starting; {starts} starts"
+        ));
+        document.push(self.table());
+        document.line(self.recovery.text());
+        for line in [self.books(), self.sights()].iter().flat_map(|text| text.lines()) {
+            document.line(line);
+        }
+        document.line(format!("{} requests, {} reads answered", self.requests, self.reads));
+        document.line(format!("Refusals: {}", counts(&self.refusals)));
+        tell_failures(&mut document, &self.failures);
         for remark in &self.remarks {
-            let _ = writeln!(page, "Finding: {remark}");
+            document.line(format!("Finding: {remark}"));
         }
         if let Some(kept) = &self.kept {
-            let _ = writeln!(page, "Kept: {kept}");
+            document.line(format!("Kept: {kept}"));
         }
-        page
+        self.verdict.tell(&mut document);
+        self.tell_demands(&mut document);
+        document
     }
 
-    fn table(&self, style: Style) -> String {
+    /// What the other judges say.
+    fn tell_demands(&self, document: &mut Document) {
+        let failed = |detail: String| CaseOutcome::Failed {
+            message: detail.lines().next().unwrap_or_default().to_owned(),
+            detail,
+        };
+        let books = self.accounts.as_ref().map(|accounts| {
+            accounts.missing == 0 && accounts.doubled == 0 && accounts.torn == 0 && self.torn_pairs == 0
+        });
+        let outcome = match books {
+            Some(true) => CaseOutcome::Passed,
+            Some(false) => failed(self.books()),
+            None => CaseOutcome::Undecided { message: self.books() },
+        };
+        document.case("invariant", "the books add up", outcome);
+        let TakenBackFigures { deletions, versions, .. } = &self.taken_back;
+        let sound = *deletions == 0 && *versions == 0 && self.left_out.count == 0;
+        let outcome = if sound { CaseOutcome::Passed } else { failed(self.sights()) };
+        document.case("invariant", "nothing that was shown was taken back", outcome);
+        let again = self.echoes_differing.count;
+        let told = format!("{again} answered writes were executed again when they were sent again");
+        let outcome = if again == 0 { CaseOutcome::Passed } else { failed(told) };
+        document.case("invariant", "a key takes effect once", outcome);
+    }
+
+    fn table(&self) -> Table {
         let header = [
             "write",
             "applied",
@@ -175,7 +188,7 @@ impl CrashReport {
             [name.to_owned()].into_iter().chain(figures.map(u64::to_string)).collect()
         };
         let kinds = self.writes.iter().map(|(name, writes)| row(name, writes));
-        table::draw(style, &header, kinds.chain([row("all", &self.total)]).collect())
+        Table::new("writes", &header, kinds.chain([row("all", &self.total)]).collect())
     }
 
     fn sights(&self) -> String {

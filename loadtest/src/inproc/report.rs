@@ -1,7 +1,5 @@
 //! The report of `inproc`: medians over the rounds, strategies above the floor they stand on.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
 use super::measured::Turn;
@@ -10,7 +8,7 @@ use super::{Limit, Plan, Subject};
 use crate::exit::Exit;
 use crate::measure::machine::Machine;
 use crate::measure::median;
-use crate::report::table::{self, Style};
+use crate::report::document::{Axis, Better, CaseOutcome, Chart, Document, Point, Series, Table};
 use crate::report::{Remarks, VERSION, millis};
 
 /// Below this part of the cores that the threads could use, the figures are said to be those of a busy machine.
@@ -117,51 +115,103 @@ impl InprocReport {
         }
     }
 
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        self.page(Style::Text)
-    }
-
-    /// For a page.
-    pub fn markdown(&self) -> String {
-        format!("# Strategies in one process\n\n{}", self.page(Style::Markdown))
-    }
-
-    fn page(&self, style: Style) -> String {
+    /// Everything there is to tell.
+    pub fn document(&self) -> Document {
         let Workload { seed, skus, keys, mix, opening_stock, rounds, recorded, .. } = &self.workload;
-        let mut page = format!(
+        let mut document = Document::new("Strategies in one process");
+        document.line(format!(
             "Workload: seed {seed}, {skus} skus ({keys}), mix {mix}, opening stock {opening_stock}; medians over {rounds} \
-             rounds of {}\nMachine: {}\n\n{}\n\n",
+             rounds of {}",
             self.workload.length(),
-            self.machine,
-            self.table(style)
+        ));
+        document.line(format!("Machine: {}", self.machine));
+        document.push(self.table());
+        document.line(
+            "x 1: throughput against one thread. x floor: CPU time against papaya + AtomicI64, on as many threads.",
         );
-        let mut note = |text: String| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(page, "{text}{}", if style == Style::Markdown { "  " } else { "" });
-        };
-        note("x 1: throughput against one thread. x floor: CPU time against papaya + AtomicI64, on as many threads.".into());
-        note(format!(
+        document.line(format!(
             "Latencies are of one call in {}, and hold two readings of the clock ({} ns).",
             super::tape::BATCH,
             self.clock_ns
         ));
-        note(format!(
+        document.line(format!(
             "Timed passes are verified by adding up versions and units; {recorded} calls more, on the same tapes, are \
              recorded and checked one by one."
         ));
         for remark in &self.remarks {
-            note(format!("Finding: {remark}"));
+            document.line(format!("Finding: {remark}"));
         }
-        for (turn, violation) in self.first_violations() {
-            let fence = if style == Style::Markdown { "```\n" } else { "" };
+        document.push(self.chart());
+        self.tell_demands(&mut document);
+        for row in &self.rows {
+            let of = |figure: &str| format!("{figure} of {} on {} threads", row.subject, row.threads);
+            document.figure(of("operations"), "1/s", row.operations_per_s, Better::Higher);
+            document.figure(of("CPU an operation"), "ns", row.cpu_ns, Better::Lower);
+        }
+        document
+    }
+
+    fn tell_demands(&self, document: &mut Document) {
+        let violations = self.first_violations();
+        for (turn, violation) in &violations {
             let Turn { subject, threads, round, .. } = turn;
-            let _ = write!(
-                page,
-                "\n{subject} on {threads} threads in round {round}, the first of its violations:\n{fence}{violation}{fence}"
-            );
+            document.line(format!(
+                "{subject} on {threads} threads in round {round}, the first of its violations:"
+            ));
+            document.verbatim(violation.to_string());
         }
-        page
+        let mut told: Vec<&str> = Vec::new();
+        for turn in &self.turns {
+            if told.contains(&turn.subject) {
+                continue;
+            }
+            told.push(turn.subject);
+            let own = || self.turns.iter().filter(|other| other.subject == turn.subject);
+            let violated = own().any(Turn::is_violated);
+            let open = own().find(|turn| matches!(turn.result(), "vacuous" | "indeterminate"));
+            let outcome = match (turn.correct, violated, open) {
+                (true, true, _) => {
+                    let violation = violations.iter().find(|(other, _)| other.subject == turn.subject);
+                    let detail = violation.map_or_else(
+                        || "a timed pass does not add up".to_owned(),
+                        |(_, violation)| violation.to_string(),
+                    );
+                    CaseOutcome::Failed { message: "broke its promises".to_owned(), detail }
+                }
+                (false, false, _) => CaseOutcome::Undecided { message: "was not caught".to_owned() },
+                (true, false, Some(turn)) => CaseOutcome::Undecided { message: turn.result().to_owned() },
+                _ => CaseOutcome::Passed,
+            };
+            let class = if Subject::of_strategy(turn.subject).is_some() { "strategy" } else { "floor" };
+            document.case(class, turn.subject, outcome);
+        }
+    }
+
+    /// Operations a second against threads.
+    fn chart(&self) -> Chart {
+        let mut series: Vec<Series> = Vec::new();
+        for row in &self.rows {
+            let point = Point {
+                x: f64::from(row.threads),
+                y: row.operations_per_s,
+                low: row.operations_per_s_min,
+                high: row.operations_per_s_max,
+            };
+            match series.iter_mut().find(|series| series.name == row.subject) {
+                Some(series) => series.points.push(point),
+                None => {
+                    let (name, points) = (row.subject.to_owned(), vec![point]);
+                    series.push(Series { name, points, curve: Vec::new() });
+                }
+            }
+        }
+        Chart::Lines {
+            title: "Throughput against threads".to_owned(),
+            x: Axis { label: "threads".to_owned(), logarithmic: true },
+            y: Axis { label: "operations a second".to_owned(), logarithmic: true },
+            mark: Some((self.machine.cores as f64, format!("{} cores", self.machine.cores))),
+            series,
+        }
     }
 
     /// The first violation of each subject that has one.
@@ -178,7 +228,7 @@ impl InprocReport {
         found
     }
 
-    fn table(&self, style: Style) -> String {
+    fn table(&self) -> Table {
         let header = [
             "strategy",
             "threads",
@@ -212,7 +262,7 @@ impl InprocReport {
                 format!("{} ({}/{})", row.verdict, row.verdict_rounds, row.rounds),
             ]
         };
-        table::draw(style, &header, self.rows.iter().map(cells).collect())
+        Table::new("strategies", &header, self.rows.iter().map(cells).collect())
     }
 }
 

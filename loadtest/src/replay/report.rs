@@ -1,15 +1,16 @@
 //! The report of `replay`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::drive::{Fates, Plan, Replay, WrongStock};
 use super::file::{LeftOut, Orders};
 use crate::measure::{Quantiles, per_second};
-use crate::report::table::{self, Style};
-use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failure_lines, failures, millis};
+use crate::report::document::{Better, CaseOutcome, Document};
+use crate::report::{
+    FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures,
+};
 
 /// Skus with a wrong final stock that are shown; all are counted.
 const SHOWN_MAX: usize = 10;
@@ -155,23 +156,23 @@ impl ReplayReport {
         }
     }
 
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        self.page(Style::Text)
-    }
-
-    /// For a page.
-    pub fn markdown(&self) -> String {
-        format!("# Replay against {}\n\n{}", self.url, self.page(Style::Markdown))
-    }
-
-    fn page(&self, style: Style) -> String {
-        let verdict = self.verdict.text();
-        let verdict = match style {
-            Style::Text => verdict,
-            Style::Markdown => format!("```text\n{}\n```\n", verdict.trim_end()),
+    /// Everything there is to tell.
+    pub fn document(&self) -> Document {
+        let mut document = Document::new(format!("Replay against {}", self.url));
+        document.table("replay", &["replay", ""], self.rows());
+        self.tell_findings(&mut document);
+        self.verdict.tell(&mut document);
+        let FinalStock { exact, wrong, uncertain, .. } = self.final_stock;
+        let told = format!("{exact} skus exact, {wrong} wrong, {uncertain} uncertain");
+        let outcome = match (wrong, uncertain) {
+            (0, 0) => CaseOutcome::Passed,
+            (0, _) => CaseOutcome::Undecided { message: told },
+            _ => CaseOutcome::Failed { message: told.clone(), detail: told },
         };
-        format!("{}\n\n{}\n{verdict}", table::draw(style, &["replay", ""], self.rows()), self.findings())
+        document.case("invariant", "the final stock is the one computed from the file", outcome);
+        document.figure("invoices", "1/s", self.invoices_per_s, Better::Higher);
+        document.figure("p99 of invoices", "us", self.latency.p99_us, Better::Lower);
+        document
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
@@ -198,32 +199,29 @@ impl ReplayReport {
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
     }
 
-    fn findings(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
+    fn tell_findings(&self, document: &mut Document) {
         for (name, left_out) in &self.left_out {
-            let _ = writeln!(text, "Left out: {} lines of `{name}`, which is no sku", left_out.lines);
+            document.line(format!("Left out: {} lines of `{name}`, which is no sku", left_out.lines));
         }
         if self.emptied > 0 {
-            let _ = writeln!(text, "Not sent: {} invoices of which nothing was left", self.emptied);
+            document.line(format!("Not sent: {} invoices of which nothing was left", self.emptied));
         }
         for Foreign { sku, answer, refused } in &self.foreign {
             let word = if *refused { "refused, as it should be" } else { "NOT refused as the contract says" };
-            let _ = writeln!(text, "Sent on its own: `{sku}`: {answer}: {word}");
+            document.line(format!("Sent on its own: `{sku}`: {answer}: {word}"));
         }
-        let _ = writeln!(text, "Refusals: {}", counts(&self.refusals));
-        text += &failure_lines(&self.failures);
+        document.line(format!("Refusals: {}", counts(&self.refusals)));
+        tell_failures(document, &self.failures);
         let FinalStock { exact, wrong, uncertain, shown } = &self.final_stock;
         let word = if *wrong > 0 { "WRONG" } else { "exact" };
-        let _ =
-            writeln!(text, "Final stock: {word}: {exact} skus exact, {wrong} wrong, {uncertain} uncertain");
+        document
+            .line(format!("Final stock: {word}: {exact} skus exact, {wrong} wrong, {uncertain} uncertain"));
         for WrongStock { sku, expected, found } in shown {
             let found = found.map_or_else(|| "nothing".to_owned(), |found| found.to_string());
-            let _ = writeln!(text, "  {sku}: {expected} expected, {found} found");
+            document.line(format!("  {sku}: {expected} expected, {found} found"));
         }
         for remark in &self.remarks {
-            let _ = writeln!(text, "Note: {remark}");
+            document.line(format!("Note: {remark}"));
         }
-        text
     }
 }

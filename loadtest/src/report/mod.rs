@@ -1,20 +1,30 @@
-//! What is told in the end: text for people, Markdown for pages, JSON for programs, all from the same figures.
+//! What is told in the end. Every command makes a [`document::Document`] of its figures, and everything is written from that: text
+//! ([`plain`]), Markdown, HTML, `JUnit`, CSV, percentiles. It knows nothing of what is reported.
 //!
 //! The JSON is a promise. Its `format` is `loadtest-run/1`, `loadtest-replay/1`, `loadtest-compare/1`,
 //! `loadtest-inproc/1`, `loadtest-sweep/1` or `loadtest-crash/1`; members may be
 //! added within a number, never changed or taken away. Units are last in every name.
 
+pub mod charts;
+pub mod csv;
+pub mod diff;
+pub mod document;
+pub mod hgrm;
+pub mod html;
+pub mod junit;
+pub mod plain;
 pub mod run;
 pub mod table;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use history::Verdict;
+use history::{Conclusion, Verdict};
 use serde::Serialize;
 
 use crate::runner::session::Tally;
 use crate::verdict;
+use document::{CaseOutcome, Document};
 
 /// The version of this program, in every report.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -54,6 +64,27 @@ impl VerdictReport {
     pub fn text(&self) -> String {
         format!("Verdict ({} ms): {}", self.check_ms, self.detail)
     }
+
+    /// As a part of a document, and as the demand that no update is lost.
+    pub fn tell(&self, document: &mut Document) {
+        document.verbatim(self.text());
+        document.case("invariant", "no update was lost", self.outcome());
+    }
+
+    /// What became of the demand that no update is lost.
+    pub fn outcome(&self) -> CaseOutcome {
+        let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        match &self.detail.conclusion {
+            Conclusion::Consistent => CaseOutcome::Passed,
+            Conclusion::Violations { listed, .. } => {
+                let message = listed.first().map(|violation| first_line(&violation.to_string()));
+                CaseOutcome::Failed { message: message.unwrap_or_default(), detail: self.detail.to_string() }
+            }
+            Conclusion::Indeterminate { .. } | Conclusion::Vacuous { .. } => {
+                CaseOutcome::Undecided { message: first_line(&self.detail.to_string()) }
+            }
+        }
+    }
 }
 
 /// Failures by kind.
@@ -70,22 +101,28 @@ pub fn counts(counts: &BTreeMap<String, u64>) -> String {
     if each.is_empty() { "none".to_owned() } else { each.join(", ") }
 }
 
-/// Failures as lines of text, each with its example.
-pub fn failure_lines(failures: &[FailureRow]) -> String {
+/// Failures as lines of a document, each with its example.
+pub fn tell_failures(document: &mut Document, failures: &[FailureRow]) {
     if failures.is_empty() {
-        return "Failures: none\n".to_owned();
+        return document.line("Failures: none");
     }
-    let lines: Vec<String> = failures
-        .iter()
-        .map(|row| format!("  {} x {}, such as: {}\n", row.count, row.kind, row.example))
-        .collect();
-    format!("Failures:\n{}", lines.concat())
+    document.line("Failures:");
+    for row in failures {
+        document.line(format!("  {} x {}, such as: {}", row.count, row.kind, row.example));
+    }
 }
 
-/// A report as JSON.
-pub fn json(report: &impl Serialize) -> String {
+/// A report as JSON: its members, and the document that everything else is written from.
+pub fn json(report: &impl Serialize, document: &Document) -> String {
+    #[derive(Serialize)]
+    struct Whole<'a, R> {
+        #[serde(flatten)]
+        report: &'a R,
+        document: &'a Document,
+    }
     // Reports hold strings, numbers and lists only: there is nothing in them that JSON cannot say.
-    serde_json::to_string_pretty(report).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    serde_json::to_string_pretty(&Whole { report, document })
+        .unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
 
 /// Whole milliseconds.

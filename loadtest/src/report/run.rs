@@ -1,14 +1,13 @@
 //! The report of `run`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::table::{self, Style};
-use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failure_lines, failures, millis};
-use crate::measure::{OpenLoop, Row, per_second, rows};
+use super::document::{Better, CaseOutcome, Document};
+use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures};
+use crate::measure::{OpenLoop, Quantiles, Row, per_second, rows};
 use crate::runner::{Plan, Run};
 use crate::schedule::Limit;
 
@@ -157,14 +156,64 @@ impl RunReport {
         report
     }
 
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        self.page(Style::Text)
+    /// Everything there is to tell.
+    pub fn document(&self) -> Document {
+        let WorkloadReport { seed, skus, keys, mix, concurrency, .. } = &self.workload;
+        let mut document = Document::new(format!("Load test of {}", self.url));
+        document.line(format!(
+            "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}"
+        ));
+        let strategy = self.strategy.as_deref().unwrap_or("not told");
+        document.line(format!("Server: {}, strategy {strategy}", self.url));
+        document.push(table::operations(&self.operations, &self.total));
+        document.line(format!(
+            "{} requests in {:.2} s: {:.0} a second",
+            self.total.requests,
+            Duration::from_millis(self.elapsed_ms).as_secs_f64(),
+            self.throughput_per_s,
+        ));
+        document.line(format!("Refusals: {}", counts(&self.refusals)));
+        tell_failures(&mut document, &self.failures);
+        document.line(format!("Contention: {}", counts(&self.contention)));
+        if let Some(OpenLoop { rate_per_s, planned, late, late_ns_max, not_sent }) = self.open_loop {
+            document.line(format!(
+                "Open loop: {} a second, {planned} planned, {late} began more than 1 ms late (at most {} ms), \
+                 {not_sent} never sent",
+                rate_per_s.unwrap_or_default(),
+                late_ns_max / 1_000_000,
+            ));
+        }
+        self.tell_demands(&mut document);
+        self.tell_figures(&mut document);
+        document
     }
 
-    /// For a page.
-    pub fn markdown(&self) -> String {
-        format!("# Load test of {}\n\n{}", self.url, self.page(Style::Markdown))
+    fn tell_demands(&self, document: &mut Document) {
+        for Threshold { name, bound, actual, kept } in &self.thresholds {
+            let word = if *kept { "kept" } else { "MISSED" };
+            let told = format!("Threshold {name}: {bound:.1}, measured {actual:.1}: {word}");
+            let missed =
+                CaseOutcome::Failed { message: format!("measured {actual:.1}"), detail: told.clone() };
+            document.case("threshold", *name, if *kept { CaseOutcome::Passed } else { missed });
+            document.line(told);
+        }
+        for remark in &self.remarks {
+            document.line(format!("Note: {remark}"));
+        }
+        self.verdict.tell(document);
+    }
+
+    fn tell_figures(&self, document: &mut Document) {
+        document.figure("throughput", "1/s", self.throughput_per_s, Better::Higher);
+        for row in self.operations.iter().chain([&self.total]) {
+            let Quantiles { p50_us, p90_us, p99_us, p99_9_us, max_us } = row.latency;
+            for (name, value) in
+                [("p50", p50_us), ("p90", p90_us), ("p99", p99_us), ("p99.9", p99_9_us), ("max", max_us)]
+            {
+                document.figure(format!("{name} of {}", row.operation), "us", value, Better::Lower);
+            }
+        }
+        document.figure("failed requests", "requests", self.total.failed as f64, Better::Lower);
     }
 
     fn judge(&self, bounds: Bounds) -> Vec<Threshold> {
@@ -185,46 +234,5 @@ impl RunReport {
             Threshold { name: "max-failed (%)", bound, actual, kept: actual <= bound }
         });
         p99.into_iter().chain(throughput).chain(failed).collect()
-    }
-
-    fn page(&self, style: Style) -> String {
-        let WorkloadReport { seed, skus, keys, mix, concurrency, .. } = &self.workload;
-        let mut page = format!(
-            "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}\nServer: {}, strategy \
-             {}\n\n{}\n\n{} requests in {:.2} s: {:.0} a second\nRefusals: {}\n{}Contention: {}\n",
-            self.url,
-            self.strategy.as_deref().unwrap_or("not told"),
-            table::operations(style, &self.operations, &self.total),
-            self.total.requests,
-            Duration::from_millis(self.elapsed_ms).as_secs_f64(),
-            self.throughput_per_s,
-            counts(&self.refusals),
-            failure_lines(&self.failures),
-            counts(&self.contention),
-        );
-        // Writing to a String cannot fail.
-        if let Some(OpenLoop { rate_per_s, planned, late, late_ns_max, not_sent }) = self.open_loop {
-            let _ = writeln!(
-                page,
-                "Open loop: {} a second, {planned} planned, {late} began more than 1 ms late (at most {} ms), \
-                 {not_sent} never sent",
-                rate_per_s.unwrap_or_default(),
-                late_ns_max / 1_000_000,
-            );
-        }
-        for Threshold { name, bound, actual, kept } in &self.thresholds {
-            let word = if *kept { "kept" } else { "MISSED" };
-            let _ = writeln!(page, "Threshold {name}: {bound:.1}, measured {actual:.1}: {word}");
-        }
-        for remark in &self.remarks {
-            let _ = writeln!(page, "Note: {remark}");
-        }
-        let verdict = self.verdict.text();
-        match style {
-            Style::Text => page + "\n" + &verdict,
-            Style::Markdown => {
-                format!("{}\n```text\n{}\n```\n", page.replace('\n', "  \n"), verdict.trim_end())
-            }
-        }
     }
 }

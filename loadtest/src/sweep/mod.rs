@@ -2,10 +2,9 @@
 //!
 //! The turns themselves, with all their verification, are those of [`crate::inproc`] and [`crate::compare`]; here they are
 //! only ordered: rounds are interleaved, and each round goes through all concurrencies, so that whatever else the
-//! machine does hits all alike. [`usl`] fits the law, [`svg`] draws, [`report`] tells.
+//! machine does hits all alike. [`usl`] fits the law, [`report`] tells and draws.
 
 pub mod report;
-pub mod svg;
 pub mod usl;
 
 use std::path::Path;

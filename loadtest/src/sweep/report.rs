@@ -1,10 +1,7 @@
 //! The report of `sweep`: a curve for each strategy and way of reaching it, as table, JSON and chart.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
-use super::svg::{Chart, Panel, Point, Series};
 use super::usl::{self, CONCURRENCIES_MIN, Coefficient, Fit};
 use super::{Face, Turn};
 use crate::exit::Exit;
@@ -12,8 +9,12 @@ use crate::inproc::Plan;
 use crate::inproc::report::Workload;
 use crate::measure::machine::Machine;
 use crate::measure::median;
-use crate::report::table::{self, Style};
+use crate::report::charts;
+use crate::report::document::{Axis, Better, Chart, Document, Point, Series, Table};
 use crate::report::{Remarks, VERSION};
+
+/// Up to this ratio of the highest to the lowest point a linear axis shows both.
+const LINEAR_RATIO_MAX: f64 = 20.0;
 
 /// Places of a curve in a chart.
 const CURVE_POINTS: u32 = 80;
@@ -93,38 +94,34 @@ impl SweepReport {
         report
     }
 
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        self.page(Style::Text)
-    }
-
-    /// For a page.
-    pub fn markdown(&self) -> String {
-        format!("# Throughput against concurrency\n\n{}", self.page(Style::Markdown))
-    }
-
-    fn page(&self, style: Style) -> String {
-        let mut page = String::new();
+    /// Everything there is to tell.
+    pub fn document(&self) -> Document {
+        let mut document = Document::new("Throughput against concurrency");
         for line in self.about() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(page, "{line}{}", if style == Style::Markdown { "  " } else { "" });
+            document.line(line);
         }
         for face in [Face::Inproc, Face::Http] {
             let own: Vec<&Curve> = self.curves.iter().filter(|curve| curve.face == face).collect();
             if !own.is_empty() {
-                let _ =
-                    writeln!(page, "\nThroughput a second, {}:\n\n{}", face.name(), throughputs(style, &own));
+                document.line(format!("Throughput a second, {}:", face.name()));
+                document.push(throughputs(face, &own));
+                document.push(self.chart(face, &own));
             }
         }
-        let _ = writeln!(
-            page,
-            "\nX(N) = λN / (1 + σ(N-1) + κN(N-1)), ± standard error:\n\n{}\n",
-            self.fits(style)
-        );
+        document.line("X(N) = λN / (1 + σ(N-1) + κN(N-1)), ± standard error:");
+        document.push(self.fits());
         for remark in &self.remarks {
-            let _ = writeln!(page, "Finding: {remark}");
+            document.line(format!("Finding: {remark}"));
         }
-        page
+        for curve in &self.curves {
+            for point in &curve.points {
+                let Measured { concurrency, throughput_per_s, .. } = point;
+                let name =
+                    format!("throughput of {} {} at N = {concurrency}", curve.strategy, curve.face.name());
+                document.figure(name, "1/s", *throughput_per_s, Better::Higher);
+            }
+        }
+        document
     }
 
     fn about(&self) -> Vec<String> {
@@ -135,7 +132,7 @@ impl SweepReport {
         ]
     }
 
-    fn fits(&self, style: Style) -> String {
+    fn fits(&self) -> Table {
         let header =
             ["strategy", "reached", "λ per second", "σ contention", "κ coherence", "peak at N", "residual %"];
         let dash = || "-".to_owned();
@@ -156,43 +153,48 @@ impl SweepReport {
             }
             cells
         };
-        table::draw(style, &header, self.curves.iter().map(cells).collect())
+        Table::new("fits", &header, self.curves.iter().map(cells).collect())
     }
 
-    /// As a picture.
-    pub fn chart(&self) -> Chart {
-        let panel = |face: Face| {
+    /// As a picture, on its own.
+    pub fn svg(&self) -> Option<String> {
+        let mut about = self.about();
+        about.push(
+            "Points are medians, bars reach from the slowest round to the fastest; curves are X(N) = λN / (1 + σ(N-1) + \
+             κN(N-1)), fitted"
+                .to_owned(),
+        );
+        charts::side_by_side(&about, &self.charts())
+    }
+
+    /// Throughput against concurrency for each way of reaching the strategies.
+    fn charts(&self) -> Vec<Chart> {
+        let of = |face: Face| {
             let own: Vec<&Curve> = self.curves.iter().filter(|curve| curve.face == face).collect();
-            let (title, x_label, y_label) = match face {
-                Face::Inproc => ("In this process", "threads", "operations a second"),
-                Face::Http => {
-                    ("Over HTTP", "connections, each with one request in flight", "requests a second")
-                }
-            };
-            (!own.is_empty()).then(|| Panel {
-                title: title.to_owned(),
-                x_label: x_label.to_owned(),
-                y_label: y_label.to_owned(),
-                landmark: (face == Face::Inproc)
-                    .then(|| (self.machine.cores as f64, format!("{} cores", self.machine.cores))),
-                series: own.into_iter().map(series).collect(),
-            })
+            (!own.is_empty()).then(|| self.chart(face, &own))
         };
-        Chart {
-            title: "Throughput against concurrency".to_owned(),
-            subtitles: self.about(),
-            panels: [Face::Inproc, Face::Http].into_iter().filter_map(panel).collect(),
-            notes: vec![
-                "Points are medians, bars reach from the slowest round to the fastest.".to_owned(),
-                "Curves are X(N) = λN / (1 + σ(N-1) + κN(N-1)), fitted; dots join the points where nothing could be \
-                 fitted."
-                    .to_owned(),
-            ],
+        [Face::Inproc, Face::Http].into_iter().filter_map(of).collect()
+    }
+
+    fn chart(&self, face: Face, curves: &[&Curve]) -> Chart {
+        let (title, x, y) = match face {
+            Face::Inproc => ("In this process", "threads", "operations a second"),
+            Face::Http => ("Over HTTP", "connections, each with one request in flight", "requests a second"),
+        };
+        let cores = self.machine.cores;
+        let all = || curves.iter().flat_map(|curve| &curve.points).map(|point| point.throughput_per_s);
+        let far_apart = all().fold(0.0, f64::max) > LINEAR_RATIO_MAX * all().fold(f64::INFINITY, f64::min);
+        Chart::Lines {
+            title: title.to_owned(),
+            x: Axis { label: x.to_owned(), logarithmic: true },
+            y: Axis { label: y.to_owned(), logarithmic: far_apart },
+            mark: (face == Face::Inproc).then(|| (cores as f64, format!("{cores} cores"))),
+            series: curves.iter().map(|curve| series(curve)).collect(),
         }
     }
 }
 
-fn throughputs(style: Style, curves: &[&Curve]) -> String {
+fn throughputs(face: Face, curves: &[&Curve]) -> Table {
     let mut concurrencies: Vec<u32> =
         curves.iter().flat_map(|curve| &curve.points).map(|point| point.concurrency).collect();
     concurrencies.sort_unstable();
@@ -209,7 +211,7 @@ fn throughputs(style: Style, curves: &[&Curve]) -> String {
         let cells = concurrencies.iter().map(|n| cell(curve, *n));
         std::iter::once(curve.strategy.clone()).chain(cells).collect()
     };
-    table::draw(style, &header, curves.iter().map(row).collect())
+    Table::new(&format!("throughput {}", face.name()), &header, curves.iter().map(row).collect())
 }
 
 /// A coefficient with its standard error, or in words what the data cannot say.
@@ -267,8 +269,8 @@ fn series(curve: &Curve) -> Series {
     let point = |point: &Measured| Point {
         x: f64::from(point.concurrency),
         y: point.throughput_per_s,
-        y_min: point.throughput_per_s_min,
-        y_max: point.throughput_per_s_max,
+        low: point.throughput_per_s_min,
+        high: point.throughput_per_s_max,
     };
     let points: Vec<Point> = curve.points.iter().map(point).collect();
     let ends = points.first().zip(points.last()).map(|(first, last)| (first.x, last.x));
@@ -285,7 +287,7 @@ fn series(curve: &Curve) -> Series {
             format!("σ {sigma}, κ {kappa}")
         },
     );
-    Series { name: curve.strategy.clone(), note, points, curve: line }
+    Series { name: format!("{}: {note}", curve.strategy), points, curve: line }
 }
 
 /// What the turns mean, in words and as exit codes.

@@ -111,7 +111,7 @@ fn a_sweep_fits_a_law_and_draws_it() {
     let curves = report["curves"].as_array().unwrap();
     assert_eq!(curves.len(), 2);
     assert!(curves.iter().all(|curve| curve["usl"]["lambda"]["value"].as_f64() > Some(0.0)), "{curves:?}");
-    assert!(svg.contains("<svg") && svg.contains(">mutex<") && svg.contains("Seed 7"), "{svg}");
+    assert!(svg.contains("<svg") && svg.contains("mutex: σ") && svg.contains("Seed 7"), "{svg}");
     assert!(stdout(&output).contains("σ contention"), "{}", stdout(&output));
 }
 

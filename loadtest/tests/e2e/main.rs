@@ -8,6 +8,7 @@ mod crash;
 mod fake;
 mod inproc;
 mod replay;
+mod reports;
 mod run;
 
 use std::process::Output;
