@@ -78,8 +78,9 @@ pub struct WorkloadArgs {
     /// The longest wait for one answer; after it the outcome is unknown.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub timeout: Duration,
-    /// The most operations recorded; each takes up to 750 bytes while it is checked. The run stops early when they are used up.
-    #[arg(long, default_value_t = 4_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    /// The most operations recorded. Each takes some 16 bytes, in memory up to 256 MiB, then in a temporary file; checking takes
+    /// as much again, and no more than some 300 MiB unless one level has most of them. The run stops early when they are used up.
+    #[arg(long, default_value_t = 10_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub max_records: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use history::{Conclusion, History, Limits, Verdict};
+use history::{Conclusion, Limits, Log, LogError, Summary, Verdict};
 
 use crate::exit::Exit;
 
@@ -29,16 +29,25 @@ pub fn exit(verdict: &Verdict) -> Exit {
 }
 
 /// Checks a history off the runtime's threads, and tells how long it took.
-pub async fn check(history: History) -> (History, Verdict, Duration) {
+pub async fn check(history: Log) -> (Log, Verdict, Duration) {
     let work = move || {
         let start = Instant::now();
+        let limits = Limits { violations_listed: LISTED_MAX, ..Limits::default() };
         let verdict =
-            history::check_with(&history, &Limits { violations_listed: LISTED_MAX, ..Limits::default() });
+            history::check_log(&history, &limits).unwrap_or_else(|error| unreadable(&history, &error));
         (history, verdict, start.elapsed())
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(checked) => checked,
         // The checker panicked: pass the panic on, since there is no verdict to report.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Nothing is proved of a history of which a part is gone.
+fn unreadable(history: &Log, error: &LogError) -> Verdict {
+    Verdict {
+        conclusion: Conclusion::Indeterminate { why: error.to_string() },
+        summary: Summary { operations: history.len(), ..Summary::default() },
     }
 }

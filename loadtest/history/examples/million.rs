@@ -1,15 +1,18 @@
-//! Times the checker on histories of a million operations, made by the model: `cargo run --release -p history
-//! --example million [operations]`. Each is checked as it is, and again with one update lost.
+//! Times the checker on histories of millions of operations, made by the model and kept as a log is kept in a run:
+//! `cargo run --release -p history --example million [operations] [shape]`. Each is checked as it is, and again with
+//! one update lost. With the number of a shape (0 to 4), only that one, whose peak memory is then that of the process.
 #![expect(clippy::print_stdout, reason = "its figures are its purpose")]
 
+use std::fs;
 use std::time::Instant;
 
-use history::plant::Fault;
 use history::sample::{self, Shape};
-use history::{History, Verdict, check};
+use history::{Effect, Key, Limits, Log, Outcome, Record, Request, Stock, Verdict, check_log};
 
 fn main() {
-    let operations = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    let mut arguments = std::env::args().skip(1);
+    let operations = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    let only: Option<usize> = arguments.next().and_then(|number| number.parse().ok());
     let base = Shape { operations, clients: 64, is_varied: false, unknown_percent: 0, ..Shape::default() };
     let shapes = [
         ("one line each, 1 level", Shape { keys: 1, many_line_percent: 0, ..base }),
@@ -18,32 +21,97 @@ fn main() {
         ("all kinds, 0.1% unknown, one line each", Shape { keys: 1_000, many_line_percent: 0, ..base }),
         ("all kinds, 0.1% unknown, 20% of 2-4 lines", Shape { keys: 1_000, ..base }),
     ];
-    for (name, shape) in shapes {
+    for (number, (name, shape)) in shapes.into_iter().enumerate() {
+        if only.is_some_and(|only| only != number) {
+            continue;
+        }
         let has_unknown = name.contains("unknown");
-        let mut history = sample::history(&Shape { is_varied: has_unknown, ..shape });
-        if has_unknown {
-            forget_answers(&mut history);
+        let shape = Shape { is_varied: has_unknown, ..shape };
+        report(name, &log(&shape, has_unknown, None));
+        let mut loss = Loss { after: operations / 3, lost: None };
+        report("  with one update lost", &log(&shape, has_unknown, Some(&mut loss)));
+    }
+    println!("peak memory of the process: {} MiB", peak_kib() / 1024);
+}
+
+/// A history as a log; every thousandth write may be one of unknown outcome, and one update may be lost.
+fn log(shape: &Shape, has_unknown: bool, mut loss: Option<&mut Loss>) -> Log {
+    let mut log = Log::default();
+    let mut number = 0;
+    let keys = sample::generate(shape, |mut record| {
+        if let Some(loss) = &mut loss {
+            loss.falsify(number, &mut record);
         }
-        report(name, &history);
-        if let Some(broken) = Fault::LoseUpdate.plant(&history, operations / 3) {
-            report("  with one update lost", &broken);
+        if has_unknown && number % 1_000 == 0 && matches!(record.request, Request::Write(_)) {
+            record.outcome = Outcome::Unknown;
+        }
+        log.push((&record).into());
+        number += 1;
+    });
+    log.keys = keys;
+    log
+}
+
+/// Makes answers as if the first addition after so many records had been overwritten by the next change of its level.
+struct Loss {
+    after: usize,
+    lost: Option<(Key, u64, i64)>,
+}
+
+impl Loss {
+    fn falsify(&mut self, number: usize, record: &mut Record) {
+        let Some((key, version, units)) = self.lost else {
+            if let (Request::Write(lines), Outcome::Applied(seen)) = (&record.request, &record.outcome)
+                && let ([line], [seen]) = (lines.as_slice(), seen.as_slice())
+                && let (Effect::Add(units), true) = (line.effect, number >= self.after)
+            {
+                self.lost = Some((seen.key, seen.version, units));
+            }
+            return;
+        };
+        let told: Vec<_> = match &mut record.outcome {
+            Outcome::Read(seen) => vec![seen],
+            Outcome::Applied(seen) => seen.iter_mut().collect(),
+            Outcome::Refused(refused) => refused.iter_mut().map(|refused| &mut refused.seen).collect(),
+            Outcome::NotApplied | Outcome::Unknown => Vec::new(),
+        };
+        for seen in told.into_iter().filter(|seen| seen.key == key && seen.version > version) {
+            seen.version -= 1;
+            if let Stock::Level { on_hand, .. } = &mut seen.stock {
+                *on_hand = on_hand.saturating_add_signed(-units);
+            }
         }
     }
 }
 
-/// Makes every thousandth write one of unknown outcome.
-fn forget_answers(history: &mut History) {
-    for record in history.records.iter_mut().step_by(1_000) {
-        if matches!(record.request, history::Request::Write(_)) {
-            record.outcome = history::Outcome::Unknown;
-        }
-    }
+fn report(name: &str, log: &Log) {
+    let (start, cpu) = (Instant::now(), cpu_seconds());
+    let verdict: Verdict = check_log(log, &Limits::default()).expect("a log that can be read back");
+    let (took, cpu) = (start.elapsed(), cpu_seconds() - cpu);
+    let text = verdict.to_string();
+    let (memory, disk) = log.bytes();
+    let first = text.lines().next().unwrap_or_default();
+    println!("{:>8.3} s ({cpu:.2} s of CPU)  {name}: {first}", took.as_secs_f64());
+    println!(
+        "            {} operations: {} MiB in memory, {} MiB on disk",
+        log.len(),
+        memory >> 20,
+        disk >> 20
+    );
 }
 
-fn report(name: &str, history: &History) {
-    let start = Instant::now();
-    let verdict: Verdict = check(history);
-    let took = start.elapsed();
-    let first = verdict.to_string();
-    println!("{:>8.3} s  {name}: {}", took.as_secs_f64(), first.lines().next().unwrap_or_default());
+/// The CPU time of all threads of the process (Linux, in clock ticks of a hundredth of a second).
+fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name, which may hold anything but ends with the last parenthesis, user and system time are 12th and 13th.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// The most memory the process had (Linux).
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

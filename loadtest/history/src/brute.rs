@@ -33,7 +33,7 @@ enum What<'h> {
 pub fn is_linearizable(history: &History) -> Option<bool> {
     let mut steps = Vec::new();
     for record in &history.records {
-        if shape::defect(record, history.keys.len()).is_some() {
+        if shape::defect(&record.into(), history.keys.len()).is_some() {
             return Some(false);
         }
         add_steps(record, &mut steps);

@@ -9,12 +9,14 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
+use crate::log::{Log, LogError, Store};
 use crate::record::{History, Key, Meta, Outcome, Record, Request};
 
 /// What the first line says the file is.
@@ -60,6 +62,9 @@ pub enum FileError {
         /// The version it claims.
         found: u32,
     },
+    /// A log could not be read while it was written out.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 #[derive(Serialize)]
@@ -99,21 +104,34 @@ pub struct Loaded {
     pub is_whole: bool,
 }
 
+/// A history that was read from a file into its compact form.
+#[derive(Debug)]
+pub struct LoadedLog {
+    /// The history.
+    pub log: Log,
+    /// As in [`Loaded`].
+    pub is_whole: bool,
+}
+
 /// Writes a history, replacing what was at `path`.
 ///
 /// The file is complete only when this returns `Ok`: it is flushed, not synced.
 pub fn save(history: &History, path: &Path) -> Result<(), FileError> {
-    let failed = |source| FileError::Io { path: path.display().to_string(), source };
-    let file = BufWriter::new(File::create(path).map_err(failed)?);
-    if is_gzip(path) {
-        let mut out = BufWriter::new(GzEncoder::new(file, Compression::fast()));
-        write_all(history, &mut out).map_err(failed)?;
-        let encoder = out.into_inner().map_err(|error| failed(error.into_error()))?;
-        encoder.finish().and_then(|mut file| file.flush()).map_err(failed)
-    } else {
-        let mut out = file;
-        write_all(history, &mut out).and_then(|()| out.flush()).map_err(failed)
-    }
+    let History { meta, keys, records } = history;
+    write(path, meta, keys, records.len() as u64, |line| records.iter().try_for_each(line))
+}
+
+/// Writes a log as the history it is: see [`save`].
+pub fn save_log(log: &Log, path: &Path) -> Result<(), FileError> {
+    write(path, &log.meta, &log.keys, log.len(), |line| {
+        let mut written = Ok(());
+        log.for_each(|_, op| {
+            if written.is_ok() {
+                written = line(&Record::from(op));
+            }
+        })?;
+        written
+    })
 }
 
 /// Reads a history back.
@@ -121,6 +139,20 @@ pub fn save(history: &History, path: &Path) -> Result<(), FileError> {
 /// An error names the line: one that is not JSON, not a record, names a key the header does not, is cut off, or is the last
 /// and no end mark.
 pub fn load(path: &Path) -> Result<Loaded, FileError> {
+    let mut records = Vec::new();
+    let (header, is_whole) = read(path, |record| records.push(record))?;
+    Ok(Loaded { history: History { meta: header.meta, keys: header.keys, records }, is_whole })
+}
+
+/// Reads a history back into its compact form, which takes a thirtieth of the memory: see [`load`].
+pub fn load_log(path: &Path, store: Arc<Store>) -> Result<LoadedLog, FileError> {
+    let mut log = Log::new(store);
+    let (header, is_whole) = read(path, |record| log.push((&record).into()))?;
+    (log.meta, log.keys) = (header.meta, header.keys);
+    Ok(LoadedLog { log, is_whole })
+}
+
+fn read(path: &Path, mut sink: impl FnMut(Record)) -> Result<(HeaderIn, bool), FileError> {
     let file =
         File::open(path).map_err(|source| FileError::Io { path: path.display().to_string(), source })?;
     let mut lines = if is_gzip(path) {
@@ -129,28 +161,49 @@ pub fn load(path: &Path) -> Result<Loaded, FileError> {
         Lines::new(path, Box::new(BufReader::new(file)))
     };
     let (header, is_whole) = lines.header()?;
-    let mut records = Vec::new();
-    while let Some(record) = lines.record(header.keys.len(), is_whole, records.len() as u64)? {
-        records.push(record);
+    let mut count = 0;
+    while let Some(record) = lines.record(header.keys.len(), is_whole, count)? {
+        sink(record);
+        count += 1;
     }
-    Ok(Loaded { history: History { meta: header.meta, keys: header.keys, records }, is_whole })
+    Ok((header, is_whole))
+}
+
+/// Writes a record as a line of its own.
+type WriteLine<'a> = dyn FnMut(&Record) -> Result<(), FileError> + 'a;
+
+fn write(
+    path: &Path,
+    meta: &Meta,
+    keys: &[String],
+    count: u64,
+    records: impl FnOnce(&mut WriteLine<'_>) -> Result<(), FileError>,
+) -> Result<(), FileError> {
+    let failed = |source| FileError::Io { path: path.display().to_string(), source };
+    let header = HeaderOut { format: FORMAT, version: FORMAT_VERSION, meta, keys };
+    let file = BufWriter::new(File::create(path).map_err(failed)?);
+    if is_gzip(path) {
+        let mut out = BufWriter::new(GzEncoder::new(file, Compression::fast()));
+        write_line(&mut out, &header).map_err(failed)?;
+        records(&mut |record| write_line(&mut out, record).map_err(failed))?;
+        write_line(&mut out, &EndMark { end: count }).map_err(failed)?;
+        let encoder = out.into_inner().map_err(|error| failed(error.into_error()))?;
+        encoder.finish().and_then(|mut file| file.flush()).map_err(failed)
+    } else {
+        let mut out = file;
+        write_line(&mut out, &header).map_err(failed)?;
+        records(&mut |record| write_line(&mut out, record).map_err(failed))?;
+        write_line(&mut out, &EndMark { end: count }).and_then(|()| out.flush()).map_err(failed)
+    }
+}
+
+fn write_line(out: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
 }
 
 fn is_gzip(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
-}
-
-fn write_all(history: &History, out: &mut impl Write) -> io::Result<()> {
-    let header =
-        HeaderOut { format: FORMAT, version: FORMAT_VERSION, meta: &history.meta, keys: &history.keys };
-    serde_json::to_writer(&mut *out, &header)?;
-    out.write_all(b"\n")?;
-    for record in &history.records {
-        serde_json::to_writer(&mut *out, record)?;
-        out.write_all(b"\n")?;
-    }
-    serde_json::to_writer(&mut *out, &EndMark { end: history.records.len() as u64 })?;
-    out.write_all(b"\n")
 }
 
 /// The lines of a file, with the number of the one at hand for messages.

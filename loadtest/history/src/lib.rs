@@ -3,6 +3,7 @@
 //! In reading order:
 //!
 //! - [`record`]: what a client wrote down, one [`Record`] per operation;
+//! - [`mod@log`]: the same in a compact form, for millions of them, on disk where memory ends;
 //! - [`mod@file`]: a history as a file, so that a verdict can be repeated by anyone;
 //! - [`model`]: what the service must do if it did one thing at a time;
 //! - [`check()`]: whether a history can be explained by the model, in O(n log n), and who is to blame if not;
@@ -15,11 +16,18 @@
 pub mod brute;
 pub mod check;
 pub mod file;
+pub mod log;
 pub mod model;
 pub mod plant;
 pub mod record;
 pub mod sample;
 mod shape;
 
-pub use check::{Conclusion, Kind, Limits, Require, Summary, Verdict, Violation, check, check_with};
-pub use record::{Effect, History, Key, Line, Meta, Outcome, Reason, Record, Refused, Request, Seen, Stock};
+pub use check::{
+    Conclusion, Kind, Limits, Require, Summary, Verdict, Violation, check, check_log, check_with,
+};
+pub use log::{Log, LogError, Store};
+pub use record::{
+    Answer, Asked, Effect, History, Key, Line, Meta, Op, Outcome, Reason, Record, Refused, Request, Seen,
+    Stock,
+};

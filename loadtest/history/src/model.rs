@@ -181,13 +181,23 @@ pub fn combine(lines: &[Line]) -> Result<Vec<(Key, Change)>, Incombinable> {
         .chunk_by(|a, b| a.key == b.key)
         .map(|same| match same {
             [line] => Ok((line.key, Change::from(line.effect))),
-            [first, ..] => sum(same).map(|change| (first.key, change)).ok_or(Incombinable(first.key)),
+            [first, ..] => sum(same.iter()).map(|change| (first.key, change)).ok_or(Incombinable(first.key)),
             [] => unreachable!("a chunk has at least one line"),
         })
         .collect()
 }
 
-fn sum(lines: &[Line]) -> Option<Change> {
+/// What lines ask of one level, which is what [`combine`] says of it; nothing if it is not named, or cannot be combined.
+pub(crate) fn combine_on(lines: &[Line], key: Key) -> Option<Change> {
+    let mut same = lines.iter().filter(|line| line.key == key);
+    match (same.next(), same.next()) {
+        (Some(line), None) => Some(Change::from(line.effect)),
+        (Some(_), Some(_)) => sum(lines.iter().filter(|line| line.key == key)),
+        _ => None,
+    }
+}
+
+fn sum<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<Change> {
     let mut total: i128 = 0;
     let mut creates = false;
     for line in lines {

@@ -106,6 +106,81 @@ pub enum Outcome {
     Unknown,
 }
 
+/// A [`Record`] that is looked at and not owned: what the checkers work on, whichever form the history is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Op<'a> {
+    /// As in [`Record::client`].
+    pub client: u32,
+    /// As in [`Record::invoked_ns`].
+    pub invoked_ns: u64,
+    /// As in [`Record::returned_ns`].
+    pub returned_ns: u64,
+    /// As in [`Record::request`].
+    pub request: Asked<'a>,
+    /// As in [`Record::outcome`].
+    pub outcome: Answer<'a>,
+}
+
+/// A [`Request`] that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// As [`Request::Read`].
+    Read(Key),
+    /// As [`Request::Write`].
+    Write(&'a [Line]),
+}
+
+/// An [`Outcome`] that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// As [`Outcome::Read`].
+    Read(Seen),
+    /// As [`Outcome::Applied`].
+    Applied(&'a [Seen]),
+    /// As [`Outcome::Refused`].
+    Refused(&'a [Refused]),
+    /// As [`Outcome::NotApplied`].
+    NotApplied,
+    /// As [`Outcome::Unknown`].
+    Unknown,
+}
+
+impl<'a> From<&'a Record> for Op<'a> {
+    fn from(record: &'a Record) -> Self {
+        let request = match &record.request {
+            Request::Read(key) => Asked::Read(*key),
+            Request::Write(lines) => Asked::Write(lines),
+        };
+        let outcome = match &record.outcome {
+            Outcome::Read(seen) => Answer::Read(*seen),
+            Outcome::Applied(seen) => Answer::Applied(seen),
+            Outcome::Refused(refused) => Answer::Refused(refused),
+            Outcome::NotApplied => Answer::NotApplied,
+            Outcome::Unknown => Answer::Unknown,
+        };
+        let Record { client, invoked_ns, returned_ns, .. } = *record;
+        Self { client, invoked_ns, returned_ns, request, outcome }
+    }
+}
+
+impl From<Op<'_>> for Record {
+    fn from(op: Op<'_>) -> Self {
+        let request = match op.request {
+            Asked::Read(key) => Request::Read(key),
+            Asked::Write(lines) => Request::Write(lines.to_vec()),
+        };
+        let outcome = match op.outcome {
+            Answer::Read(seen) => Outcome::Read(seen),
+            Answer::Applied(seen) => Outcome::Applied(seen.to_vec()),
+            Answer::Refused(refused) => Outcome::Refused(refused.to_vec()),
+            Answer::NotApplied => Outcome::NotApplied,
+            Answer::Unknown => Outcome::Unknown,
+        };
+        let Op { client, invoked_ns, returned_ns, .. } = op;
+        Self { client, invoked_ns, returned_ns, request, outcome }
+    }
+}
+
 /// A level as an answer showed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {

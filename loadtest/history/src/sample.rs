@@ -48,7 +48,14 @@ impl Default for Shape {
 
 /// Makes a history.
 pub fn history(shape: &Shape) -> History {
-    let mut maker = Maker::new(shape);
+    let mut records = Vec::new();
+    let keys = generate(shape, |record| records.push(record));
+    History { keys, records, ..History::default() }
+}
+
+/// Makes the same history one record at a time, for those that are too long to be held; answers the names of its keys.
+pub fn generate(shape: &Shape, mut sink: impl FnMut(Record)) -> Vec<String> {
+    let mut maker = Maker::new(shape, &mut sink);
     if shape.is_framed || shape.is_stocked {
         maker.read_all();
     }
@@ -58,7 +65,7 @@ pub fn history(shape: &Shape) -> History {
     if shape.is_framed {
         maker.read_all();
     }
-    maker.history
+    (0..shape.keys).map(|key| format!("sample-{key}")).collect()
 }
 
 struct Maker<'s> {
@@ -68,11 +75,11 @@ struct Maker<'s> {
     clock_ns: u64,
     /// From when on each client has time.
     free_ns: Vec<u64>,
-    history: History,
+    sink: &'s mut dyn FnMut(Record),
 }
 
 impl<'s> Maker<'s> {
-    fn new(shape: &'s Shape) -> Self {
+    fn new(shape: &'s Shape, sink: &'s mut dyn FnMut(Record)) -> Self {
         let mut random = Random(shape.seed);
         let mut world = World::empty(shape.keys as usize);
         if shape.is_stocked {
@@ -81,15 +88,7 @@ impl<'s> Maker<'s> {
                 *level = Level { version: 1 + random.below(3), stock: Some(units) };
             }
         }
-        let keys = (0..shape.keys).map(|key| format!("sample-{key}")).collect();
-        Self {
-            shape,
-            random,
-            world,
-            clock_ns: 1_000,
-            free_ns: vec![0; shape.clients.max(1) as usize],
-            history: History { keys, ..History::default() },
-        }
+        Self { shape, random, world, clock_ns: 1_000, free_ns: vec![0; shape.clients.max(1) as usize], sink }
     }
 
     /// Reads every level, while nothing else happens.
@@ -100,7 +99,7 @@ impl<'s> Maker<'s> {
             let outcome = self.world.answer(&request);
             let invoked_ns = quiet + 10;
             let record = Record { client: 0, invoked_ns, returned_ns: invoked_ns + 10, request, outcome };
-            self.history.records.push(record);
+            (self.sink)(record);
         }
         self.clock_ns = quiet + 100;
         self.free_ns.fill(quiet + 100);
@@ -127,7 +126,7 @@ impl<'s> Maker<'s> {
             Record { client: 0, invoked_ns, returned_ns, request, outcome }
         };
         self.free_ns[usize::try_from(client).unwrap_or(0)] = record.returned_ns + 1;
-        self.history.records.push(Record { client: u32::try_from(client).unwrap_or(0), ..record });
+        (self.sink)(Record { client: u32::try_from(client).unwrap_or(0), ..record });
     }
 
     fn request(&mut self) -> Request {

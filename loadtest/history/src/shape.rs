@@ -3,7 +3,7 @@
 //! A defect is the fault of whoever answered or wrote the record down; it is reported, never repaired.
 
 use crate::model;
-use crate::record::{Key, Outcome, Record, Request, Seen};
+use crate::record::{Answer, Asked, Key, Line, Op, Seen};
 
 /// Why a record cannot be right, whatever the stock was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,28 +32,30 @@ pub(crate) enum Defect {
 }
 
 /// The first defect of a record, if it has one.
-pub(crate) fn defect(record: &Record, keys: usize) -> Option<Defect> {
-    let answered = !matches!(record.outcome, Outcome::NotApplied | Outcome::Unknown);
-    if answered && record.returned_ns < record.invoked_ns {
+pub(crate) fn defect(op: &Op<'_>, keys: usize) -> Option<Defect> {
+    let answered = !matches!(op.outcome, Answer::NotApplied | Answer::Unknown);
+    if answered && op.returned_ns < op.invoked_ns {
         return Some(Defect::Time);
     }
-    match (&record.request, &record.outcome) {
-        (Request::Read(key), _) if is_unnamed(*key, keys) => Some(Defect::UnnamedKey(*key)),
-        (Request::Write(lines), _) if lines.iter().any(|line| is_unnamed(line.key, keys)) => {
+    match (op.request, op.outcome) {
+        (Asked::Read(key), _) if is_unnamed(key, keys) => Some(Defect::UnnamedKey(key)),
+        (Asked::Write(lines), _) if lines.iter().any(|line| is_unnamed(line.key, keys)) => {
             lines.iter().map(|line| line.key).find(|key| is_unnamed(*key, keys)).map(Defect::UnnamedKey)
         }
-        (_, Outcome::NotApplied | Outcome::Unknown) => None,
-        (Request::Read(key), Outcome::Read(seen)) => (seen.key != *key).then_some(Defect::OtherAnswer),
-        (Request::Write(lines), Outcome::Applied(seen)) => match (lines.as_slice(), seen.as_slice()) {
+        (_, Answer::NotApplied | Answer::Unknown) => None,
+        (Asked::Read(key), Answer::Read(seen)) => (seen.key != key).then_some(Defect::OtherAnswer),
+        (Asked::Write(lines), Answer::Applied(seen)) => match (lines, seen) {
             // The common case needs no list of its own.
             ([line], [seen]) => (line.key != seen.key).then_some(Defect::OtherLevels),
-            _ => many_line_defect(record, seen),
+            _ => many_line_defect(lines, seen),
         },
-        (Request::Write(lines), Outcome::Refused(refused)) => {
+        (Asked::Write(lines), Answer::Refused(refused)) => {
             if lines.is_empty() || (lines.len() > 1 && model::combine(lines).is_err()) {
                 Some(Defect::Meaningless)
             } else if refused.is_empty() {
                 Some(Defect::NothingNamed)
+            } else if let ([line], [refused]) = (lines, refused) {
+                (line.key != refused.seen.key).then_some(Defect::StrangerNamed)
             } else {
                 let mut asked: Vec<Key> = lines.iter().map(|line| line.key).collect();
                 asked.sort_unstable();
@@ -61,7 +63,7 @@ pub(crate) fn defect(record: &Record, keys: usize) -> Option<Defect> {
                 stranger.then_some(Defect::StrangerNamed)
             }
         }
-        (Request::Read(_), _) | (Request::Write(_), Outcome::Read(_)) => Some(Defect::OtherAnswer),
+        (Asked::Read(_), _) | (Asked::Write(_), Answer::Read(_)) => Some(Defect::OtherAnswer),
     }
 }
 
@@ -69,8 +71,7 @@ fn is_unnamed(key: Key, keys: usize) -> bool {
     key.0 as usize >= keys
 }
 
-fn many_line_defect(record: &Record, seen: &[Seen]) -> Option<Defect> {
-    let Request::Write(lines) = &record.request else { return Some(Defect::OtherAnswer) };
+fn many_line_defect(lines: &[Line], seen: &[Seen]) -> Option<Defect> {
     let Ok(changes) = model::combine(lines) else { return Some(Defect::Meaningless) };
     if changes.is_empty() {
         return Some(Defect::Meaningless);

@@ -63,7 +63,7 @@ pub struct CrashArgs {
     /// The longest the server may take from its start to being ready.
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub recovery_max: Duration,
-    /// The most operations recorded; each takes up to 750 bytes while it is checked. No more is asked when they are used up.
+    /// The most operations recorded; each takes some 300 bytes. No more is asked when they are used up.
     #[arg(long, default_value_t = 2_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub max_records: u64,
     /// Save everything that was seen, for `check`; gzipped if the name ends in .gz.

@@ -1,6 +1,8 @@
 //! `loadtest check FILE`
 
-use history::file::{self, Loaded};
+use std::sync::Arc;
+
+use history::file::{self, LoadedLog};
 
 use super::fail;
 use crate::cli::CheckArgs;
@@ -11,11 +13,11 @@ use crate::{output, verdict};
 /// Verifies a saved history again.
 pub(super) async fn check(args: CheckArgs) -> Exit {
     let path = args.file;
-    let loaded = match tokio::task::spawn_blocking(move || file::load(&path)).await {
+    let loaded = match tokio::task::spawn_blocking(move || file::load_log(&path, Arc::default())).await {
         Ok(loaded) => loaded,
         Err(error) => return fail(format!("the file could not be read: {error}")),
     };
-    let Loaded { history, is_whole } = match loaded {
+    let LoadedLog { log: history, is_whole } = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return fail(format!("{error}; give a file saved by `loadtest run --history FILE`")),
     };

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use history::Log;
+
 use super::{command_line, fail, save};
 use crate::cli::crash::CrashArgs;
 use crate::compare::server_beside;
@@ -45,7 +47,7 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         Ok(crash) => crash,
         Err(error) => return fail(error),
     };
-    let history = std::mem::take(&mut crash.history);
+    let history = Log::from(&std::mem::take(&mut crash.history));
     let unsaved = save(&history, args.history.as_deref());
     let (history, checked, took) = verdict::check(history).await;
     let mut exits: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();

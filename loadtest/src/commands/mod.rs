@@ -86,8 +86,8 @@ fn command_line() -> String {
 }
 
 /// Saves a history where that was asked for. It is saved before it is checked: whatever the check does, it is there.
-fn save(history: &history::History, path: Option<&std::path::Path>) -> Option<Exit> {
-    let error = history::file::save(history, path?).err()?;
+fn save(history: &history::Log, path: Option<&std::path::Path>) -> Option<Exit> {
+    let error = history::file::save_log(history, path?).err()?;
     Some(fail(format!("the history could not be saved: {error}; choose another file with --history")))
 }
 

@@ -86,7 +86,14 @@ fn remarks(run: &Run, report: &RunReport, stop: &Stop) -> Vec<(Exit, String)> {
         // The lines of its independent batches overlap one another on paper, but nobody else is there.
         note(Exit::Inconclusive, "one client alone contends with nobody; raise --concurrency".to_owned());
     }
-    if run.measured.full {
+    if run.disk_failed {
+        let folder = std::env::temp_dir();
+        let remark = format!(
+            "stopped early because the history got too long for memory and could not be written to {}",
+            folder.display()
+        );
+        note(Exit::Ok, remark);
+    } else if run.measured.full {
         note(Exit::Ok, "stopped early because --max-records was reached".to_owned());
     }
     let not_sent = run.measured.open_loop.not_sent;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use history::{History, Key, Meta, Stock as SeenStock};
+use history::{Key, Log, Meta, Stock as SeenStock};
 
 use super::file::{Invoice, Orders};
 use super::overlap::{Interval, Overlap, overlap};
@@ -44,7 +44,7 @@ pub struct Plan {
 #[derive(Debug, Default)]
 pub struct Replay {
     /// Everything that was seen.
-    pub history: History,
+    pub history: Log,
     /// The strategy of the server, if it told.
     pub strategy: Option<String>,
     /// How the invoices fared.

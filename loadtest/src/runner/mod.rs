@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{History, Meta};
+use history::{Log, Meta, Store};
 use tokio::task::JoinError;
 
 use crate::catalogue::Catalogue;
@@ -83,7 +83,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Run {
     /// Everything that was seen.
-    pub history: History,
+    pub history: Log,
     /// The measured part.
     pub measured: Phase,
     /// Its refusals and failures.
@@ -92,6 +92,8 @@ pub struct Run {
     pub breaches: u64,
     /// Levels that could not be read back.
     pub unread: usize,
+    /// Whether the history got too long for memory and could not be written to disk either, so that the run ended early.
+    pub disk_failed: bool,
     /// The strategy of the server, if it told.
     pub strategy: Option<String>,
     /// The growth of its contention counters over the measured part.
@@ -138,6 +140,7 @@ pub async fn run(
         command: Some(plan.command.clone()),
     };
     let history = stage.take_history(meta);
+    let disk_failed = history.has_failed();
     if !plan.keep {
         progress.begin("deleting the levels", None);
         stage.clean_up().await;
@@ -149,6 +152,7 @@ pub async fn run(
         breaches: tally.breaches() + rest.breaches(),
         tally,
         unread,
+        disk_failed,
         strategy: before.0.strategy.clone(),
         contention: after.1.since(&before.0),
         server_cpu: after.0.zip(before.1).map(|(after, before)| after.saturating_sub(before)),
@@ -176,7 +180,9 @@ impl Stage {
         let client = Arc::new(Client::new(url, catalogue, options)?);
         ready(&client).await?;
         let clock = Clock::start();
-        let sessions = (0..concurrency).map(|id| Session::new(id, Arc::clone(&client), clock)).collect();
+        let store = Arc::new(Store::default());
+        let session = |id| Session::new(id, Arc::clone(&client), clock).keeping(&store);
+        let sessions = (0..concurrency).map(session).collect();
         Ok(Self { client, sessions })
     }
 
@@ -191,7 +197,7 @@ impl Stage {
         let calls: Vec<Call> = self.client.catalogue().keys().map(Call::Delete).collect();
         fan_out(&mut self.sessions, calls.into()).await;
         for session in &mut self.sessions {
-            session.records = Vec::new();
+            session.records = Log::default();
         }
     }
 
@@ -205,10 +211,13 @@ impl Stage {
     }
 
     /// Everything recorded until now.
-    pub fn take_history(&mut self, meta: Meta) -> History {
-        let records =
-            self.sessions.iter_mut().flat_map(|session| std::mem::take(&mut session.records)).collect();
-        History { meta, keys: self.client.catalogue().names(), records }
+    pub fn take_history(&mut self, meta: Meta) -> Log {
+        let mut history = Log::default();
+        for session in &mut self.sessions {
+            history.append(std::mem::take(&mut session.records));
+        }
+        (history.meta, history.keys) = (meta, self.client.catalogue().names());
+        history
     }
 }
 

@@ -115,7 +115,8 @@ impl Worker {
     }
 
     fn is_full(&self) -> bool {
-        self.session.records.len() >= self.records_max
+        // Without disk what is recorded would fill the memory.
+        self.session.records.len() >= self.records_max as u64 || self.session.records.has_failed()
     }
 }
 

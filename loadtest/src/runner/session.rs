@@ -1,12 +1,13 @@
 //! One client of a run: performs calls one after another and writes down what it saw.
 //!
-//! Each session owns its records, so recording takes no lock and no atomic: an append to a vector.
+//! Each session owns its records, so recording takes no lock and no atomic: an append to a log of its own, which goes to disk
+//! where memory ends ([`history::log`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use history::{Outcome, Record, Seen};
+use history::{Log, Outcome, Record, Seen, Store};
 
 use crate::client::answer::judge;
 use crate::client::failure::{CONTRACT_BREACH, TIMEOUT};
@@ -20,7 +21,7 @@ pub struct Session {
     client: Arc<Client>,
     clock: Clock,
     /// What this client saw, in its own order.
-    pub records: Vec<Record>,
+    pub records: Log,
     /// Refusals and failures since the tally was last taken.
     pub tally: Tally,
 }
@@ -89,7 +90,13 @@ pub enum Class {
 impl Session {
     /// A client with nothing recorded yet.
     pub fn new(id: u32, client: Arc<Client>, clock: Clock) -> Self {
-        Self { id, client, clock, records: Vec::new(), tally: Tally::default() }
+        Self { id, client, clock, records: Log::default(), tally: Tally::default() }
+    }
+
+    /// The same client, with what it records kept together with that of others: they have one bound of memory.
+    #[must_use]
+    pub fn keeping(self, store: &Arc<Store>) -> Self {
+        Self { records: Log::new(Arc::clone(store)), ..self }
     }
 
     /// The number of the client.
@@ -116,7 +123,9 @@ impl Session {
             Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
             _ => None,
         };
-        self.records.extend(records(self.id, call, judgement.outcomes, invoked_ns, returned_ns));
+        for record in records(self.id, call, judgement.outcomes, invoked_ns, returned_ns) {
+            self.records.push((&record).into());
+        }
         Exchange { kind, invoked_ns, returned_ns, class, fate, seen }
     }
 }

@@ -1,69 +1,81 @@
 //! The figures of a history: how much of it could have gone wrong. They judge nothing.
 
-use super::index::{Index, Role, Row};
+use super::index::{Event, Index, NONE, Role, Row};
 use super::verdict::{Reasons, Summary};
-use crate::record::{History, Outcome, Reason, Request};
+use crate::record::Reason;
 
-/// Counts a history.
-pub(super) fn summarize(index: &Index<'_>) -> Summary {
-    let mut summary = count_records(index.history);
-    let mut is_contended = vec![false; index.nodes.len()];
-    let mut spans = Vec::new();
-    for row in &index.rows {
-        let events = &index.events[row.events.clone()];
-        summary.levels += u64::from(!events.is_empty());
-        spans.clear();
-        spans.extend(events.iter().filter(|event| event.role == Role::Change).map(|event| {
-            let node = index.node(event);
-            Span { invoked: node.invoked, returned: node.returned, node: event.node }
-        }));
-        if spans.is_empty() {
-            continue;
-        }
-        summary.levels_written += 1;
-        summary.levels_unread += u64::from(!has_final_read(index, row, &spans));
-        summary.levels_contended += u64::from(mark_contended(&mut spans, &mut is_contended));
-        summary.overlap_max = summary.overlap_max.max(overlap_max(&spans));
+/// Counts one level; the records of several lines of which a change overlapped another go to `joints`, since they can do
+/// so on several levels and count once.
+pub(super) fn count(index: &Index<'_>, row: &Row, summary: &mut Summary, joints: &mut Vec<u32>) {
+    let events = &index.events[row.events.clone()];
+    summary.levels += u64::from(!events.is_empty());
+    let changes = events.iter().filter(|event| event.role == Role::Change);
+    let mut spans: Vec<Span> = changes.map(Span::of).collect();
+    if spans.is_empty() {
+        return;
     }
-    summary.contended_writes = is_contended.iter().filter(|contended| **contended).count() as u64;
-    summary
+    summary.levels_written += 1;
+    summary.levels_unread += u64::from(!has_final_read(events, &spans));
+    spans.sort_unstable_by_key(|span| span.invoked);
+    let before = (summary.contended_writes, joints.len());
+    for (span, _) in spans.iter().zip(contended(&spans)).filter(|(_, contended)| *contended) {
+        match span.joint {
+            NONE => summary.contended_writes += 1,
+            record => joints.push(record),
+        }
+    }
+    summary.levels_contended += u64::from(before != (summary.contended_writes, joints.len()));
+    summary.overlap_max = summary.overlap_max.max(overlap_max(&spans));
 }
 
 /// A write's time on a level.
 struct Span {
     invoked: u64,
     returned: u64,
-    node: u32,
+    /// Its record, if it changed several levels.
+    joint: u32,
 }
 
-fn count_records(history: &History) -> Summary {
-    let mut summary = Summary { operations: history.records.len() as u64, ..Summary::default() };
-    for record in &history.records {
-        match (&record.request, &record.outcome) {
-            (_, Outcome::Read(_)) => summary.reads += 1,
-            (_, Outcome::Applied(seen)) => {
-                summary.applied += 1;
-                summary.applied_many_line += u64::from(seen.len() > 1);
-            }
-            (_, Outcome::Refused(refused)) => {
-                summary.refused += 1;
-                for refused in refused {
-                    *summary.reasons.of(refused.reason) += 1;
-                }
-            }
-            (_, Outcome::NotApplied) => summary.not_applied += 1,
-            (Request::Write(_), Outcome::Unknown) => summary.unknown += 1,
-            (Request::Read(_), Outcome::Unknown) => summary.unanswered_reads += 1,
-        }
+impl Span {
+    fn of(event: &Event) -> Self {
+        let Event { invoked, returned, .. } = *event;
+        Self { invoked, returned, joint: if event.is_joint { event.record } else { NONE } }
     }
-    let first = history.records.iter().map(|record| record.invoked_ns).min().unwrap_or(0);
-    let last = history.records.iter().map(|record| record.returned_ns).max().unwrap_or(0);
-    summary.span_ns = last.saturating_sub(first);
-    summary
+}
+
+impl Summary {
+    /// Takes in the figures of another part of the same history; its span is left alone.
+    pub(super) fn add(&mut self, other: &Summary) {
+        self.operations += other.operations;
+        self.reads += other.reads;
+        self.applied += other.applied;
+        self.applied_many_line += other.applied_many_line;
+        self.refused += other.refused;
+        self.reasons.add(other.reasons);
+        self.not_applied += other.not_applied;
+        self.unknown += other.unknown;
+        self.unknown_applied += other.unknown_applied;
+        self.unanswered_reads += other.unanswered_reads;
+        self.levels += other.levels;
+        self.levels_written += other.levels_written;
+        self.levels_contended += other.levels_contended;
+        self.levels_unread += other.levels_unread;
+        self.contended_writes += other.contended_writes;
+        self.overlap_max = self.overlap_max.max(other.overlap_max);
+    }
 }
 
 impl Reasons {
-    fn of(&mut self, reason: Reason) -> &mut u64 {
+    fn add(&mut self, other: Reasons) {
+        self.insufficient += other.insufficient;
+        self.missing += other.missing;
+        self.exists += other.exists;
+        self.version_mismatch += other.version_mismatch;
+        self.reserved += other.reserved;
+        self.overflow += other.overflow;
+    }
+
+    pub(super) fn of(&mut self, reason: Reason) -> &mut u64 {
         match reason {
             Reason::Insufficient => &mut self.insufficient,
             Reason::Missing => &mut self.missing,
@@ -76,27 +88,24 @@ impl Reasons {
 }
 
 /// Whether a level was read after its last change had been answered.
-fn has_final_read(index: &Index<'_>, row: &Row, changes: &[Span]) -> bool {
+fn has_final_read(events: &[Event], changes: &[Span]) -> bool {
     let last = changes.iter().map(|change| change.returned).max().unwrap_or(0);
-    let events = &index.events[row.events.clone()];
-    events.iter().any(|event| event.role == Role::Read && index.node(event).invoked > last)
+    events.iter().any(|event| event.role == Role::Read && event.invoked > last)
 }
 
-/// Marks the writes that overlap another, and sorts them by invocation; answers whether there are any.
-fn mark_contended(spans: &mut [Span], is_contended: &mut [bool]) -> bool {
-    spans.sort_unstable_by_key(|span| span.invoked);
-    let mut any = false;
-    let mut latest = None::<(u64, u32)>;
-    for span in &*spans {
+/// Which spans overlap another; they are sorted by invocation.
+fn contended(spans: &[Span]) -> Vec<bool> {
+    let mut is_contended = vec![false; spans.len()];
+    let mut latest = None::<(u64, usize)>;
+    for (number, span) in spans.iter().enumerate() {
         // Whoever returned last among the earlier ones overlaps, or none of them does.
         if let Some((_, other)) = latest.filter(|(returned, _)| *returned >= span.invoked) {
-            is_contended[span.node as usize] = true;
-            is_contended[other as usize] = true;
-            any = true;
+            is_contended[number] = true;
+            is_contended[other] = true;
         }
-        latest = latest.max(Some((span.returned, span.node)));
+        latest = latest.max(Some((span.returned, number)));
     }
-    any
+    is_contended
 }
 
 /// The most spans at one moment; they are sorted by invocation.

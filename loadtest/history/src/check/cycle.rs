@@ -14,8 +14,8 @@ pub(super) struct Cycle {
 /// One operation of a cycle, and why it comes before the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link {
-    /// A number of the index's nodes.
-    pub(super) node: u32,
+    /// Its number in the history.
+    pub(super) record: u32,
     pub(super) because: Because,
 }
 
@@ -65,12 +65,12 @@ fn close(
     first: (u32, Because),
     next_of: &HashMap<u32, (u32, Because)>,
 ) -> Cycle {
-    let node = |local: u32| sweep.problem.nodes[local as usize];
+    let record = |local: u32| sweep.problem.nodes[local as usize].record;
     let (mut at, because) = first;
-    let mut links = vec![Link { node: node(target), because }];
+    let mut links = vec![Link { record: record(target), because }];
     while at != target {
         let Some((next, because)) = next_of.get(&at) else { break };
-        links.push(Link { node: node(at), because: *because });
+        links.push(Link { record: record(at), because: *because });
         at = *next;
     }
     Cycle { links }

@@ -87,13 +87,9 @@ impl Findings {
         self.kept.is_empty()
     }
 
-    pub(super) fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    pub(super) fn by_kind(&self) -> Vec<(Kind, u64)> {
-        let counted = Kind::ALL.into_iter().zip(self.counts);
-        counted.filter(|(_, count)| *count > 0).collect()
+    /// How many there are of each kind, in the order of [`Kind::ALL`].
+    pub(super) fn counts(&self) -> [u64; KINDS] {
+        self.counts
     }
 
     /// The findings that were kept, most telling kind first, otherwise in the order they were found.

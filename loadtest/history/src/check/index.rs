@@ -1,243 +1,327 @@
-//! A history sorted for checking: operations by invocation, and what they tell of each level by version.
+//! What a log tells of some levels, sorted for checking: by level, then by version.
 //!
-//! Sorting is the whole cost of a check, so everything here is a flat array of small entries with indices into the
-//! next; nothing is allocated per record.
+//! A flat array of small entries; nothing is allocated for an operation. An index holds as many levels as its maker chose,
+//! so memory is bounded however long the log is: all levels in turns, or just those that need a second look.
 
 use std::ops::Range;
 
-use super::found::{Findings, Found};
+use super::scan::{Extent, Scan, record_number};
+use crate::log::{Log, LogError, Reader};
 use crate::model::{self, Change, Level};
-use crate::record::{History, Key, Line, Outcome, Reason, Record, Request, Seen, Stock};
-use crate::shape;
+use crate::record::{Answer, Asked, Key, Line, Op, Reason, Record, Refused, Seen, Stock};
 
 /// No such entry.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// An operation that took place at one moment between its invocation and its return.
-///
-/// A read or an applied write is one. A refusal is one *per level it names*: of a refusal of many lines only each
-/// line by itself is promised (P3), not that all lines were true at the same moment.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
-    pub(super) invoked: u64,
-    pub(super) returned: u64,
-    pub(super) record: u32,
-}
-
 /// What an operation tells of one level: that it made a version, or that it saw one.
-#[derive(Debug, Clone, Copy)]
+///
+/// A read or an applied write took place at one moment between its invocation and its return. A refusal has one *per
+/// level it names*: of a refusal of many lines only each line by itself is promised (P3), not that all lines were true
+/// at the same moment.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Event {
     pub(super) version: u64,
+    pub(super) invoked: u64,
+    pub(super) returned: u64,
+    /// Units that were told, or where in [`Index::stocks`] the stock is that is more than one number.
+    told: u64,
+    /// Units that were asked for (signed ones as their bits), or where in [`Index::changes`] the change is.
+    asked: u64,
+    pub(super) record: u32,
     pub(super) key: u32,
-    pub(super) node: u32,
     /// Where in the answer's list of levels.
-    place: u32,
-    /// Where in [`Index::changes`] what was asked of the level is; nowhere for a read.
-    change: u32,
-    /// What was told of the level; a copy, as going to the record for it would cost more than sorting it along.
-    pub(super) stock: Stock,
+    pub(super) place: u32,
+    told_as: Told,
+    asked_as: AskedFor,
     pub(super) role: Role,
-}
-
-impl Event {
-    /// The level as told.
-    pub(super) fn seen(&self) -> Seen {
-        Seen { key: Key(self.key), version: self.version, stock: self.stock }
-    }
+    /// Whether the operation has events on other levels that took place at the same moment.
+    pub(super) is_joint: bool,
 }
 
 /// What an event says of its version; in the order in which events of one version are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Role {
     /// It made the version.
     Change,
     /// It read the version.
+    #[default]
     Read,
     /// It refused something at the version.
-    Refusal,
+    Refusal(Reason),
 }
 
-/// A write of unknown outcome: it may have happened once, at any moment from its invocation on, or never.
-#[derive(Debug, Clone)]
-pub(super) struct Unknown {
-    pub(super) invoked: u64,
-    pub(super) changes: Vec<(Key, Change)>,
+impl Role {
+    fn rank(self) -> u8 {
+        match self {
+            Role::Change => 0,
+            Role::Read => 1,
+            Role::Refusal(_) => 2,
+        }
+    }
+}
+
+/// How [`Event::told`] is to be read.
+#[derive(Debug, Clone, Copy, Default)]
+enum Told {
+    #[default]
+    Untold,
+    Absent,
+    OnHand,
+    Available,
+    Listed,
+}
+
+/// How [`Event::asked`] is to be read.
+#[derive(Debug, Clone, Copy, Default)]
+enum AskedFor {
+    #[default]
+    Nothing,
+    Add,
+    AddOrCreate,
+    Create,
+    Count,
+    Delete,
+    Listed,
 }
 
 /// Where a level's events are, and how the level began.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Row {
+    pub(super) key: u32,
     pub(super) events: Range<usize>,
     pub(super) base: Level,
     /// How many writes of unknown outcome could have changed it.
     pub(super) unknown: u64,
 }
 
-/// The sorted history.
+/// The events of some levels.
 #[derive(Debug)]
 pub(super) struct Index<'h> {
-    pub(super) history: &'h History,
-    /// By invocation.
-    pub(super) nodes: Vec<Node>,
+    pub(super) log: &'h Log,
+    pub(super) scan: &'h Scan,
     /// By key, then version, changes first, then invocation.
     pub(super) events: Vec<Event>,
     /// By key.
     pub(super) rows: Vec<Row>,
-    pub(super) unknown: Vec<Unknown>,
+    /// By key of the history: where in `rows` it is.
+    slots: Vec<u32>,
+    /// Stocks that are more than one number.
+    stocks: Vec<Stock>,
+    /// Changes that ask for more than one number.
     changes: Vec<Change>,
-    /// Whether any applied write changed several levels.
-    pub(super) joins_levels: bool,
 }
 
 impl<'h> Index<'h> {
-    /// Sorts a history; records with a defect are reported and left out.
-    pub(super) fn new(history: &'h History, findings: &mut Findings) -> Self {
-        let mut index = Self {
-            history,
-            nodes: Vec::with_capacity(history.records.len()),
-            events: Vec::with_capacity(history.records.len()),
-            rows: vec![Row::default(); history.keys.len()],
-            unknown: Vec::new(),
-            changes: Vec::new(),
-            joins_levels: false,
-        };
-        let mut order: Vec<u32> = (0..).take(history.records.len()).collect();
-        order.sort_unstable_by_key(|record| (history.records[*record as usize].invoked_ns, *record));
-        for record in order {
-            match shape::defect(&history.records[record as usize], history.keys.len()) {
-                Some(defect) => findings.add(Found::Malformed { record, defect }),
-                None => index.add(record),
-            }
-        }
-        assert!(index.events.len() < NONE as usize, "events are counted in 32 bits");
-        index
-            .events
-            .sort_unstable_by_key(|event| (event.key, event.version, event.role, event.node, event.place));
-        index.find_rows();
-        index.find_bases();
-        index
-    }
-
-    fn add(&mut self, number: u32) {
-        let record = &self.history.records[number as usize];
-        match (&record.request, &record.outcome) {
-            (_, Outcome::Read(seen)) => {
-                let node = self.add_node(record, number);
-                self.add_event(node, seen, 0, Role::Read, NONE);
-            }
-            (Request::Write(lines), Outcome::Applied(seen)) => {
-                let node = self.add_node(record, number);
-                self.joins_levels |= seen.len() > 1;
-                let combined = (lines.len() > 1).then(|| model::combine(lines).unwrap_or_default());
-                for (place, seen) in (0..).zip(seen) {
-                    let change = self.add_change(lines, combined.as_deref(), seen.key);
-                    self.add_event(node, seen, place, Role::Change, change);
-                }
-            }
-            (Request::Write(lines), Outcome::Refused(refused)) => {
-                let combined = (lines.len() > 1).then(|| model::combine(lines).unwrap_or_default());
-                for (place, refused) in (0..).zip(refused) {
-                    let node = self.add_node(record, number);
-                    let change = self.add_change(lines, combined.as_deref(), refused.seen.key);
-                    self.add_event(node, &refused.seen, place, Role::Refusal, change);
-                }
-            }
-            (Request::Write(lines), Outcome::Unknown) => {
-                // Lines without a meaning together cannot have been applied.
-                if let Ok(changes) = model::combine(lines) {
-                    for (key, _) in &changes {
-                        self.rows[key.0 as usize].unknown += 1;
-                    }
-                    self.unknown.push(Unknown { invoked: record.invoked_ns, changes });
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn add_node(&mut self, record: &Record, number: u32) -> u32 {
-        let node = u32::try_from(self.nodes.len()).unwrap_or(NONE);
-        self.nodes.push(Node { invoked: record.invoked_ns, returned: record.returned_ns, record: number });
-        node
-    }
-
-    fn add_event(&mut self, node: u32, seen: &Seen, place: u32, role: Role, change: u32) {
-        self.events.push(Event {
-            version: seen.version,
-            key: seen.key.0,
-            node,
-            place,
-            change,
-            stock: seen.stock,
-            role,
-        });
-    }
-
-    /// Keeps what a write asks of a level: the only line, or the combined ones.
-    fn add_change(&mut self, lines: &[Line], combined: Option<&[(Key, Change)]>, key: Key) -> u32 {
-        let change = match (lines, combined) {
-            (_, Some(combined)) => {
-                combined.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| combined[at].1)
-            }
-            ([line], None) => Some(Change::from(line.effect)),
-            _ => None,
-        };
-        let Some(change) = change else { return NONE };
-        self.changes.push(change);
-        u32::try_from(self.changes.len() - 1).unwrap_or(NONE)
-    }
-
-    fn find_rows(&mut self) {
+    /// Sorts what a log tells of these levels (ascending).
+    ///
+    /// Panics if that is more than 2^32 - 2 events.
+    pub(super) fn new(log: &'h Log, scan: &'h Scan, keys: &[u32]) -> Result<Self, LogError> {
+        let mut slots = vec![NONE; log.keys.len()];
+        let mut rows = Vec::with_capacity(keys.len());
         let mut start = 0;
-        for events in self.events.chunk_by(|a, b| a.key == b.key) {
-            self.rows[events[0].key as usize].events = start..start + events.len();
-            start += events.len();
+        for (slot, key) in (0..).zip(keys) {
+            let Extent { events, unknown } = scan.extents[*key as usize];
+            slots[*key as usize] = slot;
+            let end = start + events as usize;
+            rows.push(Row { key: *key, events: start..end, base: Level::default(), unknown: unknown.into() });
+            start = end;
+        }
+        assert!(start < NONE as usize, "events are counted in 32 bits");
+        let events = vec![Event::default(); start];
+        let mut index = Self { log, scan, events, rows, slots, stocks: Vec::new(), changes: Vec::new() };
+        index.fill()?;
+        for row in &mut index.rows {
+            let events = &mut index.events[row.events.clone()];
+            events.sort_unstable_by_key(|event| {
+                (event.version, event.role.rank(), event.invoked, event.record, event.place)
+            });
+        }
+        index.find_bases();
+        Ok(index)
+    }
+
+    fn fill(&mut self) -> Result<(), LogError> {
+        let mut ends: Vec<usize> = self.rows.iter().map(|row| row.events.start).collect();
+        let mut reader = Reader::default();
+        let log = self.log;
+        for block in 0..log.blocks() {
+            log.read(block, &mut reader, |number, op| self.add(record_number(number), &op, &mut ends))?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, record: u32, op: &Op<'_>, ends: &mut [usize]) {
+        let asking = &mut Asking::of(op.request);
+        match op.outcome {
+            Answer::Read(seen) => self.tell((record, 0), op, asking, (&seen, Role::Read), ends),
+            Answer::Applied(seen) => {
+                for (place, seen) in (0..).zip(seen) {
+                    self.tell((record, place), op, asking, (seen, Role::Change), ends);
+                }
+            }
+            Answer::Refused(refused) => {
+                for (place, Refused { seen, reason }) in (0..).zip(refused) {
+                    self.tell((record, place), op, asking, (seen, Role::Refusal(*reason)), ends);
+                }
+            }
+            Answer::NotApplied | Answer::Unknown => {}
+        }
+    }
+
+    fn tell(
+        &mut self,
+        (record, place): (u32, u32),
+        op: &Op<'_>,
+        asking: &mut Asking<'_>,
+        (seen, role): (&Seen, Role),
+        ends: &mut [usize],
+    ) {
+        let slot = self.slots.get(seen.key.0 as usize).copied().unwrap_or(NONE);
+        let Some(end) = ends.get_mut(slot as usize) else { return };
+        if self.scan.is_defective(record) {
+            return;
+        }
+        let (told_as, told) = self.pack_stock(seen.stock);
+        let (asked_as, asked) = self.pack_change(asking.change(seen.key));
+        let is_joint = role == Role::Change && matches!(op.outcome, Answer::Applied(seen) if seen.len() > 1);
+        self.events[*end] = Event {
+            version: seen.version,
+            invoked: op.invoked_ns,
+            returned: op.returned_ns,
+            told,
+            asked,
+            record,
+            key: seen.key.0,
+            place,
+            told_as,
+            asked_as,
+            role,
+            is_joint,
+        };
+        *end += 1;
+    }
+
+    fn pack_stock(&mut self, stock: Stock) -> (Told, u64) {
+        match stock {
+            Stock::Untold => (Told::Untold, 0),
+            Stock::Absent => (Told::Absent, 0),
+            Stock::Level { on_hand, reserved: 0 } => (Told::OnHand, on_hand),
+            Stock::Available(units) => (Told::Available, units),
+            Stock::Level { .. } => {
+                self.stocks.push(stock);
+                (Told::Listed, self.stocks.len() as u64 - 1)
+            }
+        }
+    }
+
+    fn pack_change(&mut self, change: Option<Change>) -> (AskedFor, u64) {
+        match change {
+            None => (AskedFor::Nothing, 0),
+            Some(Change::Add { units, creates: false }) => (AskedFor::Add, units.cast_unsigned()),
+            Some(Change::Add { units, creates: true }) => (AskedFor::AddOrCreate, units.cast_unsigned()),
+            Some(Change::Create { on_hand }) => (AskedFor::Create, on_hand),
+            Some(Change::Count { on_hand, if_version: None }) => (AskedFor::Count, on_hand),
+            Some(Change::Delete) => (AskedFor::Delete, 0),
+            Some(change @ Change::Count { if_version: Some(_), .. }) => {
+                self.changes.push(change);
+                (AskedFor::Listed, self.changes.len() as u64 - 1)
+            }
         }
     }
 
     /// A level begins as its opening reads show it: reads answered before any write of the history was sent. Without
     /// one it begins absent, at version 0. Of several the lowest version counts; the others are checked against it.
     fn find_bases(&mut self) {
-        let is_write = |record: &&Record| matches!(record.request, Request::Write(_));
-        let first_write = self.history.records.iter().filter(is_write).map(|record| record.invoked_ns).min();
-        for row in &mut self.rows {
-            let opening = self.events[row.events.clone()].iter().find_map(|event| {
-                let node = &self.nodes[event.node as usize];
-                let is_opening =
-                    event.role == Role::Read && first_write.is_none_or(|first| node.returned < first);
-                is_opening.then(|| Level::told(&event.seen()))?
+        for row in 0..self.rows.len() {
+            let opening = self.events[self.rows[row].events.clone()].iter().find_map(|event| {
+                let is_opening = event.role == Role::Read && self.is_before_writes(event);
+                is_opening.then(|| Level::told(&self.seen(event)))?
             });
-            row.base = opening.unwrap_or_default();
+            self.rows[row].base = opening.unwrap_or_default();
         }
     }
 
-    /// The record an event belongs to.
-    pub(super) fn record(&self, event: &Event) -> &'h Record {
-        &self.history.records[self.nodes[event.node as usize].record as usize]
+    /// Whether an answer came before any write of the history was sent.
+    fn is_before_writes(&self, event: &Event) -> bool {
+        self.scan.first_write.is_none_or(|first| event.returned < first)
+    }
+
+    /// A level's place among the rows; it has to be one of this index.
+    pub(super) fn row(&self, key: Key) -> &Row {
+        &self.rows[self.slots[key.0 as usize] as usize]
+    }
+
+    /// The stock an event tells.
+    pub(super) fn stock(&self, event: &Event) -> Stock {
+        match event.told_as {
+            Told::Untold => Stock::Untold,
+            Told::Absent => Stock::Absent,
+            Told::OnHand => Stock::Level { on_hand: event.told, reserved: 0 },
+            Told::Available => Stock::Available(event.told),
+            Told::Listed => entry(&self.stocks, event.told).unwrap_or(Stock::Untold),
+        }
+    }
+
+    /// The level as an event tells it.
+    pub(super) fn seen(&self, event: &Event) -> Seen {
+        Seen { key: Key(event.key), version: event.version, stock: self.stock(event) }
     }
 
     /// What the write asked of the event's level; nothing for a read.
     pub(super) fn change(&self, event: &Event) -> Option<Change> {
-        self.changes.get(event.change as usize).copied()
-    }
-
-    /// The reason a refusal gave for the event's level.
-    pub(super) fn reason(&self, event: &Event) -> Option<Reason> {
-        match &self.record(event).outcome {
-            Outcome::Refused(refused) => Some(refused[event.place as usize].reason),
-            _ => None,
+        match event.asked_as {
+            AskedFor::Nothing => None,
+            AskedFor::Add => Some(Change::Add { units: event.asked.cast_signed(), creates: false }),
+            AskedFor::AddOrCreate => Some(Change::Add { units: event.asked.cast_signed(), creates: true }),
+            AskedFor::Create => Some(Change::Create { on_hand: event.asked }),
+            AskedFor::Count => Some(Change::Count { on_hand: event.asked, if_version: None }),
+            AskedFor::Delete => Some(Change::Delete),
+            AskedFor::Listed => entry(&self.changes, event.asked),
         }
     }
 
     /// Whether a refusal's reason was true of the level; a read has nothing to justify.
     pub(super) fn is_justified(&self, event: &Event, level: Level) -> bool {
-        match (self.change(event), self.reason(event)) {
-            (Some(change), Some(reason)) => level.refuses(change, reason),
+        match (self.change(event), event.role) {
+            (Some(change), Role::Refusal(reason)) => level.refuses(change, reason),
             _ => true,
         }
     }
 
-    pub(super) fn node(&self, event: &Event) -> &Node {
-        &self.nodes[event.node as usize]
+    /// The record an event belongs to, for telling; nothing if it cannot be read any more.
+    pub(super) fn record(&self, number: u32) -> Option<Record> {
+        self.log.record(number.into()).ok().flatten()
+    }
+}
+
+fn entry<T: Copy>(list: &[T], at: u64) -> Option<T> {
+    list.get(usize::try_from(at).ok()?).copied()
+}
+
+/// Beyond so many lines those of one level are not looked for one by one.
+const LINES_FEW: usize = 16;
+
+/// What a request asks, of which it is known that it can be combined.
+struct Asking<'a> {
+    lines: &'a [Line],
+    /// All lines combined: made when first needed, if they are many.
+    combined: Option<Vec<(Key, Change)>>,
+}
+
+impl<'a> Asking<'a> {
+    fn of(request: Asked<'a>) -> Self {
+        let lines = match request {
+            Asked::Write(lines) => lines,
+            Asked::Read(_) => &[],
+        };
+        Self { lines, combined: None }
+    }
+
+    fn change(&mut self, key: Key) -> Option<Change> {
+        if self.lines.len() <= LINES_FEW {
+            return model::combine_on(self.lines, key);
+        }
+        let combined = self.combined.get_or_insert_with(|| model::combine(self.lines).unwrap_or_default());
+        combined.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| combined[at].1)
     }
 }

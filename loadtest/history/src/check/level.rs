@@ -10,21 +10,13 @@ use super::index::{Event, Index, Role, Row};
 use crate::model::Level;
 use crate::record::{Key, Reason};
 
-/// Checks every level; answers the keys with versions that writes of unknown outcome have yet to explain.
-pub(super) fn check(index: &Index<'_>, findings: &mut Findings) -> Vec<u32> {
-    let mut open = Vec::new();
-    for (key, row) in (0..).zip(&index.rows) {
-        if row.events.is_empty() {
-            continue;
-        }
-        let mut pass = Pass::new(index, findings, Key(key), row);
-        pass.states();
-        if pass.missing > 0 {
-            open.push(key);
-        }
-        real_time(index, row, findings);
-    }
-    open
+/// Checks one level; answers whether it has versions that writes of unknown outcome have yet to explain.
+pub(super) fn check(index: &Index<'_>, row: &Row, findings: &mut Findings) -> bool {
+    let mut pass = Pass::new(index, findings, row);
+    pass.states();
+    let is_open = pass.missing > 0;
+    real_time(index, row, findings);
+    is_open
 }
 
 /// One level, walked up by version.
@@ -42,7 +34,8 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(index: &'a Index<'a>, findings: &'a mut Findings, key: Key, row: &'a Row) -> Self {
+    fn new(index: &'a Index<'a>, findings: &'a mut Findings, row: &'a Row) -> Self {
+        let key = Key(row.key);
         Self { index, findings, key, row, version: row.base.version, state: Some(row.base), missing: 0 }
     }
 
@@ -92,9 +85,9 @@ impl<'a> Pass<'a> {
         let index = self.index;
         let base = self.row.base.version;
         let of_base = index.events[self.row.events.clone()].iter().filter(|event| event.version == base);
-        let opened = of_base.map(|event| index.node(event).returned).min().unwrap_or(0);
+        let opened = of_base.map(|event| event.returned).min().unwrap_or(0);
         for (at, event) in (first..).zip(events) {
-            if index.node(event).invoked <= opened {
+            if event.invoked <= opened {
                 let (first, unknown) = (event.version + 1, self.row.unknown);
                 let gap = Gap { key: self.key, first, last: base, shown_by: number(at), unknown };
                 self.findings.add(Found::Missing(gap));
@@ -119,7 +112,7 @@ impl<'a> Pass<'a> {
     }
 
     fn change(&mut self, number: u32, event: &Event) {
-        let seen = event.seen();
+        let seen = self.index.seen(event);
         let (Some(before), Some(change)) = (self.state, self.index.change(event)) else {
             self.state = Level::told(&seen);
             return;
@@ -139,7 +132,7 @@ impl<'a> Pass<'a> {
 
     fn looks(&mut self, first: usize, events: &[Event]) {
         for (at, event) in (first..).zip(events) {
-            let seen = event.seen();
+            let seen = self.index.seen(event);
             // An unknown state becomes what the first full answer tells, and that answer is judged by it, too.
             self.state = self.state.or_else(|| Level::told(&seen));
             let Some(truth) = self.state else { continue };
@@ -165,12 +158,12 @@ fn real_time(index: &Index<'_>, row: &Row, findings: &mut Findings) {
         let changes = first + events.partition_point(|event| event.role == Role::Change);
         for same in [changes..end, first..changes] {
             for at in same.clone() {
-                let invoked = index.node(&index.events[at]).invoked;
+                let invoked = index.events[at].invoked;
                 if let Some((_, proof)) = earliest.filter(|(returned, _)| *returned < invoked) {
                     findings.add(Found::RealTime { stale: number(at), proof });
                 }
             }
-            let returns = same.map(|at| (index.node(&index.events[at]).returned, number(at)));
+            let returns = same.map(|at| (index.events[at].returned, number(at)));
             earliest = earliest.into_iter().chain(returns).min();
         }
         end = first;
@@ -189,7 +182,7 @@ pub(super) fn would_refuse(reason: Reason) -> &'static str {
     }
 }
 
-/// Events are counted in 32 bits: see [`super::check_with`].
+/// Events are counted in 32 bits: see [`super::check_log`].
 fn number(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(super::index::NONE)
 }

@@ -4,8 +4,9 @@
 
 use super::cycle;
 use super::found::{Findings, Found};
-use super::index::{Index, NONE};
+use super::index::Index;
 use super::problem::Problem;
+use super::scan::Scan;
 use super::search::{self, Explanation, Obstacle};
 use super::sweep::{Mode, Progress, Sweep};
 
@@ -26,15 +27,25 @@ struct Component {
     unknown: Vec<u32>,
 }
 
+/// The levels (ascending) that an index has to hold for [`check`]: those with versions yet to be explained and what
+/// writes of unknown outcome tie to them, or all if applied writes tie levels together.
+pub(super) fn levels(scan: &Scan, open: &[u32]) -> Vec<u32> {
+    if scan.joins_levels {
+        return (0..).take(scan.extents.len()).collect();
+    }
+    let mut keys: Vec<u32> = components(scan, open).into_iter().flat_map(|part| part.keys).collect();
+    keys.sort_unstable();
+    keys
+}
+
 /// Looks for an order of everything; `open` are the keys with versions yet to be explained.
 pub(super) fn check(index: &Index<'_>, open: &[u32], search_steps: u64, findings: &mut Findings) -> Unknowns {
-    let mut scratch = vec![NONE; index.nodes.len()];
-    let components = components(index, open);
-    let whole = index.joins_levels.then(|| {
-        let keys: Vec<u32> = (0..).take(index.rows.len()).collect();
+    let components = components(index.scan, open);
+    let whole = index.scan.joins_levels.then(|| {
+        let keys: Vec<u32> = index.rows.iter().map(|row| row.key).collect();
         let mut unknown: Vec<u32> = components.iter().flat_map(|part| part.unknown.iter().copied()).collect();
         unknown.sort_unstable();
-        Problem::new(index, &keys, &unknown, &mut scratch)
+        Problem::new(index, &keys, &unknown)
     });
     if let Some(whole) = &whole {
         let mut sweep = Sweep::new(whole, Mode::OrderOnly);
@@ -47,7 +58,7 @@ pub(super) fn check(index: &Index<'_>, open: &[u32], search_steps: u64, findings
     let mut steps_left = search_steps;
     let mut unknowns = Unknowns::Explained(0);
     for Component { keys, unknown } in &components {
-        let problem = Problem::new(index, keys, unknown, &mut scratch);
+        let problem = Problem::new(index, keys, unknown);
         unknowns = unknowns.and(explain(&problem, &mut steps_left, findings));
     }
     match whole {
@@ -82,14 +93,14 @@ fn explain(problem: &Problem<'_>, steps_left: &mut u64, findings: &mut Findings)
 }
 
 /// Groups the open keys with all keys that writes of unknown outcome join to them.
-fn components(index: &Index<'_>, open: &[u32]) -> Vec<Component> {
+fn components(scan: &Scan, open: &[u32]) -> Vec<Component> {
     let mut by_key: Vec<(u32, u32)> = Vec::new();
-    for (number, unknown) in (0..).zip(&index.unknown) {
+    for (number, unknown) in (0..).zip(&scan.unknown) {
         by_key.extend(unknown.changes.iter().map(|(key, _)| (key.0, number)));
     }
     by_key.sort_unstable();
-    let mut has_key = vec![false; index.rows.len()];
-    let mut has_unknown = vec![false; index.unknown.len()];
+    let mut has_key = vec![false; scan.extents.len()];
+    let mut has_unknown = vec![false; scan.unknown.len()];
     let mut components = Vec::new();
     for key in open {
         let mut part = Component { keys: Vec::new(), unknown: Vec::new() };
@@ -103,7 +114,7 @@ fn components(index: &Index<'_>, open: &[u32]) -> Vec<Component> {
             for (_, number) in by_key[start..].iter().take_while(|(other, _)| *other == key) {
                 if !std::mem::replace(&mut has_unknown[*number as usize], true) {
                     part.unknown.push(*number);
-                    next.extend(index.unknown[*number as usize].changes.iter().map(|(key, _)| key.0));
+                    next.extend(scan.unknown[*number as usize].changes.iter().map(|(key, _)| key.0));
                 }
             }
         }

@@ -6,14 +6,13 @@
 
 use super::index::{Index, NONE, Role};
 use crate::model::{Change, Level};
+use crate::record::Key;
 
 /// The groups of some levels of a history, and the operations on them.
 pub(super) struct Problem<'i> {
     pub(super) index: &'i Index<'i>,
-    /// The operations, as numbers of [`Index::nodes`], by invocation. Elsewhere here they go by their place in this.
-    pub(super) nodes: Vec<u32>,
-    /// When each was sent and answered.
-    times: Vec<(u64, u64)>,
+    /// The operations, by invocation. Elsewhere here they go by their place in this.
+    pub(super) nodes: Vec<Node>,
     /// The operations, by return.
     pub(super) by_return: Vec<u32>,
     pub(super) rows: Vec<Row>,
@@ -24,6 +23,14 @@ pub(super) struct Problem<'i> {
     touches: Vec<Touch>,
     /// Writes of unknown outcome, by invocation.
     pub(super) candidates: Vec<Candidate>,
+}
+
+/// An operation: a read, an applied write, or one line of a refusal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) invoked: u64,
+    pub(super) returned: u64,
+    pub(super) record: u32,
 }
 
 /// A level of the problem.
@@ -71,15 +78,14 @@ pub(super) struct Candidate {
 }
 
 impl<'i> Problem<'i> {
-    /// Lays out the levels with these keys (ascending) and these writes of unknown outcome (numbers of the index, all
-    /// of whose levels are among the keys). `scratch` holds a slot per node of the index, all [`NONE`], and is left so.
+    /// Lays out the levels with these keys (ascending, all of them in the index) and these writes of unknown outcome
+    /// (numbers of the scan, all of whose levels are among the keys).
     ///
     /// Every version missing from a level gets a group, so there must be no more of them than writes to explain them.
-    pub(super) fn new(index: &'i Index<'i>, keys: &[u32], candidates: &[u32], scratch: &mut [u32]) -> Self {
+    pub(super) fn new(index: &'i Index<'i>, keys: &[u32], candidates: &[u32]) -> Self {
         let mut problem = Self {
             index,
             nodes: Vec::new(),
-            times: Vec::new(),
             by_return: Vec::new(),
             rows: Vec::with_capacity(keys.len()),
             groups: Vec::new(),
@@ -91,14 +97,14 @@ impl<'i> Problem<'i> {
         for key in keys {
             problem.add_row(*key);
         }
-        problem.number_nodes(scratch);
+        problem.number_nodes();
         problem.link_touches();
         problem.add_candidates(keys, candidates);
         problem
     }
 
     fn add_row(&mut self, key: u32) {
-        let row = &self.index.rows[key as usize];
+        let row = self.index.row(Key(key));
         let first_group = self.groups.len();
         let start = self.entries.len();
         self.groups.push(Group { change: None, looks: (len32(start), len32(start)) });
@@ -116,7 +122,7 @@ impl<'i> Problem<'i> {
                 let entry = len32(self.entries.len());
                 self.entries.push(Entry {
                     event: len32(number),
-                    node: event.node,
+                    node: NONE,
                     version: event.version,
                     is_change: event.role == Role::Change,
                 });
@@ -124,7 +130,7 @@ impl<'i> Problem<'i> {
                 if let Some(group) = self.groups.last_mut() {
                     match event.role {
                         Role::Change => *group = Group { change: Some(entry), looks: (entry + 1, entry + 1) },
-                        Role::Read | Role::Refusal => group.looks.1 = entry + 1,
+                        Role::Read | Role::Refusal(_) => group.looks.1 = entry + 1,
                     }
                 }
             }
@@ -134,25 +140,27 @@ impl<'i> Problem<'i> {
         self.rows.push(Row { key, base, first_group, group_count, candidates: Vec::new(), has_missing });
     }
 
-    /// Replaces the index's node numbers by places in [`Problem::nodes`].
-    fn number_nodes(&mut self, scratch: &mut [u32]) {
-        self.nodes = self.entries.iter().map(|entry| entry.node).collect();
-        self.nodes.sort_unstable();
-        self.nodes.dedup();
-        for (place, node) in (0..).zip(&self.nodes) {
-            scratch[*node as usize] = place;
+    /// Numbers the operations: the events of an applied write are one, each of a refusal is one by itself.
+    fn number_nodes(&mut self) {
+        let mut order: Vec<(u64, u32, u32, u32)> = Vec::with_capacity(self.entries.len());
+        for (number, entry) in (0..).zip(&self.entries) {
+            let event = &self.index.events[entry.event as usize];
+            let place = if matches!(event.role, Role::Refusal(_)) { event.place } else { 0 };
+            order.push((event.invoked, event.record, place, number));
         }
-        for entry in &mut self.entries {
-            entry.node = scratch[entry.node as usize];
+        order.sort_unstable();
+        for (invoked, record, place, number) in order {
+            let entry = &mut self.entries[number as usize];
+            let is_new = self.nodes.last().is_none_or(|last| {
+                // Of one record only a refusal has several places, and they come one after another.
+                last.record != record || (place > 0 && !entry.is_change)
+            });
+            if is_new {
+                let returned = self.index.events[entry.event as usize].returned;
+                self.nodes.push(Node { invoked, returned, record });
+            }
+            entry.node = len32(self.nodes.len() - 1);
         }
-        for node in &self.nodes {
-            scratch[*node as usize] = NONE;
-        }
-        let time = |node: &u32| {
-            let node = &self.index.nodes[*node as usize];
-            (node.invoked, node.returned)
-        };
-        self.times = self.nodes.iter().map(time).collect();
         let mut by_return: Vec<u32> = (0..).take(self.nodes.len()).collect();
         by_return.sort_unstable_by_key(|node| self.returned(*node));
         self.by_return = by_return;
@@ -183,7 +191,7 @@ impl<'i> Problem<'i> {
 
     fn add_candidates(&mut self, keys: &[u32], candidates: &[u32]) {
         for number in candidates {
-            let unknown = &self.index.unknown[*number as usize];
+            let unknown = &self.index.scan.unknown[*number as usize];
             let place = |key: u32| keys.binary_search(&key).map_or(NONE, len32);
             let changes: Vec<_> =
                 unknown.changes.iter().map(|(key, change)| (place(key.0), *change)).collect();
@@ -202,11 +210,11 @@ impl<'i> Problem<'i> {
     }
 
     pub(super) fn invoked(&self, node: u32) -> u64 {
-        self.times[node as usize].0
+        self.nodes[node as usize].invoked
     }
 
     pub(super) fn returned(&self, node: u32) -> u64 {
-        self.times[node as usize].1
+        self.nodes[node as usize].returned
     }
 
     /// The parts of an operation, one per level.
@@ -223,7 +231,7 @@ impl<'i> Problem<'i> {
     }
 }
 
-/// Everything is counted in 32 bits: see [`super::check_with`].
+/// Everything is counted in 32 bits: see [`super::check_log`].
 fn len32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(NONE)
 }

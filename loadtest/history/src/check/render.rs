@@ -23,7 +23,7 @@ pub(super) struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     pub(super) fn new(index: &'a Index<'a>) -> Self {
-        Self { index, words: Words::new(index.history) }
+        Self { index, words: Words::new(index.log, index.scan.start_ns) }
     }
 
     pub(super) fn violation(&self, found: &Found) -> Violation {
@@ -62,18 +62,17 @@ impl<'a> Renderer<'a> {
     }
 
     fn record(&self, number: u32) -> u32 {
-        self.index.node(self.event(number)).record
+        self.event(number).record
     }
 
     fn culprit(&self, record: u32, role: &str, focus: Option<Key>) -> Culprit {
-        let record = record as usize;
         let role = format!("{role} (record {record}):");
-        Culprit { record, role, account: self.words.account(record, focus) }
+        Culprit { record: record as usize, role, account: self.words.account(record, focus) }
     }
 
     /// The only change that made a version, if there is exactly one.
     fn maker(&self, key: Key, version: u64) -> Option<&'a Event> {
-        let events = &self.index.events[self.index.rows[key.0 as usize].events.clone()];
+        let events = &self.index.events[self.index.row(key).events.clone()];
         let start = events.partition_point(|event| event.version < version);
         let mut makers =
             events[start..].iter().take_while(|event| event.version == version && event.role == Role::Change);
@@ -83,15 +82,19 @@ impl<'a> Renderer<'a> {
     /// The version before, its state and who made it, in a sentence.
     fn before(&self, key: Key, version: u64, state: Option<Level>) -> String {
         let maker = self.maker(key, version);
-        let base = self.index.rows[key.0 as usize].base;
+        let base = self.index.row(key).base;
         let told = || match maker {
-            Some(event) => Level::told(&event.seen()),
+            Some(event) => Level::told(&self.index.seen(event)),
             None => Some(base).filter(|base| base.version == version),
         };
         let state = state.or_else(told).map_or(String::new(), |level| format!(", {}", words::state(level)));
         let by = maker.map_or(String::new(), |event| {
-            let record = self.index.node(event).record;
-            format!(", made by record {record} (client {})", self.index.record(event).client)
+            let record = event.record;
+            let client = self
+                .index
+                .record(record)
+                .map_or(String::new(), |record| format!(" (client {})", record.client));
+            format!(", made by record {record}{client}")
         });
         format!("Before: version {version}{state}{by}.")
     }
@@ -103,11 +106,7 @@ impl<'a> Renderer<'a> {
         if self.event(event).role != Role::Change
             && let Some(maker) = self.maker(key, self.event(event).version)
         {
-            culprits.push(self.culprit(
-                self.index.node(maker).record,
-                "The change that made the version",
-                Some(key),
-            ));
+            culprits.push(self.culprit(maker.record, "The change that made the version", Some(key)));
         }
         let headline = headline.replace("{}", &self.words.level(key));
         (Some(key), headline, before.into_iter().chain(more).collect(), culprits)
@@ -145,7 +144,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn overlap(&self, first: u32, second: u32) -> Option<String> {
-        let (first, second) = (self.index.node(self.event(first)), self.index.node(self.event(second)));
+        let (first, second) = (self.event(first), self.event(second));
         let start = first.invoked.max(second.invoked);
         let end = first.returned.min(second.returned);
         let for_ns = end.checked_sub(start)?;
@@ -158,15 +157,15 @@ impl<'a> Renderer<'a> {
         let next = self.maker(Key(event.key), event.version.checked_add(1)?)?;
         let change: Change = self.index.change(next)?;
         let continues = |number: u32| {
-            let after = Level::told(&self.event(number).seen())?.after(change).ok()?;
-            Some(after.shows(next.stock))
+            let after = Level::told(&self.index.seen(self.event(number)))?.after(change).ok()?;
+            Some(after.shows(self.index.stock(next)))
         };
         let (kept, lost) = match (continues(first)?, continues(second)?) {
             (true, false) => (first, second),
             (false, true) => (second, first),
             _ => return None,
         };
-        let (next, kept, lost) = (self.index.node(next).record, self.record(kept), self.record(lost));
+        let (next, kept, lost) = (next.record, self.record(kept), self.record(lost));
         Some(format!("The next change, record {next}, continued from record {kept}: record {lost} was lost."))
     }
 
@@ -224,11 +223,11 @@ impl<'a> Renderer<'a> {
             Role::Read => {
                 format!("a read of {level} shows version {version} after version {other} had been answered")
             }
-            Role::Refusal => format!(
+            Role::Refusal(_) => format!(
                 "a refusal for {level} was judged at version {version} after version {other} had been answered"
             ),
         };
-        let apart = self.index.node(late).invoked.saturating_sub(self.index.node(early).returned);
+        let apart = late.invoked.saturating_sub(early.returned);
         let why = format!(
             "Version {other} had been answered {}.{:03} µs before the other was sent.",
             apart / 1_000,
@@ -248,7 +247,7 @@ impl<'a> Renderer<'a> {
         );
         let mut culprits = Vec::new();
         for (at, link) in cycle.links.iter().enumerate().take(CYCLE_SHOWN) {
-            let next = self.index.nodes[cycle.links[(at + 1) % count].node as usize].record;
+            let next = cycle.links[(at + 1) % count].record;
             let (focus, because) = match link.because {
                 Because::RealTime => (None, format!("it was answered before record {next} was sent")),
                 Because::Level { event, next: later } => {
@@ -257,7 +256,7 @@ impl<'a> Renderer<'a> {
                     (Some(key), self.level_order(key, event, later))
                 }
             };
-            let record = self.index.nodes[link.node as usize].record;
+            let record = link.record;
             let mut culprit = self.culprit(record, &format!("{}", at + 1), focus);
             culprit.account.push(format!("comes before record {next}: {because}"));
             culprits.push(culprit);

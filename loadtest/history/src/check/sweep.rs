@@ -195,10 +195,10 @@ impl<'p> Sweep<'p> {
         let event = &index.events[event as usize];
         let level = self.cursors[row as usize].level;
         if !is_change {
-            return level.shows(event.stock) && index.is_justified(event, level);
+            return level.shows(index.stock(event)) && index.is_justified(event, level);
         }
         let after = index.change(event).map(|change| level.after(change));
-        after.is_some_and(|after| after.is_ok_and(|after| after.shows(event.stock)))
+        after.is_some_and(|after| after.is_ok_and(|after| after.shows(index.stock(event))))
     }
 
     fn after(&self, row: u32, entry: u32) -> Level {
@@ -339,7 +339,7 @@ impl<'p> Sweep<'p> {
     }
 }
 
-/// Everything is counted in 32 bits: see [`super::check_with`].
+/// Everything is counted in 32 bits: see [`super::check_log`].
 fn to32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(super::index::NONE)
 }

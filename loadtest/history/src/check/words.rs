@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use crate::log::Log;
 use crate::model::Level;
-use crate::record::{Effect, History, Key, Line, Outcome, Reason, Refused, Request, Seen, Stock};
+use crate::record::{Effect, Key, Line, Outcome, Reason, Refused, Request, Seen, Stock};
 
 /// How many lines of a many-line request or answer are written out.
 const LINES_SHOWN: usize = 4;
@@ -11,20 +12,19 @@ const LINES_SHOWN: usize = 4;
 /// Words about one history.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words<'h> {
-    pub(super) history: &'h History,
+    log: &'h Log,
     /// The first invocation: times are told from it.
     start_ns: u64,
 }
 
 impl<'h> Words<'h> {
-    pub(super) fn new(history: &'h History) -> Self {
-        let start_ns = history.records.iter().map(|record| record.invoked_ns).min().unwrap_or(0);
-        Self { history, start_ns }
+    pub(super) fn new(log: &'h Log, start_ns: u64) -> Self {
+        Self { log, start_ns }
     }
 
     /// The name of a level, quoted.
     pub(super) fn level(&self, key: Key) -> String {
-        match self.history.keys.get(key.0 as usize) {
+        match self.log.keys.get(key.0 as usize) {
             Some(name) => format!("`{name}`"),
             None => format!("key {}", key.0),
         }
@@ -37,8 +37,9 @@ impl<'h> Words<'h> {
     }
 
     /// Who asked what when, and what was answered; of many lines those about `focus` come first.
-    pub(super) fn account(&self, record: usize, focus: Option<Key>) -> Vec<String> {
-        let Some(entry) = self.history.records.get(record) else { return Vec::new() };
+    pub(super) fn account(&self, record: u32, focus: Option<Key>) -> Vec<String> {
+        // What is on disk and cannot be read back any more is told without its account.
+        let Ok(Some(entry)) = self.log.record(record.into()) else { return Vec::new() };
         let end = match entry.outcome {
             Outcome::Unknown => "gave up",
             _ => "answered",

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use history::file::{FileError, Loaded, load, save};
+use history::Log;
+use history::file::{FileError, Loaded, load, load_log, save, save_log};
 use history::sample::{self, Shape};
 
 fn sampled() -> history::History {
@@ -22,6 +23,19 @@ fn a_history_comes_back_as_it_was_saved() {
     }
     let size = |name: &str| folder.path().join(name).metadata().unwrap().len();
     assert!(size("history.ndjson.gz") * 4 < size("history.ndjson"));
+}
+
+#[test]
+fn a_log_is_saved_and_loaded_as_the_history_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["history.ndjson", "history.ndjson.gz"] {
+        let (path, other) = (folder.path().join(name), folder.path().join(format!("other-{name}")));
+        save(&sampled(), &path).unwrap();
+        save_log(&Log::from(&sampled()), &other).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&other).unwrap());
+        let loaded = load_log(&path, std::sync::Arc::default()).unwrap();
+        assert_eq!((loaded.log.to_history().unwrap(), loaded.is_whole), (sampled(), true));
+    }
 }
 
 fn load_text(text: &str) -> FileError {

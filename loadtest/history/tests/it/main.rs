@@ -3,6 +3,7 @@
 mod agreement;
 mod files;
 mod levels;
+mod logs;
 mod model;
 mod planted;
 mod support;
