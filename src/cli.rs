@@ -99,9 +99,9 @@ fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<
 
 /// One strategy a line, its name first; or a list of objects.
 fn strategies(as_json: bool) -> String {
-    let all = StrategyKind::ALL.map(StrategyKind::description);
+    let all: Vec<_> = StrategyKind::known().map(StrategyKind::description).collect();
     if as_json {
-        let objects = all.map(|strategy| {
+        let objects = all.iter().map(|strategy| {
             json!({
                 "name": strategy.name,
                 "shares": strategy.shares,
@@ -110,7 +110,7 @@ fn strategies(as_json: bool) -> String {
                 "correct": strategy.correct,
             })
         });
-        return format!("{:#}\n", json!(objects));
+        return format!("{:#}\n", json!(objects.collect::<Vec<_>>()));
     }
     let width = all.iter().map(|strategy| strategy.name.len()).max().unwrap_or_default();
     let line = |s: &crate::strategy::catalog::Description| {

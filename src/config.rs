@@ -32,12 +32,12 @@ pub const DATA_DIR_DEFAULT: &str = "./inventory-data";
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
-    /// The negative control was asked for, but not allowed.
-    #[error("--strategy racy loses updates on purpose; it needs --allow-racy as well")]
-    RacyNotAllowed,
-    /// The negative control was asked to keep a ledger.
-    #[error("--strategy racy needs --ephemeral as well: no ledger can be kept of updates that are lost")]
-    RacyIsEphemeral,
+    /// A negative control was asked for, but not allowed.
+    #[error("--strategy {0} breaks its promises on purpose; it needs --allow-racy as well")]
+    RacyNotAllowed(StrategyKind),
+    /// A negative control was asked to keep a ledger.
+    #[error("--strategy {0} needs --ephemeral as well: no ledger can be kept of updates that are lost")]
+    RacyIsEphemeral(StrategyKind),
     /// Stock was asked to be in a folder, and in memory only.
     #[error(
         "--ephemeral keeps stock in memory only, and --data-dir in a folder: one of them (or of INVENTORY_EPHEMERAL and INVENTORY_DATA_DIR) must go; a flag beats a variable"
@@ -100,10 +100,10 @@ impl Config {
     pub fn check(self, allow_racy: bool) -> Result<Self, ConfigError> {
         if !self.kind.is_correct() {
             if !allow_racy {
-                return Err(ConfigError::RacyNotAllowed);
+                return Err(ConfigError::RacyNotAllowed(self.kind));
             }
             if !matches!(self.storage, Storage::Memory(_)) {
-                return Err(ConfigError::RacyIsEphemeral);
+                return Err(ConfigError::RacyIsEphemeral(self.kind));
             }
         }
         self.check_durations()?;

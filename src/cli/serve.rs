@@ -60,7 +60,7 @@ pub(super) struct ServeArgs {
     /// Drop the oldest movements while the log is longer than this; all are kept if left out
     #[arg(long, env = "INVENTORY_RETAIN_BYTES", value_name = "SIZE", value_parser = size::parse)]
     retain_bytes: Option<u64>,
-    /// Allow the strategy that loses updates on purpose
+    /// Allow a strategy that breaks its promises on purpose (`racy`)
     #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     allow_racy: bool,
     /// How long a request may wait for others that change the same stock before 503 `contention`

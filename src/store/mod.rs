@@ -11,6 +11,7 @@
 //! - [`chores`]: what is done now and then, by a store that has files: imports, backups, verification.
 //! - [`config`]: how stock is kept. [`any`]: the store that was chosen at startup.
 //! - [`local`]: the store of one process: a strategy and a journal.
+//! - `double_replay`, in builds with the feature `mutants` alone: a store that is wrong on purpose.
 //!
 //! A new store is an implementation of [`Store`], a variant of [`AnyStore`], and one line in the list of the contract's tests.
 
@@ -18,6 +19,8 @@ pub mod any;
 pub mod chores;
 pub mod command;
 pub mod config;
+#[cfg(feature = "mutants")]
+pub mod double_replay;
 pub mod outcome;
 pub mod query;
 

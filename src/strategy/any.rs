@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::actor::Actor;
 use super::atomic::Atomic;
+#[cfg(feature = "mutants")]
+use super::mutants::AnyMutant;
 use super::mutex::Mutex;
 use super::owner::Owners;
 use super::partitioned::Partitioned;
@@ -38,6 +40,9 @@ pub enum AnyStrategy {
     Partitioned(Partitioned),
     /// See [`super::racy`].
     Racy(Racy),
+    /// See [`super::mutants`].
+    #[cfg(feature = "mutants")]
+    Mutant(AnyMutant),
 }
 
 /// What an immediate strategy does, and what the others do.
@@ -52,6 +57,8 @@ macro_rules! each {
             AnyStrategy::Actor($inner) => $awaited,
             AnyStrategy::Partitioned($inner) => $awaited,
             AnyStrategy::Racy($inner) => $awaited,
+            #[cfg(feature = "mutants")]
+            AnyStrategy::Mutant($inner) => $awaited,
         }
     };
 }
@@ -68,6 +75,8 @@ impl AnyStrategy {
             StrategyKind::Actor => Self::Actor(Actor::new(config, ledger)),
             StrategyKind::Partitioned => Self::Partitioned(Partitioned::new(config, ledger)),
             StrategyKind::Racy => Self::Racy(Racy::new(config, ledger)),
+            #[cfg(feature = "mutants")]
+            StrategyKind::Mutant(mutant) => Self::Mutant(AnyMutant::new(mutant, config, ledger)),
         }
     }
 
@@ -82,6 +91,9 @@ impl AnyStrategy {
             Self::Actor(actor) => actor.restore(levels).await,
             Self::Partitioned(partitioned) => partitioned.restore(levels).await,
             Self::Racy(racy) => racy.restore(levels),
+            // Never kept, so never found: the configuration refuses it a folder.
+            #[cfg(feature = "mutants")]
+            Self::Mutant(_) => {}
         }
     }
 
@@ -96,6 +108,8 @@ impl AnyStrategy {
             Self::Actor(_) => StrategyKind::Actor,
             Self::Partitioned(_) => StrategyKind::Partitioned,
             Self::Racy(_) => StrategyKind::Racy,
+            #[cfg(feature = "mutants")]
+            Self::Mutant(mutant) => StrategyKind::Mutant(mutant.mutant()),
         }
     }
 

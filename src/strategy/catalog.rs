@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+#[cfg(feature = "mutants")]
+use super::mutants::Mutant;
+
 /// A way of sharing the stock between threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StrategyKind {
@@ -24,6 +27,9 @@ pub enum StrategyKind {
     Partitioned,
     /// [`super::racy`].
     Racy,
+    /// One of [`super::mutants`].
+    #[cfg(feature = "mutants")]
+    Mutant(Mutant),
 }
 
 /// What there is to know of a strategy before choosing it.
@@ -37,7 +43,7 @@ pub struct Description {
     pub cost: &'static str,
     /// When to choose it.
     pub choose_when: &'static str,
-    /// Whether it keeps the promises of the service. Only the negative control does not.
+    /// Whether it keeps the promises of the service. Only the negative controls do not.
     pub correct: bool,
 }
 
@@ -49,7 +55,7 @@ pub struct UnknownStrategy {
 }
 
 impl StrategyKind {
-    /// Every strategy, in the order in which they are best explained; the negative control last.
+    /// Every strategy of a release, in the order in which they are best explained; the negative control last.
     pub const ALL: [Self; 8] = [
         Self::Mutex,
         Self::Reentrant,
@@ -60,6 +66,15 @@ impl StrategyKind {
         Self::Partitioned,
         Self::Racy,
     ];
+
+    /// Every strategy of this build: those of a release, then the mutants, if there are any.
+    pub fn known() -> impl Iterator<Item = Self> {
+        #[cfg(feature = "mutants")]
+        let mutants = Mutant::ALL.into_iter().map(Self::Mutant);
+        #[cfg(not(feature = "mutants"))]
+        let mutants = std::iter::empty();
+        Self::ALL.into_iter().chain(mutants)
+    }
 
     /// What `--strategy` takes.
     pub fn name(self) -> &'static str {
@@ -130,6 +145,8 @@ impl StrategyKind {
                 choose_when: "never; refused without --allow-racy",
                 correct: false,
             },
+            #[cfg(feature = "mutants")]
+            Self::Mutant(mutant) => mutant.description(),
         }
     }
 }
@@ -138,7 +155,7 @@ impl FromStr for StrategyKind {
     type Err = UnknownStrategy;
 
     fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
-        let named = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        let named = Self::known().find(|kind| kind.name() == name);
         named.ok_or_else(|| UnknownStrategy { name: name.to_owned() })
     }
 }
@@ -150,7 +167,7 @@ impl fmt::Display for StrategyKind {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    StrategyKind::ALL.into_iter().map(StrategyKind::name)
+    StrategyKind::known().map(StrategyKind::name)
 }
 
 #[cfg(test)]
@@ -159,13 +176,12 @@ mod tests {
 
     #[test]
     fn names_parse_back_and_a_wrong_one_is_told_what_there_is() {
-        for kind in StrategyKind::ALL {
+        for kind in StrategyKind::known() {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
         let error = "mutes".parse::<StrategyKind>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "there is no strategy \"mutes\"; there are mutex, reentrant, rwlock, sharded, atomic, actor, partitioned, racy"
-        );
+        let there_are = StrategyKind::known().map(StrategyKind::name).collect::<Vec<_>>().join(", ");
+        assert!(there_are.starts_with("mutex, reentrant, rwlock, sharded, atomic, actor, partitioned, racy"));
+        assert_eq!(error, format!("there is no strategy \"mutes\"; there are {there_are}"));
     }
 }

@@ -3,7 +3,8 @@
 //! [`Strategy`] is the contract. [`StrategyKind`] is the catalogue of the ways there are, [`AnyStrategy`] the one that
 //! was chosen at startup. The ways: [`mutex`], [`reentrant`], [`rwlock`], [`sharded`], [`atomic`], [`actor`],
 //! [`partitioned`], and [`racy`], which breaks
-//! the contract on purpose so that the tools that look for lost updates can be seen to find one.
+//! the contract on purpose so that the tools that look for lost updates can be seen to find one. More that break it,
+//! each in a way of its own, are in `mutants`, which only builds with the feature of that name have.
 //!
 //! What they have in common lives beside them. For those whose callers do the work themselves: [`immediate`] (what such a
 //! strategy has to say for itself, and the rest of the contract, written once) and [`access`] (the way in, and whom it
@@ -24,6 +25,8 @@ pub mod contention;
 pub mod immediate;
 pub mod index;
 pub mod ledger;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod mutex;
 pub mod owner;
 pub mod partitioned;

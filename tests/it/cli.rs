@@ -169,7 +169,7 @@ fn the_strategy_is_chosen_by_flag_or_environment() {
         let status: Value = serde_json::from_str(&served.get("/v1/status")).unwrap();
         status["strategy"].as_str().unwrap().to_owned()
     };
-    for kind in StrategyKind::ALL {
+    for kind in StrategyKind::known() {
         let mut by_environment = serve(&[]);
         by_environment.env("INVENTORY_STRATEGY", kind.name());
         if !kind.is_correct() {
@@ -289,9 +289,9 @@ fn help_is_a_result() {
 fn strategies_are_one_a_line() {
     let text = printed(&["strategies"]);
     let names: Vec<&str> = text.lines().map(|line| line.split_whitespace().next().expect("a name")).collect();
-    assert_eq!(names, StrategyKind::ALL.map(StrategyKind::name));
+    assert_eq!(names, StrategyKind::known().map(StrategyKind::name).collect::<Vec<_>>());
     let json: Value = serde_json::from_str(&printed(&["strategies", "--json"])).expect("JSON");
-    for (kind, told) in StrategyKind::ALL.into_iter().zip(json.as_array().expect("a list")) {
+    for (kind, told) in StrategyKind::known().zip(json.as_array().expect("a list")) {
         assert_eq!(
             (told["name"].as_str(), told["correct"].as_bool()),
             (Some(kind.name()), Some(kind.is_correct()))

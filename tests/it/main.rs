@@ -11,6 +11,7 @@ mod histories;
 mod house;
 mod http;
 mod lock_timeout;
+mod mutants;
 mod proof;
 mod properties;
 mod readme;
