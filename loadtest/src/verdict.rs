@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use history::{Conclusion, Limits, Log, LogError, Summary, Verdict};
+use history::{Conclusion, Limits, Log, LogError, Residual, Summary, Verdict};
 
 use crate::exit::Exit;
 
@@ -47,7 +47,7 @@ pub async fn check(history: Log) -> (Log, Verdict, Duration) {
 /// Nothing is proved of a history of which a part is gone.
 fn unreadable(history: &Log, error: &LogError) -> Verdict {
     Verdict {
-        conclusion: Conclusion::Indeterminate { why: error.to_string() },
+        conclusion: Conclusion::Indeterminate { why: error.to_string(), residual: Residual::default() },
         summary: Summary { operations: history.len(), ..Summary::default() },
     }
 }

@@ -23,7 +23,10 @@ use crate::record::{History, Key, Meta, Outcome, Record, Request};
 const FORMAT: &str = "inventory-history";
 
 /// The version of the format that this code writes.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
+
+/// The version before answers could leave out the version of a level, which is still read.
+const FORMAT_VERSION_TOLD: u32 = 2;
 
 /// The version before there were end marks, which is still read.
 const FORMAT_VERSION_UNMARKED: u32 = 1;
@@ -231,7 +234,7 @@ impl<'a> Lines<'a> {
             return Err(self.problem(format!("not a header: format is {:?}", version.format)));
         }
         let is_marked = match version.version {
-            FORMAT_VERSION => true,
+            FORMAT_VERSION | FORMAT_VERSION_TOLD => true,
             FORMAT_VERSION_UNMARKED => false,
             found => return Err(FileError::Version { path: self.path.display().to_string(), found }),
         };

@@ -24,7 +24,7 @@ pub mod sample;
 mod shape;
 
 pub use check::{
-    Conclusion, Kind, Limits, Require, Summary, Verdict, Violation, check, check_log, check_with,
+    Conclusion, Kind, Limits, Require, Residual, Summary, Verdict, Violation, check, check_log, check_with,
 };
 pub use log::{Log, LogError, Store};
 pub use record::{

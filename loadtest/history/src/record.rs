@@ -187,9 +187,47 @@ pub struct Seen {
     /// Which level.
     pub key: Key,
     /// Its version. 0 is a level that never existed; a deleted level keeps the version of its deletion.
+    /// [`Seen::VERSION_UNTOLD`] is that of an answer that tells none; in files it is `null`.
+    #[serde(with = "told_version")]
     pub version: u64,
     /// The stock at that version, as far as the answer told it.
     pub stock: Stock,
+}
+
+impl Seen {
+    /// The version in an answer that tells none.
+    ///
+    /// Of a service that knows no versions every answer is written down with this, and with as much of the stock as it
+    /// tells: [`Stock::Level`] with nothing reserved if it is a quantity, [`Stock::Untold`] if it is only that a change was
+    /// applied, or refused. A level of which one answer is like this is judged without versions, all of it. Whoever reads
+    /// answers of a service that does tell versions has to refuse this number as one.
+    pub const VERSION_UNTOLD: u64 = u64::MAX;
+
+    /// A level of which only the stock was told.
+    pub fn unversioned(key: Key, stock: Stock) -> Self {
+        Self { key, version: Self::VERSION_UNTOLD, stock }
+    }
+
+    /// Whether the version was told.
+    pub fn is_version_told(&self) -> bool {
+        self.version != Self::VERSION_UNTOLD
+    }
+}
+
+/// A version that was not told is `null`.
+mod told_version {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Seen;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(version: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        Some(*version).filter(|version| *version != Seen::VERSION_UNTOLD).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(Seen::VERSION_UNTOLD))
+    }
 }
 
 /// The stock of a level, as far as an answer told it.

@@ -98,7 +98,7 @@ impl Judge<'_> {
             }
             Call::Adjust(change) => Outcome::Applied(vec![self.one_level(change.key, answer)?]),
             Call::Delete(key) => {
-                let version = answer.etag.ok_or("no ETag with the version of the deletion")?;
+                let version = possible(answer.etag.ok_or("no ETag with the version of the deletion")?)?;
                 Outcome::Applied(vec![Seen { key: *key, version, stock: Stock::Absent }])
             }
             Call::Batch(_) | Call::Transfer(_) => Outcome::Applied(self.levels(&answer.body)?),
@@ -132,7 +132,7 @@ impl Judge<'_> {
                 "on_hand {on_hand}, reserved {reserved} and available {available} do not agree"
             ));
         }
-        Ok(Seen { key, version, stock: Stock::Level { on_hand, reserved } })
+        Ok(Seen { key, version: possible(version)?, stock: Stock::Level { on_hand, reserved } })
     }
 
     fn expect_name(&self, key: Key, sku: &str, location: &str) -> Result<(), Breach> {
@@ -192,7 +192,7 @@ impl Judge<'_> {
         if let (Call::Read(key), "stock-not-found") = (self.call, name) {
             let named = problem.lines.as_deref().unwrap_or_default();
             let version = named.iter().find_map(|line| line.version).or(problem.version);
-            let version = version.ok_or("no version of the missing level")?;
+            let version = possible(version.ok_or("no version of the missing level")?)?;
             return Ok(Judgement::whole(Outcome::Read(Seen { key: *key, version, stock: Stock::Absent })));
         }
         let Some(reason) = self.reason(name) else {
@@ -232,7 +232,7 @@ impl Judge<'_> {
         let key =
             self.catalogue.find(&line.sku, &line.location).filter(|key| keys.binary_search(key).is_ok());
         let key = key.ok_or_else(|| format!("{} at {} was not asked about", line.sku, line.location))?;
-        let version = line.version.ok_or("a refused line without a version")?;
+        let version = possible(line.version.ok_or("a refused line without a version")?)?;
         let stock = match (reason, line.available) {
             // What is taken from a level that a transfer would create is short as well.
             (Reason::Missing | Reason::Insufficient, None) => Stock::Absent,
@@ -254,6 +254,13 @@ impl Judge<'_> {
         let example = format!("{} answered {status} {}: {detail}", self.call.kind().name(), problem.name());
         Ok(Failure { kind: Cow::Owned(format!("{status} {}", problem.name())), example, doubt })
     }
+}
+
+/// A version that a level can have: 44 bits. Beyond them lies the number that stands for one that was not told, and whoever
+/// told that would be judged without versions.
+fn possible(version: u64) -> Result<u64, Breach> {
+    const VERSION_MAX: u64 = (1 << 44) - 1;
+    if version > VERSION_MAX { Err(format!("version {version} is more than 44 bits")) } else { Ok(version) }
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Breach> {

@@ -141,6 +141,8 @@ fn an_answer_that_does_not_fit_is_counted_and_never_guessed() {
         (200, Some(4), uneven),
         (200, Some(3), level("a", "main", 5, 4)),
         (200, Some(4), level("b", "main", 5, 4)),
+        (200, None, level("a", "main", 5, u64::MAX)),
+        (200, None, level("a", "main", 5, 1 << 44)),
         (201, Some(4), level("a", "main", 5, 4)),
         (200, None, json!("surprise")),
         (502, None, json!("<html>")),

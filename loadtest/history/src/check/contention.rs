@@ -9,6 +9,7 @@ use crate::record::Reason;
 pub(super) fn count(index: &Index<'_>, row: &Row, summary: &mut Summary, joints: &mut Vec<u32>) {
     let events = &index.events[row.events.clone()];
     summary.levels += u64::from(!events.is_empty());
+    summary.levels_unversioned += u64::from(!events.is_empty() && row.is_untold);
     let changes = events.iter().filter(|event| event.role == Role::Change);
     let mut spans: Vec<Span> = changes.map(Span::of).collect();
     if spans.is_empty() {
@@ -62,6 +63,8 @@ impl Summary {
         self.levels_unread += other.levels_unread;
         self.contended_writes += other.contended_writes;
         self.overlap_max = self.overlap_max.max(other.overlap_max);
+        self.levels_unversioned += other.levels_unversioned;
+        self.residual.add(other.residual);
     }
 }
 

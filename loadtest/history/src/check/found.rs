@@ -1,6 +1,8 @@
 //! What the checks found: a contradiction as a few indices, cheap enough to keep while counting thousands.
 
 use super::cycle::Cycle;
+use super::untold::books::Imbalance;
+use super::untold::shrink::Contradiction;
 use super::violation::{KINDS, Kind};
 use crate::model::Level;
 use crate::record::{Key, Reason};
@@ -32,6 +34,10 @@ pub(super) enum Found {
     RealTime { stale: u32, proof: u32 },
     /// A circle of operations.
     Cycle(Cycle),
+    /// An answer that the books of a level without versions do not allow.
+    Imbalance { key: Key, imbalance: Imbalance },
+    /// Answers about a level without versions that cannot all be true.
+    Contradiction { key: Key, contradiction: Box<Contradiction> },
 }
 
 /// Consecutive versions of a level that no recorded change made, and that something shows to have been made.
@@ -59,6 +65,8 @@ impl Found {
             Found::Missing { .. } => Kind::MissingVersion,
             Found::RealTime { .. } => Kind::RealTime,
             Found::Cycle(_) => Kind::Cycle,
+            Found::Imbalance { imbalance, .. } => imbalance.kind,
+            Found::Contradiction { contradiction, .. } => contradiction.kind,
         }
     }
 }

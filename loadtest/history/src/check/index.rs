@@ -92,6 +92,8 @@ pub(super) struct Row {
     pub(super) base: Level,
     /// How many writes of unknown outcome could have changed it.
     pub(super) unknown: u64,
+    /// Whether answers do not tell its version.
+    pub(super) is_untold: bool,
 }
 
 /// The events of some levels.
@@ -120,10 +122,11 @@ impl<'h> Index<'h> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut start = 0;
         for (slot, key) in (0..).zip(keys) {
-            let Extent { events, unknown } = scan.extents[*key as usize];
+            let Extent { events, unknown, is_untold } = scan.extents[*key as usize];
             slots[*key as usize] = slot;
             let end = start + events as usize;
-            rows.push(Row { key: *key, events: start..end, base: Level::default(), unknown: unknown.into() });
+            let (events, base) = (start..end, Level::default());
+            rows.push(Row { key: *key, events, base, unknown: unknown.into(), is_untold });
             start = end;
         }
         assert!(start < NONE as usize, "events are counted in 32 bits");

@@ -7,11 +7,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::checks::{CHECKS, Left, Subject};
 use super::contention;
 use super::found::Findings;
 use super::index::Index;
 use super::joints::Stretch;
-use super::level;
 use super::scan::Scan;
 use super::told::Told;
 use super::verdict::Summary;
@@ -30,6 +30,8 @@ pub(super) struct Levels {
     pub(super) told: Told,
     /// Levels with versions that writes of unknown outcome have yet to explain, ascending.
     pub(super) open: Vec<u32>,
+    /// How many levels without versions there was no order found of, within the bound.
+    pub(super) given_up: u64,
     /// What ties levels together, by level, in the order of its versions; none if anything was found.
     pub(super) stretches: Vec<Stretch>,
     /// Records of several lines of which a change overlapped another; several times, if on several levels.
@@ -95,10 +97,13 @@ impl Levels {
         let mut findings = Findings::default();
         for row in &index.rows {
             contention::count(&index, row, &mut levels.summary, &mut levels.joints);
-            if level::check(&index, row, &mut findings) {
-                levels.open.push(row.key);
+            let subject = Subject::new(&index, row, limits.search_steps);
+            let mut left = Left::default();
+            for check in CHECKS.iter().filter(|check| check.concerns(row)) {
+                left = left.and(check.look(&subject, left, &mut findings));
             }
-            if scan.joins_levels && findings.is_empty() {
+            levels.leave(row.key, left);
+            if scan.joins_levels && !row.is_untold && findings.is_empty() {
                 Stretch::of_level(&index, row, &mut levels.stretches);
             }
         }
@@ -108,10 +113,20 @@ impl Levels {
         Ok(levels)
     }
 
+    /// Notes what the checks left open of a level.
+    fn leave(&mut self, key: u32, left: Left) {
+        if left.has_missing {
+            self.open.push(key);
+        }
+        self.given_up += u64::from(left.gave_up);
+        self.summary.residual.add(left.residual);
+    }
+
     fn append(&mut self, mut other: Self, listed: usize) {
         self.summary.add(&other.summary);
         self.told.append(other.told, listed);
         self.open.append(&mut other.open);
+        self.given_up += other.given_up;
         self.joints.append(&mut other.joints);
         if self.told.is_empty() {
             self.stretches.append(&mut other.stretches);

@@ -21,6 +21,13 @@
 //! is no circle. So without unknown outcomes the check is complete in both directions, in O(n log n), the sorting. If
 //! no applied write changed more than one level, 7 follows from 4: linearizability is local (Herlihy and Wing 1990).
 //!
+//! # Levels without versions
+//!
+//! Where an answer does not tell the version ([`Seen::VERSION_UNTOLD`]), the order of a level's changes has to be found
+//! ([`untold`]): its books have to balance, and an order has to exist, which is searched for within a bound. Of a
+//! contradiction as few answers are named as make one. What is convicted is wrong whatever the writes of unknown outcome
+//! did; what passes may still hide a lost update behind one of them, and how much is told ([`Residual`]).
+//!
 //! # What it costs
 //!
 //! The log is read once to count ([`scan`]) and once for each unit of levels ([`levels`]), of which every core has one at
@@ -50,6 +57,7 @@
 //! recorded change made must be such writes, each whole; [`search`] fits them in, within a bound. An operation said
 //! not to have been applied did not happen: if its effect shows, that is a missing version.
 
+mod checks;
 mod contention;
 mod cycle;
 mod found;
@@ -63,7 +71,9 @@ mod render;
 mod scan;
 mod search;
 mod sweep;
+mod timeline;
 mod told;
+mod untold;
 mod verdict;
 mod violation;
 mod words;
@@ -71,6 +81,8 @@ mod workers;
 
 use crate::log::{Log, LogError};
 use crate::record::History;
+#[cfg(doc)]
+use crate::record::Seen;
 use found::{Findings, Found};
 use index::Index;
 use levels::Levels;
@@ -78,7 +90,7 @@ use order::Unknowns;
 use scan::Scan;
 use told::Told;
 
-pub use verdict::{Conclusion, Reasons, Summary, Verdict};
+pub use verdict::{Conclusion, Reasons, Residual, Summary, Verdict};
 pub use violation::{Culprit, Kind, Violation};
 
 /// What a history must show to count, and what checking it may cost.
@@ -152,7 +164,8 @@ pub fn check_with(history: &History, limits: &Limits) -> Verdict {
 pub fn check_log(log: &Log, limits: &Limits) -> Result<Verdict, LogError> {
     assert!(log.len() < u64::from(index::NONE), "records are counted in 32 bits");
     let scan = scan::scan(log)?;
-    let Levels { summary: of_levels, mut told, open, stretches, .. } = levels::check(log, &scan, limits)?;
+    let Levels { summary: of_levels, mut told, open, given_up, stretches, .. } =
+        levels::check(log, &scan, limits)?;
     let mut summary = scan.summary;
     summary.add(&of_levels);
     told.append(malformed(log, &scan, limits)?, limits.violations_listed);
@@ -175,7 +188,12 @@ pub fn check_log(log: &Log, limits: &Limits) -> Result<Verdict, LogError> {
             "missing versions were not traced to the {} writes of unknown outcome within {} steps of search",
             summary.unknown, limits.search_steps
         );
-        Conclusion::Indeterminate { why }
+        Conclusion::Indeterminate { why, residual: order::residual(&scan, &open) }
+    } else if given_up > 0 {
+        let why = format!(
+            "no order was found within the bound of the search on {given_up} levels without versions"
+        );
+        Conclusion::Indeterminate { why, residual: summary.residual }
     } else {
         let why = limits.require.not_shown(&summary);
         if why.is_empty() { Conclusion::Consistent } else { Conclusion::Vacuous { why } }

@@ -9,6 +9,8 @@ use super::problem::Problem;
 use super::scan::Scan;
 use super::search::{self, Explanation, Obstacle};
 use super::sweep::{Mode, Progress, Sweep};
+use super::verdict::Residual;
+use crate::model::Change;
 
 /// How the writes of unknown outcome fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +33,28 @@ struct Component {
 /// writes of unknown outcome tie to them, or all if applied writes tie levels together.
 pub(super) fn levels(scan: &Scan, open: &[u32]) -> Vec<u32> {
     if scan.joins_levels {
-        return (0..).take(scan.extents.len()).collect();
+        let is_told = |key: &u32| !scan.extents[*key as usize].is_untold;
+        return (0..).take(scan.extents.len()).filter(is_told).collect();
     }
     let mut keys: Vec<u32> = components(scan, open).into_iter().flat_map(|part| part.keys).collect();
     keys.sort_unstable();
     keys
+}
+
+/// What could hide on the open levels: all that writes of unknown outcome could have done to them.
+pub(super) fn residual(scan: &Scan, open: &[u32]) -> Residual {
+    let mut residual = Residual::default();
+    for (key, change) in scan.unknown.iter().flat_map(|unknown| &unknown.changes) {
+        if open.binary_search(&key.0).is_ok() {
+            let units_max = match change {
+                Change::Add { units, .. } => units.unsigned_abs(),
+                Change::Create { on_hand } => *on_hand,
+                Change::Count { .. } | Change::Delete => 1,
+            };
+            residual.add(Residual { unknown: 1, units_max });
+        }
+    }
+    residual
 }
 
 /// Looks for an order of everything; `open` are the keys with versions yet to be explained.

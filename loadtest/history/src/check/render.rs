@@ -6,6 +6,7 @@ use super::index::{Event, Index, Role};
 use super::level::would_refuse;
 use super::violation::{Culprit, Violation};
 use super::words::{self, Words};
+use super::{timeline, untold};
 use crate::model::{Change, Level};
 use crate::record::Key;
 
@@ -13,12 +14,12 @@ use crate::record::Key;
 const CYCLE_SHOWN: usize = 12;
 
 /// The level, the headline, the explanation and the culprits of a violation.
-type Parts = (Option<Key>, String, Vec<String>, Vec<Culprit>);
+pub(super) type Parts = (Option<Key>, String, Vec<String>, Vec<Culprit>);
 
 /// Tells findings of one history.
 pub(super) struct Renderer<'a> {
     index: &'a Index<'a>,
-    words: Words<'a>,
+    pub(super) words: Words<'a>,
 }
 
 impl<'a> Renderer<'a> {
@@ -53,8 +54,19 @@ impl<'a> Renderer<'a> {
             Found::Missing(gap) => self.missing(gap),
             Found::RealTime { stale, proof } => self.real_time(*stale, *proof),
             Found::Cycle(cycle) => self.cycle(cycle),
+            Found::Imbalance { key, imbalance } => untold::render::imbalance(self, *key, imbalance),
+            Found::Contradiction { key, contradiction } => {
+                untold::render::contradiction(self, *key, contradiction)
+            }
         };
-        Violation { kind: found.kind(), key, headline, explanation, culprits }
+        let timeline = self.timeline(&culprits);
+        Violation { kind: found.kind(), key, headline, explanation, culprits, timeline }
+    }
+
+    fn timeline(&self, culprits: &[Culprit]) -> Vec<String> {
+        let number = |culprit: &Culprit| u32::try_from(culprit.record).ok();
+        let record = |culprit: &Culprit| Some((culprit.record, self.index.record(number(culprit)?)?));
+        timeline::timeline(&self.words, culprits.iter().filter_map(record).collect())
     }
 
     fn event(&self, number: u32) -> &'a Event {
@@ -65,7 +77,7 @@ impl<'a> Renderer<'a> {
         self.event(number).record
     }
 
-    fn culprit(&self, record: u32, role: &str, focus: Option<Key>) -> Culprit {
+    pub(super) fn culprit(&self, record: u32, role: &str, focus: Option<Key>) -> Culprit {
         let role = format!("{role} (record {record}):");
         Culprit { record: record as usize, role, account: self.words.account(record, focus) }
     }

@@ -33,6 +33,8 @@ pub(super) struct Extent {
     pub(super) events: u32,
     /// How many writes of unknown outcome could have changed it.
     pub(super) unknown: u32,
+    /// Whether any of its events does not tell the version.
+    pub(super) is_untold: bool,
 }
 
 /// The result of the first pass.
@@ -42,8 +44,10 @@ pub(super) struct Scan {
     pub(super) summary: Summary,
     /// By key.
     pub(super) extents: Vec<Extent>,
-    /// By invocation.
+    /// By invocation; only what they ask of levels whose versions are told.
     pub(super) unknown: Vec<Unknown>,
+    /// What writes of unknown outcome ask of the other levels: key, invocation, record, change; by key.
+    unknown_on_untold: Vec<(u32, u64, u32, Change)>,
     /// By invocation.
     pub(super) defects: Vec<Defective>,
     /// The records of the defects, ascending.
@@ -127,7 +131,9 @@ impl Scan {
     }
 
     fn tell(&mut self, seen: &Seen) {
-        self.extents[seen.key.0 as usize].events += 1;
+        let extent = &mut self.extents[seen.key.0 as usize];
+        extent.events += 1;
+        extent.is_untold |= !seen.is_version_told();
     }
 
     fn count(&mut self, op: &Op<'_>) {
@@ -156,6 +162,7 @@ impl Scan {
         for (extent, more) in self.extents.iter_mut().zip(other.extents) {
             extent.events += more.events;
             extent.unknown += more.unknown;
+            extent.is_untold |= more.is_untold;
         }
         self.unknown.extend(other.unknown);
         self.defects.extend(other.defects);
@@ -168,6 +175,7 @@ impl Scan {
     /// Sorts what the workers found in any order.
     fn finish(&mut self) {
         self.unknown.sort_unstable_by_key(|unknown| (unknown.invoked, unknown.record));
+        self.part_unknown();
         self.defects.sort_unstable_by_key(|defective| (defective.invoked, defective.record));
         self.defective = self.defects.iter().map(|defective| defective.record).collect();
         self.defective.sort_unstable();
@@ -175,6 +183,29 @@ impl Scan {
         if self.summary.operations == 0 {
             self.start_ns = 0;
         }
+    }
+
+    /// Keeps what writes of unknown outcome ask of levels without versions apart.
+    fn part_unknown(&mut self) {
+        let extents = &self.extents;
+        for Unknown { invoked, record, changes } in &mut self.unknown {
+            changes.retain(|(key, change)| {
+                let is_untold = extents[key.0 as usize].is_untold;
+                if is_untold {
+                    self.unknown_on_untold.push((key.0, *invoked, *record, *change));
+                }
+                !is_untold
+            });
+        }
+        self.unknown.retain(|unknown| !unknown.changes.is_empty());
+        self.unknown_on_untold.sort_unstable();
+    }
+
+    /// What writes of unknown outcome ask of a level without versions: invocation, record and change.
+    pub(super) fn unknown_on_untold(&self, key: u32) -> impl Iterator<Item = (u64, u32, Change)> {
+        let start = self.unknown_on_untold.partition_point(|(other, ..)| *other < key);
+        let same = self.unknown_on_untold[start..].iter().take_while(move |(other, ..)| *other == key);
+        same.map(|(_, invoked, record, change)| (*invoked, *record, *change))
     }
 
     /// Whether a record has a defect; the levels it tells of are not to be believed.

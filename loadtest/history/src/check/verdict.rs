@@ -34,6 +34,8 @@ pub enum Conclusion {
     Indeterminate {
         /// What was given up, in one sentence.
         why: String,
+        /// What could hide behind it.
+        residual: Residual,
     },
     /// Nothing was wrong, but the run showed too little for that to mean anything.
     Vacuous {
@@ -79,6 +81,33 @@ pub struct Summary {
     pub overlap_max: u64,
     /// From the first invocation to the last answer, in nanoseconds.
     pub span_ns: u64,
+    /// Levels of which answers did not tell the version.
+    pub levels_unversioned: u64,
+    /// What could be wrong with these unnoticed: an update that was lost looks like an unknown one that was not applied.
+    pub residual: Residual,
+}
+
+/// What could hide in operations of unknown outcome, by the books of their levels: nothing, where versions tell whether
+/// they took effect and the search for them came to its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Residual {
+    /// How many unknown outcomes it could hide in; a write to several levels is one on each.
+    pub unknown: u64,
+    /// How many units, at most: those that these operations could have moved. A count or a deletion stands for one.
+    pub units_max: u64,
+}
+
+impl Residual {
+    pub(super) fn add(&mut self, other: Residual) {
+        self.unknown += other.unknown;
+        self.units_max = self.units_max.saturating_add(other.units_max);
+    }
+}
+
+impl fmt::Display for Residual {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {} units could hide in {} unknown outcomes", self.units_max, self.unknown)
+    }
 }
 
 /// How often each reason to refuse was given.
@@ -146,7 +175,11 @@ impl fmt::Display for Verdict {
                 }
                 writeln!(f)?;
             }
-            Conclusion::Indeterminate { why } => writeln!(f, "INDETERMINATE: {why}")?,
+            Conclusion::Indeterminate { why, residual } => {
+                let hidden = Some(residual).filter(|residual| residual.unknown > 0);
+                let hidden = hidden.map_or(String::new(), |residual| format!("; {residual}"));
+                writeln!(f, "INDETERMINATE: {why}{hidden}.")?;
+            }
             Conclusion::Vacuous { why } => {
                 writeln!(f, "VACUOUS: nothing was wrong, but {}.", why.join("; "))?;
             }
@@ -180,6 +213,14 @@ impl fmt::Display for Summary {
             self.levels_unread,
             self.contended_writes,
             self.overlap_max
-        )
+        )?;
+        if self.levels_unversioned > 0 {
+            writeln!(
+                f,
+                "{} levels did not tell versions; of these {}.",
+                self.levels_unversioned, self.residual
+            )?;
+        }
+        Ok(())
     }
 }

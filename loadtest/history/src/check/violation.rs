@@ -22,6 +22,8 @@ pub enum Kind {
     WrongRead,
     /// An applied change whose precondition did not hold at the version before it.
     BrokenPrecondition,
+    /// A final stock that is not what was there in the beginning and every acknowledged change; only of levels without versions.
+    Unbalanced,
     /// Versions that no recorded change made.
     MissingVersion,
     /// An answer older than one that had been returned before it was asked for, or newer than its cause.
@@ -33,7 +35,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 10;
+pub(super) const KINDS: usize = 11;
 
 impl Kind {
     /// Every kind, most telling first.
@@ -44,6 +46,7 @@ impl Kind {
         Kind::WrongChange,
         Kind::WrongRead,
         Kind::BrokenPrecondition,
+        Kind::Unbalanced,
         Kind::MissingVersion,
         Kind::RealTime,
         Kind::Cycle,
@@ -64,6 +67,8 @@ pub struct Violation {
     pub explanation: Vec<String>,
     /// The records that contradict each other, in the order to read them.
     pub culprits: Vec<Culprit>,
+    /// Their time as bars, a line each below one that says which time it is; empty if there is only one.
+    pub timeline: Vec<String>,
 }
 
 /// A record that takes part in a violation.
@@ -86,6 +91,7 @@ impl fmt::Display for Kind {
             Kind::WrongChange => "WRONG CHANGE",
             Kind::WrongRead => "WRONG READ",
             Kind::BrokenPrecondition => "BROKEN PRECONDITION",
+            Kind::Unbalanced => "UNBALANCED BOOKS",
             Kind::MissingVersion => "MISSING VERSION",
             Kind::RealTime => "OUT OF REAL TIME",
             Kind::Cycle => "CYCLE",
@@ -105,6 +111,9 @@ impl fmt::Display for Violation {
             for line in &culprit.account {
                 writeln!(f, "      {line}")?;
             }
+        }
+        for line in &self.timeline {
+            writeln!(f, "  {line}")?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::log::Log;
 use crate::model::Level;
-use crate::record::{Effect, Key, Line, Outcome, Reason, Refused, Request, Seen, Stock};
+use crate::record::{Effect, Key, Line, Outcome, Reason, Record, Refused, Request, Seen, Stock};
 
 /// How many lines of a many-line request or answer are written out.
 const LINES_SHOWN: usize = 4;
@@ -56,6 +56,40 @@ impl<'h> Words<'h> {
         ]
     }
 
+    /// What was asked and answered, in a few words.
+    pub(super) fn short(record: &Record) -> String {
+        let seen = |seen: &Seen| match (seen.is_version_told(), seen.stock) {
+            (true, _) => format!("version {}", seen.version),
+            (false, Stock::Level { on_hand, .. }) => on_hand.to_string(),
+            (false, Stock::Available(units)) => format!("{units} available"),
+            (false, Stock::Absent) => "missing".to_owned(),
+            (false, Stock::Untold) => "applied".to_owned(),
+        };
+        let asked = match &record.request {
+            Request::Read(_) => "read".to_owned(),
+            Request::Write(lines) => match lines.as_slice() {
+                [Line { effect: Effect::Add(units) | Effect::AddOrCreate(units), .. }] => {
+                    format!("{units:+}")
+                }
+                [Line { effect: Effect::Create(on_hand), .. }] => format!("create {on_hand}"),
+                [Line { effect: Effect::Count { on_hand, .. }, .. }] => format!("count {on_hand}"),
+                [Line { effect: Effect::Delete, .. }] => "delete".to_owned(),
+                lines => format!("{} lines", lines.len()),
+            },
+        };
+        let answered = match &record.outcome {
+            Outcome::Read(told) => seen(told),
+            Outcome::Applied(told) => match told.as_slice() {
+                [told] => seen(told),
+                told => format!("applied to {} levels", told.len()),
+            },
+            Outcome::Refused(_) => "refused".to_owned(),
+            Outcome::NotApplied => "not applied".to_owned(),
+            Outcome::Unknown => "nobody knows".to_owned(),
+        };
+        format!("{asked} -> {answered}")
+    }
+
     fn request(&self, request: &Request, focus: Option<Key>) -> String {
         match request {
             Request::Read(key) => format!("read {}", self.level(*key)),
@@ -103,7 +137,9 @@ impl<'h> Words<'h> {
             Stock::Available(units) => format!(": {units} available"),
             Stock::Untold => String::new(),
         };
-        format!("{} at version {}{stock}", self.level(seen.key), seen.version)
+        let version =
+            if seen.is_version_told() { format!(" at version {}", seen.version) } else { String::new() };
+        format!("{}{version}{stock}", self.level(seen.key))
     }
 }
 

@@ -35,7 +35,7 @@ fn small(seed: u64, random: &mut Random) -> History {
 }
 
 /// One small blind change: of a time, of an answer, of what is known, or of what was asked.
-fn disturb(history: &mut History, random: &mut Random) {
+pub(crate) fn disturb(history: &mut History, random: &mut Random) {
     if random.chance(25) {
         let fault = Fault::ALL[number(random, 9)];
         let place = number(random, 100);
@@ -84,7 +84,7 @@ fn alter(outcome: &mut Outcome, random: &mut Random) {
 }
 
 /// The records as JSON, a line each.
-fn text(history: &History) -> String {
+pub(crate) fn text(history: &History) -> String {
     let line = |record| serde_json::to_string(record).unwrap_or_default() + "\n";
     history.records.iter().map(line).collect()
 }

@@ -45,7 +45,7 @@ fn load_text(text: &str) -> FileError {
     load(&path).expect_err("a broken file")
 }
 
-const HEADER: &str = r#"{"format":"inventory-history","version":2,"meta":{"seed":null,"strategy":null,"command":null},"keys":["a"]}"#;
+const HEADER: &str = r#"{"format":"inventory-history","version":3,"meta":{"seed":null,"strategy":null,"command":null},"keys":["a"]}"#;
 const READ: &str =
     r#"{"client":0,"invoked_ns":1,"returned_ns":2,"request":{"read":0},"outcome":"not_applied"}"#;
 
@@ -95,7 +95,7 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
 fn the_version_before_is_read_and_not_taken_for_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.ndjson");
-    let header = HEADER.replace(r#""version":2"#, r#""version":1"#);
+    let header = HEADER.replace(r#""version":3"#, r#""version":1"#);
     std::fs::write(&path, format!("{header}\n{READ}\n{READ}\n")).unwrap();
     let loaded = load(&path).unwrap();
     assert_eq!((loaded.history.records.len(), loaded.is_whole), (2, false));
@@ -103,8 +103,8 @@ fn the_version_before_is_read_and_not_taken_for_whole() {
 
 #[test]
 fn another_version_is_refused_by_name() {
-    let error = load_text(&format!("{}\n", HEADER.replace(r#""version":2"#, r#""version":3"#)));
-    assert!(matches!(error, FileError::Version { found: 3, .. }), "{error}");
+    let error = load_text(&format!("{}\n", HEADER.replace(r#""version":3"#, r#""version":4"#)));
+    assert!(matches!(error, FileError::Version { found: 4, .. }), "{error}");
 }
 
 #[test]
@@ -121,4 +121,26 @@ fn a_damaged_gzip_file_is_an_error() {
 fn a_missing_file_is_named() {
     let error = load(Path::new("/no/such/file")).unwrap_err();
     assert!(error.to_string().starts_with("/no/such/file: "), "{error}");
+}
+
+#[test]
+fn an_answer_without_a_version_is_null_and_comes_back() {
+    use history::{Key, Outcome, Seen, Stock};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let mut history = sampled();
+    history.records[3].outcome = Outcome::Read(Seen::unversioned(Key(2), Stock::Available(7)));
+    save(&history, &path).unwrap();
+    assert!(std::fs::read_to_string(&path).unwrap().contains(r#""version":null"#));
+    assert_eq!(load(&path).unwrap().history, history);
+}
+
+/// Written before versions could be left out.
+#[test]
+fn the_version_that_told_all_versions_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let header = HEADER.replace(r#""version":3"#, r#""version":2"#);
+    std::fs::write(&path, format!("{header}\n{READ}\n{{\"end\":1}}\n")).unwrap();
+    assert!(load(&path).unwrap().is_whole);
 }

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod files;
+mod independent;
 mod levels;
 mod logs;
 mod model;
@@ -9,4 +10,5 @@ mod planted;
 mod support;
 mod transactions;
 mod unknowns;
+mod unversioned;
 mod verdicts;

@@ -19,7 +19,7 @@ pub(crate) fn line(key: u32, effect: Effect) -> Line {
 }
 
 /// A history under construction: every operation is given the time it was sent and the time it was answered.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Story {
     history: History,
 }

@@ -31,6 +31,9 @@ LOST UPDATE: two acknowledged changes of `a` both became version 2
       client 2, sent at 1.000500 ms, answered at 1.600000 ms
       asked:    `a` -4
       answered: applied; now `a` at version 2: on_hand 6
+  from 1.000000 ms to 1.700000 ms:
+  record 1 |[======================================]| -3 -> version 2
+  record 2 |[================================]      | -4 -> version 2
 ";
     assert_eq!(text, expected);
 }
