@@ -209,6 +209,8 @@ impl From<&History> for Log {
         // Whoever has the records in memory has room for a sixth of that again.
         let mut log = Self::new(Arc::new(Store::in_memory()));
         (log.meta, log.keys) = (history.meta.clone(), history.keys.clone());
+        // A short one needs no whole block.
+        log.open.reserve((32 * history.records.len()).min(BLOCK_ROOM_BYTES));
         history.records.iter().for_each(|record| log.push(record.into()));
         log
     }

@@ -2,10 +2,13 @@
 //! a violation is found exactly when no order explains the answers.
 
 use history::brute;
+use history::file::{load_log, save};
 use history::plant::Fault;
 use history::sample::{self, Random, Shape};
-use history::{Conclusion, History, Limits, Outcome, Request, Seen, Stock, check_with};
+use history::{Conclusion, History, Limits, Outcome, Request, Seen, Stock, check_log, check_with};
 use proptest::prelude::*;
+
+use crate::independent;
 
 /// How many of the histories each way, so that agreement is not agreement on one answer.
 #[derive(Debug, Default)]
@@ -132,6 +135,36 @@ fn checker_and_brute_force_agree_on_disturbed_histories() {
     let tally = tally(0..60_000, 3);
     assert!(tally.good > 10_000 && tally.bad > 10_000, "{tally:?}");
     assert!(tally.unknown > 10_000 && tally.applied > 3_000, "{tally:?}");
+}
+
+/// As `loadtest check` judges a saved file, against a checker that shares no line with it.
+#[test]
+fn a_thousand_saved_histories_are_judged_as_by_an_independent_checker() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let (mut good, mut bad, mut seed) = (0, 0, 7_000_000);
+    while good < 500 || bad < 500 {
+        seed += 1;
+        let mut random = Random(seed);
+        let mut history = small(seed, &mut random);
+        for _ in 0..random.below(4) {
+            disturb(&mut history, &mut random);
+        }
+        // What it says nothing of: answers from before the request, and what is not an answer to it.
+        let is_odd = |record: &history::Record| {
+            record.returned_ns < record.invoked_ns && record.outcome != Outcome::Unknown
+        };
+        let truth = independent::is_linearizable(&history) && !history.records.iter().any(is_odd);
+        if [good, bad][usize::from(!truth)] == 500 {
+            continue;
+        }
+        (good, bad) = (good + u32::from(truth), bad + u32::from(!truth));
+        save(&history, &path).unwrap();
+        let loaded = load_log(&path, std::sync::Arc::default()).unwrap();
+        let verdict = check_log(&loaded.log, &Limits::lenient()).unwrap();
+        assert_eq!(verdict.is_consistent(), truth, "{verdict}\n{}", text(&history));
+        assert_eq!(verdict.is_violated(), !truth, "{verdict}\n{}", text(&history));
+    }
 }
 
 proptest! {

@@ -8,6 +8,7 @@ mod logs;
 mod model;
 mod planted;
 mod support;
+mod systematic;
 mod transactions;
 mod unknowns;
 mod unversioned;

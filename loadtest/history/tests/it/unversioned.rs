@@ -286,6 +286,43 @@ fn lost_updates_among_many_operations_are_convicted() {
     assert!(convicted > 20, "{convicted} of 40 with more than one culprit");
 }
 
+/// What an answer says is forgotten: a read is as if it had not been, a change may have been made or not.
+fn forget(history: &mut History, records: impl Fn(usize) -> bool) {
+    for (number, record) in history.records.iter_mut().enumerate() {
+        if records(number) && matches!(record.request, Request::Write(_)) {
+            record.outcome = Outcome::Unknown;
+        } else if records(number) {
+            record.outcome = Outcome::NotApplied;
+        }
+    }
+}
+
+/// Of a contradiction no answer is named that is not needed for it.
+#[test]
+fn without_any_one_of_the_culprits_there_is_an_order() {
+    let mut forgotten = 0;
+    for seed in 0..400 {
+        let shape =
+            Shape { seed, operations: 8, clients: 4, keys: 1, unknown_percent: 0, ..Shape::default() };
+        let shape = Shape { many_line_percent: 0, is_varied: false, ..shape };
+        let Some(mut history) = Fault::LoseUpdate.plant(&sample::history(&shape), 3) else { continue };
+        without_versions(&mut history, false);
+        let verdict = check_with(&history, &Limits::lenient());
+        let found = verdict.violations().iter().find(|found| found.kind == Kind::LostUpdate);
+        let Some(found) = found else { continue };
+        let culprits: Vec<usize> = found.culprits.iter().map(|culprit| culprit.record).collect();
+        assert!(culprits.len() >= 2, "{found}");
+        for spared in &culprits {
+            let mut fewer = history.clone();
+            forget(&mut fewer, |record| record > 0 && (record == *spared || !culprits.contains(&record)));
+            let verdict = check_with(&fewer, &Limits::lenient());
+            assert!(!verdict.is_violated(), "{found}\nwithout record {spared}: {verdict}");
+            forgotten += 1;
+        }
+    }
+    assert!(forgotten > 100, "{forgotten}");
+}
+
 /// The search without versions against a checker that shares nothing with it: exact in both directions.
 #[test]
 fn small_histories_are_judged_as_by_an_independent_checker() {
