@@ -40,6 +40,12 @@ compare *flags:
     cargo build --release --locked --workspace
     target/release/loadtest compare --strategies all "$@"
 
+# Try the checks on strategies that are wrong on purpose, and print the kill matrix.
+selftest *flags:
+    cargo build --release --locked --workspace
+    cargo build --release --locked --package loadtest --example mutant_inventory
+    target/release/loadtest selftest "$@"
+
 # Kill a server of its own again and again under load, and verify what it kept.
 crash *flags:
     cargo build --release --locked --workspace

@@ -3,6 +3,7 @@
 pub mod crash;
 pub mod inproc;
 pub mod report;
+pub mod selftest;
 pub mod sweep;
 
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub enum Command {
     Inproc(inproc::InprocArgs),
     /// Measure throughput against concurrency, fit the Universal Scalability Law, and draw it.
     Sweep(sweep::SweepArgs),
+    /// Try the checks on strategies that are wrong on purpose, and print which check caught which: the kill matrix.
+    Selftest(selftest::SelftestArgs),
     /// Kill a server of its own with `kill -9` again and again, retry what was in flight, and verify what it kept.
     Crash(crash::CrashArgs),
     /// Write a report that was saved as JSON again, as anything that reports are written as.

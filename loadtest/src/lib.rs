@@ -12,6 +12,7 @@
 //! * [`inproc`] measures the strategies in this process, without HTTP in the way.
 //! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
 //! * [`crash`] kills a server again and again, and sees what it kept.
+//! * [`selftest`] tries the checks on what is wrong on purpose.
 //! * [`report`] writes text, JSON and Markdown; [`output`] is the only place that prints.
 //!
 //! What speaks to a server never uses the service's own types: it has its own for what goes over the wire, so that a
@@ -32,6 +33,7 @@ pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod selftest;
 pub mod sweep;
 pub mod verdict;
 pub mod workload;

@@ -7,6 +7,7 @@ mod inproc;
 mod replay;
 mod report;
 mod run;
+mod selftest;
 mod sweep;
 
 use clap::Parser;
@@ -64,6 +65,7 @@ async fn execute(command: Command, stop: interrupt::Stop) -> Exit {
         Command::Compare(args) => compare::compare(args, &stop).await,
         Command::Inproc(args) => inproc::inproc(args, &stop).await,
         Command::Sweep(args) => sweep::sweep(args, &stop).await,
+        Command::Selftest(args) => selftest::selftest_command(args, &stop).await,
         Command::Crash(args) => crash::crash(args, &stop).await,
         Command::Report(args) => report::report(&args),
         Command::Diff(args) => report::diff(&args),

@@ -2,7 +2,7 @@
 //! ([`plain`]), Markdown, HTML, `JUnit`, CSV, percentiles. It knows nothing of what is reported.
 //!
 //! The JSON is a promise. Its `format` is `loadtest-run/1`, `loadtest-replay/1`, `loadtest-compare/1`,
-//! `loadtest-inproc/1`, `loadtest-sweep/1` or `loadtest-crash/1`; members may be
+//! `loadtest-inproc/1`, `loadtest-sweep/1`, `loadtest-crash/1` or `loadtest-selftest/1`; members may be
 //! added within a number, never changed or taken away. Units are last in every name.
 
 pub mod charts;

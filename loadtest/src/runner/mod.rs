@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{Log, Meta, Store};
+use history::{Log, LogError, Meta, Store};
 use tokio::task::JoinError;
 
 use crate::catalogue::Catalogue;
@@ -31,6 +31,9 @@ use session::{Exchange, Session, Tally};
 /// Why there was no run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// What was recorded is gone.
+    #[error("what was recorded cannot be read back: {0}")]
+    Unreadable(#[from] LogError),
     /// The address is none.
     #[error(transparent)]
     Client(#[from] ClientError),

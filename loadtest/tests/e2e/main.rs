@@ -10,6 +10,7 @@ mod inproc;
 mod replay;
 mod reports;
 mod run;
+mod selftest;
 
 use std::process::Output;
 

@@ -1,0 +1,178 @@
+//! Negative controls: are the checks worth anything? `loadtest selftest`.
+//!
+//! A checker that never objects passes every test of a correct service. So it is tried on services that are wrong on purpose, each
+//! in one way that people really get wrong, and on good histories in which one fault was planted. What comes of it is the
+//! *kill matrix*: which check convicted which fault, and how soon. A fault that nothing convicts is a hole in the proof; a
+//! correct strategy that is accused is a false alarm, which is worse.
+//!
+//! Everything goes over HTTP, each strategy on a server of its own, as [`crate::compare`] starts them: two of the bugs are not in a strategy
+//! but above it (how retries are recognised, what a client leaves behind that goes away), and what is judged is what a
+//! user of this program would be told. The workloads are small and aimed, so that each bug shows within seconds:
+//!
+//! * [`trials`] are what is asked: a *storm* of everything on few levels, writes that are *replayed* under their key, and
+//!   clients that *leave* before they are answered; every strategy goes through all of them, and through all checks;
+//! * [`leaver`] is how a client leaves;
+//! * [`roster`] names the mutants that there have to be;
+//! * [`judge`] says what a trial proves, and how soon it was proved;
+//! * [`planted`] plants faults in histories that correct strategies left, and judges those;
+//! * [`matrix`] is all of it, and what it means; [`report`] is how it is told.
+
+pub mod judge;
+pub mod leaver;
+pub mod matrix;
+pub mod planted;
+pub mod report;
+pub mod roster;
+pub mod trials;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use history::History;
+
+use crate::compare::server::{ServerError, ServerProcess, Strategy};
+use crate::interrupt::Stop;
+use crate::output::Progress;
+use crate::runner::RunError;
+use judge::Kill;
+use matrix::{Group, Matrix, Row};
+use trials::Trial;
+
+/// How often a mutant is tried before it is said to have survived: the bugs are races, and a busy machine may hide one once.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+/// Everything that decides a self-test, but the server program.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed of everything drawn.
+    pub seed: u64,
+    /// Requests of one storm; the other trials are a fixed part of it.
+    pub requests: u64,
+    /// No trial begins later than this after the start.
+    pub time_max: Duration,
+    /// The command line, for the record.
+    pub command: String,
+}
+
+/// Why there was no self-test.
+#[derive(Debug, thiserror::Error)]
+pub enum SelftestError {
+    /// A server would not start or stop.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A server could not be driven.
+    #[error("strategy {strategy}: {source}")]
+    Run {
+        /// Which one.
+        strategy: String,
+        /// What happened.
+        source: RunError,
+    },
+    /// The server was built without what is to be found.
+    #[error(
+        "{program} lacks the mutants {missing}, which no release has; build a server with them, `cargo build --release \
+         --package loadtest --example mutant_inventory`, and give it with --server-bin target/release/examples/mutant_inventory"
+    )]
+    NoMutants {
+        /// Which program.
+        program: String,
+        /// Their names.
+        missing: String,
+    },
+}
+
+/// Tries every strategy of the server, then plants faults in what the correct ones left.
+pub async fn selftest(
+    program: &Path,
+    known: &[Strategy],
+    plan: &Plan,
+    stop: &Stop,
+) -> Result<Matrix, SelftestError> {
+    roster::complete(program, known)?;
+    let (start, progress) = (Instant::now(), Progress::new());
+    let is_over = || stop.requested() || start.elapsed() > plan.time_max;
+    let (mut rows, mut good) = (Vec::new(), Vec::new());
+    for strategy in roster::in_order(known) {
+        let attempts_max = if strategy.correct { 1 } else { ATTEMPTS_MAX };
+        let mut row = Row::new(Group::of(strategy), &strategy.name, roster::breaks(&strategy.name));
+        while !is_over() && row.attempts < attempts_max && row.kills.is_empty() {
+            progress.prefix(format!("{}:", strategy.name));
+            let seed = plan.seed.wrapping_add(u64::from(row.attempts));
+            for trial in attempt(program, strategy, seed, plan, stop, &progress).await? {
+                row.add(&trial.judged);
+                good.extend(trial.to_plant_in.filter(|_| strategy.correct));
+            }
+            row.attempts += 1;
+        }
+        rows.push(row);
+    }
+    progress.prefix("planted faults:".to_owned());
+    progress.begin("planting and judging", None);
+    // A history that is already wrong proves nothing of what is planted in it.
+    if rows.iter().all(|row| row.group != Group::Correct || row.kills.is_empty()) {
+        rows.extend(plant(good).await);
+    }
+    progress.end();
+    Ok(Matrix { rows, took: start.elapsed() })
+}
+
+/// A trial that was judged.
+struct Tried {
+    judged: judge::Judged,
+    /// Its history, if it is one to plant faults in.
+    to_plant_in: Option<History>,
+}
+
+/// All trials once, each on a fresh server: a mutant that has lost an update may not be able to go on.
+async fn attempt(
+    program: &Path,
+    strategy: &Strategy,
+    seed: u64,
+    plan: &Plan,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<Vec<Tried>, SelftestError> {
+    let plan = Plan { seed, ..plan.clone() };
+    let mut tried = Vec::new();
+    for kind in trials::Kind::ALL {
+        let mut server = ServerProcess::start(program, strategy).await?;
+        let trial = trials::run(kind, server.url(), &plan, stop, progress).await;
+        // A mutant may have left its server with a change that it can never record, and for which it would wait: it is
+        // killed, as it is dropped.
+        if strategy.correct
+            && let Some(remark) = server.stop().await
+        {
+            crate::output::remark(&remark);
+        }
+        drop(server);
+        let trial = trial.map_err(|source| SelftestError::Run { strategy: strategy.name.clone(), source })?;
+        progress.begin("judging", None);
+        let judge = |trial: Trial| {
+            let judged = judge::judge(&trial);
+            Tried { judged, to_plant_in: trial.is_small.then_some(trial.history) }
+        };
+        tried.push(blocking(move || judge(trial)).await);
+    }
+    Ok(tried)
+}
+
+async fn plant(good: Vec<History>) -> Vec<Row> {
+    blocking(move || planted::rows(&good)).await
+}
+
+/// Does work off the runtime's threads; a panic of it goes on here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl Row {
+    /// Takes in what one trial proved.
+    fn add(&mut self, judged: &judge::Judged) {
+        self.operations += judged.operations;
+        self.kills.extend(judged.kills.iter().map(Kill::clone));
+        self.doubts.extend(judged.doubt.iter().map(|doubt| format!("{}: {doubt}", judged.trial)));
+    }
+}
