@@ -1,13 +1,13 @@
 //! Times the checker on histories of millions of operations, made by the model and kept as a log is kept in a run:
 //! `cargo run --release -p history --example million [operations] [shape]`. Each is checked as it is, and again with
-//! one update lost. With the number of a shape (0 to 4), only that one, whose peak memory is then that of the process.
+//! one update lost. With the number of a shape (0 to 7), only that one, whose peak memory is then that of the process.
 #![expect(clippy::print_stdout, reason = "its figures are its purpose")]
 
 use std::fs;
 use std::time::Instant;
 
 use history::sample::{self, Shape};
-use history::{Effect, Key, Limits, Log, Outcome, Record, Request, Stock, Verdict, check_log};
+use history::{Effect, Key, Limits, Log, Outcome, Record, Request, Seen, Stock, Verdict, check_log};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -20,6 +20,9 @@ fn main() {
         ("20% of 2-4 lines, 1 000 levels", Shape { keys: 1_000, ..base }),
         ("all kinds, 0.1% unknown, one line each", Shape { keys: 1_000, many_line_percent: 0, ..base }),
         ("all kinds, 0.1% unknown, 20% of 2-4 lines", Shape { keys: 1_000, ..base }),
+        ("without versions, 1 000 levels", Shape { keys: 1_000, many_line_percent: 0, ..base }),
+        ("without versions, 1 level", Shape { keys: 1, many_line_percent: 0, ..base }),
+        ("without versions and units, 1 000 levels", Shape { keys: 1_000, many_line_percent: 0, ..base }),
     ];
     for (number, (name, shape)) in shapes.into_iter().enumerate() {
         if only.is_some_and(|only| only != number) {
@@ -27,15 +30,16 @@ fn main() {
         }
         let has_unknown = name.contains("unknown");
         let shape = Shape { is_varied: has_unknown, ..shape };
-        report(name, &log(&shape, has_unknown, None));
+        let telling = Telling { versions: !name.contains("without"), units: !name.contains("units") };
+        report(name, &log(&shape, has_unknown, telling, None));
         let mut loss = Loss { after: operations / 3, lost: None };
-        report("  with one update lost", &log(&shape, has_unknown, Some(&mut loss)));
+        report("  with one update lost", &log(&shape, has_unknown, telling, Some(&mut loss)));
     }
     println!("peak memory of the process: {} MiB", peak_kib() / 1024);
 }
 
 /// A history as a log; every thousandth write may be one of unknown outcome, and one update may be lost.
-fn log(shape: &Shape, has_unknown: bool, mut loss: Option<&mut Loss>) -> Log {
+fn log(shape: &Shape, has_unknown: bool, telling: Telling, mut loss: Option<&mut Loss>) -> Log {
     let mut log = Log::default();
     let mut number = 0;
     let keys = sample::generate(shape, |mut record| {
@@ -45,11 +49,44 @@ fn log(shape: &Shape, has_unknown: bool, mut loss: Option<&mut Loss>) -> Log {
         if has_unknown && number % 1_000 == 0 && matches!(record.request, Request::Write(_)) {
             record.outcome = Outcome::Unknown;
         }
+        telling.silence(&mut record);
         log.push((&record).into());
         number += 1;
     });
     log.keys = keys;
     log
+}
+
+/// What answers tell.
+#[derive(Clone, Copy)]
+struct Telling {
+    versions: bool,
+    /// Whether changes and refusals tell units; reads always do.
+    units: bool,
+}
+
+impl Telling {
+    fn silence(self, record: &mut Record) {
+        let is_read = matches!(record.request, Request::Read(_));
+        for seen in told(record) {
+            if !self.versions {
+                seen.version = Seen::VERSION_UNTOLD;
+            }
+            if !self.units && !is_read {
+                seen.stock = Stock::Untold;
+            }
+        }
+    }
+}
+
+/// Every level that an answer tells of.
+fn told(record: &mut Record) -> Vec<&mut Seen> {
+    match &mut record.outcome {
+        Outcome::Read(seen) => vec![seen],
+        Outcome::Applied(seen) => seen.iter_mut().collect(),
+        Outcome::Refused(refused) => refused.iter_mut().map(|refused| &mut refused.seen).collect(),
+        Outcome::NotApplied | Outcome::Unknown => Vec::new(),
+    }
 }
 
 /// Makes answers as if the first addition after so many records had been overwritten by the next change of its level.
@@ -69,13 +106,7 @@ impl Loss {
             }
             return;
         };
-        let told: Vec<_> = match &mut record.outcome {
-            Outcome::Read(seen) => vec![seen],
-            Outcome::Applied(seen) => seen.iter_mut().collect(),
-            Outcome::Refused(refused) => refused.iter_mut().map(|refused| &mut refused.seen).collect(),
-            Outcome::NotApplied | Outcome::Unknown => Vec::new(),
-        };
-        for seen in told.into_iter().filter(|seen| seen.key == key && seen.version > version) {
+        for seen in told(record).into_iter().filter(|seen| seen.key == key && seen.version > version) {
             seen.version -= 1;
             if let Stock::Level { on_hand, .. } = &mut seen.stock {
                 *on_hand = on_hand.saturating_add_signed(-units);

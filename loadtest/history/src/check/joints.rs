@@ -26,22 +26,19 @@ pub(super) struct Stretch {
     invoked: u64,
     /// The earliest return in it, the joint's included.
     returned: u64,
-    /// When the joint had returned.
-    joint_returned: u64,
 }
 
 impl Stretch {
     /// Appends the stretches of a level, from its first version to its last.
     pub(super) fn of_level(index: &Index<'_>, row: &Row, stretches: &mut Vec<Stretch>) {
-        let empty =
-            Stretch { key: row.key, joint: NONE, invoked: 0, returned: u64::MAX, joint_returned: u64::MAX };
+        let empty = Stretch { key: row.key, joint: NONE, invoked: 0, returned: u64::MAX };
         let before = stretches.len();
         let mut stretch = empty;
         for event in &index.events[row.events.clone()] {
             stretch.invoked = stretch.invoked.max(event.invoked);
             stretch.returned = stretch.returned.min(event.returned);
             if event.is_joint {
-                stretches.push(Stretch { joint: event.record, joint_returned: event.returned, ..stretch });
+                stretches.push(Stretch { joint: event.record, ..stretch });
                 stretch = empty;
             }
         }
@@ -75,9 +72,8 @@ pub(super) fn have_an_order(stretches: &[Stretch]) -> bool {
         if (*arrived as usize) < parts.len() {
             continue;
         }
-        if *moment > stretch.joint_returned {
-            return false;
-        }
+        // It is no later than the joint's return: what was entered is not, and what was sent before is not, or the level by
+        // itself would not be in order.
         done += 1;
         ready.extend(parts.iter().map(|part| (part + 1, *moment)));
     }

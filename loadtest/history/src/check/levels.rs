@@ -95,9 +95,11 @@ impl Levels {
         let index = Index::new(log, scan, keys)?;
         let mut levels = Self::default();
         let mut findings = Findings::default();
+        // Shared out beforehand, so that a verdict does not depend on who came first.
+        let search_steps = limits.search_steps / (scan.levels_untold() as u64).max(1);
         for row in &index.rows {
             contention::count(&index, row, &mut levels.summary, &mut levels.joints);
-            let subject = Subject::new(&index, row, limits.search_steps);
+            let subject = Subject::new(&index, row, search_steps);
             let mut left = Left::default();
             for check in CHECKS.iter().filter(|check| check.concerns(row)) {
                 left = left.and(check.look(&subject, left, &mut findings));

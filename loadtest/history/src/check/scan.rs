@@ -185,6 +185,11 @@ impl Scan {
         }
     }
 
+    /// How many levels do not tell versions.
+    pub(super) fn levels_untold(&self) -> usize {
+        self.extents.iter().filter(|extent| extent.is_untold).count()
+    }
+
     /// Keeps what writes of unknown outcome ask of levels without versions apart.
     fn part_unknown(&mut self) {
         let extents = &self.extents;
