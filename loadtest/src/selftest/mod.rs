@@ -34,7 +34,6 @@ use crate::compare::server::{ServerError, ServerProcess, Strategy};
 use crate::interrupt::Stop;
 use crate::output::Progress;
 use crate::runner::RunError;
-use judge::Kill;
 use matrix::{Group, Matrix, Row};
 use trials::Trial;
 
@@ -172,7 +171,7 @@ impl Row {
     /// Takes in what one trial proved.
     fn add(&mut self, judged: &judge::Judged) {
         self.operations += judged.operations;
-        self.kills.extend(judged.kills.iter().map(Kill::clone));
+        self.kills.extend(judged.kills.iter().cloned());
         self.doubts.extend(judged.doubt.iter().map(|doubt| format!("{}: {doubt}", judged.trial)));
     }
 }
