@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::output::{Colours, Out, file};
+use crate::report::sometimes::Wanted;
 use crate::schedule::Limit;
 use crate::workload::{Keys, Mix, SKUS_MAX, Spec, mix};
 
@@ -117,6 +118,10 @@ pub struct RunArgs {
     /// Leave the run's levels on the server.
     #[arg(long)]
     pub keep: bool,
+    /// Exit 5 unless the run reached each of these situations: names with commas between, such as contended-pair,sold-out, or all.
+    /// The report counts every one.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = crate::report::sometimes::named)]
+    pub require_sometimes: Vec<Wanted>,
     /// Exit 3 if the 99th percentile of latency is above this.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_p99: Option<Duration>,

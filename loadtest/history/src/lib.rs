@@ -8,6 +8,7 @@
 //! - [`model`]: what the service must do if it did one thing at a time;
 //! - [`check()`]: whether a history can be explained by the model, in O(n log n), and who is to blame if not;
 //! - [`brute`]: the same question answered by trying every order, for a handful of operations;
+//! - [`sometimes`]: which interesting situations a history reached;
 //! - [`sample`] and [`plant`]: good histories made by the model, and the faults to plant in them.
 //!
 //! Nothing here knows HTTP, links the service, or shares a line with its rules: a checker that borrowed the rules
@@ -22,6 +23,7 @@ pub mod plant;
 pub mod record;
 pub mod sample;
 mod shape;
+pub mod sometimes;
 
 pub use check::{
     Conclusion, Kind, Limits, Require, Residual, Summary, Verdict, Violation, check, check_log, check_with,

@@ -9,6 +9,7 @@ use crate::interrupt::Stop;
 use crate::output::{self, Progress};
 use crate::report::VerdictReport;
 use crate::report::run::{Bounds, RunReport};
+use crate::report::sometimes::Sometimes;
 use crate::runner::{self, Plan, Run};
 use crate::{verdict, workload};
 
@@ -24,12 +25,19 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     };
     let history = std::mem::take(&mut run.history);
     let unsaved = save(&history, args.history.as_deref());
-    let (_, checked, took) = verdict::check(history).await;
+    let (history, checked, took) = verdict::check(history).await;
+    // What cannot be read back has no verdict either, which is told.
+    let sometimes = Sometimes::of(history).await.unwrap_or_default();
     let mut findings: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
 
     let bounds =
         Bounds { p99_max: args.max_p99, throughput_min: args.min_throughput, failed_max: args.max_failed };
     let mut report = RunReport::new(&args.url, &plan, &run, VerdictReport::new(checked, took), bounds);
+    for (finding, remark) in sometimes.missed(&args.require_sometimes) {
+        findings.push(finding);
+        report.remarks.push(remark);
+    }
+    report.sometimes = sometimes;
     if report.thresholds.iter().any(|threshold| !threshold.kept) {
         findings.push(Exit::ThresholdMissed);
     }

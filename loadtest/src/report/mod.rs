@@ -14,6 +14,7 @@ pub mod html;
 pub mod junit;
 pub mod plain;
 pub mod run;
+pub mod sometimes;
 pub mod table;
 
 use std::collections::BTreeMap;

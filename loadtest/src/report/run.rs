@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::document::{Better, CaseOutcome, Document};
+use super::sometimes::Sometimes;
 use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures};
 use crate::measure::{OpenLoop, Quantiles, Row, per_second, rows};
 use crate::runner::{Plan, Run};
@@ -43,6 +44,8 @@ pub struct RunReport {
     pub open_loop: Option<OpenLoop>,
     /// Growth of the server's contention counters over the measured part.
     pub contention: BTreeMap<String, u64>,
+    /// Which interesting situations the run reached, by name, with how often; those that it never reached are 0.
+    pub sometimes: Sometimes,
     /// What the history proves.
     pub verdict: VerdictReport,
     /// Thresholds that were asked for.
@@ -147,6 +150,7 @@ impl RunReport {
             failures: failures(&run.tally),
             open_loop,
             contention: run.contention.clone(),
+            sometimes: Sometimes::default(),
             verdict,
             thresholds: Vec::new(),
             remarks: Vec::new(),
@@ -196,6 +200,9 @@ impl RunReport {
                 CaseOutcome::Failed { message: format!("measured {actual:.1}"), detail: told.clone() };
             document.case("threshold", *name, if *kept { CaseOutcome::Passed } else { missed });
             document.line(told);
+        }
+        for line in self.sometimes.text().lines() {
+            document.line(line);
         }
         for remark in &self.remarks {
             document.line(format!("Note: {remark}"));

@@ -11,6 +11,7 @@ mod replay;
 mod reports;
 mod run;
 mod selftest;
+mod sometimes;
 
 use std::process::Output;
 

@@ -7,6 +7,7 @@ mod levels;
 mod logs;
 mod model;
 mod planted;
+mod sometimes;
 mod support;
 mod systematic;
 mod transactions;
