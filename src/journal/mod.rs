@@ -376,6 +376,11 @@ impl Journal {
         }
     }
 
+    /// Nothing more is acknowledged, as something is on disk that only a start can set right; the process is to end.
+    pub fn fail(&self, reason: &str) {
+        self.shared.fail(reason);
+    }
+
     /// Takes no more changes, and blocks until those handed over are on disk, and where the log ends is noted.
     pub fn close(&self) {
         self.snapshots.stop();

@@ -61,6 +61,14 @@ impl Books {
         self.shared().metrics.full.load(Ordering::Relaxed) > 0
     }
 
+    /// Refuses where the journal has failed: nothing more is to be begun.
+    pub(super) fn is_alive(&self) -> Result<(), NotDone> {
+        match self.shared().watermark.failed() {
+            Some(failed) => Err(NotDone::no(unavailable(failed.clone()))),
+            None => Ok(()),
+        }
+    }
+
     /// The permit for one record, taken before the change is asked for.
     pub(super) async fn permit(
         &self,

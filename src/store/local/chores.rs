@@ -101,6 +101,10 @@ impl Chores for Local {
         let right = Arc::clone(&self.0.rights.applying).try_acquire_owned();
         let busy = ChoreError::AlreadyRunning("a backup is being made, or an import applied");
         let right = right.map_err(|_| busy)?;
+        // The import that had the right before may have been left to the next start: a copy would have the half of it.
+        if let Some(failed) = self.0.books.shared().watermark.failed() {
+            return Err(ChoreError::Failed(failed.reason.clone()));
+        }
         let (disk, into, store) = (Arc::clone(&home.disk), home.path.join(into), self.clone());
         let copied = tokio::task::spawn_blocking(move || {
             let _right = right;

@@ -1,4 +1,5 @@
-//! Imports whose file could not be removed once they were applied (P8): they are never applied again, whatever comes after.
+//! Imports that have happened (P1, P8): one whose file could not be removed is never applied again, whatever comes after; and one that
+//! cannot be seen through is the last thing that the process does.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use super::service::{command, config, key};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::recovery::{self, Options};
 use crate::journal::{Journal, now_ms};
-use crate::store::chores::{Chores as _, ImportInto as _};
+use crate::stock::Once;
+use crate::store::chores::{ChoreError, Chores as _, ImportError, ImportInto as _};
 use crate::store::local::Local;
 use crate::store::local::chores::Home;
 use crate::store::local::import::pending;
-use crate::store::{Answered, Imported, Keeping, Outcome, Store as _};
+use crate::store::{Answered, Idempotency, Imported, Keeping, NotDone, Outcome, Store as _, WasApplied, Why};
 use crate::strategy::{StrategyConfig, StrategyKind};
 
 /// What an open does over a folder, over that disk, when every key has run out.
@@ -35,16 +37,20 @@ async fn opened(disk: &FaultyDisk) -> Local {
     store
 }
 
-/// 100 units of each of the levels, and a few more.
+/// 100 units of each of the levels.
 async fn import(store: &Local) -> Imported {
+    match try_import(store, None).await.expect("it is applied") {
+        Answered { outcome: Outcome::Import(imported), replayed: false } => imported,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn try_import(store: &Local, once: Option<Once>) -> Result<Answered, ImportError> {
     let mut import = store.begin_import().expect("the only one");
     let lines: Vec<String> =
         (0..4).map(|level| format!("{{\"sku\":\"k{level}\",\"on_hand\":100}}\n")).collect();
     assert!(import.push(lines.concat().into()).await);
-    match import.finish(None).await.expect("it is applied") {
-        Answered { outcome: Outcome::Import(imported), replayed: false } => imported,
-        other => panic!("{other:?}"),
-    }
+    import.finish(once.map(|once| Box::new(Idempotency { once, version_1: None }))).await
 }
 
 async fn adjust(store: &Local, delta: i64) {
@@ -58,12 +64,16 @@ fn fail_removals(disk: &FaultyDisk, call: Call) {
             // A sync of the names follows the rename; the next is that of the removal.
             return disk.fail(Fault::nth(call, 2, ErrorKind::Other));
         }
-        let names = disk.names();
-        let name =
-            names.iter().find_map(|name| name.strip_suffix(".tmp")?.ends_with(".import").then_some(name));
-        let name = name.expect("it is staged").trim_end_matches(".tmp");
-        disk.fail(Fault::next(call, ErrorKind::Other).on(name));
+        disk.fail(Fault::next(call, ErrorKind::Other).on(&name_to_be(disk)));
     });
+}
+
+/// The name that the import which is staged is about to get.
+fn name_to_be(disk: &FaultyDisk) -> String {
+    let names = disk.names();
+    let staged =
+        names.iter().find_map(|name| name.strip_suffix(".tmp").filter(|name| name.ends_with(".import")));
+    staged.expect("it is staged").to_owned()
 }
 
 /// P8: over the log alone, over a snapshot, and where the removal fails at the next start as well.
@@ -116,4 +126,82 @@ fn removed(disk: &FaultyDisk) -> (String, Vec<u8>) {
     let name = pending(&synced.disk()).expect("a folder").remove(0);
     let bytes = synced.get(&name);
     (name, bytes)
+}
+
+/// What keeps an import from being seen through, once it has its name or is about to get it.
+fn fail_midway(disk: &FaultyDisk, call: Call) {
+    disk.at(Call::Rename, 1, move |disk| match call {
+        Call::Read => disk.fail(Fault::next(call, ErrorKind::Other).on(&name_to_be(disk))),
+        _ => disk.fail(Fault::next(call, ErrorKind::Other)),
+    });
+}
+
+/// P1, P8: an import that has happened and meets a failure ends the process: nothing is acknowledged that the next start, which
+/// completes it, would undo; its key is not carried out a second time meanwhile, and no backup has the half of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_cannot_be_seen_through_ends_the_process_and_the_next_start_completes_it() {
+    for call in [Call::Read, Call::SyncNames] {
+        let disk = FaultyDisk::new();
+        let store = opened(&disk).await;
+        store.execute(command(&Deed::Create(9, 1), None)).await.expect("it is kept");
+        fail_midway(&disk, call);
+        let once = Once { key: 77, fingerprint: [7; 32] };
+        let told = try_import(&store, Some(once)).await;
+        let unknown = |told: &Result<_, ImportError>| matches!(told, Err(ImportError::NotDone(not_done)) if not_done.applied == WasApplied::Unknown);
+        assert!(unknown(&told), "{call:?}: {told:?}");
+        disk.heal();
+        let failed = store.0.books.shared().watermark.failed().expect("the process is to end");
+        assert!(failed.reason.contains("import"), "{failed:?}");
+        let told = store.execute(command(&Deed::Adjust(9, 1), None)).await;
+        assert!(
+            matches!(told, Err(NotDone { why: Why::Unavailable(_), applied: WasApplied::No })),
+            "{told:?}"
+        );
+        let again = try_import(&store, Some(once)).await;
+        let no = matches!(&again, Err(ImportError::NotDone(not_done)) if not_done.applied == WasApplied::No);
+        assert!(no, "{call:?}: {again:?}");
+        assert_eq!(pending(&disk.disk()).expect("a folder").len(), 1, "{call:?}: the one that has happened");
+        let copied = store.back_up("half".into()).await;
+        assert!(matches!(copied, Err(ChoreError::Failed(_))), "{copied:?}");
+        store.shut_down().await;
+        let next = opened(&disk.process_killed()).await;
+        let level = next.read(&key(3)).await.expect("it is there");
+        assert_eq!((level.on_hand(), level.version()), (100, 1), "{call:?}");
+        let told = try_import(&next, Some(once)).await.expect("it is known");
+        assert!(told.replayed, "{call:?}: {told:?}");
+    }
+}
+
+/// A service that stops leaves an import to the next start as well, and that is no failure; nor is one that did not happen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_is_left_by_a_service_that_stops_or_did_not_happen_is_no_failure() {
+    for stops in [true, false] {
+        let disk = FaultyDisk::new();
+        let store = opened(&disk).await;
+        store.execute(command(&Deed::Create(9, 1), None)).await.expect("it is kept");
+        let rights = store.clone();
+        disk.at(Call::Rename, 1, move |disk| {
+            let (call, name) = if stops {
+                (Call::Read, name_to_be(disk))
+            } else {
+                (Call::Rename, name_to_be(disk) + ".tmp")
+            };
+            disk.fail(Fault::next(call, ErrorKind::Other).on(&name));
+            if stops {
+                rights.stop();
+            }
+        });
+        try_import(&store, None).await.expect_err("it was left, or did not happen");
+        assert_eq!(store.0.books.shared().watermark.failed(), None, "{stops}");
+        assert_eq!(pending(&disk.disk()).expect("a folder").len(), usize::from(stops));
+        adjust_one(&store).await;
+        store.shut_down().await;
+        let next = opened(&disk.process_killed()).await;
+        let level = next.read(&key(3)).await.expect("it can be read");
+        assert_eq!(level.on_hand(), if stops { 100 } else { 0 });
+    }
+}
+
+async fn adjust_one(store: &Local) {
+    store.execute(command(&Deed::Adjust(9, 1), None)).await.expect("the service goes on");
 }

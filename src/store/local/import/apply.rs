@@ -25,7 +25,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 impl Local {
     /// Makes a staged import happen, and applies it. `claim` is that of the request's key, if it has one.
     ///
-    /// Dropped midway, it leaves the rest to the next start.
+    /// Whatever keeps it from being applied, or drops this midway, leaves the rest to the next start: see [`Happening`].
     pub(super) async fn import(
         &self,
         mut staged: Staged,
@@ -34,13 +34,25 @@ impl Local {
         // While a backup is taken none happens: it would have the first chunks and not the file with the rest.
         let _applying = self.0.rights.applying().await;
         self.check(&staged).await?;
-        let staged = on_disk(move || staged.commit().map(|()| staged)).await.map_err(ImportError::Io)?;
-        let applied = self.apply_import(staged, claim).await.map(|(imported, _)| imported);
-        applied.map_err(|error| match error {
-            // It has happened: if this process does not see to it, the next one does.
-            ImportError::NotDone(NotDone { why, .. }) => NotDone::unknown(why).into(),
-            other => other,
-        })
+        // Nothing would come of it in this process; and the one before may wait for the next start, under the same key.
+        self.0.books.is_alive()?;
+        let happening = Happening::new(self);
+        let commit = move || {
+            let committed = staged.commit();
+            Ok((staged, committed))
+        };
+        let (staged, committed) = match on_disk(commit).await {
+            Ok(tried) => tried,
+            Err(panicked) => return Err(happening.left(ImportError::Io(panicked))),
+        };
+        if let Err(error) = committed {
+            let error = ImportError::Io(error);
+            return Err(if staged.has_happened() { happening.left(error) } else { happening.over(error) });
+        }
+        match self.apply_import(staged, claim).await {
+            Ok((imported, _)) => Ok(happening.over(imported)),
+            Err(error) => Err(happening.left(error)),
+        }
     }
 
     /// Applies the imports that had happened when the service stopped. For the start, before anybody else is served.
@@ -250,6 +262,51 @@ impl Local {
         let left_out = Imported { levels: all, left_out: all, ..Imported::default() };
         self.record_outcome(RecordKind::ImportLeftOut, &claim, left_out).await?;
         Ok(())
+    }
+}
+
+/// An import that may have happened and is not applied yet. If that is how it is left, the journal fails, and with it the process:
+/// what is left of it belongs before everything that comes later, and the next start sees to that before it serves. A service that
+/// went on would acknowledge changes that the next start takes back.
+struct Happening<'l> {
+    store: &'l Local,
+    is_over: bool,
+    reason: Option<String>,
+}
+
+impl<'l> Happening<'l> {
+    fn new(store: &'l Local) -> Self {
+        Self { store, is_over: false, reason: None }
+    }
+
+    /// It is applied, or has not happened.
+    fn over<T>(mut self, outcome: T) -> T {
+        self.is_over = true;
+        outcome
+    }
+
+    /// It is left as it is: what its client is told.
+    fn left(mut self, error: ImportError) -> ImportError {
+        let reason = format!("an import that has happened could not be completed: {error}");
+        let why = match error {
+            ImportError::NotDone(NotDone { why, .. }) => why,
+            _ => Why::Unavailable(reason.clone()),
+        };
+        self.reason = Some(reason);
+        NotDone::unknown(why).into()
+    }
+}
+
+impl Drop for Happening<'_> {
+    fn drop(&mut self) {
+        let Local(parts) = self.store;
+        // A service that stops leaves it to the next start in any case; one in memory has no other.
+        let is_left_on = parts.rights.home().is_some() && !parts.rights.stopping().load(Ordering::Relaxed);
+        if is_left_on && !self.is_over {
+            let reason = self.reason.as_deref().unwrap_or("an import that has happened was given up");
+            tracing::error!("{reason}; the next start completes it");
+            parts.books.journal().fail(reason);
+        }
     }
 }
 

@@ -170,15 +170,19 @@ impl Staged {
         Entries::new(Arc::clone(&self.file), HEADER_BYTES as u64, self.end, PIECE_BYTES)
     }
 
-    /// Gives the file its name, for good: the import has happened. After an error it has not, as far as the disk still does
-    /// what it is told.
+    /// Gives the file its name, for good: the import has happened. After an error it has not, or nobody knows whether it has:
+    /// [`Staged::has_happened`] says which.
     pub(super) fn commit(&mut self) -> io::Result<()> {
         let name = format!("{:032x}{ENDING}", self.id);
         self.disk.rename(&self.name, &name)?;
         self.name = name;
-        self.disk.sync_names()?;
         self.happened = true;
-        Ok(())
+        self.disk.sync_names()
+    }
+
+    /// Whether it has its name, which a crash may take back only where [`Staged::commit`] failed.
+    pub(super) fn has_happened(&self) -> bool {
+        self.happened
     }
 
     /// The name of the file.
