@@ -317,7 +317,7 @@ impl Control {
 
     /// Takes the files over to write: they are open from here on. The log was found to end at `end`, and its segments to have
     /// these bases, if there are any. Of a copy another lineage begins. On a disk without room the file is written later, by
-    /// [`Control::catch_up`].
+    /// [`Control::catch_up`]: until then nothing may be written that says whose it is.
     pub fn open(
         disk: Arc<dyn Disk>,
         mut content: Content,
@@ -337,14 +337,18 @@ impl Control {
         Ok(Self { disk: Some(disk), is_behind, ..Self::unwritten(content) })
     }
 
-    /// Before anything is written to the log: sees to it that the file says that it is open.
+    /// Before anything is written that says whose it is, to the log or beside it: sees to it that the file says so, too.
     pub fn catch_up(&self) -> io::Result<()> {
-        // The writer alone asks, and nobody but the writer changes the answer.
-        if !self.is_behind.load(Ordering::Relaxed) {
+        // Acquire, with the release below: who sees that it is not behind comes after it was written.
+        if !self.is_behind.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.write(&self.content.lock())?;
-        self.is_behind.store(false, Ordering::Relaxed);
+        let content = self.content.lock();
+        // Again, under the lock under which it is written: the writer and the thread that takes snapshots both ask.
+        if self.is_behind.load(Ordering::Relaxed) {
+            self.write(&content)?;
+            self.is_behind.store(false, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -382,6 +386,7 @@ impl Control {
         let mut next = content.clone();
         change(&mut next);
         self.write(&next)?;
+        self.is_behind.store(false, Ordering::Release);
         *content = next;
         Ok(())
     }

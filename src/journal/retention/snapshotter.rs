@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Policy, Removed, apply, held_for_keys};
-use crate::journal::control::Control;
+use crate::journal::control::{self, Control};
 use crate::journal::disk::Disk;
 use crate::journal::heads::Heads;
 use crate::journal::keys::Keys;
@@ -285,15 +285,7 @@ impl Thread {
 
     fn take(&mut self) -> Result<Written, String> {
         let (began, parts, metrics) = (Instant::now(), &self.parts, &self.shared.metrics);
-        let outcome = snapshot::write(
-            parts.disk.as_ref(),
-            parts.control.as_ref().map(|control| control.identity()),
-            &parts.heads,
-            &parts.keys,
-            &parts.watermark,
-            &self.shared.stop,
-        );
-        let written = match outcome {
+        let written = match write(parts, &self.shared.stop) {
             Ok(written) => written,
             Err(error) => {
                 if !matches!(error, SnapshotError::Stopped) {
@@ -332,6 +324,15 @@ impl Thread {
             tracing::warn!(%error, "what may leave the disk could not be removed; it is tried again in a minute");
         }
     }
+}
+
+/// Takes a snapshot. It says whose it is, so the file `control` has to say so before: on a disk that was full it may not yet.
+fn write(parts: &Parts, stop: &AtomicBool) -> Result<Written, SnapshotError> {
+    let Parts { disk, control, heads, keys, watermark, .. } = parts;
+    let behind = |source| SnapshotError::Io { file: control::NAME.to_owned(), source };
+    control.as_ref().map_or(Ok(()), |control| control.catch_up()).map_err(behind)?;
+    let whose = control.as_ref().map(|control| control.identity());
+    snapshot::write(disk.as_ref(), whose, heads, keys, watermark, stop)
 }
 
 #[cfg(test)]

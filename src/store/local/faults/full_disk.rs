@@ -319,6 +319,30 @@ async fn a_start_without_any_room_lets_in_not_even_the_first_change() {
     assert_eq!(service.ask(&ask(Deed::Create(0, 5))).await, Told::Applied);
 }
 
+/// P7: what says whose it is comes after the file that says so: a snapshot of a service that started on a full disk, and had nothing
+/// to write since, is no stranger to the next start; of an empty directory and of a backup.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_is_no_stranger_where_the_control_file_waited_for_room() {
+    let service = Service::new(StrategyKind::Atomic).await;
+    assert_eq!(service.ask(&ask(Deed::Create(0, 5))).await, Told::Applied);
+    let copy = service.disk.process_killed();
+    let shared = service.journal().shared();
+    let bases = shared.log.bases().expect("a segment");
+    shared.control.copy(copy.disk().as_ref(), shared.watermark.end(), bases).expect("room");
+    for disk in [FaultyDisk::new(), copy] {
+        disk.set_room(Some(0));
+        let service =
+            Service::open(StrategyKind::Atomic, &disk, &config()).await.expect("a start needs no room");
+        disk.set_room(None);
+        tokio::task::block_in_place(|| service.journal().snapshots().take()).expect("there is room");
+        for left in [disk.process_killed(), disk.only_synced()] {
+            let names = left.names();
+            assert!(names.iter().any(|name| name.ends_with(".snapshot")), "{names:?}");
+            Image::of(&left).expect("nothing is wrong").assert_holds(&service.shown());
+        }
+    }
+}
+
 /// P7, P8: an import that has happened waits for room like all that was let in, and each of its levels is counted once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_has_happened_waits_for_room_and_is_applied_once() {
