@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::disk::{Disk, is_full};
+use super::group::SECTOR;
 use super::watermark::GroupEnd;
 
 /// The name of the file.
@@ -93,7 +94,7 @@ pub struct Content {
     pub oldest: u64,
     /// The base of the newest segment.
     pub newest: u64,
-    /// Where the log ends; while it is open, where it ended when it was opened.
+    /// Where the log ends; while it is open, where it ended when it was opened, but for the position: that has come at least as far.
     pub end: GroupEnd,
     /// Oldest first; the last is the one that is gone on with.
     pub lineages: Vec<Lineage>,
@@ -362,9 +363,13 @@ impl Control {
         (self.restores > 0).then_some(self.identity.lineage)
     }
 
-    /// A segment was begun, and is the newest. Before anything is written to it.
+    /// A segment was begun, and is the newest; its header is on disk, and so the log reaches beyond that. Before anything else is
+    /// written to it.
     pub fn begun(&self, base: u64) -> io::Result<()> {
-        self.change(|content| content.newest = base)
+        self.change(|content| {
+            content.newest = base;
+            content.end.position = content.end.position.max(base + SECTOR as u64);
+        })
     }
 
     /// Segments before that one are about to be dropped: nobody misses them from here on.

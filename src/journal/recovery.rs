@@ -207,9 +207,9 @@ pub enum RecoveryError {
         /// The last movement there is.
         found: u64,
     },
-    /// The log does not reach as far as it did.
+    /// The log does not reach as far as it had.
     #[error(
-        "the log ends at position {end}, in segment {file}, and reached position {reached} when it was opened last: acknowledged changes are missing; {RESTORE}"
+        "the log ends at position {end}, in segment {file}, and had reached position {reached}: acknowledged changes are missing; {RESTORE}"
     )]
     Shortened {
         /// The newest segment there is, or the one that is missing.

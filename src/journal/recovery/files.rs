@@ -142,7 +142,7 @@ impl Files {
             let (closed, found) = (closed.next_seq - 1, end.next_seq - 1);
             return Err(RecoveryError::NotAsClosed { file, closed, found });
         }
-        if last.is_some_and(|last| last.header.base < control.newest) {
+        if last.map_or(0, |last| last.header.base) < control.newest {
             let what = "is missing".to_owned();
             return Err(RecoveryError::CutShort { file: segment::name(control.newest), what });
         }

@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 
 use super::for_each_strategy;
 use super::image::Image;
-use super::script::Script;
+use super::script::{Ask, Deed, Script};
 use super::service::{Service, Told, config};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
+use crate::journal::segment;
 use crate::strategy::StrategyKind;
 
 const ASKS: u64 = 60;
@@ -59,6 +60,32 @@ for_each_strategy! {
             let shown = service.shown();
             cuts(&disk, seed).for_each(|cut| Image::of(&cut).expect("a power cut").assert_holds(&shown));
         }
+    }
+}
+
+/// P7: in the first run, too, the log begins with all that was begun: without its segments, one or several, a start is refused. One
+/// that wrote nothing has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_segments_of_a_first_run_that_was_killed_are_missed() {
+    let service = Service::new(StrategyKind::Atomic).await;
+    let begun = service.disk.process_killed();
+    assert!(Image::of(&begun).expect("nothing was written").levels.is_empty());
+    let many = Ask { deed: Deed::Many((0..20).map(|level| (level, 1)).collect()), key: None };
+    let segments = || service.journal().shared().log.segments().len();
+    while segments() < 3 {
+        assert_eq!(service.ask(&many).await, Told::Applied);
+        let left = service.disk.process_killed();
+        Image::of(&left).expect("a process was killed").assert_holds(&service.shown());
+        let disk = left.disk();
+        for name in left.names().iter().filter(|name| segment::base_of(name).is_some()) {
+            disk.remove(name).expect("it is there");
+        }
+        let refused = Image::of(&left).map(|image| image.levels.len()).map_err(|error| error.to_string());
+        assert!(
+            matches!(&refused, Err(told) if told.contains("acknowledged changes are missing")),
+            "{}: {refused:?}",
+            segments()
+        );
     }
 }
 
