@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Control;
-use super::disk::{Disk, is_full};
+use super::disk::{Disk, is_short};
 use super::group::{self, SECTOR};
 use super::log::{Log, Segment};
 use super::pace;
@@ -28,7 +28,7 @@ const FIRST_BYTES: u64 = 1024 * 1024;
 /// While there is no next segment, so much of this one is kept for what has been let in already: a quarter of it at most.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Between two tries of what needs a block more and finds none: a footer where there is no room for it, a name.
+/// Between two tries of what needs a block or a descriptor more and finds none: a footer where there is no room for it, a name.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
 /// The end of the log.
@@ -64,7 +64,7 @@ impl Appender {
             Some(segment) => Some(Active { len: segment.file.len()?, segment }),
             None => None,
         };
-        let preparer = Preparer::new(Arc::clone(&disk));
+        let preparer = Preparer::new(Arc::clone(&disk), Some(Arc::clone(&control)));
         Ok(Self { disk, log, control, preparer, segment, end, segment_bytes })
     }
 
@@ -222,9 +222,9 @@ impl Appender {
     }
 }
 
-/// Waits a little, if that is what the error is about and the caller waits on. Nothing of what is repeated then was synced.
+/// Waits a little for room, or for a descriptor, if that is what the error is about and the caller waits on. Nothing of what is repeated then was synced.
 fn wait_for_room(error: io::Error, full: &mut dyn FnMut(Duration) -> bool) -> io::Result<()> {
-    if !is_full(&error) || !full(FULL_PAUSE) {
+    if !is_short(&error) || !full(FULL_PAUSE) {
         return Err(error);
     }
     pace::pause(FULL_PAUSE);

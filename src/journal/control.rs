@@ -31,7 +31,7 @@ use bytes::Buf;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use super::disk::{Disk, is_full};
+use super::disk::{Disk, DiskFile, is_short};
 use super::group::SECTOR;
 use super::watermark::GroupEnd;
 
@@ -40,6 +40,9 @@ pub const NAME: &str = "control";
 
 /// Its name while it is written. Recovery removes it.
 pub const TEMPORARY: &str = "control.tmp";
+
+/// A second one, kept for when there is no room, or no descriptor, to make another: see [`Control::keep_spare`]. Recovery removes it.
+pub const SPARE: &str = "control.spare.tmp";
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -138,6 +141,8 @@ pub struct Control {
     identity: Identity,
     restores: u32,
     content: Mutex<Content>,
+    /// Whoever holds the lock of the content may take this one, never the other way round.
+    spare: Mutex<Option<Arc<dyn DiskFile>>>,
     /// The file does not say yet what it is to say before anything is written to the log.
     is_behind: AtomicBool,
 }
@@ -301,9 +306,14 @@ impl Content {
         // Whether there is one that stays, making it tells.
         let _ = disk.remove(TEMPORARY);
         let file = disk.create(TEMPORARY)?;
+        self.replace(disk, TEMPORARY, file.as_ref())
+    }
+
+    /// The same, by a file of that name: an empty one, or one as long as this.
+    fn replace(&self, disk: &dyn Disk, name: &str, file: &dyn DiskFile) -> io::Result<()> {
         file.write_at(&self.to_bytes(), 0)?;
         file.sync()?;
-        disk.rename(TEMPORARY, NAME)?;
+        disk.rename(name, NAME)?;
         disk.sync_names()
     }
 }
@@ -313,7 +323,7 @@ impl Control {
     pub fn unwritten(content: Content) -> Self {
         let (identity, restores) = (content.identity(), content.restores);
         let (content, is_behind) = (Mutex::new(content), AtomicBool::new(false));
-        Self { disk: None, identity, restores, content, is_behind }
+        Self { disk: None, identity, restores, content, spare: Mutex::default(), is_behind }
     }
 
     /// Takes the files over to write: they are open from here on. The log was found to end at `end`, and its segments to have
@@ -332,7 +342,7 @@ impl Control {
         }
         (content.state, content.oldest, content.newest) = (State::Open, oldest, newest);
         let is_behind = match content.write(disk.as_ref()) {
-            Err(error) if is_full(&error) => AtomicBool::new(true),
+            Err(error) if is_short(&error) => AtomicBool::new(true),
             written => AtomicBool::new(written.map(|()| false)?),
         };
         Ok(Self { disk: Some(disk), is_behind, ..Self::unwritten(content) })
@@ -396,8 +406,38 @@ impl Control {
         Ok(())
     }
 
+    /// For who holds the lock of the content.
     fn write(&self, content: &Content) -> io::Result<()> {
-        self.disk.as_ref().map_or(Ok(()), |disk| content.write(disk.as_ref()))
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let written = content.write(disk.as_ref());
+        let mut spare = self.spare.lock();
+        match (&written, spare.as_ref()) {
+            (Err(error), Some(file)) if is_short(error) => {
+                content.replace(disk.as_ref(), SPARE, file.as_ref())?;
+                *spare = None;
+                Ok(())
+            }
+            _ => written,
+        }
+    }
+
+    /// Sees to it that the file can be replaced once more whatever becomes of the disk: there is a second one, which is as long as any
+    /// that is written while this one is open, on disk, and holds its descriptor. For who prepares the next segment, which nothing
+    /// can be written to before the file says that it is the newest.
+    pub fn keep_spare(&self) -> io::Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        // Not while the lock of the spare is held: see there.
+        let bytes = self.content.lock().to_bytes();
+        let mut spare = self.spare.lock();
+        if spare.is_none() {
+            // Whether there is one that stays, making it tells.
+            let _ = disk.remove(SPARE);
+            let file = disk.create(SPARE)?;
+            file.write_at(&bytes, 0)?;
+            file.sync()?;
+            *spare = Some(file);
+        }
+        Ok(())
     }
 
     /// Writes the file of a copy whose log ends there, and whose oldest and newest segment have those bases.

@@ -199,7 +199,8 @@ fn is_of_stock(name: &str) -> bool {
 /// Whether a file of that name may be left where a stock was begun and nothing came of it.
 fn is_of_nothing(name: &str) -> bool {
     let import = name.split_once(".import.").is_some_and(|(id, _)| is_an_id(id));
-    [LOCK_NAME, OF_FILE_SYSTEMS, prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY].contains(&name)
+    [LOCK_NAME, OF_FILE_SYSTEMS, prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY, control::SPARE]
+        .contains(&name)
         || import
 }
 

@@ -259,3 +259,8 @@ pub fn is_out_of_files(error: &io::Error) -> bool {
     let found = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(found, Some(Errno::MFILE | Errno::NFILE))
 }
+
+/// Whether it is a question of when: there may be room, or a descriptor, later.
+pub fn is_short(error: &io::Error) -> bool {
+    is_full(error) || is_out_of_files(error)
+}

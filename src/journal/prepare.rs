@@ -10,6 +10,8 @@
 //! asked for room first ([`Disk::room`], [`DiskFile::reserve`]), so that a full disk is not written full; a file that is shorter
 //! than the one wanted is taken where there is no room for more; and what cannot be filled is removed at once. Then it is looked for
 //! room again, less and less often. So it is where no file can be opened.
+//!
+//! With the segment goes what else is needed to begin it: a spare of the file `control` ([`Control::keep_spare`]).
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::disk::{Disk, DiskFile, is_full, is_out_of_files};
+use super::control::Control;
+use super::disk::{Disk, DiskFile, is_full, is_short};
 
 /// The name of the file while it is prepared.
 pub const NAME: &str = "next.segment";
@@ -49,6 +52,7 @@ pub struct Preparer {
 #[derive(Debug)]
 struct Shared {
     disk: Arc<dyn Disk>,
+    control: Option<Arc<Control>>,
     state: Mutex<State>,
     /// Something is in the state for who waits for the file.
     told: Condvar,
@@ -74,9 +78,10 @@ struct State {
 
 impl Preparer {
     /// Nothing is being prepared.
-    pub fn new(disk: Arc<dyn Disk>) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, control: Option<Arc<Control>>) -> Self {
         let shared = Shared {
             disk,
+            control,
             state: Mutex::default(),
             told: Condvar::new(),
             asked: Condvar::new(),
@@ -159,7 +164,7 @@ impl Shared {
         let mut pause = PAUSE_FIRST;
         loop {
             let needed = self.state.lock().needed;
-            let outcome = prepare(&*self.disk, wanted.max(needed), needed);
+            let outcome = self.prepare(wanted.max(needed), needed);
             let mut state = self.state.lock();
             match outcome {
                 Err(error) if is_short(&error) && !state.stop => {
@@ -183,6 +188,14 @@ impl Shared {
             }
             state.look_now = false;
             pause = (2 * pause).min(PAUSE_LONGEST);
+        }
+    }
+
+    fn prepare(&self, wanted: u64, needed: u64) -> io::Result<Prepared> {
+        match self.control.as_ref().map_or(Ok(()), |control| control.keep_spare()) {
+            Err(error) if is_short(&error) => Err(error),
+            // Without it, one is made when it is needed.
+            _ => prepare(&*self.disk, wanted, needed),
         }
     }
 
@@ -229,11 +242,6 @@ impl Drop for ToldOnPanic<'_> {
             self.0.told.notify_all();
         }
     }
-}
-
-/// Whether it is a question of when: nothing is on disk of which anybody was told, and there may be room, or a descriptor, later.
-fn is_short(error: &io::Error) -> bool {
-    is_full(error) || is_out_of_files(error)
 }
 
 /// A file of the length wanted; of less, down to the one needed, where there is no room for that.

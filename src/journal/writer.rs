@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::append::Appender;
-use super::disk::is_full;
+use super::disk::is_short;
 use super::group;
 use super::heads::{Head, KeyHash};
 use super::metrics;
@@ -91,7 +91,7 @@ enum Fatal {
     #[error(transparent)]
     Twice(#[from] Twice),
     #[error(
-        "it was stopped while the disk was full: {records} records of what was changed or refused are not on disk, and are lost; \
+        "it was stopped while the disk was full, or no file could be opened: {records} records of what was changed or refused are not on disk, and are lost; \
          none of them was acknowledged"
     )]
     Unwritten { records: u64 },
@@ -309,7 +309,7 @@ impl Writer {
         // The group is empty: all that was taken before is on disk.
         let position = self.appender.make_room(body, time_ms, |pause| room.stalls(shared, pause));
         self.group.position = position.map_err(|error| match shared.unwritten() {
-            records if is_full(&error) && shared.is_closed() => Fatal::Unwritten { records },
+            records if is_short(&error) && shared.is_closed() => Fatal::Unwritten { records },
             _ => error.into(),
         })?;
         room.goes_on(shared, self.appender.is_tight());

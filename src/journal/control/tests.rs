@@ -162,3 +162,25 @@ fn what_could_not_be_written_does_not_count() {
         assert_eq!(read.unwrap().unwrap().oldest, 4096, "{call:?}");
     }
 }
+
+/// P10: with a spare the file is replaced once where no other can be made, and what it says is on disk.
+#[test]
+fn a_spare_takes_the_place_of_one_that_cannot_be_made_once() {
+    for with_spare in [true, false] {
+        let disk = FaultyDisk::new();
+        let control = Control::open(disk.disk(), Content::fresh(), GroupEnd::GENESIS, None).unwrap();
+        if with_spare {
+            control.keep_spare().unwrap();
+            control.keep_spare().unwrap();
+        }
+        disk.set_room(Some(0));
+        assert_eq!(control.begun(4096).is_ok(), with_spare);
+        let read = Content::read(disk.only_synced().disk().as_ref()).unwrap().unwrap().unwrap();
+        assert_eq!(read.newest, if with_spare { 4096 } else { 0 });
+        assert!(is_short(&control.begun(8192).unwrap_err()), "there was one");
+        disk.set_room(None);
+        control.begun(8192).unwrap();
+        let read = Content::read(disk.only_synced().disk().as_ref()).unwrap().unwrap().unwrap();
+        assert_eq!(read.newest, 8192);
+    }
+}

@@ -52,7 +52,7 @@ fn what_could_not_be_filled_is_removed() {
 #[test]
 fn a_full_disk_is_waited_out_and_a_file_that_is_too_short_replaced() {
     let disk = FaultyDisk::new();
-    let mut preparer = Preparer::new(disk.disk());
+    let mut preparer = Preparer::new(disk.disk(), None);
     preparer.begin(MIB, 1024).unwrap();
     let mut asked = 0;
     disk.at(Call::Create, 1, |disk| disk.set_room(Some(sectors(MIB))));
@@ -74,7 +74,7 @@ fn who_waits_no_longer_has_it_looked_for_room_once_more() {
     for has_room in [false, true] {
         let disk = FaultyDisk::new();
         disk.set_room(Some(0));
-        let mut preparer = Preparer::new(disk.disk());
+        let mut preparer = Preparer::new(disk.disk(), None);
         preparer.begin(MIB, 1024).unwrap();
         short(&preparer);
         let taken = preparer.take(MIB, 1024, &mut |_| {
@@ -91,11 +91,11 @@ fn who_waits_no_longer_has_it_looked_for_room_once_more() {
 fn a_want_of_descriptors_is_waited_out_and_other_failures_are_told() {
     let disk = FaultyDisk::new();
     disk.fail(Fault::next(Call::Create, io::ErrorKind::Other).raw(rustix::io::Errno::MFILE.raw_os_error()));
-    let mut preparer = Preparer::new(disk.disk());
+    let mut preparer = Preparer::new(disk.disk(), None);
     preparer.take(MIB, 1024, &mut |_| true).unwrap();
     let disk = FaultyDisk::new();
     disk.fail(Fault::next(Call::Sync, io::ErrorKind::Other));
-    let mut preparer = Preparer::new(disk.disk());
+    let mut preparer = Preparer::new(disk.disk(), None);
     assert!(preparer.take(MIB, 1024, &mut |_| true).is_err());
 }
 
