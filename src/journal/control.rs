@@ -12,7 +12,8 @@
 //! - *a copy*: the same, and who goes on with it begins a lineage.
 //!
 //! It is replaced as a whole, under a temporary name, synced and renamed. There is none where versions 1 and 2 of the format
-//! wrote: such a directory gets one when it is written to for the first time, which notes how far nobody said whose it is.
+//! wrote: such a directory gets one when it is written to for the first time, which notes how far nobody said whose it is. Those
+//! versions do not know this file, and may still go on there until a file says whose it is: so far it is advice, and follows the log.
 //!
 //! ```text
 //!   0 magic 8 bytes, 8 version u32, 12 state u32 (1 open, 2 closed, 3 a copy), 16 directory u128,
@@ -184,6 +185,12 @@ impl Content {
     /// A position that the log had reached for certain.
     pub fn reached(&self) -> u64 {
         self.unsigned.max(self.end.position).max(self.current().from)
+    }
+
+    /// Whether anything was ever written here that says whose it is, as far as this file knows: nothing goes into a segment of that
+    /// kind before the log reaches into it here ([`Control::begun`]).
+    pub fn has_signed(&self) -> bool {
+        self.reached() > self.unsigned
     }
 
     /// Whose what is written now is.

@@ -305,12 +305,18 @@ fn read(
     let files = Files::open(disk.as_ref(), options)?;
     let mut report = Report::default();
     let (loaded, heads, keys) = load_snapshot(disk.as_ref(), &files, &mut report)?;
-    let is_closed = files.control.as_ref().is_some_and(|control| control.sealed_end().is_some());
+    // Who does not know the control file may have been killed since it was written.
+    let is_closed =
+        !files.is_unsigned && files.control.as_ref().is_some_and(|control| control.sealed_end().is_some());
     let mut replay = Replay::new(heads, keys, loaded, is_closed, &mut report, progress);
     let segments = replay.run(&files)?;
     let last_group = replay.last_group;
     let (heads, keys, tail, end) = (replay.heads, replay.keys, replay.tail, replay.end);
     let control = files.control_at(end, tail.is_some())?;
+    if files.control.as_ref().is_some_and(|before| before.unsigned < control.unsigned) {
+        let found = "a program of an earlier version has written here since this one did: what it wrote is gone on with";
+        report.warnings.push(found.to_owned());
+    }
     report.segments = segments.len();
     (report.levels, report.keys) = (heads.len(), keys.len());
     report.duration = started.elapsed();

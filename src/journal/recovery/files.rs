@@ -23,6 +23,9 @@ pub(crate) struct Files {
     pub(crate) snapshots: Vec<String>,
     /// Whose they are; versions 1 and 2 of the format did not say.
     pub(crate) control: Option<Content>,
+    /// No file says whose it is, nor does `control` know of any that did: versions wrote them that do not know `control`, and that
+    /// may have gone on after it was written.
+    pub(super) is_unsigned: bool,
     /// To be removed.
     pub(super) leftovers: Vec<String>,
     /// Segments that the log does not need and that a gap parts from it: to be put aside.
@@ -45,7 +48,8 @@ impl Files {
         let names =
             names.map_err(|source| RecoveryError::Io { file: "the data directory".to_owned(), source })?;
         let (segments, snapshots, leftovers, orphans) = Default::default();
-        let mut files = Self { segments, snapshots, control: read_control(disk)?, leftovers, orphans };
+        let (control, is_unsigned) = (read_control(disk)?, false);
+        let mut files = Self { segments, snapshots, control, is_unsigned, leftovers, orphans };
         for name in names {
             if let Some(base) = segment::base_of(&name) {
                 files.segments.push(SegmentFile::open(disk, name, base)?);
@@ -59,6 +63,7 @@ impl Files {
         // Their names are numbers of equal length.
         files.snapshots.sort_by(|a, b| b.cmp(a));
         files.leftovers.sort();
+        files.is_unsigned = files.says_nothing(disk);
         files.check_owner(disk)?;
         files.leave_out_orphans(options);
         files.check_gaps()?;
@@ -81,11 +86,19 @@ impl Files {
         }
     }
 
+    fn says_nothing(&self, disk: &dyn Disk) -> bool {
+        let says_whose = |name: &String| matches!(snapshot::whose(disk, name), Ok((_, Some(_))));
+        let is_signed = self.segments.iter().any(|segment| segment.header.whose.is_some())
+            || self.snapshots.iter().any(says_whose);
+        !is_signed && self.control.as_ref().is_some_and(|control| !control.has_signed())
+    }
+
     /// Every segment and snapshot must be of this directory, and of the lineage that was in force where it begins.
     fn check_owner(&self, disk: &dyn Disk) -> Result<(), RecoveryError> {
         for segment in &self.segments {
             let (base, whose) = (segment.header.base, segment.header.whose);
             match &self.control {
+                Some(_) if self.is_unsigned => {}
                 Some(control) => {
                     let stranger = |source| RecoveryError::Stranger { file: segment.name.clone(), source };
                     control.owns_segment(base, whose).map_err(stranger)?;
@@ -114,6 +127,7 @@ impl Files {
         whose: Option<Identity>,
     ) -> Result<(), RecoveryError> {
         match &self.control {
+            Some(_) if self.is_unsigned => Ok(()),
             Some(control) => control
                 .owns_snapshot(start, highest, whose)
                 .map_err(|source| RecoveryError::Stranger { file: name.to_owned(), source }),
@@ -128,6 +142,9 @@ impl Files {
         let Some(control) = &self.control else {
             return Ok(Content { unsigned: end.position, ..Content::fresh() });
         };
+        if self.is_unsigned {
+            return self.unsigned_control_at(control, end);
+        }
         let oldest = self.segments.first().map_or(0, |first| first.header.base);
         if oldest > control.oldest {
             let what = "is missing".to_owned();
@@ -157,6 +174,28 @@ impl Files {
             return Err(RecoveryError::Shortened { file, reached, end: end.position });
         }
         Ok(control.clone())
+    }
+
+    /// Where earlier versions wrote everything the control file says what was there once, and they may have gone on since: all that must
+    /// still be there, and it follows what there is. Whether they dropped the oldest segments, snapshots tell, as ever for them.
+    fn unsigned_control_at(&self, control: &Content, end: GroupEnd) -> Result<Content, RecoveryError> {
+        let last = self.segments.last();
+        let file = last.map_or_else(|| segment::name(control.newest), |last| last.name.clone());
+        if last.map_or(0, |last| last.header.base) < control.newest {
+            let what = "is missing".to_owned();
+            return Err(RecoveryError::CutShort { file: segment::name(control.newest), what });
+        }
+        if end.position < control.reached() {
+            return Err(RecoveryError::Shortened { file, reached: control.reached(), end: end.position });
+        }
+        // One that ends at the same place, and otherwise, is another log.
+        if end.next_seq < control.end.next_seq
+            || (end.position == control.end.position && end.hash != control.end.hash)
+        {
+            let (closed, found) = (control.end.next_seq - 1, end.next_seq - 1);
+            return Err(RecoveryError::NotAsClosed { file, closed, found });
+        }
+        Ok(Content { unsigned: end.position, ..control.clone() })
     }
 
     fn check_gaps(&self) -> Result<(), RecoveryError> {

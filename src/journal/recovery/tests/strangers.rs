@@ -79,3 +79,54 @@ fn a_file_that_does_not_say_whose_it_is_is_a_stranger_where_all_do() {
         other => panic!("{other}"),
     }
 }
+
+/// P7: an earlier version that goes on with a directory which this one had opened, and had not written to, does not know the control
+/// file: what it wrote is taken, over a snapshot, too, and where it was killed. What had been there before is missed as ever.
+#[test]
+fn what_an_earlier_version_wrote_after_this_one_had_opened_the_directory_is_taken() {
+    for (groups, closes) in [(0, false), (0, true), (5, false), (5, true)] {
+        let memory = Memory::new();
+        small_log(&memory, groups);
+        let Recovered { control, end, log, .. } = start(&memory).unwrap();
+        let directory = control.directory;
+        let opened = Control::open(memory.disk(), control, end, log.bases()).unwrap();
+        if closes {
+            opened.close(end).unwrap();
+        }
+        let before = memory.copy();
+        let mut earlier = Writer::resume(memory.disk(), start(&memory).unwrap(), SEGMENT);
+        for group in 0..60 {
+            assert!(earlier.add(&format!("sku-{} main", group % 5), 1));
+            earlier.commit();
+            if group % 7 == 0 {
+                assert_same(&start(&memory.copy()).unwrap(), &earlier);
+            }
+        }
+        let (disk, never) = (memory.disk(), std::sync::atomic::AtomicBool::new(false));
+        let Writer { heads, keys, watermark, .. } = &earlier;
+        snapshot::write(disk.as_ref(), None, heads, keys, watermark, &never).unwrap();
+        // It was killed in the middle of a group.
+        let newest = segment::name(earlier.log.bases().unwrap().1);
+        let torn = earlier.end().position - earlier.log.bases().unwrap().1;
+        memory.edit(&newest, |bytes| {
+            bytes.resize(bytes.len().max(bytes_of(torn) + SECTOR), 0);
+            bytes[bytes_of(torn) + SECTOR / 2] = 1;
+        });
+        let recovered = start(&memory).unwrap();
+        assert!(recovered.report.cut.is_some());
+        assert_eq!(levels(&recovered.heads), levels(&earlier.heads));
+        assert_eq!((recovered.end, recovered.control.directory), (earlier.end(), directory));
+        assert_eq!(recovered.control.unsigned, earlier.end().position);
+        assert!(recovered.report.warnings.join("; ").contains("earlier version"));
+        Control::open(memory.disk(), recovered.control, recovered.end, recovered.log.bases()).unwrap();
+        assert!(start(&memory).unwrap().report.warnings.is_empty(), "it follows the log");
+        if groups > 0 {
+            let at = place(end) - SECTOR;
+            before.edit(&segment::name(0), |bytes| bytes[at..].fill(0));
+            let error = start(&before).unwrap_err();
+            assert!(matches!(error, RecoveryError::Shortened { .. }), "{error}");
+            before.delete(&segment::name(0));
+            start(&before).unwrap_err();
+        }
+    }
+}
