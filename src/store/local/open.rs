@@ -20,7 +20,7 @@ use crate::journal::segment::HeaderError;
 use crate::journal::verify::{self, Live, Progress, VerifyError};
 use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot};
 use crate::stock::StockKey;
-use crate::store::chores::{ImportError, VerifyReport};
+use crate::store::chores::{Finding, ImportError, VerifyReport};
 use crate::store::{Keeping, Storage};
 use crate::strategy::{AnyStrategy, KeyIndex, Ledger, StrategyConfig, StrategyKind};
 
@@ -189,7 +189,28 @@ pub fn verify_offline(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<Offlin
     let mut report = chores::shown(report);
     report.notes.extend(recovered.report.cut.as_ref().map(|cut| format!("{cut}: the next start cuts it")));
     report.notes.extend(recovered.report.warnings);
+    look_at_imports(&disk, &mut report)?;
     Ok(OfflineVerification::Report(report))
+}
+
+/// Imports that had happened when the service stopped: a start completes those that are whole, and is refused by the others.
+fn look_at_imports(disk: &Arc<dyn Disk>, report: &mut VerifyReport) -> std::io::Result<()> {
+    for name in import::pending(disk)? {
+        match import::look(disk, &name) {
+            Ok(levels) => report.notes.push(format!(
+                "{name} is an import of {levels} levels that had happened when the service stopped: the next start completes it"
+            )),
+            Err(error) => {
+                let detail = format!(
+                    "an import that had happened when the service stopped cannot be completed: {error}; restore the file, or the \
+                     data directory, from a backup"
+                );
+                report.findings.push(Finding { file: Some(name), detail, ..Finding::default() });
+                report.findings_total += 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a start is refused for what is on disk, rather than for want of the disk or of another version.

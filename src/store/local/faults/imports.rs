@@ -13,9 +13,9 @@ use crate::journal::recovery::{self, Options};
 use crate::journal::{Journal, now_ms};
 use crate::stock::Once;
 use crate::store::chores::{ChoreError, Chores as _, ImportError, ImportInto as _};
-use crate::store::local::Local;
 use crate::store::local::chores::Home;
 use crate::store::local::import::pending;
+use crate::store::local::{Local, OfflineVerification, verify_offline};
 use crate::store::{Answered, Idempotency, Imported, Keeping, NotDone, Outcome, Store as _, WasApplied, Why};
 use crate::strategy::{StrategyConfig, StrategyKind};
 
@@ -204,4 +204,36 @@ async fn an_import_that_is_left_by_a_service_that_stops_or_did_not_happen_is_no_
 
 async fn adjust_one(store: &Local) {
     store.execute(command(&Deed::Adjust(9, 1), None)).await.expect("the service goes on");
+}
+
+/// P7: who verifies a folder with an import that is not completed is told of it, and whether the next start can complete it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_tells_of_an_import_that_is_not_completed_and_finds_one_that_is_damaged() {
+    let disk = FaultyDisk::new();
+    let store = opened(&disk).await;
+    store.execute(command(&Deed::Create(9, 1), None)).await.expect("it is kept");
+    fail_midway(&disk, Call::Read);
+    try_import(&store, None).await.expect_err("it was left");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, bytes) in disk.process_killed().content() {
+        std::fs::write(folder.path().join(name), bytes).expect("room");
+    }
+    let report = || match verify_offline(folder.path(), &|_, _| ()).expect("it can be read") {
+        OfflineVerification::Report(report) => report,
+        OfflineVerification::Damaged(told) => panic!("{told}"),
+    };
+    let name = pending(&disk.disk()).expect("a folder").remove(0);
+    let whole = report();
+    assert!(whole.is_clean(), "{whole:?}");
+    assert!(
+        whole.notes.iter().any(|note| note.contains(&name) && note.contains("4 levels")),
+        "{:?}",
+        whole.notes
+    );
+    let path = folder.path().join(&name);
+    let mut bytes = std::fs::read(&path).expect("it is there");
+    *bytes.last_mut().expect("entries") ^= 1;
+    std::fs::write(&path, bytes).expect("room");
+    let damaged = report();
+    assert_eq!((damaged.findings_total, damaged.findings[0].file.as_deref()), (1, Some(name.as_str())));
 }

@@ -41,7 +41,7 @@ use crate::store::chores::{ImportError, ImportInto};
 use crate::store::{Answered, Idempotency, Imported, NotDone, Outcome, Why};
 
 use stage::Stage;
-use staged::temporary_name;
+use staged::{Staged, temporary_name};
 
 /// The levels that are applied together.
 const CHUNK_LEVELS: usize = 10_000;
@@ -144,6 +144,11 @@ async fn joined<T>(task: JoinHandle<Result<T, ImportError>>) -> Result<T, Import
 /// keys alone.
 pub(in crate::store::local) fn pending(disk: &Arc<dyn Disk>) -> io::Result<Vec<String>> {
     Ok(disk.list()?.into_iter().filter(|name| staged::is_pending(name)).collect())
+}
+
+/// Reads an import that has happened from end to end: how many levels it names, or why it could not be completed. Changes nothing.
+pub(in crate::store::local) fn look(disk: &Arc<dyn Disk>, name: &str) -> io::Result<u64> {
+    Staged::open(Arc::clone(disk), name).map(|staged| staged.levels)
 }
 
 /// An id that no other import has.
