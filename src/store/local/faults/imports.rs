@@ -9,6 +9,7 @@ use super::image::start;
 use super::script::Deed;
 use super::service::{command, config, key};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
+use crate::journal::disk::is_full;
 use crate::journal::recovery::{self, Options};
 use crate::journal::{Journal, now_ms};
 use crate::stock::Once;
@@ -236,4 +237,23 @@ async fn verify_tells_of_an_import_that_is_not_completed_and_finds_one_that_is_d
     std::fs::write(&path, bytes).expect("room");
     let damaged = report();
     assert_eq!((damaged.findings_total, damaged.findings[0].file.as_deref()), (1, Some(name.as_str())));
+}
+
+/// P10: an import for which the log has no room does not happen, and keeps nobody else from writing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_the_log_has_no_room_for_does_not_happen() {
+    let disk = FaultyDisk::new();
+    let store = opened(&disk).await;
+    store.execute(command(&Deed::Create(9, 1), None)).await.expect("it is kept");
+    // Plenty for the staged file, and for a few changes.
+    disk.set_room(Some(256 * 1024));
+    let told = try_import(&store, None).await;
+    assert!(matches!(&told, Err(ImportError::Io(error)) if is_full(error)), "{told:?}");
+    assert_eq!(pending(&disk.disk()).expect("a folder"), Vec::<String>::new());
+    assert!(!disk.names().iter().any(|name| name.contains(".import")), "{:?}", disk.names());
+    assert_eq!(store.0.books.shared().watermark.failed(), None);
+    assert!(!store.read(&key(0)).await.expect("it can be read").exists());
+    adjust_one(&store).await;
+    disk.set_room(Some(2 * 1024 * 1024));
+    assert_eq!(import(&store).await.created, 4);
 }

@@ -37,8 +37,11 @@ impl Local {
         // Nothing would come of it in this process; and the one before may wait for the next start, under the same key.
         self.0.books.is_alive()?;
         let happening = Happening::new(self);
+        // In memory the room that it takes is another's.
+        let is_kept = self.0.rights.home().is_some();
         let commit = move || {
-            let committed = staged.commit();
+            let room = if is_kept { staged.has_room_to_be_applied() } else { Ok(()) };
+            let committed = room.and_then(|()| staged.commit());
             Ok((staged, committed))
         };
         let (staged, committed) = match on_disk(commit).await {
