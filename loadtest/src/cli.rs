@@ -11,10 +11,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
+use crate::calibrate::{CeilingPlan, noop};
+use crate::client::Sender;
+use crate::client::faults::Faults;
 use crate::output::{Colours, Out, file};
 use crate::report::sometimes::Wanted;
-use crate::schedule::Limit;
-use crate::workload::{Keys, Mix, SKUS_MAX, Spec, mix};
+use crate::schedule::{Dispatch, Limit, Pattern, Rate};
+use crate::threshold::Threshold;
+use crate::workload::{Keys, Mix, OPENING_STOCK, Profile, SKUS_MAX, Spec};
 
 /// Drives the inventory service and proves that no update was lost.
 #[derive(Debug, Parser)]
@@ -38,6 +42,11 @@ pub struct Cli {
 pub enum Command {
     /// Drive a running server with a random workload, measure it, and verify every answer.
     Run(RunArgs),
+    /// Measure what the generator itself can do, against a server that does nothing.
+    Calibrate(CalibrateArgs),
+    /// Be the server that does nothing.
+    #[command(hide = true, name = noop::COMMAND)]
+    Noop,
     /// Verify a saved history again.
     Check(CheckArgs),
     /// Drive a running server with the orders of a real shop.
@@ -67,15 +76,19 @@ pub struct WorkloadArgs {
     /// Skus of the run, each with a level at two locations.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SKUS_MAX)))]
     pub skus: u32,
-    /// How skus are drawn: uniform, zipf:S, or single.
-    #[arg(long, default_value = "zipf:1", value_name = "KEYS")]
-    pub keys: Keys,
-    /// How operations are drawn: weights of adjust, read, batch, independent, transfer, put, create-delete.
-    #[arg(long, default_value = mix::DEFAULT, value_name = "MIX")]
-    pub mix: Mix,
-    /// Units that every level opens with. Sales outrun restocks a little, so scarcity and refusals follow.
-    #[arg(long, default_value_t = 50, value_name = "UNITS", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
-    pub opening_stock: u64,
+    /// A workload by name: what is asked, of which skus, with how much stock, as far as nothing else is said.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<Profile>,
+    /// How skus are drawn: uniform, zipf:S, hotspot:F:S (the part F has the share S), or single [default: zipf:1].
+    #[arg(long, value_name = "KEYS")]
+    pub keys: Option<Keys>,
+    /// How operations are drawn: weights of adjust, read, batch, independent, transfer, put, create-delete [default:
+    /// adjust=63,read=20,batch=5,independent=3,transfer=5,put=3,create-delete=1].
+    #[arg(long, value_name = "MIX")]
+    pub mix: Option<Mix>,
+    /// Units that every level opens with [default: 50]. Sales outrun restocks a little, so scarcity and refusals follow.
+    #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    pub opening_stock: Option<u64>,
     /// The seed of everything drawn; a fresh one is drawn and shown if none is given.
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
@@ -103,9 +116,30 @@ pub struct RunArgs {
     /// How long to ask before measuring.
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration)]
     pub warmup: Duration,
-    /// Open loop: requests a second, whatever the server does. Latency counts from the intended start.
-    #[arg(long, value_name = "R", value_parser = rate)]
-    pub rate: Option<f64>,
+    /// Open loop: requests a second, whatever the server does; a ramp FROM:TO, or steps R1,R2,R3. Latency counts from the
+    /// intended start.
+    #[arg(long, value_name = "R")]
+    pub rate: Option<Rate>,
+    /// How the requests of an open loop are spread.
+    #[arg(long, value_name = "HOW", default_value = "uniform", requires = "rate")]
+    pub arrivals: Pattern,
+    /// Who sends them: whoever is free, or each client its own.
+    #[arg(long, value_name = "WHO", default_value = "shared", requires = "rate")]
+    pub dispatch: Dispatch,
+    /// What sends the requests: a pool of connections, or a bare connection for each client, which takes less of the machine.
+    #[arg(long, value_name = "CLIENT", default_value = "reqwest")]
+    pub client: Sender,
+    /// Faults from the clients' side, as shares of the writes that take a key: disconnect (in mid-request), replay (the same
+    /// keyed request again) and slow (the body in pieces), such as disconnect=0.5%,replay=1%,slow=0.1%.
+    #[arg(long, value_name = "FAULTS")]
+    pub fault: Option<Faults>,
+    /// What the generator itself can do: measure (for half a second, first), none (do not mind), or requests a second. Past 70%
+    /// of it a run has no headline.
+    #[arg(long, value_name = "CEILING", default_value = "measure")]
+    pub ceiling: CeilingPlan,
+    /// Between two lines of progress, where standard error is no terminal; 0s for none.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub progress_every: Duration,
     /// The workload.
     #[command(flatten)]
     pub workload: WorkloadArgs,
@@ -122,6 +156,10 @@ pub struct RunArgs {
     /// The report counts every one.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = crate::report::sometimes::named)]
     pub require_sometimes: Vec<Wanted>,
+    /// Exit 3 unless this is kept, such as 'p99<20ms for adjust', 'errors<0.1%' or 'throughput>5000'; may be repeated. Metrics are
+    /// p50, p90, p99, p99.9, max, errors and throughput, of all operations or of one. Without samples it is missed.
+    #[arg(long, value_name = "BOUND")]
+    pub threshold: Vec<Threshold>,
     /// Exit 3 if the 99th percentile of latency is above this.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_p99: Option<Duration>,
@@ -131,6 +169,23 @@ pub struct RunArgs {
     /// Exit 3 if more of a hundred requests fail (refusals are no failures).
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub max_failed: Option<f64>,
+}
+
+/// Arguments of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// What sends the requests.
+    #[arg(long, value_name = "CLIENT", default_value = "reqwest")]
+    pub client: Sender,
+    /// Requests in flight at once; as many connections are kept alive.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// How long to measure.
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
+    pub duration: Duration,
+    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
+    #[arg(long, value_name = "FILES")]
+    pub out: Option<Out>,
 }
 
 /// Arguments of `check`.
@@ -208,14 +263,32 @@ pub struct CompareArgs {
     pub out: Option<Out>,
 }
 
+impl RunArgs {
+    /// What the run has to keep: the thresholds, and the options that are short for one.
+    pub fn thresholds(&self) -> Vec<Threshold> {
+        let short = [
+            self.max_p99.map(Threshold::max_p99),
+            self.min_throughput.map(Threshold::min_throughput),
+            self.max_failed.map(Threshold::max_failed),
+        ];
+        self.threshold.iter().cloned().chain(short.into_iter().flatten()).collect()
+    }
+}
+
 impl WorkloadArgs {
     /// What decides the workload, with a seed.
     pub fn spec(&self, seed: u64) -> Spec {
+        let named = self.profile;
+        let mix = match (self.mix.clone(), named) {
+            (Some(mix), Some(profile)) => mix.shaped(profile.shape()),
+            (Some(mix), None) => mix,
+            (None, named) => named.map(Profile::mix).unwrap_or_default(),
+        };
         Spec {
             skus: self.skus,
-            keys: self.keys,
-            mix: self.mix.clone(),
-            opening_stock: self.opening_stock,
+            keys: self.keys.or(named.map(Profile::keys)).unwrap_or(Keys::Zipf(1.0)),
+            mix,
+            opening_stock: self.opening_stock.or(named.map(Profile::opening_stock)).unwrap_or(OPENING_STOCK),
             seed,
         }
     }

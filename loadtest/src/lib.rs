@@ -7,17 +7,20 @@
 //!   [`schedule`] decides when.
 //! * [`client`] turns one call into one HTTP request, and its answer into what the history may believe.
 //! * [`runner`] is a run: open the levels, warm up, measure, read everything back, clean up.
-//! * [`measure`] turns samples into percentiles; [`verdict`] turns the recorded history into pass or fail.
+//! * [`calibrate`] measures what the generator itself can do.
+//! * [`measure`] turns samples into percentiles; [`threshold`] bounds them; [`verdict`] turns the recorded history into pass or fail.
 //! * [`replay`] drives the orders of a real shop; [`compare`] starts one server per strategy and ranks them.
 //! * [`inproc`] measures the strategies in this process, without HTTP in the way.
 //! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
 //! * [`crash`] kills a server again and again, and sees what it kept.
 //! * [`selftest`] tries the checks on what is wrong on purpose.
-//! * [`report`] writes text, JSON and Markdown; [`output`] is the only place that prints.
+//! * [`report`] writes text, JSON, HTML and more from one document; [`output`] is the only place that prints, but for
+//!   [`progress`].
 //!
 //! What speaks to a server never uses the service's own types: it has its own for what goes over the wire, so that a
 //! mistake in the service's cannot hide itself here. Only [`inproc`] links the service, for its strategies.
 
+pub mod calibrate;
 pub mod catalogue;
 pub mod cli;
 pub mod client;
@@ -29,11 +32,13 @@ pub mod inproc;
 pub mod interrupt;
 pub mod measure;
 pub mod output;
+pub mod progress;
 pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod schedule;
 pub mod selftest;
 pub mod sweep;
+pub mod threshold;
 pub mod verdict;
 pub mod workload;

@@ -1,21 +1,16 @@
 //! The only place that prints: results to stdout, errors and progress to stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+pub use crate::progress::Progress;
 use crate::report::document::Document;
 use crate::report::plain::{self, Look};
 use crate::report::{csv, hgrm, html, json, junit};
-use crate::schedule::Limit;
-
-/// How often a bar is redrawn.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Prints a result. A reader that has gone away is no reason to fail: the exit code still tells.
 pub fn result(text: &str) {
@@ -26,70 +21,6 @@ pub fn result(text: &str) {
 /// Prints an error or a remark, one line.
 pub fn remark(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "loadtest: {text}");
-}
-
-/// The progress of a run, on a terminal; nothing elsewhere. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Progress(Option<ProgressBar>);
-
-impl Progress {
-    /// Shows a bar if stderr is a terminal. Elsewhere there is none at all: even a hidden one would cost every request
-    /// an update of a shared counter.
-    pub fn new() -> Self {
-        Self(std::io::stderr().is_terminal().then(ProgressBar::new_spinner))
-    }
-
-    /// What comes before every stage, such as the name of the strategy.
-    pub fn prefix(&self, prefix: String) {
-        if let Some(bar) = &self.0 {
-            bar.set_prefix(prefix);
-        }
-    }
-
-    /// A new stage begins.
-    pub fn begin(&self, stage: &'static str, limit: Option<Limit>) {
-        let Some(bar) = &self.0 else { return };
-        bar.reset();
-        bar.set_style(style(match limit {
-            Some(Limit::Requests(_)) => "{prefix} {msg} {wide_bar} {pos}/{len} {per_sec} {eta}",
-            _ => "{spinner} {prefix} {msg}: {pos} done, {elapsed}",
-        }));
-        match limit {
-            Some(Limit::Requests(requests)) => {
-                bar.set_length(requests);
-                bar.set_message(stage);
-            }
-            Some(Limit::For(duration)) => {
-                bar.set_message(format!("{stage} for {:.1} s", duration.as_secs_f64()));
-            }
-            None => bar.set_message(stage),
-        }
-        bar.enable_steady_tick(TICK);
-    }
-
-    /// One more request is done.
-    pub fn advance(&self) {
-        if let Some(bar) = &self.0 {
-            bar.inc(1);
-        }
-    }
-
-    /// The bar disappears.
-    pub fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// The name that stands for standard output in place of a file.

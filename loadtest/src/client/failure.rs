@@ -33,20 +33,34 @@ pub const TIMEOUT: &str = "timeout";
 /// The kind of every request for which there was no connection.
 pub const NO_CONNECTION: &str = "no connection";
 
+/// The kind of every request whose client went away on purpose.
+pub const ABANDONED: &str = "disconnected on purpose";
+
+/// The kind of every request whose connection was lost before a status came.
+pub const CONNECTION_LOST: &str = "connection lost";
+
+/// The kind of every request whose connection was lost within the answer.
+pub const BROKEN_OFF: &str = "answer broken off";
+
 impl Failure {
+    /// Whether the connection was refused, or ended before the answer did: then the server may be gone.
+    pub fn is_cut_off(&self) -> bool {
+        [NO_CONNECTION, CONNECTION_LOST, BROKEN_OFF].contains(&&*self.kind)
+    }
+
     /// No answer at all. Without a connection nothing was sent; after that, nobody knows.
     pub fn transport(error: &reqwest::Error) -> Self {
         let example = chain(error);
         if error.is_connect() {
             return Self { kind: Cow::Borrowed(NO_CONNECTION), example, doubt: Doubt::NotApplied };
         }
-        let kind = if error.is_timeout() { TIMEOUT } else { "connection lost" };
+        let kind = if error.is_timeout() { TIMEOUT } else { CONNECTION_LOST };
         Self { kind: Cow::Borrowed(kind), example, doubt: Doubt::Unknown }
     }
 
     /// A status came, but the body broke off.
     pub fn broken_off(error: &reqwest::Error) -> Self {
-        let kind = if error.is_timeout() { TIMEOUT } else { "answer broken off" };
+        let kind = if error.is_timeout() { TIMEOUT } else { BROKEN_OFF };
         Self { kind: Cow::Borrowed(kind), example: chain(error), doubt: Doubt::Unknown }
     }
 
@@ -57,7 +71,7 @@ impl Failure {
 }
 
 /// An error with all its causes: the library's own message alone says only "error sending request".
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -9,13 +9,17 @@ pub mod answer;
 pub mod body;
 pub mod call;
 pub mod failure;
+pub mod faults;
 pub mod key;
+pub mod plain;
 pub mod streamed;
 pub mod wire;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, Request, Url};
 
@@ -41,6 +45,25 @@ pub enum ClientError {
     /// The HTTP library would not start.
     #[error("the HTTP client could not start: {0}")]
     Start(#[source] reqwest::Error),
+}
+
+/// What sends the requests of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sender {
+    /// A pool of connections for each thread, as services use it.
+    #[default]
+    Reqwest,
+    /// One bare connection for each client, which costs a fraction.
+    Hyper,
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reqwest => "reqwest",
+            Self::Hyper => "hyper",
+        })
+    }
 }
 
 /// How a client behaves.
@@ -69,6 +92,12 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
+    wire: Arc<Addresses>,
+}
+
+/// Everything that can be said of a server and a catalogue once, however many pools of connections there are.
+#[derive(Debug)]
+struct Addresses {
     base: Url,
     targets: Vec<Target>,
     batch: Url,
@@ -88,14 +117,6 @@ impl Client {
     /// A client for the server at `base`.
     pub fn new(base: &str, catalogue: Arc<Catalogue>, options: Options) -> Result<Self, ClientError> {
         let base = parse_base(base)?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(options.connections)
-            .timeout(options.timeout)
-            .build()
-            .map_err(ClientError::Start)?;
         let at = |path: &str| {
             base.join(path)
                 .map_err(|error| ClientError::Url { url: path.to_owned(), reason: error.to_string() })
@@ -104,56 +125,56 @@ impl Client {
             let entry = catalogue.entry(key);
             Ok(Target { stock: at(&entry.stock_path)?, adjust: at(&entry.adjust_path)? })
         };
-        Ok(Self {
-            http,
+        let wire = Addresses {
             targets: catalogue.keys().map(target).collect::<Result<_, ClientError>>()?,
             batch: at("/v1/adjustments")?,
             transfer: at("/v1/transfers")?,
             json: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
             base,
             catalogue,
-        })
+        };
+        Ok(Self { http: pool(options)?, wire: Arc::new(wire) })
+    }
+
+    /// A client of the same server with connections of its own.
+    pub fn sibling(&self, options: Options) -> Result<Self, ClientError> {
+        Ok(Self { http: pool(options)?, wire: Arc::clone(&self.wire) })
     }
 
     /// The levels this client knows.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
-        &self.catalogue
+        &self.wire.catalogue
     }
 
     /// The address of the server.
     pub fn base(&self) -> &Url {
-        &self.base
+        &self.wire.base
+    }
+
+    /// The server as `host:port`.
+    pub fn authority(&self) -> String {
+        let base = &self.wire.base;
+        format!("{}:{}", base.host_str().unwrap_or_default(), base.port_or_known_default().unwrap_or(80))
     }
 
     /// Everything that can be done before the clock starts.
     pub fn prepare(&self, call: &Call) -> Request {
-        let target = |key: history::Key| &self.targets[key.0 as usize];
+        let wire = &*self.wire;
+        let target = |key: history::Key| &wire.targets[key.0 as usize];
         let (method, url) = match call {
             Call::Read(key) => (Method::GET, &target(*key).stock),
             Call::Delete(key) => (Method::DELETE, &target(*key).stock),
             Call::Create { key, .. } | Call::Count { key, .. } => (Method::PUT, &target(*key).stock),
             Call::Adjust(change) => (Method::POST, &target(change.key).adjust),
-            Call::Batch(_) | Call::Independent(_) => (Method::POST, &self.batch),
-            Call::Transfer(_) => (Method::POST, &self.transfer),
+            Call::Batch(_) | Call::Independent(_) => (Method::POST, &wire.batch),
+            Call::Transfer(_) => (Method::POST, &wire.transfer),
         };
         let mut request = Request::new(method, url.clone());
         if !matches!(call, Call::Read(_) | Call::Delete(_)) {
-            request.headers_mut().clone_from(&self.json);
-            *request.body_mut() = Some(body::body(call, &self.catalogue).into());
+            request.headers_mut().clone_from(&wire.json);
+            *request.body_mut() = Some(body::body(call, &wire.catalogue).into());
         }
-        match call {
-            Call::Create { .. } => {
-                request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-            }
-            Call::Count { if_version, .. } => {
-                request.headers_mut().insert(IF_MATCH, if_match(*if_version));
-            }
-            // Whatever units are there go with it, which the service wants to be told.
-            Call::Delete(_) => {
-                request.headers_mut().insert(IF_MATCH, if_match(None));
-            }
-            _ => {}
-        }
+        precondition(call, request.headers_mut());
         request
     }
 
@@ -203,17 +224,27 @@ impl Client {
 
     /// A request outside the catalogue: a batch with a body of its own.
     pub async fn post_adjustments(&self, body: Vec<u8>) -> Result<Answer, Failure> {
-        let mut request = Request::new(Method::POST, self.batch.clone());
-        request.headers_mut().clone_from(&self.json);
+        let mut request = Request::new(Method::POST, self.wire.batch.clone());
+        request.headers_mut().clone_from(&self.wire.json);
         *request.body_mut() = Some(body.into());
         self.send(request).await
     }
 
     fn beside(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.wire.base.clone();
         url.set_path(path);
         url
     }
+}
+
+fn pool(options: Options) -> Result<reqwest::Client, ClientError> {
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .pool_max_idle_per_host(options.connections)
+        .timeout(options.timeout);
+    builder.build().map_err(ClientError::Start)
 }
 
 fn parse_base(text: &str) -> Result<Url, ClientError> {
@@ -228,6 +259,23 @@ fn parse_base(text: &str) -> Result<Url, ClientError> {
     Ok(url)
 }
 
+/// What the service is to find, or not to find, for the call to take effect.
+fn precondition(call: &Call, headers: &mut HeaderMap) {
+    match call {
+        Call::Create { .. } => {
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
+        Call::Count { if_version, .. } => {
+            headers.insert(IF_MATCH, if_match(*if_version));
+        }
+        // Whatever units are there go with it, which the service wants to be told.
+        Call::Delete(_) => {
+            headers.insert(IF_MATCH, if_match(None));
+        }
+        _ => {}
+    }
+}
+
 fn if_match(version: Option<u64>) -> HeaderValue {
     let Some(version) = version else { return HeaderValue::from_static("*") };
     HeaderValue::try_from(format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("*"))
@@ -236,6 +284,9 @@ fn if_match(version: Option<u64>) -> HeaderValue {
 fn etag_version(value: &HeaderValue) -> Option<u64> {
     value.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
+
+#[cfg(test)]
+mod wire_tests;
 
 #[cfg(test)]
 mod tests {

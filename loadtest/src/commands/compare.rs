@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{command_line, fail};
 use crate::cli::{CompareArgs, limit};
+use crate::client::Sender;
 use crate::compare::report::CompareReport;
 use crate::compare::{choose, findings, server, server_beside, turns};
 use crate::exit::Exit;
@@ -64,7 +65,9 @@ fn plan(args: &CompareArgs) -> Plan {
         concurrency: args.workload.concurrency,
         warmup: args.warmup,
         limit: limit(args.duration, args.requests, DURATION),
-        rate_per_s: None,
+        offered: None,
+        sender: Sender::default(),
+        faults: None,
         timeout: args.workload.timeout,
         records_max: usize::try_from(args.workload.max_records).unwrap_or(usize::MAX),
         keep: true,

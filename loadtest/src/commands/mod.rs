@@ -1,5 +1,6 @@
 //! What each command does, from its arguments to its exit code. Errors end here, as one line on stderr.
 
+mod calibrate;
 mod check;
 mod compare;
 mod crash;
@@ -13,6 +14,7 @@ mod sweep;
 use clap::Parser;
 use tokio::task::JoinError;
 
+use crate::calibrate::noop;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::{interrupt, output};
@@ -60,6 +62,11 @@ async fn dispatch(command: Command) -> Exit {
 async fn execute(command: Command, stop: interrupt::Stop) -> Exit {
     match command {
         Command::Run(args) => run::run(args, &stop).await,
+        Command::Calibrate(args) => calibrate::calibrate(args, &stop).await,
+        Command::Noop => match noop::serve().await {
+            Ok(()) => Exit::Ok,
+            Err(error) => fail(error),
+        },
         Command::Check(args) => check::check(args).await,
         Command::Replay(args) => replay::replay(args, &stop).await,
         Command::Compare(args) => compare::compare(args, &stop).await,

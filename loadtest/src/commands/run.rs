@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use super::{command_line, fail, save};
+use crate::calibrate::{self, Ceiling, CeilingPlan};
 use crate::cli::{RunArgs, limit};
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Progress};
 use crate::report::VerdictReport;
-use crate::report::run::{Bounds, RunReport};
+use crate::report::headline::FAILED_SHARE_MAX;
+use crate::report::run::{Asked, DeathReport, RunReport};
 use crate::report::sometimes::Sometimes;
 use crate::runner::{self, Plan, Run};
+use crate::schedule::Offered;
+use crate::threshold::Threshold;
 use crate::{verdict, workload};
 
 /// How long `run` measures when it is not told.
@@ -19,7 +23,9 @@ const DURATION: Duration = Duration::from_secs(10);
 /// Runs the workload, verifies it, reports it.
 pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     let plan = plan(&args);
-    let mut run = match runner::run(&args.url, &plan, None, stop, &Progress::new()).await {
+    let (ceiling, unknown) = ceiling(&args, stop).await;
+    let mut run = match runner::run(&args.url, &plan, None, stop, &Progress::every(args.progress_every)).await
+    {
         Ok(run) => run,
         Err(error) => return fail(error),
     };
@@ -30,9 +36,9 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     let sometimes = Sometimes::of(history).await.unwrap_or_default();
     let mut findings: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
 
-    let bounds =
-        Bounds { p99_max: args.max_p99, throughput_min: args.min_throughput, failed_max: args.max_failed };
-    let mut report = RunReport::new(&args.url, &plan, &run, VerdictReport::new(checked, took), bounds);
+    let thresholds = args.thresholds();
+    let asked = Asked { thresholds: &thresholds, ceiling, interrupted: stop.requested() };
+    let mut report = RunReport::new(&args.url, &plan, &run, VerdictReport::new(checked, took), asked);
     for (finding, remark) in sometimes.missed(&args.require_sometimes) {
         findings.push(finding);
         report.remarks.push(remark);
@@ -41,15 +47,31 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     if report.thresholds.iter().any(|threshold| !threshold.kept) {
         findings.push(Exit::ThresholdMissed);
     }
-    for (finding, remark) in remarks(&run, &report, stop) {
+    for (finding, remark) in remarks(&thresholds, &run, &report, stop) {
         findings.push(finding);
         report.remarks.push(remark);
     }
+    report.remarks.extend(unknown);
     report.exit_code = Exit::worst(findings.iter().copied()).code();
     if let Err(error) = output::publish(args.out.as_ref(), &report.document(), &report) {
         findings.push(fail(error));
     }
     Exit::worst(findings)
+}
+
+/// What the generator itself can do, or why that is not known.
+async fn ceiling(args: &RunArgs, stop: &Stop) -> (Option<Ceiling>, Option<String>) {
+    let (client, concurrency) = (args.client, args.workload.concurrency);
+    match args.ceiling {
+        CeilingPlan::Waived => (None, None),
+        CeilingPlan::Given(requests_per_s) => {
+            (Some(Ceiling { requests_per_s, cpu_us_per_request: None }), None)
+        }
+        CeilingPlan::Measure => match calibrate::ceiling(client, concurrency, calibrate::SHORT, stop).await {
+            Ok(ceiling) => (Some(ceiling), None),
+            Err(error) => (None, Some(format!("the generator's own ceiling is not known: {error}"))),
+        },
+    }
 }
 
 fn plan(args: &RunArgs) -> Plan {
@@ -59,8 +81,14 @@ fn plan(args: &RunArgs) -> Plan {
         concurrency: args.workload.concurrency,
         warmup: args.warmup,
         limit: limit(args.duration, args.requests, DURATION),
-        rate_per_s: args.rate,
+        offered: args.rate.clone().map(|rate| Offered {
+            rate,
+            pattern: args.arrivals,
+            dispatch: args.dispatch,
+        }),
         timeout: args.workload.timeout,
+        sender: args.client,
+        faults: args.fault,
         records_max: usize::try_from(args.workload.max_records).unwrap_or(usize::MAX),
         keep: args.keep,
         command: command_line(),
@@ -68,7 +96,7 @@ fn plan(args: &RunArgs) -> Plan {
 }
 
 /// What a reader must know beside the figures, and what it means for the exit code.
-fn remarks(run: &Run, report: &RunReport, stop: &Stop) -> Vec<(Exit, String)> {
+fn remarks(thresholds: &[Threshold], run: &Run, report: &RunReport, stop: &Stop) -> Vec<(Exit, String)> {
     let mut remarks = Vec::new();
     let mut note = |exit, remark: String| remarks.push((exit, remark));
     if stop.requested() {
@@ -81,13 +109,36 @@ fn remarks(run: &Run, report: &RunReport, stop: &Stop) -> Vec<(Exit, String)> {
             format!("{breaches} answers did not fit the contract, so the proof has holes"),
         );
     }
-    if run.unread > 0 {
+    if let Some(DeathReport { stage, at_ms }) = &report.server_died {
+        note(
+            Exit::Inconclusive,
+            format!(
+                "the server died {:.2} s into the measured part ({stage}): from then on nobody listened at {}. The \
+                 run ended there; no level could be read back",
+                Duration::from_millis(*at_ms).as_secs_f64(),
+                report.url
+            ),
+        );
+    } else if run.unread > 0 {
         note(Exit::Inconclusive, format!("{} levels could not be read back at the end", run.unread));
     }
     if report.total.done + report.total.refused == 0 {
         note(
             Exit::Inconclusive,
             "no request of the measured part was answered: nothing was measured".to_owned(),
+        );
+    }
+    if !thresholds.iter().any(Threshold::is_of_errors)
+        && report.total.failed as f64 > FAILED_SHARE_MAX * report.total.requests as f64
+    {
+        note(
+            Exit::Inconclusive,
+            format!(
+                "{} of {} requests failed, more than {}%: say how many are allowed to with --threshold 'errors<...'",
+                report.total.failed,
+                report.total.requests,
+                FAILED_SHARE_MAX * 100.0
+            ),
         );
     }
     if report.workload.concurrency == 1 {

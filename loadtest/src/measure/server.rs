@@ -29,6 +29,11 @@ impl ServerStatus {
         if answer.status == 200 { Self::parse(&answer.body) } else { Self::default() }
     }
 
+    /// Whether the server told of contention at all. One that did not may well have had it.
+    pub fn tells_contention(&self) -> bool {
+        !self.contention.is_empty()
+    }
+
     /// The counters' growth since an earlier status. What is no counter (a mean, a maximum) is told as it is.
     pub fn since(&self, earlier: &Self) -> BTreeMap<String, u64> {
         let grown = |(name, value): (&String, &u64)| {

@@ -236,6 +236,11 @@ impl Document {
         }
     }
 
+    /// The next line of prose stands apart from those before it.
+    pub fn break_off(&mut self) {
+        self.blocks.push(Block::Lines { lines: Vec::new() });
+    }
+
     /// Adds text whose spaces count.
     pub fn verbatim(&mut self, text: impl Into<String>) {
         self.blocks.push(Block::Verbatim { text: text.into() });

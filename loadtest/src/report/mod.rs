@@ -2,13 +2,15 @@
 //! ([`plain`]), Markdown, HTML, `JUnit`, CSV, percentiles. It knows nothing of what is reported.
 //!
 //! The JSON is a promise. Its `format` is `loadtest-run/1`, `loadtest-replay/1`, `loadtest-compare/1`,
-//! `loadtest-inproc/1`, `loadtest-sweep/1`, `loadtest-crash/1` or `loadtest-selftest/1`; members may be
+//! `loadtest-inproc/1`, `loadtest-sweep/1`, `loadtest-calibrate/1`,
+//! `loadtest-crash/1` or `loadtest-selftest/1`; members may be
 //! added within a number, never changed or taken away. Units are last in every name.
 
 pub mod charts;
 pub mod csv;
 pub mod diff;
 pub mod document;
+pub mod headline;
 pub mod hgrm;
 pub mod html;
 pub mod junit;

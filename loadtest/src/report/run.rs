@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::document::{Better, CaseOutcome, Document};
+use super::document::{Better, Block, CaseOutcome, Document, Spectrum};
+use super::headline::{self, Evidence, Headline};
 use super::sometimes::Sometimes;
 use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures};
-use crate::measure::{OpenLoop, Quantiles, Row, per_second, rows};
+use crate::calibrate::Ceiling;
+use crate::client::Kind;
+use crate::client::faults::FaultCounts;
+use crate::measure::{OpenLoop, Quantiles, Row, Samples, Sums, per_second, rows};
 use crate::runner::{Plan, Run};
 use crate::schedule::Limit;
+use crate::threshold::{Judged, Measured, Threshold};
 
 /// The whole report; its members are the JSON.
 #[derive(Debug, Serialize)]
@@ -25,6 +30,10 @@ pub struct RunReport {
     pub url: String,
     /// Its strategy, if it told.
     pub strategy: Option<String>,
+    /// What the run may be quoted with; `null` if anything stands against it.
+    pub headline: Option<Headline>,
+    /// What stands against a headline; empty if there is one.
+    pub why: Vec<String>,
     /// What decided the workload.
     pub workload: WorkloadReport,
     /// Length of the measured part.
@@ -42,18 +51,36 @@ pub struct RunReport {
     /// How well the rate was kept; absent in closed loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_loop: Option<OpenLoop>,
+    /// What was to be sent, was sent, and was answered.
+    pub load: LoadReport,
+    /// CPU time of this process over the measured part for each request, in microseconds.
+    pub client_cpu_us_per_request: Option<f64>,
+    /// What the generator itself can do; absent if that was waived, or could not be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Ceiling>,
+    /// Faults from the clients' side; absent if none were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faults: Option<FaultCounts>,
     /// Growth of the server's contention counters over the measured part.
     pub contention: BTreeMap<String, u64>,
     /// Which interesting situations the run reached, by name, with how often; those that it never reached are 0.
     pub sometimes: Sometimes,
+    /// Whether the server told them; if not, its contention is unknown, not none.
+    pub contention_known: bool,
+    /// When the server died, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_died: Option<DeathReport>,
     /// What the history proves.
     pub verdict: VerdictReport,
     /// Thresholds that were asked for.
-    pub thresholds: Vec<Threshold>,
+    pub thresholds: Vec<Judged>,
     /// What else a reader must know.
     pub remarks: Remarks,
     /// The exit code.
     pub exit_code: u8,
+    /// Whole distributions of response times, of all requests and of each kind, for the document.
+    #[serde(skip)]
+    spectra: Vec<Spectrum>,
 }
 
 /// What decided the workload: with these, the run can be repeated.
@@ -81,30 +108,47 @@ pub struct WorkloadReport {
     pub requests: Option<u64>,
     /// The longest wait for an answer.
     pub timeout_ms: u64,
+    /// The rate asked for, as it was typed; absent in closed loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// How arrivals were spread: `uniform` or `poisson`; absent in closed loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<String>,
+    /// Who sent them: `shared` or `client`; absent in closed loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<String>,
+    /// What sent the requests: `reqwest` or `hyper`.
+    pub client: String,
 }
 
-/// A bound that the run had to keep.
-#[derive(Debug, Clone, Serialize)]
-pub struct Threshold {
-    /// Its option on the command line.
-    pub name: &'static str,
-    /// The bound.
-    pub bound: f64,
-    /// What was measured.
-    pub actual: f64,
-    /// Whether it was kept.
-    pub kept: bool,
+/// The load of the measured part.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoadReport {
+    /// `open` or `closed`
+    #[serde(rename = "loop")]
+    pub kind: &'static str,
+    /// Requests that were to be sent; absent in closed loop, which offers as much as is answered.
+    pub offered: Option<u64>,
+    /// Requests that were sent.
+    pub sent: u64,
+    /// Requests that were answered, as asked or with a refusal.
+    pub achieved: u64,
+    /// Requests that were never sent.
+    pub dropped: u64,
+    /// Requests that were sent more than a millisecond late.
+    pub late: u64,
+    /// From the intended start of a request to sending it. In closed loop the intended start is when the client has its
+    /// last answer, so this is the client's own time between two requests.
+    pub lag: Quantiles,
 }
 
-/// The bounds asked for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Bounds {
-    /// `--max-p99`
-    pub p99_max: Option<Duration>,
-    /// `--min-throughput`
-    pub throughput_min: Option<f64>,
-    /// `--max-failed`, in percent.
-    pub failed_max: Option<f64>,
+/// The end of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeathReport {
+    /// `warming up` or `measuring`
+    pub stage: &'static str,
+    /// When, from the beginning of the measured part; 0 before it.
+    pub at_ms: u64,
 }
 
 impl WorkloadReport {
@@ -126,80 +170,195 @@ impl WorkloadReport {
             duration_ms,
             requests,
             timeout_ms: millis(plan.timeout),
+            rate: plan.offered.as_ref().map(|offered| offered.rate.to_string()),
+            arrivals: plan.offered.as_ref().map(|offered| offered.pattern.to_string()),
+            client: plan.sender.to_string(),
+            dispatch: plan.offered.as_ref().map(|offered| offered.dispatch.to_string()),
         }
+    }
+}
+
+/// What a run was asked for beside its plan, and what is known beside what it brought.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What it has to keep.
+    pub thresholds: &'a [Threshold],
+    /// What the generator itself can do.
+    pub ceiling: Option<Ceiling>,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+}
+
+impl LoadReport {
+    fn of(run: &Run, total: &Row) -> Self {
+        let (measured, open_loop) = (&run.measured, &run.measured.open_loop);
+        let is_open = open_loop.rate_per_s.is_some();
+        Self {
+            kind: if is_open { "open" } else { "closed" },
+            offered: is_open.then_some(open_loop.planned),
+            sent: measured.samples.all().sent(),
+            achieved: total.done + total.refused,
+            dropped: open_loop.not_sent,
+            late: measured.samples.late(),
+            lag: measured.samples.lag().quantiles(),
+        }
+    }
+
+    fn text(&self, service: &Quantiles, elapsed: Duration) -> String {
+        let rate = |count| format!("{count} ({:.0} a second)", per_second(count, elapsed));
+        let (sent, achieved) = (rate(self.sent), rate(self.achieved));
+        let lag = three(&self.lag);
+        match self.offered {
+            Some(offered) => format!(
+                "Load: offered {}, sent {sent}, achieved {achieved}, dropped {}\nService, from sending: {}\nGenerator \
+                 lag, from the intended start to sending: {lag}; {} were more than 1 ms late\n",
+                rate(offered),
+                self.dropped,
+                three(service),
+                self.late,
+            ),
+            None => format!(
+                "Load: closed loop, sent {sent}, achieved {achieved}\nBetween an answer and its client's next request: \
+                 {lag}\n"
+            ),
+        }
+    }
+}
+
+/// CPU time for each request, in microseconds.
+fn cpu_us(cpu: Duration, requests: u64) -> Option<f64> {
+    (requests > 0).then(|| (cpu.as_secs_f64() * 1e8 / requests as f64).round() / 100.0)
+}
+
+/// Three percentiles, in words.
+fn three(quantiles: &Quantiles) -> String {
+    let [p50, p99, max] = [quantiles.p50_us, quantiles.p99_us, quantiles.max_us].map(table::millis);
+    format!("p50 {p50} ms, p99 {p99} ms, at most {max} ms")
+}
+
+impl DeathReport {
+    fn of(run: &Run) -> Option<Self> {
+        let death = run.death.as_ref()?;
+        let at_ms = death.at_ns.saturating_sub(run.measured_from_ns) / 1_000_000;
+        Some(Self { stage: death.stage, at_ms })
     }
 }
 
 impl RunReport {
     /// Puts the figures of a run together; `exit_code` and `remarks` are decided by the caller.
-    pub fn new(url: &str, plan: &Plan, run: &Run, verdict: VerdictReport, bounds: Bounds) -> Self {
+    pub fn new(url: &str, plan: &Plan, run: &Run, verdict: VerdictReport, asked: Asked<'_>) -> Self {
         let (operations, total) = rows(&run.measured.samples);
         let open_loop = run.measured.open_loop.rate_per_s.map(|_| run.measured.open_loop);
-        let mut report = Self {
+        let throughput_per_s = per_second(total.done + total.refused, run.measured.elapsed);
+        let died = run.death.is_some().then_some("the server died");
+        let evidence = Evidence {
+            open_loop: open_loop.as_ref(),
+            all: &run.measured.samples.all(),
+            throughput_per_s,
+            verdict: &verdict.detail,
+            ceiling_per_s: asked.ceiling.map(|ceiling| ceiling.requests_per_s),
+            cut_short: died.or_else(|| asked.interrupted.then_some("the run was interrupted")),
+        };
+        let judged = evidence.headline();
+        let (samples, elapsed, dropped) =
+            (&run.measured.samples, run.measured.elapsed, run.measured.open_loop.not_sent);
+        let measured = Measured { samples, elapsed, dropped };
+        Self {
             format: "loadtest-run/1",
             loadtest_version: VERSION,
             command: plan.command.clone(),
             url: url.to_owned(),
             strategy: run.strategy.clone(),
+            headline: judged.as_ref().ok().cloned(),
+            why: judged.err().unwrap_or_default(),
             workload: WorkloadReport::of(plan),
             elapsed_ms: millis(run.measured.elapsed),
-            throughput_per_s: per_second(total.done + total.refused, run.measured.elapsed),
+            throughput_per_s,
+            load: LoadReport::of(run, &total),
             operations,
-            total,
             refusals: run.tally.refusals.clone(),
             failures: failures(&run.tally),
             open_loop,
+            client_cpu_us_per_request: run.client_cpu.and_then(|cpu| cpu_us(cpu, total.requests)),
+            ceiling: asked.ceiling,
+            faults: run.faults,
             contention: run.contention.clone(),
             sometimes: Sometimes::default(),
+            contention_known: run.contention_known,
+            server_died: DeathReport::of(run),
             verdict,
-            thresholds: Vec::new(),
+            total,
+            thresholds: asked.thresholds.iter().map(|threshold| threshold.judge(measured)).collect(),
             remarks: Vec::new(),
             exit_code: 0,
-        };
-        report.thresholds = report.judge(bounds);
-        report
+            spectra: spectra(samples),
+        }
     }
 
     /// Everything there is to tell.
     pub fn document(&self) -> Document {
-        let WorkloadReport { seed, skus, keys, mix, concurrency, .. } = &self.workload;
+        let WorkloadReport { seed, skus, keys, mix, concurrency, rate, arrivals, .. } = &self.workload;
+        let rate = match (rate, arrivals) {
+            (Some(rate), Some(arrivals)) => format!(", rate {rate} ({arrivals})"),
+            _ => String::new(),
+        };
+        let elapsed = Duration::from_millis(self.elapsed_ms);
         let mut document = Document::new(format!("Load test of {}", self.url));
+        document.line(headline::line(self.headline.as_ref(), &self.why));
+        document.break_off();
         document.line(format!(
-            "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}"
+            "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}{rate}"
         ));
         let strategy = self.strategy.as_deref().unwrap_or("not told");
         document.line(format!("Server: {}, strategy {strategy}", self.url));
         document.push(table::operations(&self.operations, &self.total));
+        document.push(Block::Spectra {
+            title: "Response times".to_owned(),
+            names: self.spectra.iter().map(|spectrum| spectrum.name.clone()).collect(),
+        });
         document.line(format!(
             "{} requests in {:.2} s: {:.0} a second",
             self.total.requests,
-            Duration::from_millis(self.elapsed_ms).as_secs_f64(),
+            elapsed.as_secs_f64(),
             self.throughput_per_s,
         ));
+        for line in self.load.text(&self.total.service, elapsed).lines() {
+            document.line(line);
+        }
         document.line(format!("Refusals: {}", counts(&self.refusals)));
         tell_failures(&mut document, &self.failures);
-        document.line(format!("Contention: {}", counts(&self.contention)));
-        if let Some(OpenLoop { rate_per_s, planned, late, late_ns_max, not_sent }) = self.open_loop {
-            document.line(format!(
-                "Open loop: {} a second, {planned} planned, {late} began more than 1 ms late (at most {} ms), \
-                 {not_sent} never sent",
-                rate_per_s.unwrap_or_default(),
-                late_ns_max / 1_000_000,
-            ));
-        }
+        let contention = if self.contention_known { counts(&self.contention) } else { "unknown".to_owned() };
+        document.line(format!("Contention: {contention}"));
+        self.tell_client(&mut document);
         self.tell_demands(&mut document);
         self.tell_figures(&mut document);
+        document.spectra.clone_from(&self.spectra);
         document
     }
 
+    /// What the generator itself took and did.
+    fn tell_client(&self, document: &mut Document) {
+        if let Some(micros) = self.client_cpu_us_per_request {
+            document.line(format!("Client ({}): {micros:.1} us of CPU time a request", self.workload.client));
+        }
+        if let Some(faults) = &self.faults {
+            document.line(format!("Faults of the clients: {faults}"));
+        }
+        if let Some(Ceiling { requests_per_s, .. }) = self.ceiling {
+            let share = self.throughput_per_s * 100.0 / requests_per_s;
+            document.line(format!(
+                "Generator: at {share:.0}% of its own ceiling of {requests_per_s:.0} requests a second"
+            ));
+        }
+    }
+
     fn tell_demands(&self, document: &mut Document) {
-        for Threshold { name, bound, actual, kept } in &self.thresholds {
-            let word = if *kept { "kept" } else { "MISSED" };
-            let told = format!("Threshold {name}: {bound:.1}, measured {actual:.1}: {word}");
-            let missed =
-                CaseOutcome::Failed { message: format!("measured {actual:.1}"), detail: told.clone() };
-            document.case("threshold", *name, if *kept { CaseOutcome::Passed } else { missed });
-            document.line(told);
+        for threshold in &self.thresholds {
+            let Judged { name, actual, unit, kept, why, .. } = threshold;
+            let message = why.clone().unwrap_or_else(|| format!("measured {actual:.3} {unit}"));
+            let missed = CaseOutcome::Failed { message, detail: threshold.to_string() };
+            document.case("threshold", name.as_str(), if *kept { CaseOutcome::Passed } else { missed });
+            document.line(threshold.to_string());
         }
         for line in self.sometimes.text().lines() {
             document.line(line);
@@ -222,24 +381,17 @@ impl RunReport {
         }
         document.figure("failed requests", "requests", self.total.failed as f64, Better::Lower);
     }
+}
 
-    fn judge(&self, bounds: Bounds) -> Vec<Threshold> {
-        let p99 = bounds.p99_max.map(|bound| {
-            let bound = bound.as_secs_f64() * 1e6;
-            // Requests that were never sent are as slow as can be, although nobody could measure them.
-            let sent = self.open_loop.is_none_or(|open_loop| open_loop.not_sent == 0);
-            let actual = self.total.latency.p99_us;
-            Threshold { name: "max-p99 (us)", bound, actual, kept: sent && actual <= bound }
-        });
-        let throughput = bounds.throughput_min.map(|bound| {
-            let actual = self.throughput_per_s;
-            Threshold { name: "min-throughput (requests/s)", bound, actual, kept: actual >= bound }
-        });
-        let failed = bounds.failed_max.map(|bound| {
-            #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-            let actual = self.total.failed as f64 * 100.0 / self.total.requests.max(1) as f64;
-            Threshold { name: "max-failed (%)", bound, actual, kept: actual <= bound }
-        });
-        p99.into_iter().chain(throughput).chain(failed).collect()
-    }
+/// Response times, whole: of all requests, then of each kind that occurred.
+fn spectra(samples: &Samples) -> Vec<Spectrum> {
+    let spectrum = |name: &str, sums: &Sums| Spectrum {
+        name: name.to_owned(),
+        counts: sums.response().counts().collect(),
+    };
+    let kinds = Kind::ALL.into_iter().filter_map(|kind| Some(spectrum(kind.name(), samples.of(kind)?)));
+    std::iter::once(spectrum("all", &samples.all()))
+        .chain(kinds)
+        .filter(|spectrum| !spectrum.counts.is_empty())
+        .collect()
 }

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use history::{History, Log, LogError, Record};
 use history::sometimes::{Situation, count};
+use history::{History, Log, LogError, Record};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -64,8 +64,9 @@ impl Sometimes {
     pub async fn of(history: Log) -> Result<Self, LogError> {
         let work = move || beginning(&history).map(|history| count(&history));
         match tokio::task::spawn_blocking(work).await {
-            Ok(counts) => counts
-                .map(|counts| Self(counts.into_iter().map(|(situation, count)| (situation.name(), count)).collect())),
+            Ok(counts) => counts.map(|counts| {
+                Self(counts.into_iter().map(|(situation, count)| (situation.name(), count)).collect())
+            }),
             // It panicked: pass the panic on, since there is nothing to report.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

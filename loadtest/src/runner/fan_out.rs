@@ -19,7 +19,11 @@ pub async fn fan_out(sessions: &mut Vec<Session>, calls: Arc<[Call]>) -> Vec<Opt
     let mut exchanges = vec![None; calls.len()];
     let mut tasks = JoinSet::new();
     for session in sessions.drain(..) {
-        tasks.spawn(work(session, Arc::clone(&calls), Arc::clone(&next)));
+        let (calls, next) = (Arc::clone(&calls), Arc::clone(&next));
+        match session.home().cloned() {
+            Some(home) => tasks.spawn(home.run(move || work(session, calls, next))),
+            None => tasks.spawn(work(session, calls, next)),
+        };
     }
     while let Some(done) = tasks.join_next().await {
         let (session, made) = joined(done);

@@ -3,30 +3,34 @@
 //! Recording starts with the opening, on levels whose names nobody else uses, so that neither the warm-up nor another
 //! client of the same server can look like a violation. Latency is taken from the measured part only.
 
+pub mod cores;
 pub mod fan_out;
 pub mod phase;
 pub mod session;
+pub mod stage;
+pub mod vitals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{Log, LogError, Meta, Store};
+use history::{Log, LogError, Meta};
 use tokio::task::JoinError;
 
-use crate::catalogue::Catalogue;
-use crate::client::failure::NO_CONNECTION;
-use crate::client::{Call, Client, ClientError, Options};
+use crate::client::faults::{FaultCounts, Faults};
+use crate::client::{ClientError, Sender};
 use crate::interrupt::Stop;
 use crate::measure::Phase;
-use crate::measure::process::cpu_time;
+use crate::measure::process::{cpu_time, own_cpu_time};
 use crate::measure::server::ServerStatus;
 use crate::output::Progress;
-use crate::schedule::{Clock, Limit};
+use crate::schedule::{Limit, Offered};
 use crate::workload::Spec;
-use fan_out::{fan_out, insist, is_answered};
+use fan_out::{insist, is_answered};
 use phase::Order;
-use session::{Exchange, Session, Tally};
+use session::Tally;
+pub use stage::Stage;
+use vitals::{Death, Vitals};
 
 /// Why there was no run.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +74,14 @@ pub struct Plan {
     pub warmup: Duration,
     /// How much to measure.
     pub limit: Limit,
-    /// Requests per second in open loop; `None` is closed loop.
-    pub rate_per_s: Option<f64>,
+    /// What the open loop offers; `None` is closed loop.
+    pub offered: Option<Offered>,
     /// The longest wait for one answer.
     pub timeout: Duration,
+    /// What sends the requests.
+    pub sender: Sender,
+    /// Faults from the clients' side.
+    pub faults: Option<Faults>,
     /// The most records kept, over all clients.
     pub records_max: usize,
     /// Leave the levels behind.
@@ -99,10 +107,20 @@ pub struct Run {
     pub disk_failed: bool,
     /// The strategy of the server, if it told.
     pub strategy: Option<String>,
-    /// The growth of its contention counters over the measured part.
+    /// The growth of its contention counters over the measured part; empty if it did not tell.
     pub contention: BTreeMap<String, u64>,
+    /// Whether the server told them, before and after.
+    pub contention_known: bool,
+    /// When the measured part began, on the clock of the run.
+    pub measured_from_ns: u64,
+    /// How the server ended, if it did: then so did the run.
+    pub death: Option<Death>,
     /// The CPU time of the server over the measured part, where its process is known.
     pub server_cpu: Option<Duration>,
+    /// Faults from the clients' side, in the measured part; `None` if none were asked for.
+    pub faults: Option<FaultCounts>,
+    /// The CPU time of this process over the measured part.
+    pub client_cpu: Option<Duration>,
 }
 
 /// Runs a plan against the server at `url`. With the server's process id its CPU time is taken, too.
@@ -115,36 +133,44 @@ pub async fn run(
 ) -> Result<Run, RunError> {
     let catalogue = Arc::new(plan.spec.catalogue(&plan.prefix));
     let mut stage = Stage::open(url, catalogue, plan.concurrency, plan.timeout).await?;
-    let mut rest = Tally::default();
+    if plan.sender == Sender::Hyper {
+        stage = stage.bare(plan.timeout);
+    }
+    if let Some(faults) = plan.faults {
+        stage = stage.sabotaged(faults, plan.spec.seed, plan.timeout);
+    }
+    let vitals = Vitals::new(&stage.client.authority(), stop.clone());
 
     progress.begin("opening the levels", None);
     insist(&mut stage.sessions, plan.spec.opening().into()).await;
-    let share = plan.records_max / stage.sessions.len().max(1);
-    let order = |number, limit, rate_per_s| Order { number, limit, rate_per_s, records_max: share };
     progress.begin("warming up", None);
     // The warm-up is closed loop even before an open one: it is there to fill caches and open connections.
-    let warmup = order(0, Limit::For(plan.warmup), None);
-    phase::run(&mut stage.sessions, &plan.spec, &warmup, stop, progress).await;
-    rest.merge(stage.take_tally());
+    let warmup = Order { offered: None, ..order(plan, 0, "warming up", Limit::For(plan.warmup)) };
+    phase::run(&mut stage.sessions, &plan.spec, &warmup, &vitals, progress).await;
+    let mut rest = stage.take_tally();
+    stage.take_faults();
 
     progress.begin("measuring", Some(plan.limit));
     let before = (ServerStatus::of(&stage.client).await, server.and_then(cpu_time));
-    let measure = order(1, plan.limit, plan.rate_per_s);
-    let measured = phase::run(&mut stage.sessions, &plan.spec, &measure, stop, progress).await;
+    let (measured_from_ns, own_before) = (stage.now_ns(), own_cpu_time());
+    let measure = order(plan, 1, "measuring", plan.limit);
+    let measured = phase::run(&mut stage.sessions, &plan.spec, &measure, &vitals, progress).await;
+    let own_after = own_cpu_time();
     let after = (server.and_then(cpu_time), ServerStatus::of(&stage.client).await);
-    let tally = stage.take_tally();
+    let (tally, faults) = (stage.take_tally(), stage.take_faults());
 
-    progress.begin("reading every level back", None);
-    let unread = stage.read_back().await.iter().filter(|read| !is_answered(read.as_ref())).count();
-    rest.merge(stage.take_tally());
-    let meta = Meta {
-        seed: Some(plan.spec.seed),
-        strategy: before.0.strategy.clone(),
-        command: Some(plan.command.clone()),
+    let unread = if vitals.death().is_none() {
+        progress.begin("reading every level back", None);
+        stage.read_back().await.iter().filter(|read| !is_answered(read.as_ref())).count()
+    } else {
+        stage.client.catalogue().len()
     };
-    let history = stage.take_history(meta);
+    rest.merge(stage.take_tally());
+    let strategy = before.0.strategy.clone();
+    let (seed, command) = (Some(plan.spec.seed), Some(plan.command.clone()));
+    let history = stage.take_history(Meta { seed, strategy: strategy.clone(), command });
     let disk_failed = history.has_failed();
-    if !plan.keep {
+    if !plan.keep && vitals.death().is_none() {
         progress.begin("deleting the levels", None);
         stage.clean_up().await;
     }
@@ -156,72 +182,20 @@ pub async fn run(
         tally,
         unread,
         disk_failed,
-        strategy: before.0.strategy.clone(),
+        strategy,
         contention: after.1.since(&before.0),
+        contention_known: before.0.tells_contention() && after.1.tells_contention(),
+        measured_from_ns,
+        faults: plan.faults.map(|_| faults),
+        death: vitals.death().cloned(),
         server_cpu: after.0.zip(before.1).map(|(after, before)| after.saturating_sub(before)),
+        client_cpu: own_after.zip(own_before).map(|(after, before)| after.saturating_sub(before)),
     })
 }
 
-/// A server, the levels of a run, and its clients.
-#[derive(Debug)]
-pub struct Stage {
-    /// What all sessions send through.
-    pub client: Arc<Client>,
-    /// One for each request in flight.
-    pub sessions: Vec<Session>,
-}
-
-impl Stage {
-    /// Connects, and makes sure that the server wants requests.
-    pub async fn open(
-        url: &str,
-        catalogue: Arc<Catalogue>,
-        concurrency: u32,
-        timeout: Duration,
-    ) -> Result<Self, RunError> {
-        let options = Options { connections: concurrency as usize, timeout };
-        let client = Arc::new(Client::new(url, catalogue, options)?);
-        ready(&client).await?;
-        let clock = Clock::start();
-        let store = Arc::new(Store::default());
-        let session = |id| Session::new(id, Arc::clone(&client), clock).keeping(&store);
-        let sessions = (0..concurrency).map(session).collect();
-        Ok(Self { client, sessions })
-    }
-
-    /// Reads every level; answers the reads by key.
-    pub async fn read_back(&mut self) -> Vec<Option<Exchange>> {
-        let calls = self.client.catalogue().keys().map(Call::Read).collect();
-        insist(&mut self.sessions, calls).await
-    }
-
-    /// Deletes every level. What could not be deleted stays behind; the names are the run's own.
-    pub async fn clean_up(&mut self) {
-        let calls: Vec<Call> = self.client.catalogue().keys().map(Call::Delete).collect();
-        fan_out(&mut self.sessions, calls.into()).await;
-        for session in &mut self.sessions {
-            session.records = Log::default();
-        }
-    }
-
-    /// The refusals and failures since the last time.
-    pub fn take_tally(&mut self) -> Tally {
-        let mut tally = Tally::default();
-        for session in &mut self.sessions {
-            tally.merge(std::mem::take(&mut session.tally));
-        }
-        tally
-    }
-
-    /// Everything recorded until now.
-    pub fn take_history(&mut self, meta: Meta) -> Log {
-        let mut history = Log::default();
-        for session in &mut self.sessions {
-            history.append(std::mem::take(&mut session.records));
-        }
-        (history.meta, history.keys) = (meta, self.client.catalogue().names());
-        history
-    }
+fn order(plan: &Plan, number: u32, stage: &'static str, limit: Limit) -> Order {
+    let records_max = plan.records_max / (plan.concurrency as usize).max(1);
+    Order { number, stage, limit, offered: plan.offered.clone(), records_max }
 }
 
 /// What a client's task brought; a panic of it goes on here. Without what that client saw nothing adds up, and the server would
@@ -231,24 +205,18 @@ pub fn joined<T>(done: Result<T, JoinError>) -> T {
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-async fn ready(client: &Client) -> Result<(), RunError> {
-    let url = client.base().to_string();
-    match client.get("/readyz").await {
-        Ok(answer) if answer.status == 200 => Ok(()),
-        Ok(answer) => Err(RunError::NotReady { url, answer: answer.status.to_string() }),
-        Err(failure) if failure.kind == NO_CONNECTION => {
-            Err(RunError::NoServer { url, example: failure.example })
-        }
-        Err(failure) => Err(RunError::NotReady { url, answer: failure.example }),
-    }
-}
-
 /// A client whose records are gone makes a sound server look guilty, so its panic is the run's.
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use history::Key;
 
+    use super::fan_out::fan_out;
+    use super::session::Session;
     use super::*;
+    use crate::client::{Call, Client, Options};
+    use crate::schedule::Clock;
     use crate::workload::Keys;
 
     /// One client, which panics at its first call: it knows no level that it could ask for.
@@ -266,10 +234,25 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "index out of bounds")]
+    async fn a_client_that_panics_on_its_own_thread_is_not_passed_over() {
+        let homes = cores::Cores::for_clients(1);
+        let mut settled = panicking().into_iter().map(|session| session.at(homes.home(0))).collect();
+        fan_out(&mut settled, [Call::Read(Key(0))].into()).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "index out of bounds")]
     async fn a_client_that_panics_in_a_phase_is_not_passed_over() {
         let mix = "adjust=1".parse().expect("a mix");
         let spec = Spec { skus: 5, keys: Keys::Uniform, mix, opening_stock: 1, seed: 7 };
-        let order = Order { number: 0, limit: Limit::Requests(1), rate_per_s: None, records_max: 10 };
-        phase::run(&mut panicking(), &spec, &order, &Stop::default(), &Progress::new()).await;
+        let order = Order {
+            number: 0,
+            stage: "measuring",
+            limit: Limit::Requests(1),
+            offered: None,
+            records_max: 10,
+        };
+        let vitals = Vitals::new("127.0.0.1:1", Stop::default());
+        phase::run(&mut panicking(), &spec, &order, &vitals, &Progress::new()).await;
     }
 }

@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use history::{Log, Outcome, Record, Seen, Store};
 
+use super::cores::Home;
 use crate::client::answer::judge;
-use crate::client::failure::{CONTRACT_BREACH, TIMEOUT};
-use crate::client::{Call, Client, Failure, Judgement, Kind, Outcomes};
+use crate::client::failure::{ABANDONED, CONTRACT_BREACH, TIMEOUT};
+use crate::client::faults::{FaultCounts, Saboteur};
+use crate::client::plain::Link;
+use crate::client::{Answer, Call, Client, Failure, Judgement, Kind, Outcomes};
 use crate::schedule::Clock;
 
 /// One client of a run.
@@ -20,6 +23,9 @@ pub struct Session {
     id: u32,
     client: Arc<Client>,
     clock: Clock,
+    home: Option<Home>,
+    link: Option<Link>,
+    saboteur: Option<Saboteur>,
     /// What this client saw, in its own order.
     pub records: Log,
     /// Refusals and failures since the tally was last taken.
@@ -59,6 +65,8 @@ pub struct Exchange {
     pub fate: Fate,
     /// What a read saw.
     pub seen: Option<Seen>,
+    /// Whether the connection was refused or lost: then the server may be gone.
+    pub cut_off: bool,
 }
 
 /// What became of a write, as far as its client knows.
@@ -83,6 +91,8 @@ pub enum Class {
     Refused,
     /// No answer in time.
     TimedOut,
+    /// Its client went away on purpose.
+    Abandoned,
     /// Anything else: overload, a lost connection, an answer that does not fit the contract.
     Failed,
 }
@@ -90,13 +100,50 @@ pub enum Class {
 impl Session {
     /// A client with nothing recorded yet.
     pub fn new(id: u32, client: Arc<Client>, clock: Clock) -> Self {
-        Self { id, client, clock, records: Log::default(), tally: Tally::default() }
+        Self {
+            id,
+            client,
+            clock,
+            home: None,
+            link: None,
+            saboteur: None,
+            records: Log::default(),
+            tally: Tally::default(),
+        }
     }
 
     /// The same client, with what it records kept together with that of others: they have one bound of memory.
     #[must_use]
     pub fn keeping(self, store: &Arc<Store>) -> Self {
         Self { records: Log::new(Arc::clone(store)), ..self }
+    }
+
+    /// A client that lives on a thread of its own choice, as its connections do.
+    #[must_use]
+    pub fn at(self, home: Home) -> Self {
+        Self { home: Some(home), ..self }
+    }
+
+    /// A client with a connection of its own, in place of the pool's.
+    #[must_use]
+    pub fn on(self, link: Link) -> Self {
+        Self { link: Some(link), ..self }
+    }
+
+    /// A client that meets faults of its own making.
+    #[must_use]
+    pub fn sabotaged(self, saboteur: Saboteur) -> Self {
+        Self { saboteur: Some(saboteur), ..self }
+    }
+
+    /// The faults it met since the last time.
+    pub fn take_faults(&mut self) -> FaultCounts {
+        self.saboteur.as_mut().map(Saboteur::take_counts).unwrap_or_default()
+    }
+
+    /// Where it lives; `None` is wherever its caller runs it.
+    pub fn home(&self) -> Option<&Home> {
+        self.home.as_ref()
     }
 
     /// The number of the client.
@@ -112,12 +159,10 @@ impl Session {
     /// Performs one call and records it.
     pub async fn perform(&mut self, call: Call) -> Exchange {
         let kind = call.kind();
-        let request = self.client.prepare(&call);
-        let invoked_ns = self.clock.now_ns();
-        let reply = self.client.send(request).await;
-        let returned_ns = self.clock.now_ns();
+        let (invoked_ns, returned_ns, reply) = self.send(&call).await;
         let judgement = judge(&call, self.client.catalogue(), reply);
         let (class, fate) = (class(&judgement), fate(&judgement));
+        let cut_off = judgement.failure.as_ref().is_some_and(Failure::is_cut_off);
         self.tally.add(&judgement);
         let seen = match &judgement.outcomes {
             Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
@@ -126,7 +171,34 @@ impl Session {
         for record in records(self.id, call, judgement.outcomes, invoked_ns, returned_ns) {
             self.records.push((&record).into());
         }
-        Exchange { kind, invoked_ns, returned_ns, class, fate, seen }
+        Exchange { kind, invoked_ns, returned_ns, class, fate, seen, cut_off }
+    }
+}
+
+impl Session {
+    /// When a call was sent, when its answer was there, and the answer.
+    async fn send(&mut self, call: &Call) -> (u64, u64, Result<Answer, Failure>) {
+        let clock = self.clock;
+        if let Some(saboteur) = &mut self.saboteur {
+            let invoked_ns = clock.now_ns();
+            if let Some(suffered) = saboteur.perform(call, || clock.now_ns()).await {
+                if let Some(breach) = &suffered.breach {
+                    self.tally.fail(breach);
+                }
+                return (invoked_ns, suffered.returned_ns, suffered.reply);
+            }
+        }
+        let (invoked_ns, reply) = match &mut self.link {
+            Some(link) => {
+                let request = link.prepare(call, None);
+                (clock.now_ns(), link.send(request).await)
+            }
+            None => {
+                let request = self.client.prepare(call);
+                (clock.now_ns(), self.client.send(request).await)
+            }
+        };
+        (invoked_ns, clock.now_ns(), reply)
     }
 }
 
@@ -151,6 +223,7 @@ pub fn records(
 fn class(judgement: &Judgement) -> Class {
     match (&judgement.failure, &judgement.outcomes) {
         (Some(failure), _) if failure.kind == TIMEOUT => Class::TimedOut,
+        (Some(failure), _) if failure.kind == ABANDONED => Class::Abandoned,
         (Some(_), _) => Class::Failed,
         (None, Outcomes::Whole(Outcome::Refused(_))) => Class::Refused,
         _ => Class::Done,

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::leaver::send_and_leave;
 use super::{Plan, judge};
 use crate::client::answer::judge as judge_answer;
-use crate::client::{Call, Change, Client, IdempotencyKey, Outcomes};
+use crate::client::{Call, Change, Client, IdempotencyKey, Outcomes, Sender};
 use crate::crash::accounts::{self, Accounts};
 use crate::interrupt::Stop;
 use crate::output::Progress;
@@ -122,7 +122,9 @@ async fn storm(
         concurrency: CLIENTS,
         warmup: Duration::ZERO,
         limit: Limit::Requests(requests),
-        rate_per_s: None,
+        offered: None,
+        sender: Sender::default(),
+        faults: None,
         timeout: TIMEOUT,
         records_max: usize::MAX,
         keep: true,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::client::Sender;
 use crate::compare::server::Strategy;
 use crate::compare::{self, CompareError};
 use crate::inproc;
@@ -110,7 +111,9 @@ pub async fn http(
                 concurrency,
                 warmup: WARMUP,
                 limit: Limit::For(duration),
-                rate_per_s: None,
+                offered: None,
+                sender: Sender::default(),
+                faults: None,
                 timeout: TIMEOUT,
                 records_max: 4_000_000,
                 keep: true,

@@ -53,11 +53,34 @@ impl Operation {
 /// The mix of a run that was given none: mostly single sales and restocks, with some of everything else.
 pub const DEFAULT: &str = "adjust=63,read=20,batch=5,independent=3,transfer=5,put=3,create-delete=1";
 
-/// Weights of operations.
+/// Weights of operations, and what they look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mix {
     weights: Vec<(Operation, u32)>,
     total: u32,
+    shape: Shape,
+}
+
+/// What operations look like. The pairs are the least and the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Lines of a batch.
+    pub lines: (usize, usize),
+    /// How many of a hundred changes are sales.
+    pub sale_percent: u32,
+    /// Units of a sale.
+    pub sale: (i64, i64),
+    /// Units of a restock.
+    pub restock: (i64, i64),
+    /// How many of a hundred counts read first, and demand the version they saw.
+    pub read_first_percent: u32,
+}
+
+impl Default for Shape {
+    /// 65 of 100 changes are sales of 1 to 6 (2.3 units out on average), 35 are restocks of 2 to 10 (2.1 units in).
+    fn default() -> Self {
+        Self { lines: (2, 8), sale_percent: 65, sale: (1, 6), restock: (2, 10), read_first_percent: 50 }
+    }
 }
 
 /// A mix that cannot be read.
@@ -78,6 +101,23 @@ pub enum MixError {
 }
 
 impl Mix {
+    /// Of weights that are not all 0.
+    pub(super) fn new(weights: Vec<(Operation, u32)>, shape: Shape) -> Self {
+        let total = weights.iter().map(|(_, weight)| weight).sum();
+        Self { weights, total, shape }
+    }
+
+    /// The same operations, looking otherwise.
+    #[must_use]
+    pub fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// What the operations look like.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
     /// How often an operation is drawn, against the others.
     pub fn weight(&self, of: Operation) -> u32 {
         self.weights.iter().find(|(operation, _)| *operation == of).map_or(0, |(_, weight)| *weight)
@@ -107,7 +147,7 @@ impl Default for Mix {
             (Operation::Put, 3),
             (Operation::CreateDelete, 1),
         ];
-        Self { weights, total: 100 }
+        Self::new(weights, Shape::default())
     }
 }
 
@@ -127,8 +167,8 @@ impl FromStr for Mix {
             }
             weights.push((operation, weight));
         }
-        let total = weights.iter().map(|(_, weight)| weight).sum();
-        if total == 0 { Err(MixError::Nothing) } else { Ok(Self { weights, total }) }
+        let mix = Self::new(weights, Shape::default());
+        if mix.total == 0 { Err(MixError::Nothing) } else { Ok(mix) }
     }
 }
 

@@ -8,22 +8,30 @@
 
 pub mod keys;
 pub mod mix;
+pub mod profile;
+pub mod tape;
 
 use history::{Key, Seen, Stock};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
 pub use keys::{KeyPicker, Keys};
-pub use mix::{Mix, Operation};
+pub use mix::{Mix, MixError, Operation};
+pub use profile::Profile;
+pub use tape::Tape;
 
 use crate::catalogue::{Catalogue, DEFAULT_LOCATION};
 use crate::client::{Call, Change, Move};
+use mix::Shape;
 
 /// The second location. It sorts before `main`, which the numbering of the keys relies on.
 const ANNEX: &str = "annex";
 
 /// The largest number of skus: every level is addressed and read back by name, so they are held in memory.
 pub const SKUS_MAX: u32 = 100_000;
+
+/// The units that every level opens with, where nothing else is said: little, so that stock gets scarce.
+pub const OPENING_STOCK: u64 = 50;
 
 /// What a workload is made of. Equal specs make equal workloads.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,8 +104,8 @@ impl Generator {
         match self.mix.draw(&mut self.rng) {
             Operation::Adjust => Call::Adjust(self.change()),
             Operation::Read => Call::Read(self.level()),
-            Operation::Batch => Call::Batch(self.changes(2, 8)),
-            Operation::Independent => Call::Independent(self.changes(2, 8)),
+            Operation::Batch => Call::Batch(self.changes()),
+            Operation::Independent => Call::Independent(self.changes()),
             Operation::Transfer => Call::Transfer(self.moves()),
             Operation::Put => self.put(),
             Operation::CreateDelete => self.create_delete(),
@@ -106,17 +114,7 @@ impl Generator {
 
     /// Tells the generator what a read answered: a count that started with a read goes on from what it saw.
     pub fn heard(&mut self, seen: &Seen) {
-        let Some(Call::Count { key, if_version, .. }) = &mut self.follow_up else { return };
-        if *key != seen.key {
-            return;
-        }
-        match seen.stock {
-            // Nothing there to count: create it instead.
-            Stock::Absent => {
-                self.follow_up = Some(Call::Create { key: seen.key, on_hand: self.opening_stock });
-            }
-            _ => *if_version = Some(seen.version),
-        }
+        heard(&mut self.follow_up, self.opening_stock, seen);
     }
 
     /// One level in ten is drawn at the annex, the rest at the main location.
@@ -125,15 +123,20 @@ impl Generator {
         if self.rng.random_range(0..10) == 0 { at_annex(sku) } else { at_main(sku) }
     }
 
-    /// 65 of 100 changes are sales of 1 to 6 (2.3 units out on average), 35 are restocks of 2 to 10 (2.1 units in).
     fn change(&mut self) -> Change {
         let key = self.level();
-        let sale = self.rng.random_range(0..100) < 65;
-        let delta = if sale { -self.rng.random_range(1..=6) } else { self.rng.random_range(2..=10) };
+        let Shape { sale_percent, sale, restock, .. } = *self.mix.shape();
+        let is_sale = self.rng.random_range(0..100) < sale_percent;
+        let delta = if is_sale {
+            -self.rng.random_range(sale.0..=sale.1)
+        } else {
+            self.rng.random_range(restock.0..=restock.1)
+        };
         Change { key, delta }
     }
 
-    fn changes(&mut self, least: usize, most: usize) -> Vec<Change> {
+    fn changes(&mut self) -> Vec<Change> {
+        let (least, most) = self.mix.shape().lines;
         let count = self.rng.random_range(least..=most);
         (0..count).map(|_| self.change()).collect()
     }
@@ -151,13 +154,13 @@ impl Generator {
         (0..count).map(|_| one()).collect()
     }
 
-    /// A physical count. Half of them read first and demand the version they saw, which is stale when somebody was
-    /// faster; the other half overwrite whatever is there.
+    /// A physical count. A part of them read first and demand the version they saw, which is stale when somebody was
+    /// faster; the others overwrite whatever is there.
     fn put(&mut self) -> Call {
         let key = self.level();
         let on_hand = self.rng.random_range(0..=self.opening_stock);
         let count = Call::Count { key, on_hand, if_version: None };
-        if self.rng.random_range(0..2) == 0 {
+        if self.rng.random_range(0..100) >= self.mix.shape().read_first_percent {
             return count;
         }
         self.follow_up = Some(count);
@@ -169,6 +172,19 @@ impl Generator {
         let key = self.level();
         self.follow_up = Some(Call::Create { key, on_hand: self.opening_stock });
         Call::Delete(key)
+    }
+}
+
+/// A count that was to demand a version learns it from what its read saw.
+fn heard(follow_up: &mut Option<Call>, opening_stock: u64, seen: &Seen) {
+    let Some(Call::Count { key, if_version, .. }) = follow_up else { return };
+    if *key != seen.key {
+        return;
+    }
+    match seen.stock {
+        // Nothing there to count: create it instead.
+        Stock::Absent => *follow_up = Some(Call::Create { key: seen.key, on_hand: opening_stock }),
+        _ => *if_version = Some(seen.version),
     }
 }
 

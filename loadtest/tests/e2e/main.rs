@@ -5,6 +5,7 @@
 
 mod compare;
 mod crash;
+mod ends;
 mod fake;
 mod inproc;
 mod replay;

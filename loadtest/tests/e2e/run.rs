@@ -3,8 +3,14 @@
 use super::{Fault, assert_exit, loadtest, serve, stdout};
 
 /// A short run with much contention, unless a test says otherwise.
-const SHORT: [(&str, &str); 5] =
-    [("--requests", "3000"), ("--warmup", "20ms"), ("--skus", "5"), ("--seed", "7"), ("--concurrency", "16")];
+const SHORT: [(&str, &str); 6] = [
+    ("--requests", "3000"),
+    ("--warmup", "20ms"),
+    ("--skus", "5"),
+    ("--seed", "7"),
+    ("--concurrency", "16"),
+    ("--ceiling", "none"),
+];
 
 fn run(fault: Fault, more: &[&str]) -> std::process::Output {
     let url = serve(fault);
@@ -24,6 +30,24 @@ fn an_honest_server_passes() {
     for wanted in ["CONSISTENT", "seed 7", "insufficient-stock", "strategy fake", "Failures: none"] {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
+}
+
+#[test]
+fn the_bare_client_proves_the_same() {
+    let hyper = ["--client", "hyper"];
+    let output = run(Fault::None, &hyper);
+    assert_exit(&output, 0);
+    let text = stdout(&output);
+    for wanted in ["CONSISTENT", "insufficient-stock", "Failures: none", "Client (hyper): "] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    assert_exit(&run(Fault::LostUpdate, &hyper), 4);
+    let output = run(Fault::Unreliable, &hyper);
+    let text = stdout(&output);
+    for wanted in ["503 contention", "503 request-timeout", "connection lost"] {
+        assert!(text.contains(wanted), "{wanted} in {text}");
+    }
+    assert!(!text.contains("VIOLATED"), "{text}");
 }
 
 #[test]
@@ -131,11 +155,51 @@ fn a_missed_threshold_has_a_code_of_its_own() {
 }
 
 #[test]
+fn each_threshold_that_is_missed_is_named() {
+    let missed = ["--threshold", "p50<1us for adjust", "--threshold", "p99<1h for create"];
+    let kept = ["--threshold", "errors<=0%", "--threshold", "throughput > 1"];
+    // No create is asked for in this mix.
+    let mix = ["--mix", "adjust=3,read=1"];
+    let output = run(Fault::None, &[&mix[..], &missed, &kept].concat());
+    assert_exit(&output, 3);
+    let text = stdout(&output);
+    for (threshold, end) in [
+        ("p50<1us for adjust", "us: MISSED"),
+        ("p99<1h for create", "MISSED (no samples)"),
+        ("errors<=0%", "kept"),
+        ("throughput > 1", "kept"),
+    ] {
+        let line = text.lines().find(|line| line.starts_with(&format!("Threshold {threshold}: ")));
+        assert!(line.is_some_and(|line| line.ends_with(end)), "{threshold}: {text}");
+    }
+    assert_exit(&run(Fault::None, &[&mix[..], &kept].concat()), 0);
+    let output = loadtest(&["run", "http://127.0.0.1:1", "--threshold", "p98<1ms"]);
+    assert_exit(&output, 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`p98` is no metric"), "{output:?}");
+}
+
+#[test]
+fn a_ramp_steps_and_chance_send_what_they_add_up_to() {
+    for (rate, arrivals) in [("1000:5000", "poisson"), ("2000,4000", "uniform")] {
+        for dispatch in ["shared", "client"] {
+            let output = run(Fault::None, &["--rate", rate, "--arrivals", arrivals, "--dispatch", dispatch]);
+            assert_exit(&output, 0);
+            let text = stdout(&output);
+            assert!(text.contains("offered 3000 (") && text.contains("dropped 0"), "{text}");
+            assert!(text.contains(&format!("rate {rate} ({arrivals})")), "{text}");
+        }
+    }
+    for wrong in [&["--rate", "1:2:3"][..], &["--rate", "0"], &["--arrivals", "poisson"]] {
+        assert_exit(&loadtest(&[&["run", "http://127.0.0.1:1"], wrong].concat()), 2);
+    }
+}
+
+#[test]
 fn the_open_loop_sends_what_it_planned() {
     let output = run(Fault::None, &["--rate", "3000"]);
     assert_exit(&output, 0);
     let text = stdout(&output);
-    assert!(text.contains("3000 planned") && text.contains("0 never sent"), "{text}");
+    assert!(text.contains("offered 3000 (") && text.contains("dropped 0"), "{text}");
 }
 
 #[test]
@@ -231,35 +295,67 @@ fn the_same_seed_asks_the_same() {
     assert_eq!(totals[0], totals[1]);
 }
 
+/// A line of progress of the measured part is waited for: then the run is under way, and it has told so without
+/// a terminal. What is in flight is drained, and everything is verified.
 #[test]
-fn an_interrupted_run_verifies_what_it_has() {
-    use std::io::{BufRead, BufReader};
+fn an_interrupted_run_tells_how_far_it_is_drains_and_verifies_what_it_has() {
+    use std::io::{BufRead, BufReader, Read};
     let url = serve(Fault::None);
-    let program = env!("CARGO_BIN_EXE_loadtest");
-    let mut child = std::process::Command::new(program)
-        .args(["run", &url, "--duration", "10m", "--warmup", "0s", "--skus", "3", "--rate", "500"])
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["run", &url, "--duration", "10m", "--warmup", "0s", "--skus", "3", "--ceiling", "none"])
+        .args(["--progress-every", "50ms"])
         .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // The run is under way as soon as its levels can be seen to move, which `status` of the fake does not tell; the
-    // signal is handled from the first moment on, so when it arrives decides only how much there is to verify.
+    let errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let has_begun = |line: &String| line.starts_with("loadtest: measuring, ") && !line.contains(": 0 done");
+    let mut told = errors.map_while(Result::ok).filter(has_begun);
+    let line = told.next().expect("a line of progress");
+    assert!(line.contains(" done, ") && line.ends_with(" a second"), "{line}");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    wait_for_handler(child.id());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    let lines: Vec<String> =
-        BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{lines:?}");
-    assert!(lines.iter().any(|line| line.contains("interrupted")), "{lines:?}");
+    // It goes on telling until the end.
+    std::thread::spawn(move || told.count());
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    assert!(text.starts_with("No headline: the run was interrupted"), "{text}");
+    // Drained: nothing that was in flight was given up.
+    assert!(text.contains("CONSISTENT") && text.contains("Failures: none"), "{text}");
+    assert!(text.contains(" 0 of unknown outcome"), "{text}");
 }
 
-/// Waits until a process catches SIGINT: before that, it would simply die of it.
-fn wait_for_handler(pid: u32) {
-    loop {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("Linux");
-        if u64::from_str_radix(caught.trim(), 16).expect("a mask") & 0b10 != 0 {
-            return;
-        }
-        std::thread::yield_now();
-    }
+#[test]
+fn a_profile_says_what_is_asked_and_of_which_skus() {
+    let common = ["--profile", "tpcc-new-order", "--requests", "1000"];
+    let output = run(Fault::None, &common);
+    assert_exit(&output, 0);
+    assert!(stdout(&output).contains("(uniform), concurrency 16, mix batch=100"), "{}", stdout(&output));
+    // What is said beside it wins.
+    let output = run(Fault::None, &["--profile", "flash-sale", "--mix", "adjust=1", "--keys", "single"]);
+    assert_exit(&output, 0);
+    assert!(stdout(&output).contains("(single), concurrency 16, mix adjust=1"), "{}", stdout(&output));
+    // Nothing is changed: nothing can be lost, and nothing is proved.
+    assert_exit(&run(Fault::None, &["--profile", "ycsb-c"]), 5);
+    assert_exit(&loadtest(&["run", "http://127.0.0.1:1", "--profile", "ycsb-x"]), 2);
+}
+
+/// The fake service takes no notice of keys: what it is asked twice it does twice, which is told.
+#[test]
+fn faults_of_the_clients_are_counted_and_what_is_done_twice_is_told() {
+    let output = run(Fault::None, &["--fault", "disconnect=1%,slow=0.2%", "--requests", "4000"]);
+    let text = stdout(&output);
+    let line = text.lines().find(|line| line.starts_with("Faults of the clients: ")).expect("a line");
+    assert!(!line.contains(" 0 disconnected") && line.contains(" 0 replayed"), "{line}");
+    assert!(!line.contains(" 0 sent slowly"), "{line}");
+    // What became of the ones that went away may stay open; nobody is accused.
+    assert!(matches!(output.status.code(), Some(0 | 5)) && !text.contains("VIOLATED"), "{text}");
+    assert!(text.starts_with("No headline: "), "{text}");
+    let output = run(Fault::None, &["--fault", "replay=5%"]);
+    assert_exit(&output, 4);
+    let text = stdout(&output);
+    assert!(text.contains("asked again answered 200"), "{text}");
+    assert!(text.contains("disconnected, ") && !text.contains("(0 answered otherwise)"), "{text}");
+    assert_exit(&loadtest(&["run", "http://127.0.0.1:1", "--fault", "vanish=1%"]), 2);
 }

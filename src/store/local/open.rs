@@ -13,6 +13,7 @@ use super::refusals::RefusalCounts;
 use super::{Local, Parts, chores, import};
 use crate::journal::control::{ControlError, State};
 use crate::journal::data_dir::{DataDir, DataDirError};
+use crate::journal::disk::Disk;
 use crate::journal::disk::memory::MemoryDisk;
 use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
 use crate::journal::retention::Schedule;

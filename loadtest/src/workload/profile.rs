@@ -1,0 +1,129 @@
+//! Workloads by name: what well-known benchmarks ask, as far as an inventory can be asked it.
+//!
+//! YCSB's core workloads A, B, C and F (Cooper et al., *Benchmarking Cloud Serving Systems with YCSB*, 2010): an update is
+//! an adjustment, a read-modify-write a read followed by a count that demands the version it saw; keys by a scrambled Zipf
+//! law with exponent 0.99. TPC-C's New-Order (TPC-C 5.11, 2.4) takes 5 to 15 items, 1 to 10 units of each, all or
+//! nothing, and Stock-Level (2.8) looks at the stock of recent orders while they come in. Where TPC-C puts 91 units on the shelf
+//! once fewer than ten would be left, one line in eleven is a delivery here. A flash sale is one sku in a hundred that
+//! nearly everybody wants one unit of.
+
+use clap::ValueEnum;
+
+use super::mix::{Mix, Operation, Shape};
+use super::{Keys, OPENING_STOCK};
+
+/// A workload by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "each is the benchmark of its name")]
+pub enum Profile {
+    YcsbA,
+    YcsbB,
+    YcsbC,
+    YcsbF,
+    TpccNewOrder,
+    TpccStockLevel,
+    FlashSale,
+}
+
+impl Profile {
+    /// How skus are drawn.
+    pub const fn keys(self) -> Keys {
+        match self {
+            Self::YcsbA | Self::YcsbB | Self::YcsbC | Self::YcsbF => Keys::Zipf(0.99),
+            Self::TpccNewOrder | Self::TpccStockLevel => Keys::Uniform,
+            Self::FlashSale => Keys::Hotspot { skus: 0.01, share: 0.95 },
+        }
+    }
+
+    /// How operations are drawn.
+    pub fn mix(self) -> Mix {
+        let weights = match self {
+            Self::YcsbA => vec![(Operation::Read, 50), (Operation::Adjust, 50)],
+            Self::YcsbB => vec![(Operation::Read, 95), (Operation::Adjust, 5)],
+            Self::YcsbC => vec![(Operation::Read, 100)],
+            Self::YcsbF => vec![(Operation::Read, 50), (Operation::Put, 50)],
+            Self::TpccNewOrder => vec![(Operation::Batch, 100)],
+            Self::TpccStockLevel => vec![(Operation::Read, 90), (Operation::Batch, 10)],
+            Self::FlashSale => vec![(Operation::Adjust, 90), (Operation::Read, 10)],
+        };
+        Mix::new(weights, self.shape())
+    }
+
+    /// What operations look like.
+    pub fn shape(self) -> Shape {
+        let usual = Shape::default();
+        match self {
+            Self::YcsbA | Self::YcsbB | Self::YcsbC => usual,
+            Self::YcsbF => Shape { read_first_percent: 100, ..usual },
+            Self::TpccNewOrder | Self::TpccStockLevel => {
+                Shape { lines: (5, 15), sale_percent: 91, sale: (1, 10), restock: (46, 64), ..usual }
+            }
+            Self::FlashSale => Shape { sale_percent: 99, sale: (1, 1), restock: (1, 1), ..usual },
+        }
+    }
+
+    /// The units that every level opens with.
+    pub const fn opening_stock(self) -> u64 {
+        match self {
+            Self::FlashSale => 1_000,
+            _ => OPENING_STOCK,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Spec;
+    use super::*;
+    use crate::client::Call;
+
+    fn calls(profile: Profile) -> Vec<Call> {
+        let (keys, mix) = (profile.keys(), profile.mix());
+        let spec = Spec { skus: 200, keys, mix, opening_stock: profile.opening_stock(), seed: 3 };
+        let mut generator = spec.generator(1, 0);
+        (0..4_000).map(|_| generator.next_call()).collect()
+    }
+
+    fn share(calls: &[Call], is_one: impl Fn(&Call) -> bool) -> f64 {
+        calls.iter().filter(|call| is_one(call)).count() as f64 / calls.len() as f64
+    }
+
+    #[test]
+    fn ycsb_reads_as_often_as_its_letter_says() {
+        for (profile, reads) in [(Profile::YcsbA, 0.5), (Profile::YcsbB, 0.95), (Profile::YcsbC, 1.0)] {
+            assert!((share(&calls(profile), Call::is_read) - reads).abs() < 0.03, "{profile:?}");
+        }
+        // Half of F are reads, and each read-modify-write is one more.
+        let calls = calls(Profile::YcsbF);
+        assert!((share(&calls, Call::is_read) - 0.667).abs() < 0.03);
+        let counts: Vec<_> = calls.windows(2).filter(|pair| matches!(pair[1], Call::Count { .. })).collect();
+        assert!(!counts.is_empty() && counts.iter().all(|pair| pair[0].is_read()), "{counts:?}");
+    }
+
+    #[test]
+    fn an_order_has_five_to_fifteen_lines_and_stock_does_not_run_away() {
+        let calls = calls(Profile::TpccNewOrder);
+        let lines: Vec<_> = calls
+            .iter()
+            .map(|call| match call {
+                Call::Batch(lines) => lines,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(lines.iter().all(|lines| (5..=15).contains(&lines.len())));
+        let deltas = || lines.iter().copied().flatten().map(|line| line.delta);
+        assert!(deltas().all(|delta| (-10..=-1).contains(&delta) || (46..=64).contains(&delta)));
+        let mean = deltas().sum::<i64>() as f64 / deltas().count() as f64;
+        assert!(mean.abs() < 0.5, "{mean}");
+    }
+
+    #[test]
+    fn a_flash_sale_is_about_one_sku_in_a_hundred() {
+        let calls = calls(Profile::FlashSale);
+        // Two of 200 skus, each with two levels.
+        let hot = |call: &Call| call.keys().iter().all(|key| key.0 < 4);
+        assert!((share(&calls, hot) - 0.95).abs() < 0.02);
+        let sells = |call: &Call| matches!(call, Call::Adjust(change) if change.delta == -1);
+        assert!((share(&calls, sells) - 0.9 * 0.99).abs() < 0.02);
+    }
+}
