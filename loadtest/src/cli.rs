@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the bounds of every number.
 
+pub mod compare;
 pub mod crash;
 pub mod inproc;
 pub mod report;
@@ -51,8 +52,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Drive a running server with the orders of a real shop.
     Replay(ReplayArgs),
-    /// Start a fresh server for each strategy, drive all with the same workload, and rank them.
-    Compare(CompareArgs),
+    /// Start a fresh server for each strategy, drive all with the same workload, and tell differences from noise.
+    Compare(compare::CompareArgs),
     /// Measure the strategies in this process, without HTTP, against the bare primitives.
     Inproc(inproc::InprocArgs),
     /// Measure throughput against concurrency, fit the Universal Scalability Law, and draw it.
@@ -229,38 +230,6 @@ pub struct ReplayArgs {
     /// Leave the skus on the server.
     #[arg(long)]
     pub keep: bool,
-}
-
-/// Arguments of `compare`.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// `all` (every correct strategy of the server), or names with commas between; `all,racy` adds the bad example.
-    #[arg(long, default_value = "all", value_name = "LIST", value_delimiter = ',')]
-    pub strategies: Vec<String>,
-    /// Allow strategies that are known to lose updates: the verifier must catch them, or the exit code is 5.
-    #[arg(long)]
-    pub allow_racy: bool,
-    /// The server to start; `inventory` beside this program if not given.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
-    pub server_bin: Option<PathBuf>,
-    /// Rounds; in each, every strategy has its turn. Figures are medians over the rounds.
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub rounds: u32,
-    /// How long to measure in each turn [default: 2s].
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "requests")]
-    pub duration: Option<Duration>,
-    /// How many requests to measure in each turn, instead of a duration.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub requests: Option<u64>,
-    /// How long to ask before measuring.
-    #[arg(long, default_value = "500ms", value_name = "TIME", value_parser = duration)]
-    pub warmup: Duration,
-    /// The workload.
-    #[command(flatten)]
-    pub workload: WorkloadArgs,
-    /// Write the report: FORMAT=FILE, several with commas between; json, md, html, junit, csv, hgrm; - is standard output.
-    #[arg(long, value_name = "FILES")]
-    pub out: Option<Out>,
 }
 
 impl RunArgs {

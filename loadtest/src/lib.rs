@@ -14,6 +14,7 @@
 //! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
 //! * [`crash`] kills a server again and again, and sees what it kept.
 //! * [`selftest`] tries the checks on what is wrong on purpose.
+//! * [`statistics`] tells a difference from noise, for [`compare`].
 //! * [`report`] writes text, JSON, HTML and more from one document; [`output`] is the only place that prints, but for
 //!   [`progress`].
 //!
@@ -38,6 +39,7 @@ pub mod report;
 pub mod runner;
 pub mod schedule;
 pub mod selftest;
+pub mod statistics;
 pub mod sweep;
 pub mod threshold;
 pub mod verdict;

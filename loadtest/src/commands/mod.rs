@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod crash;
 mod inproc;
+mod lineup;
 mod replay;
 mod report;
 mod run;

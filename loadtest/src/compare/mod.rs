@@ -1,24 +1,39 @@
-//! Comparing strategies: a fresh server for each turn, the same seeded workload, interleaved rounds.
+//! Comparing strategies: a fresh server for each turn, the same seeded workload, interleaved rounds, and no word without its
+//! interval.
 //!
-//! Rounds are interleaved (A B C, A B C, ...) so that whatever else the machine does hits every strategy alike; each
-//! figure is the median over the rounds. Every turn is verified, and a fast strategy that loses an update is no winner.
+//! In each round every contender has a turn, in an order drawn by lot from the seed, so that whatever else the machine does
+//! hits all alike and the tests of [`crate::statistics`] hold. One contender is a copy of the baseline (A/A): what differs between
+//! the two is noise. A turn is measured in closed loop (CPU time, throughput) and then in open loop at one rate for all
+//! (latency). Every turn is verified, and a fast strategy that loses an update is no winner.
+//!
+//! [`contender`] is who has a turn (an [`earlier`] run can be the baseline), [`turn`] what happens in it on a [`server`] of its own, [`metric`] the figures that come of
+//! it, [`judge`] what they say; [`findings`] decides the exit code, [`gate`] what regressions are allowed, [`report`] tells.
 
+pub mod contender;
+pub mod delay;
+pub mod earlier;
+pub mod findings;
+pub mod gate;
+pub mod judge;
+pub mod metric;
+mod page;
+pub mod place;
 pub mod report;
 pub mod server;
+pub mod turn;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::exit::Exit;
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom;
+
 use crate::interrupt::Stop;
-use crate::measure::rows;
-use crate::output::{self, Progress};
-use crate::report::VerdictReport;
-use crate::runner::{self, Plan, Run, RunError};
-use crate::verdict;
-use crate::workload::fresh_run_id;
-use report::Turn;
-use server::{ServerError, ServerProcess, Strategy};
+use crate::output::Progress;
+use crate::runner::{Plan, RunError};
+use contender::{Contender, Role};
+use server::{ServerError, Storage, Strategy};
+use turn::{Setup, Turn};
 
 /// Why there was no comparison.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +60,17 @@ pub enum CompareError {
     /// A strategy that loses updates, without leave.
     #[error("strategy `{0}` loses updates on purpose; add --allow-racy to see it caught")]
     NotAllowed(String),
+    /// A baseline that is not among what is compared.
+    #[error("the baseline `{name}` is not among the strategies compared: {compared}")]
+    NoBaseline {
+        /// What was named.
+        name: String,
+        /// What there is.
+        compared: String,
+    },
+    /// The delay control has no place to listen.
+    #[error("the proxy of --delay-control could not listen: {0}")]
+    Proxy(std::io::Error),
     /// An empty list.
     #[error("no strategy to compare; use --strategies all, or names with commas between")]
     NoStrategy,
@@ -85,7 +111,47 @@ pub fn server_beside() -> Option<PathBuf> {
     beside.is_file().then_some(beside)
 }
 
-/// Gives every strategy its turn in every round. Answers the turns that were finished; fewer when stopped.
+/// Gives every contender its turn in every round, in an order drawn from the seed. Answers the turns that were finished; fewer
+/// when stopped.
+pub async fn rounds(
+    setup: &Setup,
+    contenders: &[Contender],
+    rounds: u32,
+    stop: &Stop,
+) -> Result<Vec<Turn>, CompareError> {
+    let progress = Progress::new();
+    let mut turns = Vec::new();
+    for round in 1..=rounds {
+        for (place, index) in (1..).zip(order(contenders.len(), setup.plan.spec.seed, round)) {
+            if stop.requested() {
+                return Ok(turns);
+            }
+            let contender = &contenders[index];
+            progress.prefix(format!("[round {round} of {rounds}] {}:", contender.label));
+            turns.push(turn::turn(setup, contender, (round, place), stop, &progress).await?);
+        }
+    }
+    Ok(turns)
+}
+
+/// The order of a round, by lot: whoever always came after the same one would be measured in its wake.
+fn order(contenders: usize, seed: u64, round: u32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..contenders).collect();
+    // The tape of the round is drawn from the seed, too: the constant keeps the two apart.
+    let seed = seed.wrapping_add(u64::from(round)) ^ 0x0BDE_4D0E_5EED_CAFE;
+    order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+    order
+}
+
+/// Measures in closed loop how much the baseline can do, on a server of its own, before the first round.
+pub async fn calibrate(setup: &Setup, baseline: &Contender, stop: &Stop) -> Result<Turn, CompareError> {
+    let progress = Progress::new();
+    progress.prefix(format!("[before the first round] {}:", baseline.label));
+    let setup = Setup { rate_per_s: None, ..setup.clone() };
+    turn::turn(&setup, baseline, (1, 0), stop, &progress).await
+}
+
+/// Gives every strategy its turn in every round, in memory, in closed loop, with nothing compared.
 pub async fn turns(
     program: &Path,
     strategies: &[Strategy],
@@ -93,108 +159,17 @@ pub async fn turns(
     plan: &Plan,
     stop: &Stop,
 ) -> Result<Vec<Turn>, CompareError> {
-    let progress = Progress::new();
-    let mut turns = Vec::new();
-    for round in 1..=rounds {
-        for strategy in strategies {
-            if stop.requested() {
-                return Ok(turns);
-            }
-            progress.prefix(format!("[round {round} of {rounds}] {}:", strategy.name));
-            turns.push(turn(program, strategy, round, plan, stop, &progress).await?);
-        }
-    }
-    Ok(turns)
-}
-
-async fn turn(
-    program: &Path,
-    strategy: &Strategy,
-    round: u32,
-    plan: &Plan,
-    stop: &Stop,
-    progress: &Progress,
-) -> Result<Turn, CompareError> {
-    let mut server = ServerProcess::start(program, strategy).await?;
-    // The server is fresh: nothing need be deleted from it.
-    let plan = Plan { prefix: format!("lt-{}-", fresh_run_id()), keep: true, ..plan.clone() };
-    let run = runner::run(server.url(), &plan, Some(server.pid()), stop, progress).await;
-    let mut run = run.map_err(|source| CompareError::Run { strategy: strategy.name.clone(), source })?;
-    // Stopped before the check, which would otherwise share the machine with an idle server.
-    if let Some(remark) = server.stop().await {
-        output::remark(&remark);
-    }
-    let (_, checked, took) = verdict::check(std::mem::take(&mut run.history)).await;
-    Ok(figures(strategy, round, &run, VerdictReport::new(checked, took)))
-}
-
-fn figures(strategy: &Strategy, round: u32, run: &Run, verdict: VerdictReport) -> Turn {
-    let (_, total) = rows(&run.measured.samples);
-    let answered = total.done + total.refused;
-    let counter = |name: &str| run.contention.get(name).copied();
-    let contended = counter("contended").zip(counter("acquisitions"));
-    Turn {
-        strategy: strategy.name.clone(),
-        correct: strategy.correct,
-        round,
-        throughput_per_s: crate::measure::per_second(answered, run.measured.elapsed),
-        latency: total.latency,
-        cpu_us_per_request: run.server_cpu.and_then(|cpu| per_request(cpu, answered)),
-        contended_percent: contended.and_then(|(contended, all)| percent(contended, all)),
-        retries: counter("retries"),
-        requests: total.requests,
-        refused: total.refused,
-        failed: total.failed,
-        breaches: run.breaches,
-        unread: run.unread,
-        contention: run.contention.clone(),
-        verdict,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-fn per_request(cpu: Duration, requests: u64) -> Option<f64> {
-    (requests > 0).then(|| cpu.as_secs_f64() * 1e6 / requests as f64)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
-fn percent(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
-}
-
-/// What the turns mean, in words and as exit codes.
-pub fn findings(strategies: &[Strategy], turns: &[Turn]) -> Vec<(Exit, String)> {
-    let mut findings = Vec::new();
-    for strategy in strategies {
-        let own: Vec<&Turn> = turns.iter().filter(|turn| turn.strategy == strategy.name).collect();
-        let name = &strategy.name;
-        let count = |result: &str| own.iter().filter(|turn| turn.verdict.result == result).count();
-        let violated = count("violated");
-        if violated > 0 {
-            let rounds = own.len();
-            findings.push((
-                Exit::Violation,
-                format!("{name} broke its promises in {violated} of {rounds} rounds"),
-            ));
-        } else if !strategy.correct && !own.is_empty() {
-            findings.push((
-                Exit::Inconclusive,
-                format!("{name} loses updates, and was not caught: prove harder"),
-            ));
-        }
-        let failed: u64 = own.iter().map(|turn| turn.failed).sum();
-        if failed > 0 {
-            findings
-                .push((Exit::Ok, format!("{name}: {failed} requests failed, which the figures leave out")));
-        }
-        let open = count("vacuous") + count("indeterminate");
-        let holes = own.iter().filter(|turn| turn.breaches > 0 || turn.unread > 0).count();
-        if strategy.correct && open + holes > 0 {
-            let what = format!("{name}: {open} rounds prove nothing, {holes} have holes in their proof");
-            findings.push((Exit::Inconclusive, what));
-        }
-    }
-    findings
+    let setup = Setup { plan: plan.clone(), rate_per_s: None, folder: None, arguments: Vec::new() };
+    let contender = |strategy: &Strategy| Contender {
+        label: strategy.name.clone(),
+        strategy: strategy.clone(),
+        program: program.to_owned(),
+        storage: Storage::Ephemeral,
+        role: Role::Candidate,
+        against: None,
+        delay: None,
+    };
+    self::rounds(&setup, &strategies.iter().map(contender).collect::<Vec<_>>(), rounds, stop).await
 }
 
 #[cfg(test)]
@@ -210,6 +185,21 @@ mod tests {
         let wanted: Vec<String> = wanted.split(',').map(str::to_owned).collect();
         let chosen = choose(&wanted, &known(), allow_racy)?;
         Ok(chosen.into_iter().map(|strategy| strategy.name).collect())
+    }
+
+    #[test]
+    fn orders_are_drawn_from_the_seed_and_differ_between_rounds() {
+        let orders: Vec<Vec<usize>> = (1..=20).map(|round| order(5, 7, round)).collect();
+        for order in &orders {
+            let mut all = order.clone();
+            all.sort_unstable();
+            assert_eq!(all, [0, 1, 2, 3, 4]);
+        }
+        assert_eq!(orders[3], order(5, 7, 4));
+        // Nobody is always first, and nobody always follows the same one.
+        assert!((0..5).all(|who| orders.iter().any(|order| order[0] == who)), "{orders:?}");
+        assert_ne!(orders[0], orders[1]);
+        assert_ne!(orders, (1..=20).map(|round| order(5, 8, round)).collect::<Vec<_>>());
     }
 
     #[test]

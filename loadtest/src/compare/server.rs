@@ -1,14 +1,15 @@
 //! A server of one's own: started on a free port, stopped by SIGTERM, and never left behind.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -45,6 +46,14 @@ pub enum ServerError {
     Spawn {
         /// Which program.
         program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no place for its data.
+    #[error("no data directory could be made in {folder}: {source}; name another folder with --data-in")]
+    Folder {
+        /// In which folder.
+        folder: String,
         /// What the system said.
         source: std::io::Error,
     },
@@ -88,24 +97,79 @@ pub async fn strategies(program: &Path) -> Result<Vec<Strategy>, ServerError> {
     serde_json::from_slice(&output.stdout).map_err(|error| problem(error.to_string()))
 }
 
-/// A running server. Dropping it kills it.
+/// Where a server keeps its stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// In a data directory, as the service does unless it is told otherwise.
+    Durable,
+    /// In memory.
+    Ephemeral,
+}
+
+/// How a server is started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// The strategy.
+    pub strategy: Strategy,
+    /// Where it keeps its stock: a durable one gets a fresh data directory, which is removed after it.
+    pub storage: Storage,
+    /// Where data directories are made; the system's folder for temporary files if not given.
+    pub folder: Option<PathBuf>,
+    /// Further arguments of `serve`.
+    pub arguments: Vec<String>,
+}
+
+impl Launch {
+    fn data(&self) -> Result<Option<TempDir>, ServerError> {
+        if self.storage == Storage::Ephemeral {
+            return Ok(None);
+        }
+        let folder = data_folder(self.folder.as_deref());
+        let made = tempfile::Builder::new().prefix("loadtest-compare-").tempdir_in(&folder);
+        made.map(Some).map_err(|source| ServerError::Folder { folder: folder.display().to_string(), source })
+    }
+
+    fn command(&self, data: Option<&TempDir>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--strategy", &self.strategy.name, "--listen", "127.0.0.1:0"]);
+        match data {
+            // A folder in it: the server makes its own, as it likes it.
+            Some(data) => command.arg("--data-dir").arg(data.path().join("data")),
+            None => command.arg("--ephemeral"),
+        };
+        if !self.strategy.correct {
+            command.arg("--allow-racy");
+        }
+        command.args(&self.arguments);
+        command
+    }
+}
+
+/// The folder that data directories are made in.
+pub fn data_folder(wanted: Option<&Path>) -> PathBuf {
+    wanted.map_or_else(std::env::temp_dir, Path::to_path_buf)
+}
+
+/// A running server. Dropping it kills it, and removes its data.
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
     pid: u32,
     url: String,
     strategy: String,
+    /// After the child, so that it is removed after it was killed.
+    _data: Option<TempDir>,
 }
 
 impl ServerProcess {
-    /// Starts a server with a strategy on a free port, and waits until it is ready.
-    pub async fn start(program: &Path, strategy: &Strategy) -> Result<Self, ServerError> {
-        let mut command = Command::new(program);
-        // In memory: it is the strategies that are compared, and the negative control keeps no ledger.
-        command.args(["serve", "--ephemeral", "--strategy", &strategy.name, "--listen", "127.0.0.1:0"]);
-        if !strategy.correct {
-            command.arg("--allow-racy");
-        }
+    /// Starts a server on a free port, and waits until it is ready.
+    pub async fn start(launch: &Launch) -> Result<Self, ServerError> {
+        let Launch { program, strategy, .. } = launch;
+        let data = launch.data()?;
+        let mut command = launch.command(data.as_ref());
         isolate(&mut command);
         let mut child = command
             .stdout(Stdio::piped())
@@ -132,7 +196,7 @@ impl ServerProcess {
             Err(_) => return Err(not_ready(format!("no address within {START_MAX:?}"))),
         };
         let pid = child.id().ok_or_else(|| not_ready("it ended at once".to_owned()))?;
-        let server = Self { child, pid, url, strategy: strategy.name.clone() };
+        let server = Self { child, pid, url, strategy: strategy.name.clone(), _data: data };
         match timeout_at(deadline, server.ready()).await {
             Ok(ready) => ready.map(|()| server),
             Err(_) => Err(not_ready(format!("/readyz did not answer 200 within {START_MAX:?}"))),

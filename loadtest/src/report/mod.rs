@@ -1,7 +1,7 @@
 //! What is told in the end. Every command makes a [`document::Document`] of its figures, and everything is written from that: text
 //! ([`plain`]), Markdown, HTML, `JUnit`, CSV, percentiles. It knows nothing of what is reported.
 //!
-//! The JSON is a promise. Its `format` is `loadtest-run/1`, `loadtest-replay/1`, `loadtest-compare/1`,
+//! The JSON is a promise. Its `format` is `loadtest-run/1`, `loadtest-replay/1`, `loadtest-compare/2`,
 //! `loadtest-inproc/1`, `loadtest-sweep/1`, `loadtest-calibrate/1`,
 //! `loadtest-crash/1` or `loadtest-selftest/1`; members may be
 //! added within a number, never changed or taken away. Units are last in every name.

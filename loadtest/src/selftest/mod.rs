@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use history::History;
 
-use crate::compare::server::{ServerError, ServerProcess, Strategy};
+use crate::compare::server::{Launch, ServerError, ServerProcess, Storage, Strategy};
 use crate::interrupt::Stop;
 use crate::output::Progress;
 use crate::runner::RunError;
@@ -134,7 +134,15 @@ async fn attempt(
     let plan = Plan { seed, ..plan.clone() };
     let mut tried = Vec::new();
     for kind in trials::Kind::ALL {
-        let mut server = ServerProcess::start(program, strategy).await?;
+        // In memory: the mutants keep no ledger.
+        let launch = Launch {
+            program: program.to_owned(),
+            strategy: strategy.clone(),
+            storage: Storage::Ephemeral,
+            folder: None,
+            arguments: Vec::new(),
+        };
+        let mut server = ServerProcess::start(&launch).await?;
         let trial = trials::run(kind, server.url(), &plan, stop, progress).await;
         // A mutant may have left its server with a change that it can never record, and for which it would wait: it is
         // killed, as it is dropped.
