@@ -192,11 +192,8 @@ impl Shared {
     }
 
     fn prepare(&self, wanted: u64, needed: u64) -> io::Result<Prepared> {
-        match self.control.as_ref().map_or(Ok(()), |control| control.keep_spare()) {
-            Err(error) if is_short(&error) => Err(error),
-            // Without it, one is made when it is needed.
-            _ => prepare(&*self.disk, wanted, needed),
-        }
+        self.control.as_ref().map_or(Ok(()), |control| control.keep_spare())?;
+        prepare(&*self.disk, wanted, needed)
     }
 
     /// Waits for what comes of it.

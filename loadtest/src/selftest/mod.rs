@@ -34,11 +34,15 @@ use crate::compare::server::{Launch, ServerError, ServerProcess, Storage, Strate
 use crate::interrupt::Stop;
 use crate::output::Progress;
 use crate::runner::RunError;
+use judge::Judged;
 use matrix::{Group, Matrix, Row};
-use trials::Trial;
+use trials::{Kind, Trial};
 
 /// How often a mutant is tried before it is said to have survived: the bugs are races, and a busy machine may hide one once.
 pub const ATTEMPTS_MAX: u32 = 5;
+
+/// The longest a trial may take. It ends by a number of requests, but a mutant may leave every one of them without an answer.
+const TRIAL_MAX: Duration = Duration::from_secs(30);
 
 /// Everything that decides a self-test, but the server program.
 #[derive(Debug, Clone)]
@@ -117,9 +121,16 @@ pub async fn selftest(
 
 /// A trial that was judged.
 struct Tried {
-    judged: judge::Judged,
+    judged: Judged,
     /// Its history, if it is one to plant faults in.
     to_plant_in: Option<History>,
+}
+
+impl Tried {
+    fn of(trial: Trial) -> Self {
+        let judged = judge::judge(&trial);
+        Self { judged, to_plant_in: trial.is_small.then_some(trial.history) }
+    }
 }
 
 /// All trials once, each on a fresh server: a mutant that has lost an update may not be able to go on.
@@ -133,7 +144,7 @@ async fn attempt(
 ) -> Result<Vec<Tried>, SelftestError> {
     let plan = Plan { seed, ..plan.clone() };
     let mut tried = Vec::new();
-    for kind in trials::Kind::ALL {
+    for kind in Kind::ALL {
         // In memory: the mutants keep no ledger.
         let launch = Launch {
             program: program.to_owned(),
@@ -143,7 +154,7 @@ async fn attempt(
             arguments: Vec::new(),
         };
         let mut server = ServerProcess::start(&launch).await?;
-        let trial = trials::run(kind, server.url(), &plan, stop, progress).await;
+        let trial = bounded(kind, TRIAL_MAX, trials::run(kind, server.url(), &plan, stop, progress)).await;
         // A mutant may have left its server with a change that it can never record, and for which it would wait: it is
         // killed, as it is dropped.
         if strategy.correct
@@ -154,13 +165,34 @@ async fn attempt(
         drop(server);
         let trial = trial.map_err(|source| SelftestError::Run { strategy: strategy.name.clone(), source })?;
         progress.begin("judging", None);
-        let judge = |trial: Trial| {
-            let judged = judge::judge(&trial);
-            Tried { judged, to_plant_in: trial.is_small.then_some(trial.history) }
-        };
-        tried.push(blocking(move || judge(trial)).await);
+        tried.push(match trial {
+            Ended::InTime(trial) => blocking(move || Tried::of(trial)).await,
+            Ended::Late(judged) => Tried { judged, to_plant_in: None },
+        });
     }
     Ok(tried)
+}
+
+/// How a trial ended.
+#[derive(Debug)]
+enum Ended {
+    InTime(Trial),
+    /// What it saw is gone: it proves nothing.
+    Late(Judged),
+}
+
+async fn bounded(
+    kind: Kind,
+    longest: Duration,
+    trial: impl Future<Output = Result<Trial, RunError>>,
+) -> Result<Ended, RunError> {
+    match tokio::time::timeout(longest, trial).await {
+        Ok(ended) => ended.map(Ended::InTime),
+        Err(_) => {
+            let doubt = Some(format!("it did not end within {longest:?}"));
+            Ok(Ended::Late(Judged { trial: kind.name(), operations: 0, kills: Vec::new(), doubt }))
+        }
+    }
 }
 
 async fn plant(good: Vec<History>) -> Vec<Row> {
@@ -177,9 +209,24 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 impl Row {
     /// Takes in what one trial proved.
-    fn add(&mut self, judged: &judge::Judged) {
+    fn add(&mut self, judged: &Judged) {
         self.operations += judged.operations;
         self.kills.extend(judged.kills.iter().cloned());
         self.doubts.extend(judged.doubt.iter().map(|doubt| format!("{}: {doubt}", judged.trial)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_trial_that_never_ends_proves_nothing() {
+        let ended = bounded(Kind::Leavers, Duration::ZERO, std::future::pending()).await;
+        let Ok(Ended::Late(judged)) = ended else { panic!("{ended:?}") };
+        assert_eq!((judged.trial, judged.kills.len()), ("leavers", 0));
+        let mut row = Row { attempts: 1, ..Row::new(Group::Correct, "mutex", "") };
+        row.add(&judged);
+        assert_eq!(row.state(), matrix::State::Unproved, "{row:?}");
     }
 }

@@ -95,6 +95,8 @@ impl SelftestReport {
         document.line(legend.join(", "));
         document.push(self.soonest());
         document.line(self.totals());
+        document
+            .line(format!("Made by `loadtest selftest --seed {} --requests {}`", self.seed, self.requests));
         for remark in &self.remarks {
             document.line(format!("Finding: {remark}"));
         }
@@ -246,6 +248,7 @@ mod tests {
             text.contains("Mutants killed: 1 of 1") && page.contains("Planted faults found: 0 of 0"),
             "{text}"
         );
+        assert!(page.contains("Made by `loadtest selftest --seed 7 --requests 100`"), "{page}");
         assert_eq!((report.exit_code, report.checks.len()), (5, 2), "nothing was planted");
     }
 }

@@ -39,9 +39,6 @@ const REPLAYS_SHARE: u64 = 6;
 /// A client leaves for each of so many requests of a storm. Each leaves a doubt that the checker has to search through.
 const LEAVERS_SHARE: u64 = 25;
 
-/// The name of the small storm.
-const SMALL_STORM: &str = "small storm";
-
 /// Requests of the small storm.
 const SMALL: u64 = 300;
 
@@ -83,6 +80,16 @@ pub enum Kind {
 impl Kind {
     /// Every trial.
     pub const ALL: [Self; 4] = [Self::Storm, Self::SmallStorm, Self::Replays, Self::Leavers];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Storm => "storm",
+            Self::SmallStorm => "small storm",
+            Self::Replays => "replays",
+            Self::Leavers => "leavers",
+        }
+    }
 }
 
 /// Puts a fresh server on trial.
@@ -94,8 +101,8 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Trial, RunError> {
     match kind {
-        Kind::Storm => storm("storm", url, plan, plan.requests, stop, progress).await,
-        Kind::SmallStorm => storm(SMALL_STORM, url, plan, SMALL, stop, progress).await,
+        Kind::Storm => storm(kind, url, plan, plan.requests, stop, progress).await,
+        Kind::SmallStorm => storm(kind, url, plan, SMALL, stop, progress).await,
         Kind::Replays => replay(url, plan, plan.requests.div_ceil(REPLAYS_SHARE)).await,
         Kind::Leavers => leave(url, plan, plan.requests.div_ceil(LEAVERS_SHARE)).await,
     }
@@ -108,7 +115,7 @@ fn spec(plan: &Plan, skus: u32, mix: &str) -> Spec {
 }
 
 async fn storm(
-    name: &'static str,
+    kind: Kind,
     url: &str,
     plan: &Plan,
     requests: u64,
@@ -132,9 +139,9 @@ async fn storm(
     };
     let run = runner::run(url, &plan, None, stop, progress).await?;
     Ok(Trial {
-        name,
+        name: kind.name(),
         history: run.history.to_history()?,
-        is_small: name == SMALL_STORM,
+        is_small: kind == Kind::SmallStorm,
         is_contended: true,
         holes: run.breaches + run.unread as u64,
         books: None,
@@ -185,7 +192,7 @@ async fn replay(url: &str, plan: &Plan, writes: u64) -> Result<Trial, RunError> 
     let (history, finals, holes) = close(stage, &spec).await?;
     let books = accounts::close(&history.records, &history.keys, &finals);
     Ok(Trial {
-        name: "replays",
+        name: Kind::Replays.name(),
         history,
         is_small: false,
         is_contended: true,
@@ -260,7 +267,7 @@ async fn leave(url: &str, plan: &Plan, leavers: u64) -> Result<Trial, RunError> 
     }
     let (history, _, holes) = close(stage, &spec).await?;
     Ok(Trial {
-        name: "leavers",
+        name: Kind::Leavers.name(),
         history,
         is_small: false,
         is_contended: false,
