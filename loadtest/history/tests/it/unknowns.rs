@@ -124,7 +124,10 @@ fn a_search_that_is_cut_short_is_indeterminate() {
     let history = story.read((5, 6), seen(0, 21, 1_000_000 - 20_001)).history();
     let limits = Limits { search_steps: 10_000, ..Limits::lenient() };
     let verdict = history::check_with(&history, &limits);
-    assert!(matches!(verdict.conclusion, Conclusion::Indeterminate { .. }), "{verdict}");
+    let text = verdict.to_string();
+    assert!(text.contains("at most 45460 units could hide in 40 unknown outcomes"), "{text}");
+    let Conclusion::Indeterminate { residual, .. } = verdict.conclusion else { panic!("{text}") };
+    assert_eq!((residual.unknown, residual.units_max), (40, 40 * 1_000 + 7 * (39 * 40 / 2)));
 }
 
 #[test]

@@ -181,6 +181,18 @@ fn a_search_that_is_too_long_is_indeterminate_and_the_books_still_count() {
     assert_eq!(verdict.count(Kind::Unbalanced), 1, "{verdict}");
 }
 
+/// More than there are numbers for under way at once, none of which tells what it did.
+#[test]
+fn too_many_at_once_are_indeterminate() {
+    let story = |writes: u64| {
+        let story = Story::new().read((1, 2), told(1_000));
+        (0..writes).fold(story, |story, at| story.write((3 + at, 1_000 + at), Add(-1), silent()))
+    };
+    assert_right(&story(128));
+    let verdict = story(129).verdict();
+    assert!(matches!(verdict.conclusion, Conclusion::Indeterminate { .. }), "{verdict}");
+}
+
 /// With a read in the middle of it all that hardly ever can be, and one at the end.
 fn story_with(story: &Story, end: u64) -> History {
     let mut history = story.clone().read((50, 60), told(1_000_000 - 10_237)).history();

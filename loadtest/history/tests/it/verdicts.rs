@@ -91,3 +91,13 @@ fn all_violations_are_counted_and_some_are_listed_most_telling_first() {
     assert!(text.starts_with("VIOLATED: 101 violations found."), "{text}");
     assert!(text.contains("... and 91 more, not listed."), "{text}");
 }
+
+#[test]
+fn the_json_of_a_verdict_has_the_timeline_and_what_could_hide() {
+    let json = serde_json::to_value(lost().verdict()).unwrap();
+    let first = &json["conclusion"]["listed"][0];
+    assert_eq!(first["kind"], "lost_update");
+    assert_eq!(first["timeline"].as_array().map(Vec::len), Some(3), "{first}");
+    assert_eq!(json["summary"]["residual"], serde_json::json!({ "unknown": 0, "units_max": 0 }));
+    assert_eq!(json["summary"]["levels_unversioned"], 0);
+}

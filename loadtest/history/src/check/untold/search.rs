@@ -12,7 +12,8 @@ use std::collections::{HashSet, VecDeque};
 use super::{Act, Deed, NEVER};
 use crate::model::Level;
 
-/// How many operations may be under way at once: they are numbered by the bits of a word.
+/// How many operations may be under way at once: they are numbered by the bits of a word. A write of unknown outcome is
+/// under way until the end.
 const SLOTS: u32 = u128::BITS;
 
 /// How many situations may be possible at one moment.
@@ -163,17 +164,18 @@ impl Search<'_> {
 
     /// All that a situation can become by one change.
     fn lead_on(&self, situation: Situation, stack: &mut Vec<Situation>) {
-        let mut tried: Vec<Deed> = Vec::new();
-        for slot in bits(self.changes & !situation.done) {
-            let act = &self.acts[self.slots[slot as usize]];
-            // Of those that will never return, and ask for the same, one is as good as another.
-            if act.returned == NEVER {
-                if tried.contains(&act.deed) {
-                    continue;
-                }
-                tried.push(act.deed);
+        let left = self.changes & !situation.done;
+        let act = |slot: u32| (&self.acts[self.slots[slot as usize]], self.slots[slot as usize]);
+        for slot in bits(left) {
+            let (this, number) = act(slot);
+            // Of those under way that did the same, the first to return can just as well come first.
+            let has_first = bits(left).map(act).any(|(other, other_number)| {
+                other.deed == this.deed && (other.returned, other_number) < (this.returned, number)
+            });
+            if has_first {
+                continue;
             }
-            if let Some(level) = act.deed.on(situation.level) {
+            if let Some(level) = this.deed.on(situation.level) {
                 stack.push(self.settle(Situation { done: situation.done | 1 << slot, level }));
             }
         }
