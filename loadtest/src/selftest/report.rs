@@ -160,7 +160,10 @@ impl Line {
     fn outcome(&self) -> CaseOutcome {
         let failed = |message: &str| CaseOutcome::Failed {
             message: message.to_owned(),
-            detail: self.kills.iter().map(|kill| format!("{} ({})\n", kill.check, kill.trial)).collect(),
+            detail: {
+                let each = self.kills.iter().map(|kill| format!("{} ({})", kill.check, kill.trial));
+                each.collect::<Vec<_>>().join("\n")
+            },
         };
         match self.state {
             State::Clean | State::Killed => CaseOutcome::Passed,

@@ -127,9 +127,12 @@ async fn a_segment_that_was_prepared_is_begun_without_a_descriptor_and_without_r
         let service = over(&disk).await;
         change_until(&service, 2).await;
         // The next change of a name is that of the prepared segment.
-        disk.at(Call::Rename, 1, move |disk| match is_full {
-            true => disk.set_room(Some(0)),
-            false => disk.fail(none_left(Call::Create).for_good()),
+        disk.at(Call::Rename, 1, move |disk| {
+            if is_full {
+                disk.set_room(Some(0));
+            } else {
+                disk.fail(none_left(Call::Create).for_good());
+            }
         });
         change_until(&service, 3).await;
         disk.heal();
