@@ -51,10 +51,10 @@ pub mod watermark;
 pub mod writer;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -233,7 +233,7 @@ impl Journal {
             config.snapshots,
             config.policy(),
             start.covered,
-            now_ms,
+            steady_ms,
         )?;
         let (writer, keys_max) = (Mutex::new(Some(thread)), config.keys_max);
         Ok(Self { shared, writer, snapshots, disk, keys_max, is_volatile })
@@ -468,4 +468,12 @@ impl Shared {
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time by which what is kept grows old, in milliseconds of Unix time: the system's when this was first asked, and from there on
+/// as much more as has passed. So a clock that is set while the service runs makes nothing older, nor younger, than it is.
+pub fn steady_ms() -> u64 {
+    static BEGAN: OnceLock<(u64, Instant)> = OnceLock::new();
+    let (began_ms, began) = BEGAN.get_or_init(|| (now_ms(), Instant::now()));
+    began_ms.saturating_add(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
 }

@@ -275,7 +275,8 @@ pub fn recover(
     put_aside(disk.as_ref(), &files.orphans, report);
     remove_leftovers(disk.as_ref(), &files, report)?;
     let (keys, end) = (&recovered.keys, recovered.end);
-    keys.marks().mark_end(end.time_ms, end.position);
+    keys.marks().mark_end(end.time_ms, end.time_ms, end.position);
+    keys.marks().found_at(options.now_ms);
     keys.expire(options.now_ms, options.key_retention);
     report.keys = keys.len();
     Ok(recovered)

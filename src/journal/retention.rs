@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::disk::Disk;
 use super::log::{Log, Segment};
-use super::segment::{self, Header};
+use super::segment;
 use super::snapshot::{self, SnapshotError};
 
 mod snapshotter;
@@ -125,12 +125,12 @@ fn droppable(segments: &[Arc<Segment>], policy: &Policy, oldest_start: u64, now_
     let end = segments.last().map_or(0, |last| last.end());
     let mut before = 0;
     for pair in segments.windows(2) {
-        let next = &pair[1].header;
-        let needed = next.base > oldest_start || policy.keys_need_before(next, now_ms);
+        let next = &pair[1];
+        let needed = next.header.base > oldest_start || policy.keys_need_before(next, now_ms);
         if needed || !policy.is_past_before(next, end, now_ms) {
             break;
         }
-        before = next.base;
+        before = next.header.base;
     }
     before
 }
@@ -143,7 +143,7 @@ pub fn held_for_keys(log: &Log, policy: &Policy, now_ms: u64) -> u64 {
     let segments = log.segments();
     let end = segments.last().map_or(0, |last| last.end());
     let held = segments.windows(2).filter(|pair| {
-        let next = &pair[1].header;
+        let next = &pair[1];
         policy.is_past_before(next, end, now_ms) && policy.keys_need_before(next, now_ms)
     });
     held.map(|pair| pair[1].header.base - pair[0].header.base).sum()
@@ -151,16 +151,16 @@ pub fn held_for_keys(log: &Log, policy: &Policy, now_ms: u64) -> u64 {
 
 impl Policy {
     /// Whether all that is before that segment is past a bound; `end` is that of the log.
-    fn is_past_before(&self, next: &Header, end: u64, now_ms: u64) -> bool {
+    fn is_past_before(&self, next: &Segment, end: u64, now_ms: u64) -> bool {
         // Where the next segment begins, and when: nothing before it is later.
-        let too_old = self.age_max.is_some_and(|age| is_older(next.time_ms, age, now_ms));
-        let too_many = self.bytes_max.is_some_and(|bytes| end - next.base > bytes);
+        let too_old = self.age_max.is_some_and(|age| is_older(next.begun_ms(), age, now_ms));
+        let too_many = self.bytes_max.is_some_and(|bytes| end - next.header.base > bytes);
         too_old || too_many
     }
 
     /// Whether something before that segment may be younger than keys are kept.
-    fn keys_need_before(&self, next: &Header, now_ms: u64) -> bool {
-        !is_older(next.time_ms, self.key_retention, now_ms)
+    fn keys_need_before(&self, next: &Segment, now_ms: u64) -> bool {
+        !is_older(next.begun_ms(), self.key_retention, now_ms)
     }
 }
 

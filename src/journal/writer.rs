@@ -27,7 +27,7 @@ use super::retention::trim::Trimmer;
 use super::room::{self, Room};
 use super::turns::{Turn, Turns};
 use super::watermark::GroupEnd;
-use super::{JournalConfig, Shared, now_ms};
+use super::{JournalConfig, Shared, now_ms, steady_ms};
 use crate::stock::StockKey;
 
 /// How often it looks while somebody waits for records that are held back, where a hand-over alone does not wake it.
@@ -384,7 +384,8 @@ impl Writer {
         self.pace.wrote(group.records, sync);
         shared.metrics.syncs.observe(sync);
         shared.metrics.group(u64::from(group.records), bytes);
-        shared.keys.mark(group.time_ms, group.position);
+        // The group's time never goes back, and may be that of a clock that was ahead once.
+        shared.keys.marks().mark_aged(group.time_ms, steady_ms(), group.position);
         shared.watermark.advance(end);
         self.unsettled = true;
         self.room.goes_on(shared, self.appender.is_tight());

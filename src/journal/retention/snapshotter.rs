@@ -88,7 +88,7 @@ pub struct Metrics {
     pub duration_ms: AtomicU64,
     /// The length of its file.
     pub bytes: AtomicU64,
-    /// When it was taken, in milliseconds of Unix time: its age is the time since then.
+    /// When it was taken, in milliseconds of Unix time, as [`steady_ms`](crate::journal::steady_ms) has it: its age is the time since then.
     pub time_ms: AtomicU64,
     /// Where it starts: what a start would have to replay is the log from there.
     pub position: AtomicU64,
@@ -123,7 +123,7 @@ struct Requests {
 }
 
 impl Snapshotter {
-    /// Starts the thread. `covered` is the position from which a start would replay now: the snapshot that was loaded, or 0.
+    /// Starts the thread. `now_ms` is the time by which things are old: it never goes back. `covered` is the position from which a start would replay now: the snapshot that was loaded, or 0.
     pub fn start(
         parts: Parts,
         schedule: Schedule,
@@ -248,9 +248,9 @@ impl Thread {
     /// Forgets keys that have outlived their retention, then their records that are kept beside the log.
     fn forget(&self) {
         let Parts { keys, log, watermark, .. } = &self.parts;
-        let end = watermark.end();
-        keys.marks().mark_end(end.time_ms, end.position);
-        if let Some(position) = keys.expire((self.now_ms)(), self.policy.key_retention) {
+        let (now_ms, end) = ((self.now_ms)(), watermark.end());
+        keys.marks().mark_end(end.time_ms, now_ms, end.position);
+        if let Some(position) = keys.expire(now_ms, self.policy.key_retention) {
             log.kept().forget_before(position);
         }
     }

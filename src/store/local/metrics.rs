@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Parts;
 use crate::journal::metrics::GROUP_BOUNDS;
-use crate::journal::{Journal, now_ms};
+use crate::journal::{Journal, steady_ms};
 use crate::strategy::Strategy as _;
 use crate::telemetry::Exposition;
 
@@ -108,7 +108,7 @@ fn snapshots(text: &mut Exposition, journal: &Journal) {
     counter(text, "inventory_snapshots_failed_total", "Snapshots that failed.", read(&metrics.failed));
     let taken_at = read(&metrics.time_ms);
     if taken_at > 0 {
-        let age = now_ms().saturating_sub(taken_at) as f64 / 1e3;
+        let age = steady_ms().saturating_sub(taken_at) as f64 / 1e3;
         text.gauge("inventory_snapshot_age_seconds", "Time since the last snapshot was taken.");
         text.sample("inventory_snapshot_age_seconds", &[], age);
         text.gauge("inventory_snapshot_duration_seconds", "How long the last snapshot took.");

@@ -19,7 +19,7 @@ use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
 use crate::journal::retention::Schedule;
 use crate::journal::segment::HeaderError;
 use crate::journal::verify::{self, Live, Progress, VerifyError};
-use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot};
+use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot, steady_ms};
 use crate::stock::StockKey;
 use crate::store::chores::{Finding, ImportError, VerifyReport};
 use crate::store::{Keeping, Storage};
@@ -250,7 +250,7 @@ async fn recover(
     let disk = data.disk();
     // Which chunks of an import are in the log their keys tell, however old.
     let key_retention = if keep_keys { Duration::MAX } else { config.keys_retention };
-    let options = recovery::Options { now_ms: now_ms(), key_retention };
+    let options = recovery::Options { now_ms: steady_ms(), key_retention };
     let read = move || match intent {
         Intent::Read => recovery::look(&disk, &options, &report_progress()),
         _ => recovery::recover(&disk, &options, &report_progress()),
