@@ -313,7 +313,12 @@ impl Content {
         // Whether there is one that stays, making it tells.
         let _ = disk.remove(TEMPORARY);
         let file = disk.create(TEMPORARY)?;
-        self.replace(disk, TEMPORARY, file.as_ref())
+        let written = self.replace(disk, TEMPORARY, file.as_ref());
+        if written.is_err() {
+            // What could not be written, or not be named, is not kept from others.
+            let _ = disk.remove(TEMPORARY);
+        }
+        written
     }
 
     /// The same, by a file of that name: an empty one, or one as long as this.
@@ -416,15 +421,15 @@ impl Control {
     /// For who holds the lock of the content.
     fn write(&self, content: &Content) -> io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        let written = content.write(disk.as_ref());
-        let mut spare = self.spare.lock();
-        match (&written, spare.as_ref()) {
-            (Err(error), Some(file)) if is_short(error) => {
+        match content.write(disk.as_ref()) {
+            Err(error) if is_short(&error) => {
+                let mut spare = self.spare.lock();
+                let Some(file) = spare.as_ref() else { return Err(error) };
                 content.replace(disk.as_ref(), SPARE, file.as_ref())?;
                 *spare = None;
                 Ok(())
             }
-            _ => written,
+            written => written,
         }
     }
 

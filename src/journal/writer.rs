@@ -91,7 +91,7 @@ enum Fatal {
     #[error(transparent)]
     Twice(#[from] Twice),
     #[error(
-        "it was stopped while the disk was full, or no file could be opened: {records} records of what was changed or refused are not on disk, and are lost; \
+        "it was stopped while no file could be opened, or the disk was full: {records} records of what was changed or refused are not on disk, and are lost; \
          none of them was acknowledged"
     )]
     Unwritten { records: u64 },

@@ -143,7 +143,9 @@ pub async fn turn(
     let plan = part(&setup.plan, round);
     let mut run = runner::run(url, &plan, Some(server.pid()), stop, progress).await.map_err(failed)?;
     let mut paced = None;
-    if let Some(rate) = setup.rate_per_s.filter(|_| !stop.requested()) {
+    // A negative control is not judged by its latency, and may be past answering: it has lost what it would have to tell.
+    let is_control = contender.role == Role::NegativeControl;
+    if let Some(rate) = setup.rate_per_s.filter(|_| !is_control && !stop.requested()) {
         // The server is warm by now.
         let plan = Plan { offered: Some(rate.into()), warmup: Duration::ZERO, ..part(&setup.plan, round) };
         paced = Some((rate, runner::run(url, &plan, None, stop, progress).await.map_err(failed)?));

@@ -11,7 +11,7 @@ use crate::http::dto::{BatchWriter, LineProblem, LineResult, StockLevel, WrongLi
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Remark, StockKey};
 use crate::store::{
-    AnyStore, Command, Deed, EachLine, Idempotency, LineOutcome, Outcome, Store as _, WrittenAnswer,
+    Answered, AnyStore, Command, Deed, EachLine, Idempotency, LineOutcome, Outcome, Store as _, WrittenAnswer,
 };
 
 /// A line: what it asks, or what is wrong with it.
@@ -57,11 +57,18 @@ async fn carry_out(
         return Ok((Vec::new(), false));
     }
     let deed = Deed::Each { lines: Arc::clone(lines) };
-    let answered = store.execute(Command { deed, idempotency, remark }).await?;
-    match answered.outcome {
-        Outcome::Each(outcomes) if outcomes.len() == lines.len() => Ok((outcomes, answered.replayed)),
+    taken(store.execute(Command { deed, idempotency, remark }).await?, lines.len())
+}
+
+/// What became of so many lines, and whether that is told again.
+fn taken(
+    Answered { outcome, replayed }: Answered,
+    lines: usize,
+) -> Result<(Vec<LineOutcome>, bool), Problem> {
+    match outcome {
+        Outcome::Each(outcomes) if outcomes.len() == lines => Ok((outcomes, replayed)),
         // The same body, of which an earlier version of the service read fewer lines as well formed.
-        Outcome::Each(_) if answered.replayed => Err(read_otherwise()),
+        Outcome::Each(_) if replayed => Err(read_otherwise()),
         _ => Err(Problem::unexpected()),
     }
 }
@@ -103,28 +110,19 @@ fn written(answer: WrittenAnswer) -> Result<LineProblem, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stock::{Change, IfMissing, Location, Once, Operation, Sku};
-    use crate::store::local::{Intent, Opening};
-    use crate::store::{Keeping, Storage};
-    use crate::strategy::{StrategyConfig, StrategyKind};
+    use crate::store::{NotDone, WasApplied, Why};
 
-    async fn ask(store: &AnyStore, lines: usize) -> Result<Response, ProblemKind> {
-        let key = StockKey::new(Sku::parse("A").expect("a sku"), Location::DEFAULT);
-        let change = Change::unconditional(Operation::Adjust { delta: 1, if_missing: IfMissing::Create });
-        let lines = (0..lines).map(|_| Ok(EachLine { key: key.clone(), change })).collect();
-        let idempotency = Idempotency { once: Once { key: 7, fingerprint: [7; 32] }, version_1: None };
-        each_alone(store, lines, Some(Box::new(idempotency)), None).await.map_err(|problem| problem.kind())
-    }
-
-    /// P5: whoever repeats a request after an upgrade is told what it was, not that the service is broken; nothing is done twice.
-    #[tokio::test]
-    async fn a_body_that_an_earlier_version_read_otherwise_is_told() {
-        let storage = Storage::Memory(Keeping::default());
-        let opening = Opening::begin(StrategyKind::Mutex, StrategyConfig::default(), &storage, Intent::Serve);
-        let store = AnyStore::Local(opening.expect("memory").open().await.expect("it is empty"));
-        assert!(ask(&store, 1).await.is_ok() && ask(&store, 1).await.is_ok());
-        assert_eq!(ask(&store, 2).await.err(), Some(ProblemKind::IdempotencyKeyReused));
-        let key = StockKey::new(Sku::parse("A").expect("a sku"), Location::DEFAULT);
-        assert_eq!(store.read(&key).await.expect("a level").version(), 1);
+    /// P5: whoever repeats a request after an upgrade is told what it was, not that the service is broken.
+    #[test]
+    fn a_body_that_an_earlier_version_read_otherwise_is_told() {
+        let ask = |replayed, lines| {
+            let line = LineOutcome::NotDone(NotDone { why: Why::Contention, applied: WasApplied::No });
+            taken(Answered { outcome: Outcome::Each(vec![line]), replayed }, lines)
+                .map(|(outcomes, _)| outcomes.len())
+                .map_err(|problem| problem.kind())
+        };
+        assert_eq!((ask(true, 1), ask(false, 1)), (Ok(1), Ok(1)));
+        assert_eq!(ask(true, 2), Err(ProblemKind::IdempotencyKeyReused));
+        assert_eq!(ask(false, 2), Err(ProblemKind::InternalError));
     }
 }

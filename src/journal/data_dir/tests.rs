@@ -81,3 +81,13 @@ fn nothing_is_appended_to_a_folder_that_was_moved_or_replaced() {
         assert!(append().unwrap_err().to_string().contains("moved away"));
     }
 }
+
+/// Whatever a start that was killed leaves before there is any stock, it is no folder of somebody else.
+#[test]
+fn what_is_left_before_there_is_any_stock_is_not_foreign() {
+    for left in [prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY, control::SPARE] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(left), "what is left").unwrap();
+        assert!(DataDir::open_or_create(folder.path()).is_ok(), "{left}");
+    }
+}

@@ -203,7 +203,7 @@ fn look_at_imports(disk: &Arc<dyn Disk>, report: &mut VerifyReport) -> std::io::
             )),
             Err(error) => {
                 let detail = format!(
-                    "an import that had happened when the service stopped cannot be completed: {error}; restore the file, or the \
+                    "{name}: an import that had happened when the service stopped cannot be completed: {error}; restore the file, or the \
                      data directory, from a backup"
                 );
                 report.findings.push(Finding { file: Some(name), detail, ..Finding::default() });
