@@ -8,6 +8,7 @@ use std::ops::Range;
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 use plotters::drawing::DrawingArea;
 use plotters::prelude::{
     Cartesian2d, Circle, ErrorBar, IntoDrawingArea, IntoLogRange, LineSeries, PathElement, RGBColor,
@@ -33,6 +34,8 @@ const WIDTH: u32 = 860;
 const HEIGHT: u32 = 420;
 /// The height of a line of text above charts that stand side by side.
 const ABOUT_HEIGHT: u32 = 22;
+/// Up to this ratio of the largest to the least, intervals are drawn on a linear axis.
+const LINEAR_RATIO_MAX: f64 = 8.0;
 /// Lines of more points than this have no dots.
 const DOTS_MAX: usize = 40;
 const FONT: &str = "sans-serif";
@@ -104,7 +107,12 @@ pub fn spectra(document: &Document, title: &str, names: &[String]) -> Option<Str
         .collect();
     let x = Axis { label: "percentile".to_owned(), logarithmic: true };
     let y = Axis { label: "ms".to_owned(), logarithmic: true };
-    let percentile = |value: f64| format!("{}%", number(100.0 - 100.0 / value));
+    let percentile = |value: f64| {
+        // As many places as there are nines.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few places")]
+        let places = (value.log10() - 2.0).clamp(0.0, 9.0).ceil() as usize;
+        format!("{:.places$}%", 100.0 - 100.0 / value)
+    };
     let look = Look { x: &x, y: &y, mark: None, x_text: &percentile };
     let scale = Scale::of(&look, &series)?;
     draw((WIDTH, HEIGHT), |area| lines(area, title, &look, scale, &series))
@@ -209,28 +217,15 @@ fn intervals(title: &str, x: &str, reference: f64, rows: &[Interval]) -> Option<
     let ends = rows.iter().flat_map(|row| [row.low, row.high]).chain([reference]);
     let across = range(ends, true)?;
     let height = u32::try_from(rows.len() * INTERVAL_HEIGHT + INTERVALS_AROUND).unwrap_or(HEIGHT);
-    let count = rows.len() as f64;
     draw((WIDTH, height), |area| {
         let mut chart = ChartBuilder::on(area);
         chart.margin(12).caption(title, (FONT, 18)).x_label_area_size(44).y_label_area_size(200);
-        let mut chart = chart.build_cartesian_2d(across.log_scale(), 0.0..count)?;
-        // From top to bottom, in the middle of its stripe.
-        let place = |row: usize| count - row as f64 - 0.5;
-        chart
-            .configure_mesh()
-            .x_desc(x)
-            .x_label_formatter(&|value| number(*value))
-            .label_style((FONT, 13))
-            .light_line_style(WHITE)
-            .disable_y_mesh()
-            .disable_y_axis()
-            .draw()?;
-        chart
-            .draw_series([PathElement::new([(reference, 0.0), (reference, count)], BLACK.stroke_width(1))])?;
-        for (at, (row, colour)) in rows.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
-            let (y, style) = (place(at), colour.stroke_width(3));
-            chart.draw_series([ErrorBar::new_horizontal(y, row.low, row.middle, row.high, style, 12)])?;
-            chart.draw_series([Circle::new((row.middle, y), 5, colour.filled())])?;
+        let down = 0.0..rows.len() as f64;
+        // A logarithmic axis has a number at each power of ten: within one, that would be a single one.
+        if across.end / across.start < LINEAR_RATIO_MAX {
+            fill_intervals(chart.build_cartesian_2d(across, down)?, x, reference, rows)?;
+        } else {
+            fill_intervals(chart.build_cartesian_2d(across.log_scale(), down)?, x, reference, rows)?;
         }
         for (at, row) in rows.iter().enumerate() {
             let stripe = i32::try_from(at * INTERVAL_HEIGHT + 50).unwrap_or(i32::MAX);
@@ -238,6 +233,35 @@ fn intervals(title: &str, x: &str, reference: f64, rows: &[Interval]) -> Option<
         }
         Ok(())
     })
+}
+
+fn fill_intervals<'a, X>(
+    mut chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>,
+    x: &str,
+    reference: f64,
+    rows: &[Interval],
+) -> Result<(), Failed>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let count = rows.len() as f64;
+    chart
+        .configure_mesh()
+        .x_desc(x)
+        .x_label_formatter(&|value| number(*value))
+        .label_style((FONT, 13))
+        .light_line_style(WHITE)
+        .disable_y_mesh()
+        .disable_y_axis()
+        .draw()?;
+    chart.draw_series([PathElement::new([(reference, 0.0), (reference, count)], BLACK.stroke_width(1))])?;
+    for (at, (row, colour)) in rows.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
+        // From top to bottom, in the middle of its stripe.
+        let (y, style) = (count - at as f64 - 0.5, colour.stroke_width(3));
+        chart.draw_series([ErrorBar::new_horizontal(y, row.low, row.middle, row.high, style, 12)])?;
+        chart.draw_series([Circle::new((row.middle, y), 5, colour.filled())])?;
+    }
+    Ok(())
 }
 
 /// Draws onto white; nothing if it cannot be drawn.
@@ -349,7 +373,7 @@ mod tests {
         let counts = (1..=1_000).map(|ms| (ms * 1_000_000, 1)).collect();
         document.spectra.push(Spectrum { name: "all".into(), counts });
         let svg = spectra(&document, "Latency", &["all".into(), "none".into()]).expect("it can be drawn");
-        assert!(svg.contains("99%") && svg.contains("90%"), "{svg}");
+        assert!(svg.contains("99%") && svg.contains("90%") && svg.contains("99.9%"), "{svg}");
         assert_eq!(spectra(&document, "Latency", &["none".into()]), None);
     }
 
