@@ -38,7 +38,9 @@ use judge::Judged;
 use matrix::{Group, Matrix, Row};
 use trials::{Kind, Trial};
 
-/// How often a mutant is tried before it is said to have survived: the bugs are races, and a busy machine may hide one once.
+/// How often a mutant is tried before it is said to have survived: the bugs are races, and a busy machine may hide one once. And how
+/// often a correct strategy is, before nothing is said to have been proved of it: on a busy machine what clients left behind may be
+/// too much for the checker's search.
 pub const ATTEMPTS_MAX: u32 = 5;
 
 /// The longest a trial may take. It ends by a number of requests, but a mutant may leave every one of them without an answer.
@@ -96,9 +98,10 @@ pub async fn selftest(
     let is_over = || stop.requested() || start.elapsed() > plan.time_max;
     let (mut rows, mut good) = (Vec::new(), Vec::new());
     for strategy in roster::in_order(known) {
-        let attempts_max = if strategy.correct { 1 } else { ATTEMPTS_MAX };
         let mut row = Row::new(Group::of(strategy), &strategy.name, roster::breaks(&strategy.name));
-        while !is_over() && row.attempts < attempts_max && row.kills.is_empty() {
+        while !is_over() && row.wants_another_attempt() {
+            // What the attempt before could not tell, this one may.
+            row.doubts.clear();
             progress.prefix(format!("{}:", strategy.name));
             let seed = plan.seed.wrapping_add(u64::from(row.attempts));
             for trial in attempt(program, strategy, seed, plan, stop, &progress).await? {
@@ -208,6 +211,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl Row {
+    /// Whether it is to be tried once more. An objection is final, of whomever; a correct strategy is done once nothing is in doubt.
+    fn wants_another_attempt(&self) -> bool {
+        let is_open = self.group != Group::Correct || !self.doubts.is_empty();
+        self.attempts == 0 || (self.attempts < ATTEMPTS_MAX && self.kills.is_empty() && is_open)
+    }
+
     /// Takes in what one trial proved.
     fn add(&mut self, judged: &Judged) {
         self.operations += judged.operations;
@@ -228,5 +237,31 @@ mod tests {
         let mut row = Row { attempts: 1, ..Row::new(Group::Correct, "mutex", "") };
         row.add(&judged);
         assert_eq!(row.state(), matrix::State::Unproved, "{row:?}");
+    }
+
+    #[test]
+    fn what_proved_nothing_is_tried_again_and_an_objection_is_final() {
+        let kill = judge::Kill {
+            trial: "storm",
+            check: "books".to_owned(),
+            violations: 1,
+            operations: 1,
+            after_ms: 1.0,
+        };
+        let tried = |group, attempts, doubts: &[&str], kills: &[judge::Kill]| Row {
+            attempts,
+            doubts: doubts.iter().map(|&doubt| doubt.to_owned()).collect(),
+            kills: kills.to_vec(),
+            ..Row::new(group, "x", "")
+        };
+        let again = |row: Row| row.wants_another_attempt();
+        for group in [Group::Correct, Group::Mutant] {
+            assert!(again(tried(group, 0, &[], &[])));
+            assert!(again(tried(group, 1, &["open"], &[])));
+            assert!(!again(tried(group, 1, &["open"], std::slice::from_ref(&kill))));
+            assert!(!again(tried(group, ATTEMPTS_MAX, &["open"], &[])));
+        }
+        assert!(!again(tried(Group::Correct, 1, &[], &[])), "it is clean");
+        assert!(again(tried(Group::Mutant, 1, &[], &[])), "nothing objected yet");
     }
 }
