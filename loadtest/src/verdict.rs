@@ -19,6 +19,16 @@ pub fn name(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// How bad a conclusion of that name is, to tell the worst of several.
+pub fn severity(name: &str) -> u8 {
+    match name {
+        "violated" => 3,
+        "indeterminate" => 2,
+        "vacuous" => 1,
+        _ => 0,
+    }
+}
+
 /// The exit code of a verdict.
 pub fn exit(verdict: &Verdict) -> Exit {
     match verdict.conclusion {

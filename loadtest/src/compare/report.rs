@@ -7,12 +7,13 @@ use super::earlier::BaselineFile;
 use super::gate::Gate;
 use super::judge::Comparison;
 use super::server::Storage;
-use super::turn::{Turn, severity};
+use super::turn::Turn;
 use crate::measure::machine::Machine;
-use crate::measure::median;
 use crate::report::run::WorkloadReport;
 use crate::report::{Remarks, VERSION};
 use crate::runner::Plan;
+use crate::statistics::median;
+use crate::verdict::severity;
 
 /// The format of this report.
 pub const FORMAT: &str = "loadtest-compare/2";
@@ -176,7 +177,9 @@ impl CompareReport {
 
 fn line(contender: &Contender, turns: &[Turn]) -> Option<Line> {
     let own: Vec<&Turn> = turns.iter().filter(|turn| turn.contender == contender.label).collect();
-    let of = |figure: fn(&Turn) -> Option<f64>| median(own.iter().filter_map(|turn| figure(turn)).collect());
+    let of = |figure: fn(&Turn) -> Option<f64>| {
+        median(&own.iter().filter_map(|turn| figure(turn)).collect::<Vec<_>>())
+    };
     let verdict = own.iter().map(|turn| turn.result()).max_by_key(|result| severity(result))?;
     Some(Line {
         contender: contender.label.clone(),

@@ -102,7 +102,7 @@ impl Turn {
     pub fn result(&self) -> &'static str {
         let paced = self.paced.as_ref().map(|paced| paced.verdict.result);
         let results = [Some(self.verdict.result), paced.filter(|result| *result != "vacuous")];
-        results.into_iter().flatten().max_by_key(|result| severity(result)).unwrap_or("vacuous")
+        results.into_iter().flatten().max_by_key(|result| verdict::severity(result)).unwrap_or("vacuous")
     }
 
     /// The first violation in either part.
@@ -112,16 +112,6 @@ impl Turn {
             .into_iter()
             .flatten()
             .find_map(|verdict| verdict.detail.violations().first())
-    }
-}
-
-/// How bad a result is.
-pub fn severity(result: &str) -> u8 {
-    match result {
-        "violated" => 3,
-        "indeterminate" => 2,
-        "vacuous" => 1,
-        _ => 0,
     }
 }
 

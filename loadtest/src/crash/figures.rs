@@ -6,8 +6,8 @@ use super::Plan;
 use super::findings::kills_in_flight;
 use super::outcome::{Crash, End, Life};
 use super::sights::TakenBack;
-use crate::measure::median;
 use crate::report::millis;
+use crate::statistics::median;
 
 /// Sights that are told in full.
 const TAKEN_BACK_LISTED_MAX: usize = 5;
@@ -126,7 +126,7 @@ impl Recovery {
     /// Of these lives. The first start has nothing to recover, so it does not count.
     pub fn of(lives: &[Life]) -> Self {
         let times: Vec<f64> = lives.iter().skip(1).filter_map(|life| life.ready_after_ms).collect();
-        Self { restarts: times.len(), max_ms: times.iter().copied().reduce(f64::max), p50_ms: median(times) }
+        Self { restarts: times.len(), max_ms: times.iter().copied().reduce(f64::max), p50_ms: median(&times) }
     }
 
     /// In one line.

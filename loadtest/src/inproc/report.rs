@@ -7,9 +7,10 @@ use super::timed::clock_cost_ns;
 use super::{Limit, Plan, Subject};
 use crate::exit::Exit;
 use crate::measure::machine::Machine;
-use crate::measure::median;
 use crate::report::document::{Axis, Better, CaseOutcome, Chart, Document, Point, Series, Table};
 use crate::report::{Remarks, VERSION, millis};
+use crate::statistics::median;
+use crate::verdict::severity;
 
 /// Below this part of the cores that the threads could use, the figures are said to be those of a busy machine.
 const CORES_SHARE_MIN: f64 = 0.8;
@@ -294,8 +295,9 @@ impl Workload {
 
 fn row(turns: &[&Turn]) -> Option<Row> {
     let first = turns.first()?;
-    let of =
-        |figure: fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(|turn| figure(turn)).collect());
+    let of = |figure: fn(&Turn) -> Option<f64>| {
+        median(&turns.iter().filter_map(|turn| figure(turn)).collect::<Vec<_>>())
+    };
     let per_s = || turns.iter().map(|turn| turn.operations_per_s);
     let verdict = turns.iter().map(|turn| turn.result()).max_by_key(|result| severity(result))?;
     Some(Row {
@@ -385,13 +387,4 @@ pub fn findings(turns: &[Turn]) -> Vec<(Exit, String)> {
         }
     }
     findings
-}
-
-fn severity(result: &str) -> u8 {
-    match result {
-        "violated" => 3,
-        "indeterminate" => 2,
-        "vacuous" => 1,
-        _ => 0,
-    }
 }

@@ -8,10 +8,10 @@ use crate::exit::Exit;
 use crate::inproc::Plan;
 use crate::inproc::report::Workload;
 use crate::measure::machine::Machine;
-use crate::measure::median;
 use crate::report::charts;
 use crate::report::document::{Axis, Better, Chart, Document, Point, Series, Table};
 use crate::report::{Remarks, VERSION};
+use crate::statistics::median;
 
 /// Up to this ratio of the highest to the lowest point a linear axis shows both.
 const LINEAR_RATIO_MAX: f64 = 20.0;
@@ -259,7 +259,7 @@ fn measured(turns: &[&Turn]) -> Vec<Measured> {
             rounds: all.len(),
             throughput_per_s_min: all.iter().copied().fold(f64::INFINITY, f64::min),
             throughput_per_s_max: all.iter().copied().fold(0.0, f64::max),
-            throughput_per_s: median(all)?,
+            throughput_per_s: median(&all)?,
         })
     };
     concurrencies.into_iter().filter_map(at).collect()
