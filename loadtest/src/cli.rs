@@ -108,6 +108,10 @@ pub struct RunArgs {
     /// The address of the server, such as <http://127.0.0.1:8080>.
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub url: String,
+    /// Drive an inventory that is not this service: a description of how to ask it and how to read its answers, in TOML
+    /// (docs/targets.md).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub target: Option<PathBuf>,
     /// How long to measure [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "requests")]
     pub duration: Option<Duration>,
@@ -245,6 +249,11 @@ impl RunArgs {
 }
 
 impl WorkloadArgs {
+    /// Whether operations were asked for by name.
+    pub fn is_mixed(&self) -> bool {
+        self.mix.is_some() || self.profile.is_some()
+    }
+
     /// What decides the workload, with a seed.
     pub fn spec(&self, seed: u64) -> Spec {
         let named = self.profile;

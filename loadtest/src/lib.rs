@@ -5,6 +5,7 @@
 //! * [`cli`] is the command line; [`commands`] does what it says; [`exit`] is what the exit codes mean.
 //! * [`catalogue`] names the stock levels of one run; [`workload`] decides what to ask of them, from a seed;
 //!   [`schedule`] decides when.
+//! * [`target`] is any inventory that is not ours, by its description.
 //! * [`client`] turns one call into one HTTP request, and its answer into what the history may believe.
 //! * [`runner`] is a run: open the levels, warm up, measure, read everything back, clean up.
 //! * [`calibrate`] measures what the generator itself can do.
@@ -41,6 +42,7 @@ pub mod schedule;
 pub mod selftest;
 pub mod statistics;
 pub mod sweep;
+pub mod target;
 pub mod threshold;
 pub mod verdict;
 pub mod workload;

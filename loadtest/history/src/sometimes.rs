@@ -116,6 +116,7 @@ pub fn count(history: &History) -> BTreeMap<Situation, u64> {
         add(Situation::ReadAmidTransaction, level.transactions.met_by(&level.reads));
         add(Situation::DeletedWhileRead, level.deletions.met_by(&level.reads));
         add(Situation::UnknownApplied, level.made_by_nobody());
+        add(Situation::CreatedAgain, level.created_again());
     }
     add(Situation::RetryOfUnknown, retries(history));
     counts
@@ -151,7 +152,7 @@ fn alone(record: &Record) -> Vec<Situation> {
                 found.push(Situation::SoldOut);
             }
             let creates = lines.iter().any(|line| matches!(line.effect, Effect::Create(_)));
-            if creates && seen.iter().any(|seen| seen.version > 1) {
+            if creates && seen.iter().any(|seen| seen.is_version_told() && seen.version > 1) {
                 found.push(Situation::CreatedAgain);
             }
         }
@@ -187,6 +188,8 @@ struct Of {
     deletions: Spans,
     transactions: Spans,
     reads: Spans,
+    /// When it was created, where the version was not told, which else says whether it is the first time.
+    created: Vec<u64>,
     /// Versions that acknowledged changes made.
     made: Vec<u64>,
     /// The earliest version that an answer told of which no change of the history made, and the latest.
@@ -217,8 +220,10 @@ fn levels(history: &History) -> Vec<Of> {
                 for seen in seen {
                     of(seen.key, &mut |level| {
                         level.applied.0.push(span);
-                        level.made.push(seen.version);
-                        level.latest = level.latest.max(seen.version);
+                        if seen.is_version_told() {
+                            level.made.push(seen.version);
+                            level.latest = level.latest.max(seen.version);
+                        }
                         if lines.len() > 1 {
                             level.transactions.0.push(span);
                         }
@@ -228,6 +233,9 @@ fn levels(history: &History) -> Vec<Of> {
                     of(line.key, &mut |level| match line.effect {
                         Effect::Count { .. } => level.counts.0.push(span),
                         Effect::Delete => level.deletions.0.push(span),
+                        Effect::Create(_) if !seen.iter().all(Seen::is_version_told) => {
+                            level.created.push(span.from_ns);
+                        }
                         _ => {}
                     });
                 }
@@ -254,8 +262,17 @@ fn levels(history: &History) -> Vec<Of> {
 
 impl Of {
     fn tell(&mut self, seen: &Seen) {
+        if !seen.is_version_told() {
+            return;
+        }
         self.begins = Some(self.begins.map_or(seen.version, |begins| begins.min(seen.version)));
         self.latest = self.latest.max(seen.version);
+    }
+
+    /// Creations after a deletion, as far as no version tells.
+    fn created_again(&self) -> u64 {
+        let Some(deleted) = self.deletions.0.iter().map(|span| span.to_ns).min() else { return 0 };
+        self.created.iter().filter(|created| **created > deleted).count() as u64
     }
 
     fn sort(&mut self) {

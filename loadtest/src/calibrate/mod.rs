@@ -24,6 +24,7 @@ use crate::runner::phase::{self, Order};
 use crate::runner::vitals::Vitals;
 use crate::runner::{RunError, Stage};
 use crate::schedule::Limit;
+use crate::target::{Target, TargetError};
 use crate::workload::{Keys, MixError, Spec};
 use noop::NoopProcess;
 
@@ -107,19 +108,24 @@ pub enum CalibrateError {
     /// Nothing was answered.
     #[error("the server that does nothing answered nothing")]
     Silent,
+    /// The description of it is wrong.
+    #[error(transparent)]
+    Target(#[from] TargetError),
 }
 
-/// Measures the ceiling for this long.
+/// Measures the ceiling for this long: of a client that speaks as this service does, or of one that follows a description.
 pub async fn ceiling(
     sender: Sender,
+    follows: bool,
     concurrency: u32,
     duration: Duration,
     stop: &Stop,
 ) -> Result<Ceiling, CalibrateError> {
     let server = NoopProcess::start().await?;
     let spec = Spec { skus: 1, keys: Keys::Single, mix: "adjust=1".parse()?, opening_stock: 0, seed: 1 };
-    let mut stage =
-        Stage::open(server.url(), Arc::new(spec.catalogue(noop::PREFIX)), concurrency, TIMEOUT).await?;
+    let catalogue = Arc::new(spec.catalogue(noop::PREFIX));
+    let described = follows.then(|| Target::parse(noop::DESCRIPTION, "noop")).transpose()?.map(Arc::new);
+    let mut stage = Stage::open_to(server.url(), described, catalogue, concurrency, TIMEOUT).await?;
     if sender == Sender::Hyper {
         stage = stage.bare(TIMEOUT);
     }

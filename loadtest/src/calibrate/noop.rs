@@ -33,6 +33,25 @@ pub const PREFIX: &str = "noop-";
 /// The longest it may take to say where it listens.
 const START_MAX: Duration = Duration::from_secs(5);
 
+/// The same server as a description has it, for whoever follows one.
+pub const DESCRIPTION: &str = r#"
+name = "noop"
+[create]
+request = "PUT /v1/stock/{sku}?location={location}"
+body = '{"on_hand":{quantity}}'
+applied = [200]
+[read]
+request = "GET /v1/stock/{sku}?location={location}"
+applied = [200]
+quantity = "/on_hand"
+[adjust]
+request = "POST /v1/stock/{sku}/adjust?location={location}"
+body = '{"delta":{delta}}'
+applied = [200]
+refused = [{ status = 409, body = { "/type" = "/problems/insufficient-stock" } }]
+quantity = "/on_hand"
+"#;
+
 const MAIN: &str =
     r#"{"sku":"noop-00000","location":"main","on_hand":1000,"reserved":0,"available":1000,"version":1}"#;
 const ANNEX: &str =

@@ -9,7 +9,8 @@ use history::{Key, Outcome, Reason, Refused, Seen, Stock};
 use serde::Deserialize;
 
 use super::failure::{Doubt, Failure};
-use super::wire::{Level, Levels, LineResult, Problem, ProblemLine, QUANTITY_MAX, Results};
+pub(crate) use super::wire::QUANTITY_MAX;
+use super::wire::{Level, Levels, LineResult, Problem, ProblemLine, Results};
 use super::{Answer, Call};
 use crate::catalogue::Catalogue;
 
@@ -45,11 +46,13 @@ pub fn judge(call: &Call, catalogue: &Catalogue, reply: Result<Answer, Failure>)
 }
 
 impl Judgement {
-    fn whole(outcome: Outcome) -> Self {
+    /// Of an answer that means one thing.
+    pub(crate) fn whole(outcome: Outcome) -> Self {
         Self { outcomes: Outcomes::Whole(outcome), refusals: Vec::new(), failure: None }
     }
 
-    fn failed(call: &Call, failure: Failure) -> Self {
+    /// Of a call that got no usable answer.
+    pub(crate) fn failed(call: &Call, failure: Failure) -> Self {
         // A read has no effect to be in doubt about: it is recorded as if it had not been sent.
         let unknown = failure.doubt == Doubt::Unknown && !call.is_read();
         let outcome = if unknown { Outcome::Unknown } else { Outcome::NotApplied };
@@ -256,10 +259,11 @@ impl Judge<'_> {
     }
 }
 
-/// A version that a level can have: 44 bits. Beyond them lies the number that stands for one that was not told, and whoever
-/// told that would be judged without versions.
+/// The largest version that a level can have: 44 bits. Beyond them lies the number that stands for one that was not told, and
+/// whoever told that would be judged without versions.
+pub(crate) const VERSION_MAX: u64 = (1 << 44) - 1;
+
 fn possible(version: u64) -> Result<u64, Breach> {
-    const VERSION_MAX: u64 = (1 << 44) - 1;
     if version > VERSION_MAX { Err(format!("version {version} is more than 44 bits")) } else { Ok(version) }
 }
 

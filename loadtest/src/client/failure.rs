@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write;
 
+use super::BODY_MAX;
+
 /// A request without a usable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -62,6 +64,11 @@ impl Failure {
     pub fn broken_off(error: &reqwest::Error) -> Self {
         let kind = if error.is_timeout() { TIMEOUT } else { BROKEN_OFF };
         Self { kind: Cow::Borrowed(kind), example: chain(error), doubt: Doubt::Unknown }
+    }
+
+    /// An answer that is longer than any can be.
+    pub fn endless() -> Self {
+        Self::breach(Doubt::Unknown, format!("an answer of more than {} MiB, cut off there", BODY_MAX >> 20))
     }
 
     /// An answer that does not fit the contract.

@@ -90,6 +90,13 @@ pub struct Saboteur {
     counts: FaultCounts,
 }
 
+impl Faults {
+    /// Whether requests are sent again.
+    pub fn replays(&self) -> bool {
+        self.replay > 0.0
+    }
+}
+
 impl Saboteur {
     /// Of a client with this name, with faults drawn from a seed.
     pub fn new(faults: Faults, seed: u64, link: Link, name: String) -> Self {
@@ -153,10 +160,7 @@ impl Saboteur {
     }
 
     async fn slow(&mut self, call: &Call) -> Result<Answer, Failure> {
-        let request = self
-            .link
-            .prepare(call, None)
-            .map(|_| Trickle::new(super::body::body(call, self.link.catalogue())));
+        let request = self.link.whole(call, None).map(Trickle::new);
         let exchange = async {
             let mut wire = Wire::open(self.link.authority()).await.map_err(|error| no_connection(&*error))?;
             wire.exchange(request).await.map_err(|broken| match broken {

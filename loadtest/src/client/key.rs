@@ -36,6 +36,11 @@ impl IdempotencyKey {
         Self::checked(text, text.to_owned())
     }
 
+    /// The key itself, without quotes.
+    pub fn text(&self) -> &str {
+        self.0.to_str().unwrap_or_default().trim_matches('"')
+    }
+
     pub(super) fn header(&self) -> &HeaderValue {
         &self.0
     }
@@ -62,6 +67,7 @@ mod tests {
     fn a_key_is_visible_and_of_bounded_length() {
         assert_eq!(IdempotencyKey::quoted("a-1").unwrap().header(), "\"a-1\"");
         assert_eq!(IdempotencyKey::bare("a-1").unwrap().header(), "a-1");
+        assert_eq!(IdempotencyKey::quoted("a-1").unwrap().text(), "a-1");
         assert!(IdempotencyKey::quoted(&"x".repeat(255)).is_ok());
         for wrong in ["", "a b", "ä", "a\"b", "a\\b", &"x".repeat(256)] {
             assert!(

@@ -29,6 +29,7 @@ pub use failure::Failure;
 pub use key::IdempotencyKey;
 
 use crate::catalogue::Catalogue;
+use crate::target::Target;
 use key::{KEY_HEADER, REPLAYED_HEADER};
 
 /// Why no client could be made.
@@ -75,6 +76,17 @@ pub struct Options {
     pub timeout: Duration,
 }
 
+/// The largest body of an answer: a hundred times what the service has to say. Whoever says more is not listened to any longer.
+pub const BODY_MAX: usize = 16 << 20;
+
+/// The most that is reserved for a body because its head says how long it is.
+const BODY_RESERVED_MAX: u64 = 1 << 20;
+
+/// How much to reserve for a body of this length, as far as it is known.
+fn reserved(length: Option<u64>) -> usize {
+    usize::try_from(length.unwrap_or(0).min(BODY_RESERVED_MAX)).unwrap_or(0)
+}
+
 /// An answer as it came off the wire.
 #[derive(Debug)]
 pub struct Answer {
@@ -84,6 +96,8 @@ pub struct Answer {
     pub etag: Option<u64>,
     /// Whether it is the stored answer to an earlier request with the same idempotency key.
     pub replayed: bool,
+    /// All headers, as they came.
+    pub headers: HeaderMap,
     /// The whole body.
     pub body: Vec<u8>,
 }
@@ -99,16 +113,17 @@ pub struct Client {
 #[derive(Debug)]
 struct Addresses {
     base: Url,
-    targets: Vec<Target>,
+    targets: Vec<Addressed>,
     batch: Url,
     transfer: Url,
     json: HeaderMap,
     catalogue: Arc<Catalogue>,
+    described: Option<Arc<Target>>,
 }
 
 /// The parsed addresses of one level.
 #[derive(Debug)]
-struct Target {
+struct Addressed {
     stock: Url,
     adjust: Url,
 }
@@ -116,6 +131,16 @@ struct Target {
 impl Client {
     /// A client for the server at `base`.
     pub fn new(base: &str, catalogue: Arc<Catalogue>, options: Options) -> Result<Self, ClientError> {
+        Self::of(base, catalogue, None, options)
+    }
+
+    /// A client for the server at `base`, which is spoken to as a description says, if there is one.
+    pub fn of(
+        base: &str,
+        catalogue: Arc<Catalogue>,
+        described: Option<Arc<Target>>,
+        options: Options,
+    ) -> Result<Self, ClientError> {
         let base = parse_base(base)?;
         let at = |path: &str| {
             base.join(path)
@@ -123,7 +148,7 @@ impl Client {
         };
         let target = |key| {
             let entry = catalogue.entry(key);
-            Ok(Target { stock: at(&entry.stock_path)?, adjust: at(&entry.adjust_path)? })
+            Ok(Addressed { stock: at(&entry.stock_path)?, adjust: at(&entry.adjust_path)? })
         };
         let wire = Addresses {
             targets: catalogue.keys().map(target).collect::<Result<_, ClientError>>()?,
@@ -132,6 +157,7 @@ impl Client {
             json: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
             base,
             catalogue,
+            described,
         };
         Ok(Self { http: pool(options)?, wire: Arc::new(wire) })
     }
@@ -144,6 +170,11 @@ impl Client {
     /// The levels this client knows.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         &self.wire.catalogue
+    }
+
+    /// How the server is spoken to, if not as this service is.
+    pub fn described(&self) -> Option<&Arc<Target>> {
+        self.wire.described.as_ref()
     }
 
     /// The address of the server.
@@ -160,6 +191,9 @@ impl Client {
     /// Everything that can be done before the clock starts.
     pub fn prepare(&self, call: &Call) -> Request {
         let wire = &*self.wire;
+        if let Some(described) = &wire.described {
+            return self.follow(described.request(call, &wire.catalogue, None));
+        }
         let target = |key: history::Key| &wire.targets[key.0 as usize];
         let (method, url) = match call {
             Call::Read(key) => (Method::GET, &target(*key).stock),
@@ -175,6 +209,20 @@ impl Client {
             *request.body_mut() = Some(body::body(call, &wire.catalogue).into());
         }
         precondition(call, request.headers_mut());
+        request
+    }
+
+    /// A request that a description made, with the whole address.
+    fn follow(&self, made: hyper::Request<Vec<u8>>) -> Request {
+        let (head, content) = made.into_parts();
+        let mut url = self.wire.base.clone();
+        url.set_path(head.uri.path());
+        url.set_query(head.uri.query());
+        let mut request = Request::new(head.method, url);
+        *request.headers_mut() = head.headers;
+        if !content.is_empty() {
+            *request.body_mut() = Some(content.into());
+        }
         request
     }
 
@@ -198,13 +246,20 @@ impl Client {
 
     /// Sends a prepared request and waits for the whole answer.
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
-        let response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
+        let mut response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
         let status = response.status().as_u16();
-        let etag = response.headers().get(ETAG).and_then(etag_version);
-        let replayed = response.headers().get(REPLAYED_HEADER).is_some_and(|value| value == "true");
+        let headers = std::mem::take(response.headers_mut());
+        let etag = headers.get(ETAG).and_then(etag_version);
+        let replayed = headers.get(REPLAYED_HEADER).is_some_and(|value| value == "true");
+        let mut body = Vec::with_capacity(reserved(response.content_length()));
         // A body that breaks off is as good as no answer: what it would have said is not known.
-        let body = response.bytes().await.map_err(|error| Failure::broken_off(&error))?;
-        Ok(Answer { status, etag, replayed, body: body.into() })
+        while let Some(piece) = response.chunk().await.map_err(|error| Failure::broken_off(&error))? {
+            if body.len() + piece.len() > BODY_MAX {
+                return Err(Failure::endless());
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Answer { status, etag, replayed, headers, body })
     }
 
     /// A request outside the catalogue: `GET path`.
@@ -232,7 +287,9 @@ impl Client {
 
     fn beside(&self, path: &str) -> Url {
         let mut url = self.wire.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(path);
+        url.set_query(query);
         url
     }
 }

@@ -24,11 +24,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::failure::{BROKEN_OFF, CONNECTION_LOST, Doubt, NO_CONNECTION, TIMEOUT, chain};
 use super::key::{KEY_HEADER, REPLAYED_HEADER};
-use super::{Answer, Call, Client, Failure, IdempotencyKey, body, etag_version, precondition};
-use crate::catalogue::Catalogue;
-
-/// The most that is reserved for a body because its head says how long it is.
-const BODY_RESERVED_MAX: usize = 1 << 20;
+use super::{
+    Answer, BODY_MAX, Call, Client, Failure, IdempotencyKey, body, etag_version, precondition, reserved,
+};
 
 /// A request as it goes over the wire.
 pub type Plain = Request<Full<Bytes>>;
@@ -88,6 +86,20 @@ impl Link {
 
     /// Everything that can be done before the clock starts.
     pub fn prepare(&self, call: &Call, key: Option<&IdempotencyKey>) -> Plain {
+        self.whole(call, key).map(|content| Full::new(Bytes::from(content)))
+    }
+
+    /// A request with its body as it is.
+    pub(super) fn whole(&self, call: &Call, key: Option<&IdempotencyKey>) -> Request<Vec<u8>> {
+        let mut request = match self.client.described() {
+            Some(described) => described.request(call, self.client.catalogue(), key),
+            None => self.own(call, key),
+        };
+        request.headers_mut().insert(HOST, self.paths.host.clone());
+        request
+    }
+
+    fn own(&self, call: &Call, key: Option<&IdempotencyKey>) -> Request<Vec<u8>> {
         let target = |key: history::Key| &self.paths.targets[key.0 as usize];
         let (method, uri) = match call {
             Call::Read(key) => (Method::GET, &target(*key).stock),
@@ -99,11 +111,10 @@ impl Link {
         };
         let has_body = !matches!(call, Call::Read(_) | Call::Delete(_));
         let content = if has_body { body::body(call, self.client.catalogue()) } else { Vec::new() };
-        let mut request = Request::new(Full::new(Bytes::from(content)));
+        let mut request = Request::new(content);
         *request.method_mut() = method;
         *request.uri_mut() = uri.clone();
         let headers = request.headers_mut();
-        headers.insert(HOST, self.paths.host.clone());
         if has_body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -116,13 +127,14 @@ impl Link {
 
     /// A request as bytes, for whoever sends only a part of them.
     pub(super) fn bytes(&self, call: &Call) -> Vec<u8> {
-        let (head, content) = (self.prepare(call, None), body::body(call, self.client.catalogue()));
+        let request = self.whole(call, None);
+        let (head, content) = (&request, request.body());
         let mut wire = format!("{} {} HTTP/1.1\r\n", head.method(), head.uri()).into_bytes();
         for (name, value) in head.headers() {
             wire.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
         }
         wire.extend_from_slice(format!("content-length: {}\r\n\r\n", content.len()).as_bytes());
-        wire.extend_from_slice(&content);
+        wire.extend_from_slice(content);
         wire
     }
 
@@ -132,10 +144,6 @@ impl Link {
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
-    }
-
-    pub(super) fn catalogue(&self) -> &Catalogue {
-        self.client.catalogue()
     }
 
     /// Sends a prepared request and waits for the whole answer.
@@ -253,19 +261,22 @@ async fn ask<B: Body + Send + 'static>(
             None => Broken::Lost(lost(CONNECTION_LOST, &error.into_error())),
         })?;
     let status = response.status().as_u16();
-    let etag = response.headers().get(ETAG).and_then(etag_version);
-    let replayed = response.headers().get(REPLAYED_HEADER).is_some_and(|value| value == "true");
-    let mut incoming = response.into_body();
-    let expected = incoming.size_hint().exact().and_then(|size| usize::try_from(size).ok());
-    let mut body = Vec::with_capacity(expected.unwrap_or(0).min(BODY_RESERVED_MAX));
+    let (head, mut incoming) = response.into_parts();
+    let headers = head.headers;
+    let etag = headers.get(ETAG).and_then(etag_version);
+    let replayed = headers.get(REPLAYED_HEADER).is_some_and(|value| value == "true");
+    let mut body = Vec::with_capacity(reserved(incoming.size_hint().exact()));
     while let Some(frame) = incoming.frame().await {
         // A body that breaks off is as good as no answer: what it would have said is not known.
         let frame = frame.map_err(|error| Broken::Lost(lost(BROKEN_OFF, &error)))?;
         if let Some(piece) = frame.data_ref() {
+            if body.len() + piece.len() > BODY_MAX {
+                return Err(Broken::Lost(Failure::endless()));
+            }
             body.extend_from_slice(piece);
         }
     }
-    Ok(Answer { status, etag, replayed, body })
+    Ok(Answer { status, etag, replayed, headers, body })
 }
 
 pub(super) fn no_connection(error: &(dyn Error + 'static)) -> Failure {

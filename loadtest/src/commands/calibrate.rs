@@ -28,7 +28,7 @@ struct Report {
 /// Measures what the generator can do, and tells it.
 pub(super) async fn calibrate(args: CalibrateArgs, stop: &Stop) -> Exit {
     let machine = Machine::here();
-    let ceiling = match calibrate::ceiling(args.client, args.concurrency, args.duration, stop).await {
+    let ceiling = match calibrate::ceiling(args.client, false, args.concurrency, args.duration, stop).await {
         Ok(ceiling) => ceiling,
         Err(error) => return fail(error),
     };

@@ -160,6 +160,7 @@ fn plan(args: &CompareArgs, earlier: Option<u64>) -> Plan {
     Plan {
         spec: args.workload.spec(seed),
         // Each part of a turn has a prefix of its own.
+        target: None,
         prefix: String::new(),
         concurrency: args.workload.concurrency,
         warmup: args.warmup,

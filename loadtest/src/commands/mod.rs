@@ -86,6 +86,12 @@ fn fail(message: impl std::fmt::Display) -> Exit {
     Exit::CouldNotRun
 }
 
+/// One clear line, and the exit code for what makes no sense.
+fn misused(message: impl std::fmt::Display) -> Exit {
+    output::remark(&message.to_string());
+    Exit::Usage
+}
+
 /// The command line as it was typed, for reports.
 fn command_line() -> String {
     let quote = |argument: String| if argument.contains(' ') { format!("'{argument}'") } else { argument };

@@ -1,8 +1,9 @@
 //! `loadtest run URL`
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{command_line, fail, save};
+use super::{command_line, fail, misused, save};
 use crate::calibrate::{self, Ceiling, CeilingPlan};
 use crate::cli::{RunArgs, limit};
 use crate::exit::Exit;
@@ -14,6 +15,7 @@ use crate::report::run::{Asked, DeathReport, RunReport};
 use crate::report::sometimes::Sometimes;
 use crate::runner::{self, Plan, Run};
 use crate::schedule::Offered;
+use crate::target::{Target, TargetError, Unable};
 use crate::threshold::Threshold;
 use crate::{verdict, workload};
 
@@ -22,7 +24,15 @@ const DURATION: Duration = Duration::from_secs(10);
 
 /// Runs the workload, verifies it, reports it.
 pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
-    let plan = plan(&args);
+    let target = match args.target.as_deref().map(Target::load).transpose() {
+        Ok(target) => target.map(Arc::new),
+        Err(error @ TargetError::Unreadable { .. }) => return fail(error),
+        Err(error @ TargetError::Wrong { .. }) => return misused(error),
+    };
+    let plan = match plan(&args, target) {
+        Ok(plan) => plan,
+        Err(error) => return misused(error),
+    };
     let (ceiling, unknown) = ceiling(&args, stop).await;
     let mut run = match runner::run(&args.url, &plan, None, stop, &Progress::every(args.progress_every)).await
     {
@@ -67,16 +77,27 @@ async fn ceiling(args: &RunArgs, stop: &Stop) -> (Option<Ceiling>, Option<String
         CeilingPlan::Given(requests_per_s) => {
             (Some(Ceiling { requests_per_s, cpu_us_per_request: None }), None)
         }
-        CeilingPlan::Measure => match calibrate::ceiling(client, concurrency, calibrate::SHORT, stop).await {
-            Ok(ceiling) => (Some(ceiling), None),
-            Err(error) => (None, Some(format!("the generator's own ceiling is not known: {error}"))),
-        },
+        CeilingPlan::Measure => {
+            match calibrate::ceiling(client, args.target.is_some(), concurrency, calibrate::SHORT, stop).await
+            {
+                Ok(ceiling) => (Some(ceiling), None),
+                Err(error) => (None, Some(format!("the generator's own ceiling is not known: {error}"))),
+            }
+        }
     }
 }
 
-fn plan(args: &RunArgs) -> Plan {
-    Plan {
-        spec: args.workload.spec(args.workload.seed.unwrap_or_else(workload::fresh_seed)),
+fn plan(args: &RunArgs, target: Option<Arc<Target>>) -> Result<Plan, Unable> {
+    let mut spec = args.workload.spec(args.workload.seed.unwrap_or_else(workload::fresh_seed));
+    if let Some(target) = &target {
+        spec = target.workload(spec, args.workload.is_mixed())?;
+        if args.fault.is_some_and(|faults| faults.replays()) {
+            target.can_replay()?;
+        }
+    }
+    Ok(Plan {
+        spec,
+        target,
         prefix: format!("lt-{}-", workload::fresh_run_id()),
         concurrency: args.workload.concurrency,
         warmup: args.warmup,
@@ -92,7 +113,7 @@ fn plan(args: &RunArgs) -> Plan {
         records_max: usize::try_from(args.workload.max_records).unwrap_or(usize::MAX),
         keep: args.keep,
         command: command_line(),
-    }
+    })
 }
 
 /// What a reader must know beside the figures, and what it means for the exit code.

@@ -139,6 +139,7 @@ mod tests {
     use std::time::Duration;
 
     use history::Key;
+    use reqwest::header::HeaderMap;
     use serde_json::{Value, json};
 
     use super::*;
@@ -156,7 +157,13 @@ mod tests {
     }
 
     fn answer(status: u16, body: &Value) -> Answer {
-        Answer { status, etag: None, replayed: false, body: body.to_string().into() }
+        Answer {
+            status,
+            etag: None,
+            replayed: false,
+            headers: HeaderMap::new(),
+            body: body.to_string().into(),
+        }
     }
 
     fn problem(status: u16, name: &str, applied: Option<&str>) -> Answer {

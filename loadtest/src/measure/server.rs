@@ -23,8 +23,11 @@ struct Status {
 }
 
 impl ServerStatus {
-    /// Asks the server. A server without the page has nothing to tell, which is no error.
+    /// Asks the server, if it is one of this service's. A server without the page has nothing to tell, which is no error.
     pub async fn of(client: &Client) -> Self {
+        if client.described().is_some() {
+            return Self::default();
+        }
         let Ok(answer) = client.get("/v1/status").await else { return Self::default() };
         if answer.status == 200 { Self::parse(&answer.body) } else { Self::default() }
     }

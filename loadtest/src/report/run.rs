@@ -28,6 +28,9 @@ pub struct RunReport {
     pub command: String,
     /// The address of the server.
     pub url: String,
+    /// What it is, by its description; absent if it was spoken to as this service is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Its strategy, if it told.
     pub strategy: Option<String>,
     /// What the run may be quoted with; `null` if anything stands against it.
@@ -268,6 +271,7 @@ impl RunReport {
             loadtest_version: VERSION,
             command: plan.command.clone(),
             url: url.to_owned(),
+            target: plan.target.as_ref().map(|target| target.name.clone()),
             strategy: run.strategy.clone(),
             headline: judged.as_ref().ok().cloned(),
             why: judged.err().unwrap_or_default(),
@@ -309,8 +313,13 @@ impl RunReport {
         document.line(format!(
             "Workload: seed {seed}, {skus} skus ({keys}), concurrency {concurrency}, mix {mix}{rate}"
         ));
-        let strategy = self.strategy.as_deref().unwrap_or("not told");
-        document.line(format!("Server: {}, strategy {strategy}", self.url));
+        let server = match (&self.target, &self.strategy) {
+            (Some(target), _) => format!("{}, described as {target}", self.url),
+            (None, strategy) => {
+                format!("{}, strategy {}", self.url, strategy.as_deref().unwrap_or("not told"))
+            }
+        };
+        document.line(format!("Server: {server}"));
         document.push(table::operations(&self.operations, &self.total));
         document.push(Block::Spectra {
             title: "Response times".to_owned(),

@@ -17,14 +17,16 @@ use std::time::Duration;
 use history::{Log, LogError, Meta};
 use tokio::task::JoinError;
 
+use crate::catalogue::Catalogue;
 use crate::client::faults::{FaultCounts, Faults};
-use crate::client::{ClientError, Sender};
+use crate::client::{Call, ClientError, Sender};
 use crate::interrupt::Stop;
 use crate::measure::Phase;
 use crate::measure::process::{cpu_time, own_cpu_time};
 use crate::measure::server::ServerStatus;
 use crate::output::Progress;
 use crate::schedule::{Limit, Offered};
+use crate::target::Target;
 use crate::workload::Spec;
 use fan_out::{insist, is_answered};
 use phase::Order;
@@ -42,7 +44,9 @@ pub enum RunError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Nobody listens there.
-    #[error("no server answers at {url} ({example}); start one with `inventory serve` and give its address")]
+    #[error(
+        "no server answers at {url} ({example}); start one, such as with `inventory serve`, and give its address"
+    )]
     NoServer {
         /// The address.
         url: String,
@@ -50,14 +54,27 @@ pub enum RunError {
         example: String,
     },
     /// Somebody listens, but does not want requests.
-    #[error(
-        "the server at {url} is not ready: GET /readyz answered {answer}; wait for it, or look at its log"
-    )]
+    #[error("the server at {url} is not ready: {request} answered {answer}; wait for it, or look at its log")]
     NotReady {
         /// The address.
         url: String,
+        /// What it was asked.
+        request: String,
         /// What it answered.
         answer: String,
+    },
+    /// It does not do what its description says.
+    #[error(
+        "no level could be opened, so there is nothing to drive ({example}); does the description of {target} fit what \
+         listens at {url}?"
+    )]
+    NothingOpened {
+        /// The address.
+        url: String,
+        /// What it was taken for.
+        target: String,
+        /// What happened.
+        example: String,
     },
 }
 
@@ -66,6 +83,8 @@ pub enum RunError {
 pub struct Plan {
     /// What is asked.
     pub spec: Spec,
+    /// How the server is spoken to, if not as this service is.
+    pub target: Option<Arc<Target>>,
     /// The beginning of every sku of the run.
     pub prefix: String,
     /// Requests in flight at once, at most.
@@ -88,6 +107,16 @@ pub struct Plan {
     pub keep: bool,
     /// The command line, for the record.
     pub command: String,
+}
+
+impl Plan {
+    /// The levels.
+    fn catalogue(&self) -> Catalogue {
+        match &self.target {
+            Some(target) => target.catalogue(&self.spec, &self.prefix),
+            None => self.spec.catalogue(&self.prefix),
+        }
+    }
 }
 
 /// What a run brought.
@@ -131,8 +160,9 @@ pub async fn run(
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Run, RunError> {
-    let catalogue = Arc::new(plan.spec.catalogue(&plan.prefix));
-    let mut stage = Stage::open(url, catalogue, plan.concurrency, plan.timeout).await?;
+    let catalogue = Arc::new(plan.catalogue());
+    let described = plan.target.clone();
+    let mut stage = Stage::open_to(url, described, catalogue, plan.concurrency, plan.timeout).await?;
     if plan.sender == Sender::Hyper {
         stage = stage.bare(plan.timeout);
     }
@@ -142,12 +172,12 @@ pub async fn run(
     let vitals = Vitals::new(&stage.client.authority(), stop.clone());
 
     progress.begin("opening the levels", None);
-    insist(&mut stage.sessions, plan.spec.opening().into()).await;
+    let mut rest = open_levels(&mut stage, plan).await?;
     progress.begin("warming up", None);
     // The warm-up is closed loop even before an open one: it is there to fill caches and open connections.
     let warmup = Order { offered: None, ..order(plan, 0, "warming up", Limit::For(plan.warmup)) };
     phase::run(&mut stage.sessions, &plan.spec, &warmup, &vitals, progress).await;
-    let mut rest = stage.take_tally();
+    rest.merge(stage.take_tally());
     stage.take_faults();
 
     progress.begin("measuring", Some(plan.limit));
@@ -170,7 +200,8 @@ pub async fn run(
     let (seed, command) = (Some(plan.spec.seed), Some(plan.command.clone()));
     let history = stage.take_history(Meta { seed, strategy: strategy.clone(), command });
     let disk_failed = history.has_failed();
-    if !plan.keep && vitals.death().is_none() {
+    let removes = plan.target.as_ref().is_none_or(|target| target.removes());
+    if !plan.keep && removes && vitals.death().is_none() {
         progress.begin("deleting the levels", None);
         stage.clean_up().await;
     }
@@ -191,6 +222,31 @@ pub async fn run(
         server_cpu: after.0.zip(before.1).map(|(after, before)| after.saturating_sub(before)),
         client_cpu: own_after.zip(own_before).map(|(after, before)| after.saturating_sub(before)),
     })
+}
+
+/// Opens the levels; answers what was refused and failed. Of a target that is described, one level comes first: if that cannot
+/// be opened, there is no sense in asking for anything else, since it is most likely the description that is wrong.
+async fn open_levels(stage: &mut Stage, plan: &Plan) -> Result<Tally, RunError> {
+    let Some(target) = &plan.target else {
+        insist(&mut stage.sessions, plan.spec.opening().into()).await;
+        return Ok(stage.take_tally());
+    };
+    let create = |key| Call::Create { key, on_hand: plan.spec.opening_stock };
+    let calls: Vec<Call> = stage.client.catalogue().keys().map(create).collect();
+    let (first, others) = calls.split_at(calls.len().min(1));
+    let made = insist(&mut stage.sessions, first.into()).await;
+    let mut tally = stage.take_tally();
+    if !made.iter().all(|exchange| is_answered(exchange.as_ref())) {
+        let example = tally.failures.into_values().map(|failures| failures.example).next();
+        return Err(RunError::NothingOpened {
+            url: stage.client.base().to_string(),
+            target: target.name.clone(),
+            example: example.unwrap_or_default(),
+        });
+    }
+    insist(&mut stage.sessions, others.into()).await;
+    tally.merge(stage.take_tally());
+    Ok(tally)
 }
 
 fn order(plan: &Plan, number: u32, stage: &'static str, limit: Limit) -> Order {
@@ -215,7 +271,7 @@ mod tests {
     use super::fan_out::fan_out;
     use super::session::Session;
     use super::*;
-    use crate::client::{Call, Client, Options};
+    use crate::client::{Client, Options};
     use crate::schedule::Clock;
     use crate::workload::Keys;
 

@@ -160,7 +160,10 @@ impl Session {
     pub async fn perform(&mut self, call: Call) -> Exchange {
         let kind = call.kind();
         let (invoked_ns, returned_ns, reply) = self.send(&call).await;
-        let judgement = judge(&call, self.client.catalogue(), reply);
+        let judgement = match self.client.described() {
+            Some(described) => described.judge(&call, reply),
+            None => judge(&call, self.client.catalogue(), reply),
+        };
         let (class, fate) = (class(&judgement), fate(&judgement));
         let cut_off = judgement.failure.as_ref().is_some_and(Failure::is_cut_off);
         self.tally.add(&judgement);
@@ -225,7 +228,8 @@ fn class(judgement: &Judgement) -> Class {
         (Some(failure), _) if failure.kind == TIMEOUT => Class::TimedOut,
         (Some(failure), _) if failure.kind == ABANDONED => Class::Abandoned,
         (Some(_), _) => Class::Failed,
-        (None, Outcomes::Whole(Outcome::Refused(_))) => Class::Refused,
+        // A refusal that does not say of which level it is tells the history nothing.
+        (None, Outcomes::Whole(Outcome::Refused(_) | Outcome::NotApplied)) => Class::Refused,
         _ => Class::Done,
     }
 }

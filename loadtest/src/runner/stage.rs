@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{Log, Meta, Store};
+use history::{Key, Log, Meta, Store};
 
 use super::RunError;
 use super::cores::Cores;
@@ -15,6 +15,7 @@ use crate::client::faults::{FaultCounts, Faults, Saboteur};
 use crate::client::plain::{Link, Paths};
 use crate::client::{Call, Client, Options};
 use crate::schedule::Clock;
+use crate::target::Target;
 
 /// A server, the levels of a run, and its clients.
 #[derive(Debug)]
@@ -33,8 +34,19 @@ impl Stage {
         concurrency: u32,
         timeout: Duration,
     ) -> Result<Self, RunError> {
+        Self::open_to(url, None, catalogue, concurrency, timeout).await
+    }
+
+    /// The same with a server that is spoken to as a description says, if there is one.
+    pub async fn open_to(
+        url: &str,
+        described: Option<Arc<Target>>,
+        catalogue: Arc<Catalogue>,
+        concurrency: u32,
+        timeout: Duration,
+    ) -> Result<Self, RunError> {
         let options = Options { connections: concurrency as usize, timeout };
-        let client = Arc::new(Client::new(url, catalogue, options)?);
+        let client = Arc::new(Client::of(url, catalogue, described, options)?);
         ready(&client).await?;
         let (clock, cores) = (Clock::start(), Cores::for_clients(concurrency));
         // A pool of connections for each thread: a connection is driven by the thread that opened it.
@@ -134,12 +146,21 @@ impl Stage {
 
 async fn ready(client: &Client) -> Result<(), RunError> {
     let url = client.base().to_string();
-    match client.get("/readyz").await {
-        Ok(answer) if answer.status == 200 => Ok(()),
-        Ok(answer) => Err(RunError::NotReady { url, answer: answer.status.to_string() }),
+    let page = match client.described() {
+        None => Some("/readyz"),
+        Some(described) => described.ready.as_deref(),
+    };
+    let (request, reply) = match page {
+        Some(page) => (format!("GET {page}"), client.get(page).await),
+        // Whoever names no page is ready if there is an answer at all, whatever it says of a level that there is not.
+        None => ("the first read".to_owned(), client.send(client.prepare(&Call::Read(Key(0)))).await),
+    };
+    match reply {
+        Ok(answer) if page.is_none() || (200..300).contains(&answer.status) => Ok(()),
+        Ok(answer) => Err(RunError::NotReady { url, request, answer: answer.status.to_string() }),
         Err(failure) if failure.kind == NO_CONNECTION => {
             Err(RunError::NoServer { url, example: failure.example })
         }
-        Err(failure) => Err(RunError::NotReady { url, answer: failure.example }),
+        Err(failure) => Err(RunError::NotReady { url, request, answer: failure.example }),
     }
 }

@@ -125,6 +125,7 @@ async fn storm(
     let mix = "adjust=45,read=20,batch=10,independent=3,transfer=10,put=10,create-delete=2";
     let plan = runner::Plan {
         spec: spec(plan, 4, mix),
+        target: None,
         prefix: format!("lt-{}-", fresh_run_id()),
         concurrency: CLIENTS,
         warmup: Duration::ZERO,

@@ -107,6 +107,7 @@ pub async fn http(
         for &concurrency in &plan.threads {
             let plan = runner::Plan {
                 spec: plan.spec.clone(),
+                target: None,
                 prefix: String::new(),
                 concurrency,
                 warmup: WARMUP,

@@ -70,6 +70,8 @@ pub struct Shape {
     pub sale_percent: u32,
     /// Units of a sale.
     pub sale: (i64, i64),
+    /// Lines of a transfer.
+    pub moves: (u32, u32),
     /// Units of a restock.
     pub restock: (i64, i64),
     /// How many of a hundred counts read first, and demand the version they saw.
@@ -79,7 +81,14 @@ pub struct Shape {
 impl Default for Shape {
     /// 65 of 100 changes are sales of 1 to 6 (2.3 units out on average), 35 are restocks of 2 to 10 (2.1 units in).
     fn default() -> Self {
-        Self { lines: (2, 8), sale_percent: 65, sale: (1, 6), restock: (2, 10), read_first_percent: 50 }
+        Self {
+            lines: (2, 8),
+            moves: (1, 3),
+            sale_percent: 65,
+            sale: (1, 6),
+            restock: (2, 10),
+            read_first_percent: 50,
+        }
     }
 }
 
@@ -111,6 +120,13 @@ impl Mix {
     #[must_use]
     pub fn shaped(self, shape: Shape) -> Self {
         Self { shape, ..self }
+    }
+
+    /// The same weights of these operations, and nothing of the others; `None` if nothing is left.
+    pub fn only(&self, operations: &[Operation]) -> Option<Self> {
+        let kept = |(operation, weight): &(Operation, u32)| operations.contains(operation) && *weight > 0;
+        let weights: Vec<_> = self.weights.iter().copied().filter(kept).collect();
+        (!weights.is_empty()).then(|| Self::new(weights, self.shape))
     }
 
     /// What the operations look like.

@@ -142,7 +142,8 @@ impl Generator {
     }
 
     fn moves(&mut self) -> Vec<Move> {
-        let count = self.rng.random_range(1..=3);
+        let (least, most) = self.mix.shape().moves;
+        let count = self.rng.random_range(least..=most);
         let mut one = || {
             let sku = self.picker.pick(&mut self.rng);
             let (from, to) = match self.rng.random_range(0..2) {
@@ -184,7 +185,8 @@ fn heard(follow_up: &mut Option<Call>, opening_stock: u64, seen: &Seen) {
     match seen.stock {
         // Nothing there to count: create it instead.
         Stock::Absent => *follow_up = Some(Call::Create { key: seen.key, on_hand: opening_stock }),
-        _ => *if_version = Some(seen.version),
+        // Where versions are not told, none can be demanded.
+        _ => *if_version = Some(seen.version).filter(|_| seen.is_version_told()),
     }
 }
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::hostile::{self, Reaction};
 use super::{Fault, assert_exit, fake, loadtest, stdout};
 
 /// Serves a router in a thread of its own until the bell rings; then its listener and all its connections are gone.
@@ -164,4 +165,70 @@ fn calibrate_tells_what_the_generator_can_do() {
     assert_eq!((&report["format"], &report["client"]), (&"loadtest-calibrate/1".into(), &"hyper".into()));
     assert!(report["ceiling"]["requests_per_s"].as_f64().unwrap() > 0.0, "{report}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("Ceiling: "), "{output:?}");
+}
+
+/// Whatever is asked, the answer is 200, or 201 where that is expected: once with the same body for all, once with the level
+/// that was asked for, which never changes.
+#[test]
+fn a_server_that_always_says_yes_is_never_consistent() {
+    let same = |_: u64, request: &Request| {
+        let body = r#"{"sku":"a","location":"main","on_hand":50,"reserved":0,"available":50,"version":7}"#;
+        (request.uri().path() != "/v1/status").then(|| (StatusCode::OK, body).into_response())
+    };
+    let (output, report) = run(&serve(same), &["--requests", "500"]);
+    assert_exit(&output, 5);
+    assert!(stdout(&output).contains("so the proof has holes"), "{}", stdout(&output));
+    assert_ne!(report["verdict"]["result"], "consistent");
+    let fitting = |_: u64, request: &Request| {
+        let sku = request.uri().path().strip_prefix("/v1/stock/")?.trim_end_matches("/adjust").to_owned();
+        let is_annex = request.uri().query().is_some_and(|query| query.contains("annex"));
+        let location = if is_annex { "annex" } else { "main" };
+        let is_new = request.headers().contains_key("if-none-match");
+        let body = serde_json::json!({ "sku": sku, "location": location, "on_hand": 50, "reserved": 0,
+            "available": 50, "version": if is_new { 1 } else { 7 } });
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        Some((status, body.to_string()).into_response())
+    };
+    let (output, report) = run(&serve(fitting), &["--requests", "500", "--mix", "adjust=3,read=1"]);
+    assert_exit(&output, 4);
+    assert_eq!(report["verdict"]["result"], "violated");
+}
+
+#[test]
+fn an_answer_without_bound_is_cut_off() {
+    let huge = |number: u64, request: &Request| {
+        let is_one = request.uri().path().ends_with("/adjust") && number % 100 == 50;
+        is_one.then(|| vec![b' '; 20 << 20].into_response())
+    };
+    for client in ["reqwest", "hyper"] {
+        let (output, report) = run(&serve(huge), &["--requests", "600", "--client", client]);
+        assert_exit(&output, 5);
+        assert!(stdout(&output).contains("more than 16 MiB, cut off there"), "{}", stdout(&output));
+        assert_ne!(report["verdict"]["result"], "violated");
+    }
+}
+
+#[test]
+fn a_server_may_close_the_connection_after_each_answer() {
+    let close = |request: Request, next: Next| async {
+        let mut response = next.run(request).await;
+        response.headers_mut().insert("connection", "close".parse().expect("a value"));
+        response
+    };
+    for client in ["reqwest", "hyper"] {
+        let url = serve_until(fake::router(Fault::None).layer(from_fn(close)), Arc::default());
+        let (output, _) = run(&url, &["--requests", "1000", "--client", client]);
+        assert_exit(&output, 0);
+        assert!(stdout(&output).contains("Failures: none"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn what_does_not_speak_http_could_not_be_run_against() {
+    for reaction in [Reaction::Reset, Reaction::Bytes(b"\x00\xff nonsense\r\n\r\n"), Reaction::Hang] {
+        let url = hostile::serve(move |_| reaction.clone());
+        let output = loadtest(&["run", &url, "--timeout", "200ms", "--ceiling", "none"]);
+        assert_exit(&output, 1);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("GET /readyz answered"), "{output:?}");
+    }
 }

@@ -7,12 +7,14 @@ mod compare;
 mod crash;
 mod ends;
 mod fake;
+mod hostile;
 mod inproc;
 mod replay;
 mod reports;
 mod run;
 mod selftest;
 mod sometimes;
+mod targets;
 
 use std::process::Output;
 

@@ -25,8 +25,9 @@
 //!
 //! Where an answer does not tell the version ([`Seen::VERSION_UNTOLD`]), the order of a level's changes has to be found
 //! ([`untold`]): its books have to balance, and an order has to exist, which is searched for within a bound. Of a
-//! contradiction as few answers are named as make one. What is convicted is wrong whatever the writes of unknown outcome
-//! did; what passes may still hide a lost update behind one of them, and how much is told ([`Residual`]).
+//! contradiction as few answers are named as make one, or, where finding that out would take too long, more. What is convicted
+//! is wrong whatever the writes of unknown outcome did; what passes may still hide a lost update behind one of them, and how
+//! much is told ([`Residual`]).
 //!
 //! # What it costs
 //!

@@ -1,7 +1,7 @@
 //! Situations are counted where they were reached, and nowhere else.
 
 use history::sometimes::{Situation, count};
-use history::{Effect, History, Line, Outcome, Reason, Record, Refused, Request};
+use history::{Effect, History, Key, Line, Outcome, Reason, Record, Refused, Request, Seen, Stock};
 
 use super::support::{Story, absent, line, seen};
 
@@ -137,6 +137,23 @@ fn the_last_unit_is_taken_and_a_level_comes_again() {
         .write((4, 5), Effect::Delete, absent(0, 3))
         .write((6, 7), Effect::Create(0), seen(0, 4, 0));
     assert_eq!(reached(story), [("sold-out", 1), ("created-again", 1)]);
+}
+
+/// A version that is not told is not a high one: what came before decides.
+#[test]
+fn a_version_that_is_not_told_counts_for_nothing() {
+    let untold = |on_hand| Seen::unversioned(Key(0), Stock::Level { on_hand, reserved: 0 });
+    let story = Story::new()
+        .write((0, 1), Effect::Create(1), untold(1))
+        .unknown(2, &[line(0, Effect::Add(1))])
+        .read((3, 4), untold(2));
+    assert_eq!(reached(story), []);
+    let gone = Seen::unversioned(Key(0), Stock::Absent);
+    let story = Story::new()
+        .write((0, 1), Effect::Create(1), untold(1))
+        .write((2, 3), Effect::Delete, gone)
+        .write((4, 5), Effect::Create(1), untold(1));
+    assert_eq!(reached(story), [("created-again", 1)]);
 }
 
 #[test]

@@ -181,6 +181,21 @@ fn a_search_that_is_too_long_is_indeterminate_and_the_books_still_count() {
     assert_eq!(verdict.count(Kind::Unbalanced), 1, "{verdict}");
 }
 
+/// Where nothing is told of the units there are many orders to try; the search for the fewest culprits ends all the same, and
+/// does not claim what it did not find out.
+#[test]
+fn a_contradiction_that_is_hard_to_shrink_is_told_as_far_as_it_is() {
+    let sale = |story: Story, at: u64| {
+        let sent = 10 + at * 10;
+        story.write((sent, sent + 115), Add(-1 - i64::try_from(at * 7 % 11).unwrap()), silent())
+    };
+    let verdict = (0..60).fold(Story::new().read((1, 2), told(250)), sale).verdict();
+    assert!(verdict.is_violated(), "{verdict}");
+    let text = verdict.to_string();
+    assert!(text.contains("Not all of these answers may be needed"), "{text}");
+    assert!(!text.contains("Without any one of these"), "{text}");
+}
+
 /// More than there are numbers for under way at once, none of which tells what it did.
 #[test]
 fn too_many_at_once_are_indeterminate() {

@@ -60,7 +60,9 @@ pub(in super::super) fn contradiction(renderer: &Renderer<'_>, key: Key, found: 
         others => format!("{others} other changes were under way, which do not explain it either."),
     });
     if found.acts.len() > 1 {
-        explanation.push("Without any one of these answers there is an order.".to_owned());
+        let needed = "Without any one of these answers there is an order.";
+        let perhaps = "Not all of these answers may be needed: the bound of the search was reached.";
+        explanation.push(if found.is_minimal { needed } else { perhaps }.to_owned());
     }
     let role = |at: usize| {
         if found.acts.len() == 1 { "The culprit".to_owned() } else { format!("Culprit {}", at + 1) }

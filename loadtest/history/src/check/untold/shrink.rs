@@ -15,6 +15,10 @@ use super::super::violation::Kind;
 /// Steps for one look at what remains. If they do not suffice, it may be explained, and the answers in question stay.
 const STEPS_MAX: u64 = 50_000;
 
+/// Steps for all looks together. Where answers tell no units there are so many orders to try that a single level would take
+/// minutes; then more answers are named than are needed, which is told.
+const STEPS_ALL: u64 = 500_000;
+
 /// The answers that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Contradiction {
@@ -25,6 +29,8 @@ pub(in super::super) struct Contradiction {
     pub(in super::super) told_by: Option<u32>,
     /// The answers, by invocation.
     pub(in super::super) acts: Vec<Act>,
+    /// Whether it is known that none of them can be left out.
+    pub(in super::super) is_minimal: bool,
     /// How many others were under way, of which it does not matter what they did.
     pub(in super::super) others: usize,
 }
@@ -43,22 +49,25 @@ pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor) -> Cont
     }
     kept.retain(|act| !is_dropped(act));
     kept.sort_unstable_by_key(|act| (act.invoked, act.returned, act.record));
+    let mut budget = Budget { steps: STEPS_ALL, fell_short: false };
     let mut size = kept.len().div_ceil(2);
     while size > 0 {
-        forget_in_chunks(anchor.level, &mut kept, size);
+        forget_in_chunks(anchor.level, &mut kept, size, &mut budget);
         size = if size == 1 { 0 } else { size.div_ceil(2) };
     }
     // Forgetting one may have made another superfluous.
-    forget_in_chunks(anchor.level, &mut kept, 1);
+    budget.fell_short = false;
+    forget_in_chunks(anchor.level, &mut kept, 1, &mut budget);
+    let is_minimal = !budget.fell_short;
     let (others, culprits): (Vec<Act>, Vec<Act>) =
         kept.into_iter().partition(|act| matches!(act.deed, Deed::Maybe(_)));
     let kind = kind(anchor.level, &culprits, &others);
     let told_by = anchor.told_by.map(|act| acts[act].record);
-    Contradiction { kind, before: anchor.level, told_by, acts: culprits, others: others.len() }
+    Contradiction { kind, before: anchor.level, told_by, acts: culprits, is_minimal, others: others.len() }
 }
 
 /// Forgets so many answers at a time, wherever what remains is still a contradiction.
-fn forget_in_chunks(base: Level, kept: &mut Vec<Act>, size: usize) {
+fn forget_in_chunks(base: Level, kept: &mut Vec<Act>, size: usize, budget: &mut Budget) {
     let mut start = 0;
     while start < kept.len() {
         let end = kept.len().min(start + size);
@@ -69,12 +78,30 @@ fn forget_in_chunks(base: Level, kept: &mut Vec<Act>, size: usize) {
             forget(act);
         }
         fewer.retain(|act| !is_dropped(act));
-        if has_forgotten && is_contradiction(base, &fewer) {
+        if has_forgotten && budget.is_contradiction(base, &fewer) {
             start = end - (kept.len() - fewer.len());
             *kept = fewer;
         } else {
             start = end;
         }
+    }
+}
+
+/// What all looks at a level may cost.
+struct Budget {
+    steps: u64,
+    /// Whether a look was given up.
+    fell_short: bool,
+}
+
+impl Budget {
+    fn is_contradiction(&mut self, base: Level, acts: &[Act]) -> bool {
+        let allowed = self.steps.min(STEPS_MAX);
+        let mut left = allowed;
+        let ending = search(base, acts, &mut left);
+        self.steps -= allowed - left;
+        self.fell_short |= ending == Ending::GaveUp;
+        matches!(ending, Ending::Stuck { .. })
     }
 }
 
