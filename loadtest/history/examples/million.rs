@@ -83,7 +83,7 @@ impl Telling {
 fn told(record: &mut Record) -> Vec<&mut Seen> {
     match &mut record.outcome {
         Outcome::Read(seen) => vec![seen],
-        Outcome::Applied(seen) => seen.iter_mut().collect(),
+        Outcome::Applied(seen) | Outcome::Snapshot { levels: seen, .. } => seen.iter_mut().collect(),
         Outcome::Refused(refused) => refused.iter_mut().map(|refused| &mut refused.seen).collect(),
         Outcome::NotApplied | Outcome::Unknown => Vec::new(),
     }

@@ -24,6 +24,8 @@ enum What<'h> {
     Saw(&'h Seen),
     /// The level was as told and refused the change.
     Refused(&'h Seen, Change, Reason),
+    /// The levels were as told, all at once.
+    SawAll(&'h [Seen]),
     /// The changes were made; if an answer came, it told this.
     Changed(Vec<(Key, Change)>, Option<&'h [Seen]>),
 }
@@ -36,6 +38,9 @@ pub fn is_linearizable(history: &History) -> Option<bool> {
         if shape::defect(&record.into(), history.keys.len()).is_some() {
             return Some(false);
         }
+    }
+    let Some(records) = once_each(&history.records) else { return Some(false) };
+    for record in &records {
         add_steps(record, &mut steps);
     }
     if steps.len() > OPERATIONS_MAX {
@@ -46,10 +51,55 @@ pub fn is_linearizable(history: &History) -> Option<bool> {
     Some(is_sound && can_finish(&steps, &mut vec![false; steps.len()], &world))
 }
 
+/// The records with all attempts under one key as one operation; nothing if two of them were answered, and not alike.
+fn once_each(records: &[Record]) -> Option<Vec<Record>> {
+    let is_attempt = |record: &&Record| {
+        record.once.is_some()
+            && matches!(record.request, Request::Write(_))
+            && matches!(record.outcome, Outcome::Applied(_) | Outcome::Refused(_) | Outcome::Unknown)
+    };
+    let mut each = Vec::new();
+    for record in records {
+        if !is_attempt(&record) {
+            each.push(record.clone());
+            continue;
+        }
+        let others = || records.iter().filter(is_attempt).filter(|other| other.once == record.once);
+        let answered = || others().filter(|other| other.outcome != Outcome::Unknown);
+        let told = |record: &Record| (record.request.clone(), in_order(&record.outcome));
+        if answered().any(|one| answered().any(|other| told(one) != told(other))) {
+            return None;
+        }
+        // All times from the first attempt to the first answer, told once: in place of the first of its records.
+        let same: Vec<&Record> = others().filter(|other| other.request == record.request).collect();
+        if std::ptr::eq(same[0], record) {
+            let answers = same.iter().filter(|attempt| attempt.outcome != Outcome::Unknown);
+            let mut whole = Record::clone(answers.min_by_key(|answer| answer.returned_ns).unwrap_or(&record));
+            whole.invoked_ns = same.iter().map(|attempt| attempt.invoked_ns).min()?;
+            each.push(whole);
+        }
+    }
+    Some(each)
+}
+
+/// An answer with what it tells in the order of the levels.
+fn in_order(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    match &mut outcome {
+        Outcome::Applied(seen) => seen.sort_by_key(|seen| seen.key),
+        Outcome::Refused(refused) => refused.sort_by_key(|refused| refused.seen.key),
+        _ => {}
+    }
+    outcome
+}
+
 fn add_steps<'h>(record: &'h Record, steps: &mut Vec<Step<'h>>) {
     let (invoked, returned) = (record.invoked_ns, Some(record.returned_ns));
     match (&record.request, &record.outcome) {
         (_, Outcome::Read(seen)) => steps.push(Step { invoked, returned, what: What::Saw(seen) }),
+        (_, Outcome::Snapshot { levels, .. }) => {
+            steps.push(Step { invoked, returned, what: What::SawAll(levels) });
+        }
         (Request::Write(lines), outcome) => {
             let Ok(changes) = model::combine(lines) else { return };
             match outcome {
@@ -67,10 +117,10 @@ fn add_steps<'h>(record: &'h Record, steps: &mut Vec<Step<'h>>) {
                         steps.push(Step { invoked, returned, what });
                     }
                 }
-                Outcome::Read(_) | Outcome::NotApplied => {}
+                Outcome::Read(_) | Outcome::Snapshot { .. } | Outcome::NotApplied => {}
             }
         }
-        (Request::Read(_), _) => {}
+        (Request::Read(_) | Request::Snapshot(_), _) => {}
     }
 }
 
@@ -79,16 +129,21 @@ fn opening(history: &History) -> World {
     let mut world = World::empty(history.keys.len());
     let mut is_told = vec![false; history.keys.len()];
     for record in &history.records {
-        let (Request::Read(_), Outcome::Read(seen)) = (&record.request, &record.outcome) else { continue };
-        let is_opening = history
-            .records
-            .iter()
-            .all(|other| matches!(other.request, Request::Read(_)) || record.returned_ns < other.invoked_ns);
-        let key = seen.key.0 as usize;
-        let Some(level) = Level::told(seen).filter(|_| is_opening) else { continue };
-        if !is_told[key] || level.version < world.levels[key].version {
-            world.levels[key] = level;
-            is_told[key] = true;
+        let seen = match &record.outcome {
+            Outcome::Read(seen) => std::slice::from_ref(seen),
+            Outcome::Snapshot { levels, .. } => levels,
+            _ => continue,
+        };
+        let is_opening = history.records.iter().all(|other| {
+            !matches!(other.request, Request::Write(_)) || record.returned_ns < other.invoked_ns
+        });
+        for seen in seen {
+            let key = seen.key.0 as usize;
+            let Some(level) = Level::told(seen).filter(|_| is_opening) else { continue };
+            if !is_told[key] || level.version < world.levels[key].version {
+                world.levels[key] = level;
+                is_told[key] = true;
+            }
         }
     }
     world
@@ -120,6 +175,7 @@ fn after(what: &What<'_>, world: &World) -> Option<World> {
     };
     match what {
         What::Saw(seen) => is_so(seen).map(|_| world.clone()),
+        What::SawAll(seen) => seen.iter().all(|seen| is_so(seen).is_some()).then(|| world.clone()),
         What::Refused(seen, change, reason) => {
             is_so(seen).filter(|level| level.refuses(*change, *reason)).map(|_| world.clone())
         }

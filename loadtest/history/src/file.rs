@@ -23,7 +23,10 @@ use crate::record::{History, Key, Meta, Outcome, Record, Request};
 const FORMAT: &str = "inventory-history";
 
 /// The version of the format that this code writes.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
+
+/// The version before there were attempts under one key and consistent reads, which is still read: it has neither.
+const FORMAT_VERSION_SINGLE: u32 = 3;
 
 /// The version before answers could leave out the version of a level, which is still read.
 const FORMAT_VERSION_TOLD: u32 = 2;
@@ -234,7 +237,7 @@ impl<'a> Lines<'a> {
             return Err(self.problem(format!("not a header: format is {:?}", version.format)));
         }
         let is_marked = match version.version {
-            FORMAT_VERSION | FORMAT_VERSION_TOLD => true,
+            FORMAT_VERSION | FORMAT_VERSION_SINGLE | FORMAT_VERSION_TOLD => true,
             FORMAT_VERSION_UNMARKED => false,
             found => return Err(FileError::Version { path: self.path.display().to_string(), found }),
         };
@@ -300,11 +303,14 @@ fn unnamed_key(record: &Record, keys: usize) -> Option<Key> {
     let unnamed = |key: &Key| key.0 as usize >= keys;
     let asked = match &record.request {
         Request::Read(key) => Some(*key).filter(unnamed),
+        Request::Snapshot(keys) => keys.iter().copied().find(unnamed),
         Request::Write(lines) => lines.iter().map(|line| line.key).find(unnamed),
     };
     let answered = || match &record.outcome {
         Outcome::Read(seen) => Some(seen.key).filter(unnamed),
-        Outcome::Applied(seen) => seen.iter().map(|seen| seen.key).find(unnamed),
+        Outcome::Applied(seen) | Outcome::Snapshot { levels: seen, .. } => {
+            seen.iter().map(|seen| seen.key).find(unnamed)
+        }
         Outcome::Refused(refused) => refused.iter().map(|refused| refused.seen.key).find(unnamed),
         Outcome::NotApplied | Outcome::Unknown => None,
     };

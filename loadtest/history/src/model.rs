@@ -3,6 +3,8 @@
 //! It is written from the service's promises, not from its code, and every judgement of the checkers goes through
 //! it. Pure: no clock, no I/O, no knowledge of histories.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::{Effect, Key, Line, Outcome, Reason, Refused, Request, Seen, Stock};
 
 /// The largest quantity: 2^40 - 1 units.
@@ -14,7 +16,7 @@ const UNITS_MAX: i64 = 1 << 42;
 /// One stock level.
 ///
 /// Its version counts the changes ever applied to it. A deleted level is a tombstone: no stock, but its version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Level {
     /// How many changes were applied, deletions included.
     pub version: u64,
@@ -22,8 +24,8 @@ pub struct Level {
     pub stock: Option<Units>,
 }
 
-/// The units of a level that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// The units of a level that exists, or of several together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Units {
     /// Physically there.
     pub on_hand: u64,
@@ -234,11 +236,22 @@ impl World {
     pub fn answer(&mut self, request: &Request) -> Outcome {
         match request {
             Request::Read(key) => Outcome::Read(self.levels[key.0 as usize].seen(*key)),
+            Request::Snapshot(keys) => self.snapshot(keys),
             Request::Write(lines) => match combine(lines) {
                 Ok(changes) => self.apply(&changes).map_or_else(Outcome::Refused, Outcome::Applied),
                 Err(Incombinable(_)) => Outcome::NotApplied,
             },
         }
+    }
+
+    /// Several levels at once, each told once, and their sums.
+    fn snapshot(&self, keys: &[Key]) -> Outcome {
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        let levels: Vec<Seen> = keys.iter().map(|key| self.levels[key.0 as usize].seen(*key)).collect();
+        let totals = totals(&levels);
+        Outcome::Snapshot { levels, totals }
     }
 
     /// Applies all changes (one per key), or none and every level that refuses.
@@ -260,4 +273,14 @@ impl World {
         }
         Ok(next)
     }
+}
+
+/// What levels have together; a level that is not there has nothing. Nothing if one of them does not tell all of its units.
+pub fn totals(levels: &[Seen]) -> Option<Units> {
+    levels.iter().try_fold(Units::default(), |sum, seen| {
+        let units = Level::told(seen)?.stock.unwrap_or_default();
+        let (on_hand, reserved) =
+            (sum.on_hand.checked_add(units.on_hand)?, sum.reserved.checked_add(units.reserved)?);
+        Some(Units { on_hand, reserved })
+    })
 }

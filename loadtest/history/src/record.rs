@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Units;
+
 /// A stock level (one sku at one location), as an index into [`History::keys`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,6 +47,12 @@ pub struct Record {
     pub request: Request,
     /// What was answered.
     pub outcome: Outcome,
+    /// Which idempotency key it was sent under, as a number within the history; nothing if it was sent once.
+    ///
+    /// Records with one number are attempts at one request, in the order they were sent: together they take effect at most once,
+    /// and all that are answered are answered alike. A key under which there is one attempt need not be written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<u64>,
 }
 
 /// What was asked.
@@ -53,13 +61,15 @@ pub struct Record {
 pub enum Request {
     /// Read one level.
     Read(Key),
+    /// Read several levels, all as of one moment (a consistent read).
+    Snapshot(Vec<Key>),
     /// Change one or several levels, all or nothing. A key may be named more than once: the lines of one key
     /// count together, as one change of one version.
     Write(Vec<Line>),
 }
 
 /// One line of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Line {
     /// The level it changes.
     pub key: Key,
@@ -68,7 +78,7 @@ pub struct Line {
 }
 
 /// What a line does to its level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Add a signed number of units to `on_hand`; the level must exist and `available` must not go below zero.
@@ -95,6 +105,14 @@ pub enum Effect {
 pub enum Outcome {
     /// A read's answer.
     Read(Seen),
+    /// A consistent read's answer: each level that was asked for, once, and what they have together.
+    Snapshot {
+        /// One entry per key.
+        levels: Vec<Seen>,
+        /// Their sums, if the answer told them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        totals: Option<Units>,
+    },
     /// A write took effect. One entry per key, with the level after the change.
     Applied(Vec<Seen>),
     /// A write was refused for the state of the stock and changed nothing. One entry per level the answer named.
@@ -119,6 +137,8 @@ pub struct Op<'a> {
     pub request: Asked<'a>,
     /// As in [`Record::outcome`].
     pub outcome: Answer<'a>,
+    /// As in [`Record::once`].
+    pub once: Option<u64>,
 }
 
 /// A [`Request`] that is looked at.
@@ -126,6 +146,8 @@ pub struct Op<'a> {
 pub enum Asked<'a> {
     /// As [`Request::Read`].
     Read(Key),
+    /// As [`Request::Snapshot`].
+    Snapshot(&'a [Key]),
     /// As [`Request::Write`].
     Write(&'a [Line]),
 }
@@ -135,6 +157,8 @@ pub enum Asked<'a> {
 pub enum Answer<'a> {
     /// As [`Outcome::Read`].
     Read(Seen),
+    /// As [`Outcome::Snapshot`].
+    Snapshot(&'a [Seen], Option<Units>),
     /// As [`Outcome::Applied`].
     Applied(&'a [Seen]),
     /// As [`Outcome::Refused`].
@@ -149,17 +173,19 @@ impl<'a> From<&'a Record> for Op<'a> {
     fn from(record: &'a Record) -> Self {
         let request = match &record.request {
             Request::Read(key) => Asked::Read(*key),
+            Request::Snapshot(keys) => Asked::Snapshot(keys),
             Request::Write(lines) => Asked::Write(lines),
         };
         let outcome = match &record.outcome {
             Outcome::Read(seen) => Answer::Read(*seen),
+            Outcome::Snapshot { levels, totals } => Answer::Snapshot(levels, *totals),
             Outcome::Applied(seen) => Answer::Applied(seen),
             Outcome::Refused(refused) => Answer::Refused(refused),
             Outcome::NotApplied => Answer::NotApplied,
             Outcome::Unknown => Answer::Unknown,
         };
-        let Record { client, invoked_ns, returned_ns, .. } = *record;
-        Self { client, invoked_ns, returned_ns, request, outcome }
+        let Record { client, invoked_ns, returned_ns, once, .. } = *record;
+        Self { client, invoked_ns, returned_ns, request, outcome, once }
     }
 }
 
@@ -167,22 +193,24 @@ impl From<Op<'_>> for Record {
     fn from(op: Op<'_>) -> Self {
         let request = match op.request {
             Asked::Read(key) => Request::Read(key),
+            Asked::Snapshot(keys) => Request::Snapshot(keys.to_vec()),
             Asked::Write(lines) => Request::Write(lines.to_vec()),
         };
         let outcome = match op.outcome {
             Answer::Read(seen) => Outcome::Read(seen),
+            Answer::Snapshot(levels, totals) => Outcome::Snapshot { levels: levels.to_vec(), totals },
             Answer::Applied(seen) => Outcome::Applied(seen.to_vec()),
             Answer::Refused(refused) => Outcome::Refused(refused.to_vec()),
             Answer::NotApplied => Outcome::NotApplied,
             Answer::Unknown => Outcome::Unknown,
         };
-        let Op { client, invoked_ns, returned_ns, .. } = op;
-        Self { client, invoked_ns, returned_ns, request, outcome }
+        let Op { client, invoked_ns, returned_ns, once, .. } = op;
+        Self { client, invoked_ns, returned_ns, request, outcome, once }
     }
 }
 
 /// A level as an answer showed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seen {
     /// Which level.
     pub key: Key,
@@ -231,7 +259,7 @@ mod told_version {
 }
 
 /// The stock of a level, as far as an answer told it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stock {
     /// There is no such level: it never existed, or it was deleted.
@@ -259,7 +287,7 @@ pub struct Refused {
 }
 
 /// Why a line was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// `available` was below what the lines of this key together asked for.

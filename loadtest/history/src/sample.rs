@@ -21,6 +21,10 @@ pub struct Shape {
     pub many_line_percent: u64,
     /// How many of 100 writes get no answer; half of these take effect.
     pub unknown_percent: u64,
+    /// How many of 100 writes are sent twice under one key; half of the first attempts get no answer.
+    pub repeated_percent: u64,
+    /// How many of 100 operations are consistent reads of several levels.
+    pub snapshot_percent: u64,
     /// Whether levels are also created, counted and deleted, and not only added to.
     pub is_varied: bool,
     /// Whether the levels exist before the run.
@@ -30,7 +34,7 @@ pub struct Shape {
 }
 
 impl Default for Shape {
-    /// A thousand operations of eight clients on ten levels, with a little of everything.
+    /// A thousand operations of eight clients on ten levels, with a little of everything but repetitions and consistent reads.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -39,6 +43,8 @@ impl Default for Shape {
             keys: 10,
             many_line_percent: 20,
             unknown_percent: 1,
+            repeated_percent: 0,
+            snapshot_percent: 0,
             is_varied: true,
             is_stocked: true,
             is_framed: true,
@@ -75,6 +81,8 @@ struct Maker<'s> {
     clock_ns: u64,
     /// From when on each client has time.
     free_ns: Vec<u64>,
+    /// How many idempotency keys there were.
+    keys: u64,
     sink: &'s mut dyn FnMut(Record),
 }
 
@@ -88,7 +96,15 @@ impl<'s> Maker<'s> {
                 *level = Level { version: 1 + random.below(3), stock: Some(units) };
             }
         }
-        Self { shape, random, world, clock_ns: 1_000, free_ns: vec![0; shape.clients.max(1) as usize], sink }
+        Self {
+            shape,
+            random,
+            world,
+            clock_ns: 1_000,
+            free_ns: vec![0; shape.clients.max(1) as usize],
+            keys: 0,
+            sink,
+        }
     }
 
     /// Reads every level, while nothing else happens.
@@ -98,7 +114,8 @@ impl<'s> Maker<'s> {
             let request = Request::Read(Key(key));
             let outcome = self.world.answer(&request);
             let invoked_ns = quiet + 10;
-            let record = Record { client: 0, invoked_ns, returned_ns: invoked_ns + 10, request, outcome };
+            let record =
+                Record { client: 0, invoked_ns, returned_ns: invoked_ns + 10, request, outcome, once: None };
             (self.sink)(record);
         }
         self.clock_ns = quiet + 100;
@@ -114,23 +131,54 @@ impl<'s> Maker<'s> {
         let returned_ns = self.clock_ns + self.random.below(spread_ns);
         let request = self.request();
         let is_write = matches!(request, Request::Write(_));
+        if is_write && self.shape.repeated_percent > 0 && self.random.chance(self.shape.repeated_percent) {
+            self.twice(client, (invoked_ns, returned_ns), request);
+            return;
+        }
         let record = if is_write && self.random.chance(self.shape.unknown_percent) {
             if self.random.chance(50) {
                 self.world.answer(&request);
             }
             // The client may give up before the effect.
             let returned_ns = invoked_ns + self.random.below(spread_ns);
-            Record { client: 0, invoked_ns, returned_ns, request, outcome: Outcome::Unknown }
+            Record { client: 0, invoked_ns, returned_ns, request, outcome: Outcome::Unknown, once: None }
         } else {
             let outcome = self.world.answer(&request);
-            Record { client: 0, invoked_ns, returned_ns, request, outcome }
+            Record { client: 0, invoked_ns, returned_ns, request, outcome, once: None }
         };
         self.free_ns[usize::try_from(client).unwrap_or(0)] = record.returned_ns + 1;
         (self.sink)(Record { client: u32::try_from(client).unwrap_or(0), ..record });
     }
 
+    /// A write that is sent again under its key, and takes effect once.
+    fn twice(&mut self, client: u64, (invoked_ns, returned_ns): (u64, u64), request: Request) {
+        let spread_ns = 20 * self.free_ns.len() as u64;
+        let answer = self.world.answer(&request);
+        self.keys += 1;
+        let once = Some(self.keys);
+        let invoked_again_ns = returned_ns + 1 + self.random.below(spread_ns);
+        let returned_again_ns = invoked_again_ns + self.random.below(spread_ns);
+        let outcome = if self.random.chance(50) { Outcome::Unknown } else { answer.clone() };
+        let number = u32::try_from(client).unwrap_or(0);
+        let first = Record { client: number, invoked_ns, returned_ns, request, outcome, once };
+        let (invoked_ns, returned_ns) = (invoked_again_ns, returned_again_ns);
+        let again = Record { invoked_ns, returned_ns, outcome: answer, ..first.clone() };
+        self.free_ns[number as usize] = again.returned_ns + 1;
+        (self.sink)(first);
+        (self.sink)(again);
+    }
+
     fn request(&mut self) -> Request {
         let key = self.key();
+        if self.shape.snapshot_percent > 0
+            && self.shape.keys > 1
+            && self.random.chance(self.shape.snapshot_percent)
+        {
+            let mut keys = vec![key];
+            let count = 1 + self.random.below(3);
+            keys.extend((0..count).map(|_| self.key()));
+            return Request::Snapshot(keys);
+        }
         if self.random.chance(30) {
             return Request::Read(key);
         }

@@ -2,7 +2,7 @@
 //!
 //! A defect is the fault of whoever answered or wrote the record down; it is reported, never repaired.
 
-use crate::model;
+use crate::model::{self, Units};
 use crate::record::{Answer, Asked, Key, Line, Op, Seen};
 
 /// Why a record cannot be right, whatever the stock was.
@@ -20,7 +20,10 @@ pub(crate) enum Defect {
     /// No lines, or lines that cannot be combined.
     #[error("the lines have no meaning together, and yet they were judged")]
     Meaningless,
-    /// An applied write must tell every level it changed, once.
+    /// The sums of a consistent read are not those of the levels it tells.
+    #[error("the totals are not the sums of the levels it tells")]
+    OtherTotals,
+    /// An applied write must tell every level it changed, once, and a consistent read every level it was asked for.
     #[error("the answer does not tell each level of the request exactly once")]
     OtherLevels,
     /// A refusal must name at least one level.
@@ -41,6 +44,9 @@ pub(crate) fn defect(op: &Op<'_>, keys: usize) -> Option<Defect> {
         (Asked::Read(key), _) if is_unnamed(key, keys) => Some(Defect::UnnamedKey(key)),
         (Asked::Write(lines), _) if lines.iter().any(|line| is_unnamed(line.key, keys)) => {
             lines.iter().map(|line| line.key).find(|key| is_unnamed(*key, keys)).map(Defect::UnnamedKey)
+        }
+        (Asked::Snapshot(asked), _) if asked.iter().any(|key| is_unnamed(*key, keys)) => {
+            asked.iter().copied().find(|key| is_unnamed(*key, keys)).map(Defect::UnnamedKey)
         }
         (_, Answer::NotApplied | Answer::Unknown) => None,
         (Asked::Read(key), Answer::Read(seen)) => (seen.key != key).then_some(Defect::OtherAnswer),
@@ -63,12 +69,31 @@ pub(crate) fn defect(op: &Op<'_>, keys: usize) -> Option<Defect> {
                 stranger.then_some(Defect::StrangerNamed)
             }
         }
-        (Asked::Read(_), _) | (Asked::Write(_), Answer::Read(_)) => Some(Defect::OtherAnswer),
+        (Asked::Snapshot(asked), Answer::Snapshot(seen, totals)) => snapshot_defect(asked, seen, totals),
+        (Asked::Read(_) | Asked::Snapshot(_), _)
+        | (Asked::Write(_), Answer::Read(_) | Answer::Snapshot(..)) => Some(Defect::OtherAnswer),
     }
 }
 
 fn is_unnamed(key: Key, keys: usize) -> bool {
     key.0 as usize >= keys
+}
+
+fn snapshot_defect(asked: &[Key], seen: &[Seen], totals: Option<Units>) -> Option<Defect> {
+    if asked.is_empty() {
+        return Some(Defect::Meaningless);
+    }
+    let mut asked = asked.to_vec();
+    asked.sort_unstable();
+    asked.dedup();
+    let mut told: Vec<Key> = seen.iter().map(|seen| seen.key).collect();
+    told.sort_unstable();
+    if told != asked {
+        return Some(Defect::OtherLevels);
+    }
+    // Where a level does not tell all of its units, its part of the sums is not known.
+    let sums = model::totals(seen);
+    (totals.is_some() && sums.is_some() && sums != totals).then_some(Defect::OtherTotals)
 }
 
 fn many_line_defect(lines: &[Line], seen: &[Seen]) -> Option<Defect> {

@@ -216,6 +216,14 @@ fn levels(history: &History) -> Vec<Of> {
                 level.reads.0.push(span);
                 level.tell(seen);
             }),
+            (_, Outcome::Snapshot { levels: seen, .. }) => {
+                for seen in seen {
+                    of(seen.key, &mut |level| {
+                        level.reads.0.push(span);
+                        level.tell(seen);
+                    });
+                }
+            }
             (Request::Write(lines), Outcome::Applied(seen)) => {
                 for seen in seen {
                     of(seen.key, &mut |level| {

@@ -76,7 +76,28 @@ pub struct Suffered {
     pub returned_ns: u64,
     /// What was wrong with the answer to its repetition.
     pub breach: Option<Failure>,
+    /// Its repetition, if that was answered.
+    pub again: Option<Again>,
 }
+
+/// A request that was sent again under its key, and answered again.
+#[derive(Debug)]
+pub struct Again {
+    /// The number of its key; those up to [`LINES_MAX`] after it are for the lines of a batch.
+    pub once: u64,
+    /// When it was sent.
+    pub invoked_ns: u64,
+    /// When the answer was there.
+    pub returned_ns: u64,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// How many numbers of keys a request has to itself.
+const LINES_MAX: u64 = 1 << 14;
+
+/// How many numbers of keys a client has to itself: for some millions of requests, and for some millions of clients.
+const KEYS_OF_CLIENT: u64 = 1 << 40;
 
 /// The faults of one client.
 #[derive(Debug)]
@@ -84,6 +105,7 @@ pub struct Saboteur {
     faults: Faults,
     rng: Xoshiro256PlusPlus,
     link: Link,
+    client: u32,
     /// Makes its keys its own.
     name: String,
     keys: u64,
@@ -98,10 +120,10 @@ impl Faults {
 }
 
 impl Saboteur {
-    /// Of a client with this name, with faults drawn from a seed.
-    pub fn new(faults: Faults, seed: u64, link: Link, name: String) -> Self {
+    /// Of a client with this number and a name made of it, with faults drawn from a seed.
+    pub fn new(faults: Faults, seed: u64, link: Link, (client, name): (u32, String)) -> Self {
         let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Self { faults, rng, link, name, keys: 0, counts: FaultCounts::default() }
+        Self { faults, rng, link, client, name, keys: 0, counts: FaultCounts::default() }
     }
 
     /// The faults since the last time.
@@ -115,12 +137,12 @@ impl Saboteur {
             Fault::Disconnect => {
                 self.counts.disconnected += 1;
                 let failure = self.disconnect(call).await;
-                Some(Suffered { reply: Err(failure), returned_ns: now_ns(), breach: None })
+                Some(Suffered { reply: Err(failure), returned_ns: now_ns(), breach: None, again: None })
             }
             Fault::Slow => {
                 self.counts.slow += 1;
                 let reply = self.slow(call).await;
-                Some(Suffered { reply, returned_ns: now_ns(), breach: None })
+                Some(Suffered { reply, returned_ns: now_ns(), breach: None, again: None })
             }
             Fault::Replay => Some(self.replay(call, now_ns).await),
         }
@@ -177,17 +199,20 @@ impl Saboteur {
         let key = IdempotencyKey::quoted(&format!("{}-{}", self.name, self.keys)).ok();
         let reply = self.link.send(self.link.prepare(call, key.as_ref())).await;
         let returned_ns = now_ns();
-        let mut breach = None;
+        let (mut breach, mut repetition) = (None, None);
         // What is in doubt, or was shed, may well be answered otherwise.
         if let Some(first) = reply.as_ref().ok().filter(|first| first.status < 500) {
+            let invoked_ns = now_ns();
             let again = self.link.send(self.link.prepare(call, key.as_ref())).await;
-            if let Some(again) = again.ok().filter(|again| again.status < 500) {
+            if let Some(answer) = again.ok().filter(|again| again.status < 500) {
                 self.counts.replayed += 1;
-                breach = differs(call, first, &again);
+                breach = differs(call, first, &answer);
                 self.counts.answered_otherwise += u64::from(breach.is_some());
+                let once = u64::from(self.client) * KEYS_OF_CLIENT + self.keys * LINES_MAX;
+                repetition = Some(Again { once, invoked_ns, returned_ns: now_ns(), answer });
             }
         }
-        Suffered { reply, returned_ns, breach }
+        Suffered { reply, returned_ns, breach, again: repetition }
     }
 }
 

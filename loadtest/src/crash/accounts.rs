@@ -173,7 +173,7 @@ mod tests {
     fn write(at: u64, lines: &[(u32, Effect)], outcome: Outcome) -> Record {
         let line = |(key, effect): &(u32, Effect)| Line { key: Key(*key), effect: *effect };
         let request = Request::Write(lines.iter().map(line).collect());
-        Record { client: 0, invoked_ns: at, returned_ns: at + 1, request, outcome }
+        Record { client: 0, invoked_ns: at, returned_ns: at + 1, request, outcome, once: None }
     }
 
     /// Two levels with 10 units each, opened; then one transaction that moves 3 from the first to the second.

@@ -264,12 +264,12 @@ impl Simulation {
         let effect = if seen.stock == Stock::Absent { Effect::Delete } else { Effect::Create(1) };
         let request = Request::Write(vec![Line { key: Key(0), effect }]);
         let outcome = Outcome::Applied(vec![seen]);
-        self.records.push(Record { client: 0, invoked_ns, returned_ns, request, outcome });
+        self.records.push(Record { client: 0, invoked_ns, returned_ns, request, outcome, once: None });
     }
 
     fn read(&mut self, seen: Seen, (invoked_ns, returned_ns): (u64, u64)) {
         let (request, outcome) = (Request::Read(Key(0)), Outcome::Read(seen));
-        self.records.push(Record { client: 1, invoked_ns, returned_ns, request, outcome });
+        self.records.push(Record { client: 1, invoked_ns, returned_ns, request, outcome, once: None });
     }
 }
 

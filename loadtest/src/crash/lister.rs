@@ -207,7 +207,14 @@ impl Lister {
         let (invoked_ns, returned_ns) = during;
         self.last[seen.key.0 as usize] = seen.version;
         let (request, outcome) = (Request::Read(seen.key), Outcome::Read(seen));
-        self.haul.records.push(Record { client: self.watch.id, invoked_ns, returned_ns, request, outcome });
+        self.haul.records.push(Record {
+            client: self.watch.id,
+            invoked_ns,
+            returned_ns,
+            request,
+            outcome,
+            once: None,
+        });
     }
 }
 

@@ -207,6 +207,7 @@ impl Owner {
             returned_ns,
             request: Request::Read(seen.key),
             outcome: Outcome::Read(seen),
+            once: None,
         });
         returned_ns
     }

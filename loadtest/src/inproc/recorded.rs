@@ -82,7 +82,14 @@ fn reads(stock: &Stock, clock: Clock, client: u32) -> Vec<Record> {
         let invoked_ns = clock.now_ns();
         let answer = stock.read(&parker, key);
         let outcome = answer.map_or(Outcome::NotApplied, |level| Outcome::Read(seen(key, level)));
-        Record { client, invoked_ns, returned_ns: clock.now_ns(), request: Request::Read(key), outcome }
+        Record {
+            client,
+            invoked_ns,
+            returned_ns: clock.now_ns(),
+            request: Request::Read(key),
+            outcome,
+            once: None,
+        }
     };
     stock.levels().map(read).collect()
 }
@@ -90,7 +97,8 @@ fn reads(stock: &Stock, clock: Clock, client: u32) -> Vec<Record> {
 impl Noted {
     fn tell(self, client: u32, tape: &Tape, records: &mut Vec<Record>) {
         let Self { step, invoked_ns, returned_ns, answer } = self;
-        let record = |request, outcome| Record { client, invoked_ns, returned_ns, request, outcome };
+        let record =
+            |request, outcome| Record { client, invoked_ns, returned_ns, request, outcome, once: None };
         let key = match step {
             Step::Read(level) | Step::Adjust { level, .. } => Key(level),
             Step::Change(index) => tape.changes[index as usize].line.key,

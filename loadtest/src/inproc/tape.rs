@@ -107,6 +107,8 @@ impl Tape {
         let one = |key: Key| if drawn == Keys::Single { Key(key.0 | 1) } else { key };
         let step = match request {
             Request::Read(key) => Step::Read(one(key).0),
+            // Strategies are asked for one level at a time.
+            Request::Snapshot(_) => return,
             Request::Write(lines) => match *lines.as_slice() {
                 [Line { key, effect: Effect::Add(delta) }] if i32::try_from(delta).is_ok() => {
                     let delta = i32::try_from(delta).expect("just looked");
@@ -131,7 +133,7 @@ pub fn opening(spec: &Spec) -> Vec<OneLine> {
     let lines =
         spec.opening().into_iter().flat_map(Call::into_requests).filter_map(|request| match request {
             Request::Write(lines) => lines.first().copied(),
-            Request::Read(_) => None,
+            Request::Read(_) | Request::Snapshot(_) => None,
         });
     lines.map(|line| OneLine { line, change: change(line.effect) }).collect()
 }

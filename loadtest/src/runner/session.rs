@@ -12,7 +12,7 @@ use history::{Log, Outcome, Record, Seen, Store};
 use super::cores::Home;
 use crate::client::answer::judge;
 use crate::client::failure::{ABANDONED, CONTRACT_BREACH, TIMEOUT};
-use crate::client::faults::{FaultCounts, Saboteur};
+use crate::client::faults::{Again, FaultCounts, Saboteur, Suffered};
 use crate::client::plain::Link;
 use crate::client::{Answer, Call, Client, Failure, Judgement, Kind, Outcomes};
 use crate::schedule::Clock;
@@ -159,11 +159,8 @@ impl Session {
     /// Performs one call and records it.
     pub async fn perform(&mut self, call: Call) -> Exchange {
         let kind = call.kind();
-        let (invoked_ns, returned_ns, reply) = self.send(&call).await;
-        let judgement = match self.client.described() {
-            Some(described) => described.judge(&call, reply),
-            None => judge(&call, self.client.catalogue(), reply),
-        };
+        let Sent { invoked_ns, returned_ns, reply, again } = self.send(&call).await;
+        let judgement = self.judge(&call, reply);
         let (class, fate) = (class(&judgement), fate(&judgement));
         let cut_off = judgement.failure.as_ref().is_some_and(Failure::is_cut_off);
         self.tally.add(&judgement);
@@ -171,16 +168,45 @@ impl Session {
             Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
             _ => None,
         };
-        for record in records(self.id, call, judgement.outcomes, invoked_ns, returned_ns) {
-            self.records.push((&record).into());
+        match again {
+            None => self.record(records(self.id, call, judgement.outcomes, invoked_ns, returned_ns)),
+            Some(again) => {
+                let once = again.once;
+                let second = self.judge(&call, Ok(again.answer)).outcomes;
+                let first = records(self.id, call.clone(), judgement.outcomes, invoked_ns, returned_ns);
+                self.record(attempts(once, first));
+                let second = records(self.id, call, second, again.invoked_ns, again.returned_ns);
+                self.record(attempts(once, second));
+            }
         }
         Exchange { kind, invoked_ns, returned_ns, class, fate, seen, cut_off }
     }
 }
 
+/// A call that was made.
+struct Sent {
+    invoked_ns: u64,
+    returned_ns: u64,
+    reply: Result<Answer, Failure>,
+    /// The same request once more, if it was sent again and answered again.
+    again: Option<Again>,
+}
+
 impl Session {
+    /// What an answer means: as the description of the target says, or as the service's own contract does.
+    fn judge(&self, call: &Call, reply: Result<Answer, Failure>) -> Judgement {
+        match self.client.described() {
+            Some(described) => described.judge(call, reply),
+            None => judge(call, self.client.catalogue(), reply),
+        }
+    }
+
+    fn record(&mut self, records: impl Iterator<Item = Record>) {
+        records.for_each(|record| self.records.push((&record).into()));
+    }
+
     /// When a call was sent, when its answer was there, and the answer.
-    async fn send(&mut self, call: &Call) -> (u64, u64, Result<Answer, Failure>) {
+    async fn send(&mut self, call: &Call) -> Sent {
         let clock = self.clock;
         if let Some(saboteur) = &mut self.saboteur {
             let invoked_ns = clock.now_ns();
@@ -188,7 +214,8 @@ impl Session {
                 if let Some(breach) = &suffered.breach {
                     self.tally.fail(breach);
                 }
-                return (invoked_ns, suffered.returned_ns, suffered.reply);
+                let Suffered { reply, returned_ns, again, .. } = suffered;
+                return Sent { invoked_ns, returned_ns, reply, again };
             }
         }
         let (invoked_ns, reply) = match &mut self.link {
@@ -201,7 +228,7 @@ impl Session {
                 (clock.now_ns(), self.client.send(request).await)
             }
         };
-        (invoked_ns, clock.now_ns(), reply)
+        Sent { invoked_ns, returned_ns: clock.now_ns(), reply, again: None }
     }
 }
 
@@ -220,7 +247,20 @@ pub fn records(
         Outcomes::Lines(outcomes) => outcomes,
     };
     let both = requests.into_iter().zip(outcomes);
-    both.map(move |(request, outcome)| Record { client, invoked_ns, returned_ns, request, outcome })
+    both.map(move |(request, outcome)| Record {
+        client,
+        invoked_ns,
+        returned_ns,
+        request,
+        outcome,
+        once: None,
+    })
+}
+
+/// The same of an attempt under an idempotency key, which has this number and those after it to itself: each line of an
+/// independent batch is a request of its own, with a key of its own.
+pub fn attempts(once: u64, records: impl Iterator<Item = Record>) -> impl Iterator<Item = Record> {
+    (once..).zip(records).map(|(once, record)| Record { once: Some(once), ..record })
 }
 
 fn class(judgement: &Judgement) -> Class {
@@ -239,7 +279,8 @@ fn fate(judgement: &Judgement) -> Fate {
         Outcomes::Whole(Outcome::Refused(_)) => Fate::Refused,
         Outcomes::Whole(Outcome::NotApplied) => Fate::NotApplied,
         Outcomes::Whole(Outcome::Unknown) => Fate::Unknown,
-        Outcomes::Whole(Outcome::Read(_) | Outcome::Applied(_)) | Outcomes::Lines(_) => Fate::Applied,
+        Outcomes::Whole(Outcome::Read(_) | Outcome::Snapshot { .. } | Outcome::Applied(_))
+        | Outcomes::Lines(_) => Fate::Applied,
     }
 }
 

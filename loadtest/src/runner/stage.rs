@@ -81,7 +81,7 @@ impl Stage {
             let link = Link::new(Arc::clone(&client), Arc::clone(&paths), timeout);
             // Apart from what is asked: the same calls are made with and without faults.
             let seed = seed.wrapping_add(u64::from(id) + 1).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-            Saboteur::new(faults, seed, link, format!("{run}-{id}"))
+            Saboteur::new(faults, seed, link, (id, format!("{run}-{id}")))
         };
         let sabotaged = |session: Session| {
             let id = session.id();

@@ -50,6 +50,12 @@ fn describe(fault: Fault) -> (&'static str, &'static str) {
         Fault::CorruptRead => ("corrupt-read", "a read shows one unit more"),
         Fault::Tear => ("tear", "of a write of several lines one line is lost"),
         Fault::Fracture => ("fracture", "two writes of two lines, in one order here and the other there"),
+        Fault::Repeat => ("repeat", "an addition that is sent again under its key happens again"),
+        Fault::AnswerOtherwise => {
+            ("answer-otherwise", "a write that is sent again under its key is answered otherwise")
+        }
+        Fault::TearUntold => ("tear-untold", "without versions, half of a write to two levels is seen"),
+        Fault::TearRead => ("tear-read", "a consistent read shows half of a write to two levels"),
         Fault::RefuseFalsely => ("refuse-falsely", "an addition is refused for lack of units"),
     }
 }

@@ -3,15 +3,16 @@
 //! - *storm*: everything `run` asks, on few levels, with scarce stock, by more clients than the server has threads. For races
 //!   between requests, lost changes, torn transactions and stale reads. A *small* one is asked beside it, for faults to be
 //!   planted in.
-//! - *replays*: every write carries an `Idempotency-Key` and is sent again once it was answered; both are one operation. For
+//! - *replays*: every write carries an `Idempotency-Key` and is sent again once it was answered; both are attempts at one operation. For
 //!   retries that take effect twice.
 //! - *leavers*: every other transaction comes from a client that goes away without its answer, so that its outcome is unknown:
 //!   the checker lets it have happened, or not, as a whole. For what is done in part when a request is dropped.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{History, Meta, Outcome, Seen};
+use history::{History, Meta, Outcome, Record, Seen};
 use tokio::task::JoinSet;
 
 use super::leaver::send_and_leave;
@@ -22,7 +23,7 @@ use crate::crash::accounts::{self, Accounts};
 use crate::interrupt::Stop;
 use crate::output::Progress;
 use crate::runner::fan_out::insist;
-use crate::runner::session::{Session, records};
+use crate::runner::session::{Session, attempts, records};
 use crate::runner::{self, RunError, Stage, joined};
 use crate::schedule::Limit;
 use crate::workload::{Generator, Keys, Spec, fresh_run_id};
@@ -191,7 +192,7 @@ async fn replay(url: &str, plan: &Plan, writes: u64) -> Result<Trial, RunError> 
         stage.sessions.push(replayer.session);
     }
     let (history, finals, holes) = close(stage, &spec).await?;
-    let books = accounts::close(&history.records, &history.keys, &finals);
+    let books = accounts::close(&first_attempts(&history.records), &history.keys, &finals);
     Ok(Trial {
         name: Kind::Replays.name(),
         history,
@@ -201,6 +202,12 @@ async fn replay(url: &str, plan: &Plan, writes: u64) -> Result<Trial, RunError> 
         books: Some(books),
         replays_differing,
     })
+}
+
+/// What was asked once: without what was sent again under its key, which is no change of its own.
+fn first_attempts(records: &[Record]) -> Vec<Record> {
+    let mut keys = HashSet::new();
+    records.iter().filter(|record| record.once.is_none_or(|once| keys.insert(once))).cloned().collect()
 }
 
 /// A client that sends everything twice.
@@ -221,12 +228,19 @@ impl Replayer {
             let sent_ns = self.session.clock().now_ns();
             let first = self.ask(&call, &key).await;
             let answered_ns = self.session.clock().now_ns();
+            let is_final = matches!(&first, Outcomes::Whole(Outcome::Applied(_) | Outcome::Refused(_)));
+            let own = records(self.session.id(), call.clone(), first.clone(), sent_ns, answered_ns);
+            let once = u64::from(self.session.id()) << 32 | number;
+            attempts(once, own).for_each(|record| self.session.records.push((&record).into()));
             // Only what was answered for good has an answer to be given again.
-            if let Outcomes::Whole(Outcome::Applied(_) | Outcome::Refused(_)) = &first {
-                self.differing += u64::from(self.ask(&call, &key).await != first);
+            if is_final {
+                let sent_ns = self.session.clock().now_ns();
+                let second = self.ask(&call, &key).await;
+                let answered_ns = self.session.clock().now_ns();
+                self.differing += u64::from(second != first);
+                let own = records(self.session.id(), call, second, sent_ns, answered_ns);
+                attempts(once, own).for_each(|record| self.session.records.push((&record).into()));
             }
-            let own = records(self.session.id(), call, first, sent_ns, answered_ns);
-            own.for_each(|record| self.session.records.push((&record).into()));
         }
         self
     }

@@ -104,7 +104,14 @@ impl Client {
 
     fn record(&mut self, invoked_ns: u64, request: Request, outcome: Outcome) {
         let returned_ns = self.now_ns();
-        self.records.push(Record { client: self.number, invoked_ns, returned_ns, request, outcome });
+        self.records.push(Record {
+            client: self.number,
+            invoked_ns,
+            returned_ns,
+            request,
+            outcome,
+            once: None,
+        });
     }
 
     fn now_ns(&self) -> u64 {

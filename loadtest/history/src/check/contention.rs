@@ -55,6 +55,7 @@ impl Summary {
         self.reasons.add(other.reasons);
         self.not_applied += other.not_applied;
         self.unknown += other.unknown;
+        self.repeated += other.repeated;
         self.unknown_applied += other.unknown_applied;
         self.unanswered_reads += other.unanswered_reads;
         self.levels += other.levels;
@@ -63,6 +64,7 @@ impl Summary {
         self.levels_unread += other.levels_unread;
         self.contended_writes += other.contended_writes;
         self.overlap_max = self.overlap_max.max(other.overlap_max);
+        self.judged_apart += other.judged_apart;
         self.levels_unversioned += other.levels_unversioned;
         self.residual.add(other.residual);
     }

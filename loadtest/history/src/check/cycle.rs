@@ -9,6 +9,8 @@ use super::sweep::Sweep;
 #[derive(Debug, Clone)]
 pub(super) struct Cycle {
     pub(super) links: Vec<Link>,
+    /// Whether one of them is a consistent read of several levels.
+    pub(super) has_snapshot: bool,
 }
 
 /// One operation of a cycle, and why it comes before the next.
@@ -68,12 +70,19 @@ fn close(
     let record = |local: u32| sweep.problem.nodes[local as usize].record;
     let (mut at, because) = first;
     let mut links = vec![Link { record: record(target), because }];
+    let mut has_snapshot = is_snapshot(sweep, target);
     while at != target {
         let Some((next, because)) = next_of.get(&at) else { break };
         links.push(Link { record: record(at), because: *because });
+        has_snapshot |= is_snapshot(sweep, at);
         at = *next;
     }
-    Cycle { links }
+    Cycle { links, has_snapshot }
+}
+
+fn is_snapshot(sweep: &Sweep<'_>, node: u32) -> bool {
+    let touches = sweep.problem.touches(node);
+    touches.len() > 1 && touches.iter().all(|touch| !sweep.problem.entries[touch.entry as usize].is_change)
 }
 
 /// Goes from one operation to one it waits for until one comes up again.

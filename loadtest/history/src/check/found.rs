@@ -3,6 +3,7 @@
 use super::cycle::Cycle;
 use super::untold::books::Imbalance;
 use super::untold::shrink::Contradiction;
+use super::untold::torn::Torn;
 use super::violation::{KINDS, Kind};
 use crate::model::Level;
 use crate::record::{Key, Reason};
@@ -36,8 +37,14 @@ pub(super) enum Found {
     Cycle(Cycle),
     /// An answer that the books of a level without versions do not allow.
     Imbalance { key: Key, imbalance: Imbalance },
+    /// Two attempts under one key that both took effect: as both say, or as a version shows that none of them carries.
+    AppliedTwice { first: u32, again: u32, gap: Option<Gap> },
+    /// Two attempts under one key that were answered, and not alike.
+    OtherAnswer { first: u32, again: u32, is_other_request: bool },
     /// Answers about a level without versions that cannot all be true.
     Contradiction { key: Key, contradiction: Box<Contradiction> },
+    /// Answers about several levels without versions that cannot all be true, though on each level they can.
+    Torn(Box<Torn>),
 }
 
 /// Consecutive versions of a level that no recorded change made, and that something shows to have been made.
@@ -64,7 +71,12 @@ impl Found {
             Found::FalseRefusal { .. } => Kind::FalseRefusal,
             Found::Missing { .. } => Kind::MissingVersion,
             Found::RealTime { .. } => Kind::RealTime,
+            Found::Cycle(cycle) if cycle.has_snapshot => Kind::TornRead,
             Found::Cycle(_) => Kind::Cycle,
+            Found::AppliedTwice { .. } => Kind::AppliedTwice,
+            Found::OtherAnswer { .. } => Kind::OtherAnswer,
+            Found::Torn(torn) if torn.has_snapshot => Kind::TornRead,
+            Found::Torn(_) => Kind::TornWrite,
             Found::Imbalance { imbalance, .. } => imbalance.kind,
             Found::Contradiction { contradiction, .. } => contradiction.kind,
         }

@@ -150,6 +150,10 @@ impl<'h> Index<'h> {
         for block in 0..log.blocks() {
             log.read(block, &mut reader, |number, op| self.add(record_number(number), &op, &mut ends))?;
         }
+        // Records that another stands for were counted, and are not there.
+        for (row, end) in self.rows.iter_mut().zip(ends) {
+            row.events.end = end;
+        }
         Ok(())
     }
 
@@ -160,6 +164,11 @@ impl<'h> Index<'h> {
             Answer::Applied(seen) => {
                 for (place, seen) in (0..).zip(seen) {
                     self.tell((record, place), op, asking, (seen, Role::Change), ends);
+                }
+            }
+            Answer::Snapshot(seen, _) => {
+                for (place, seen) in (0..).zip(seen) {
+                    self.tell((record, place), op, asking, (seen, Role::Read), ends);
                 }
             }
             Answer::Refused(refused) => {
@@ -184,13 +193,18 @@ impl<'h> Index<'h> {
         if self.scan.is_defective(record) {
             return;
         }
+        let Some((invoked, returned)) = self.scan.attempts.times(record, op.invoked_ns, op.returned_ns)
+        else {
+            return;
+        };
         let (told_as, told) = self.pack_stock(seen.stock);
         let (asked_as, asked) = self.pack_change(asking.change(seen.key));
-        let is_joint = role == Role::Change && matches!(op.outcome, Answer::Applied(seen) if seen.len() > 1);
+        let is_joint =
+            matches!(op.outcome, Answer::Applied(seen) | Answer::Snapshot(seen, _) if seen.len() > 1);
         self.events[*end] = Event {
             version: seen.version,
-            invoked: op.invoked_ns,
-            returned: op.returned_ns,
+            invoked,
+            returned,
             told,
             asked,
             record,
@@ -315,7 +329,7 @@ impl<'a> Asking<'a> {
     fn of(request: Asked<'a>) -> Self {
         let lines = match request {
             Asked::Write(lines) => lines,
-            Asked::Read(_) => &[],
+            Asked::Read(_) | Asked::Snapshot(_) => &[],
         };
         Self { lines, combined: None }
     }

@@ -7,8 +7,11 @@
 
 use super::found::{Findings, Found, Gap};
 use super::index::{Event, Index, Role, Row};
-use crate::model::Level;
-use crate::record::{Key, Reason};
+use crate::model::{self, Change, Level};
+use crate::record::{Key, Reason, Request};
+
+/// How many requests that were sent again are looked at, to tell which of them made a missing version.
+const REPETITIONS_MAX: usize = 64;
 
 /// Checks one level; answers whether it has versions that writes of unknown outcome have yet to explain.
 pub(super) fn check(index: &Index<'_>, row: &Row, findings: &mut Findings) -> bool {
@@ -102,13 +105,42 @@ impl<'a> Pass<'a> {
             return;
         }
         self.missing = self.missing.saturating_add(last - self.version);
-        self.state = None;
+        let before = self.state.take();
         if self.missing > self.row.unknown {
             let gap =
                 Gap { key: self.key, first: self.version + 1, last, shown_by, unknown: self.row.unknown };
-            self.findings.add(Found::Missing(gap));
+            let repeated = before.and_then(|before| self.repetition(before, &gap));
+            self.findings.add(repeated.unwrap_or(Found::Missing(gap)));
         }
         self.version = last;
+    }
+
+    /// A request that was sent again under its key, if it asks for just what a missing version did, at that time.
+    fn repetition(&self, before: Level, gap: &Gap) -> Option<Found> {
+        if gap.first != gap.last {
+            return None;
+        }
+        let shown_by = &self.index.events[gap.shown_by as usize];
+        let shown = self.index.seen(shown_by);
+        let leads_there = |change: Change| {
+            let after = before.after(change).ok()?;
+            let after = match shown_by.role {
+                Role::Change => after.after(self.index.change(shown_by)?).ok()?,
+                Role::Read | Role::Refusal(_) => after,
+            };
+            (after.version == shown.version && after.shows(shown.stock)).then_some(())
+        };
+        let events = &self.index.events[self.row.events.clone()];
+        let made_before =
+            events.iter().filter(|event| event.version + 1 == gap.first && event.role == Role::Change);
+        let from = made_before.map(|event| event.invoked).min().unwrap_or(0);
+        let near = self.index.scan.attempts.repeated_between(from, shown_by.returned);
+        let found = near.take(REPETITIONS_MAX).find(|repetition| {
+            let again = self.index.record(repetition.again).map(|record| record.request);
+            let Some(Request::Write(lines)) = again else { return false };
+            model::combine_on(&lines, self.key).and_then(leads_there).is_some()
+        })?;
+        Some(Found::AppliedTwice { first: found.first, again: found.again, gap: Some(*gap) })
     }
 
     fn change(&mut self, number: u32, event: &Event) {

@@ -11,7 +11,7 @@ use super::checks::{CHECKS, Left, Subject};
 use super::contention;
 use super::found::Findings;
 use super::index::Index;
-use super::joints::Stretch;
+use super::joints::Edge;
 use super::scan::Scan;
 use super::told::Told;
 use super::verdict::Summary;
@@ -32,8 +32,8 @@ pub(super) struct Levels {
     pub(super) open: Vec<u32>,
     /// How many levels without versions there was no order found of, within the bound.
     pub(super) given_up: u64,
-    /// What ties levels together, by level, in the order of its versions; none if anything was found.
-    pub(super) stretches: Vec<Stretch>,
+    /// What ties levels together; none if anything was found.
+    pub(super) edges: Vec<Edge>,
     /// Records of several lines of which a change overlapped another; several times, if on several levels.
     joints: Vec<u32>,
 }
@@ -106,7 +106,7 @@ impl Levels {
             }
             levels.leave(row.key, left);
             if scan.joins_levels && !row.is_untold && findings.is_empty() {
-                Stretch::of_level(&index, row, &mut levels.stretches);
+                Edge::of_level(&index, row, &mut levels.edges);
             }
         }
         levels.joints.sort_unstable();
@@ -131,9 +131,9 @@ impl Levels {
         self.given_up += other.given_up;
         self.joints.append(&mut other.joints);
         if self.told.is_empty() {
-            self.stretches.append(&mut other.stretches);
+            self.edges.append(&mut other.edges);
         } else {
-            self.stretches = Vec::new();
+            self.edges = Vec::new();
         }
     }
 }

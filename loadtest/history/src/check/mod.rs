@@ -14,7 +14,8 @@
 //! 5. every read shows the state at its version, and every refusal's reason was true of it;
 //! 6. hence the last read, sent after every change had been answered, shows all of them; that there is one, for every
 //!    level changed, is required;
-//! 7. across levels, the orders of the levels and real time together have no circle.
+//! 7. across levels, the orders of the levels and real time together have no circle; a consistent read of several levels is
+//!    one operation on all of them, so they were as it shows them at one moment.
 //!
 //! Any order that explains the answers has to respect each of these constraints, and any order that respects all of
 //! them explains the answers, since the state at each version has been checked. Such an order exists exactly if there
@@ -25,9 +26,9 @@
 //!
 //! Where an answer does not tell the version ([`Seen::VERSION_UNTOLD`]), the order of a level's changes has to be found
 //! ([`untold`]): its books have to balance, and an order has to exist, which is searched for within a bound. Of a
-//! contradiction as few answers are named as make one, or, where finding that out would take too long, more. What is convicted
-//! is wrong whatever the writes of unknown outcome did; what passes may still hide a lost update behind one of them, and how
-//! much is told ([`Residual`]).
+//! contradiction as few answers are named as make one, or, where finding that out would take too long, more. Levels that operations
+//! tie together are then searched together, again within a bound ([`untold::whole`]). What is convicted is wrong whatever the writes
+//! of unknown outcome did; what passes may still hide a lost update behind one of them, and how much is told ([`Residual`]).
 //!
 //! # What it costs
 //!
@@ -42,9 +43,12 @@
 //!
 //! # What is an operation
 //!
-//! A read, or an applied write with all its lines, takes place at one moment between its invocation and its return. A
+//! A read, of one level or of several, or an applied write with all its lines, takes place at one moment between its invocation and its return. A
 //! refusal of several lines is one such moment *per line it names*: each line must have been as it says at some moment
 //! of the request, at the version it reports, which is what is promised (P3); that all were so at once is not.
+//!
+//! Records that are attempts at one request under one idempotency key ([`crate::Record::once`]) are one operation, from the
+//! first that was sent to the first that was answered. All answers to them have to be one answer ([`attempts`]).
 //!
 //! # How levels begin
 //!
@@ -58,6 +62,7 @@
 //! recorded change made must be such writes, each whole; [`search`] fits them in, within a bound. An operation said
 //! not to have been applied did not happen: if its effect shows, that is a missing version.
 
+mod attempts;
 mod checks;
 mod contention;
 mod cycle;
@@ -90,6 +95,7 @@ use levels::Levels;
 use order::Unknowns;
 use scan::Scan;
 use told::Told;
+use untold::ties;
 
 pub use verdict::{Conclusion, Reasons, Residual, Summary, Verdict};
 pub use violation::{Culprit, Kind, Violation};
@@ -165,14 +171,17 @@ pub fn check_with(history: &History, limits: &Limits) -> Verdict {
 pub fn check_log(log: &Log, limits: &Limits) -> Result<Verdict, LogError> {
     assert!(log.len() < u64::from(index::NONE), "records are counted in 32 bits");
     let scan = scan::scan(log)?;
-    let Levels { summary: of_levels, mut told, open, given_up, stretches, .. } =
+    let Levels { summary: of_levels, mut told, open, given_up, edges, .. } =
         levels::check(log, &scan, limits)?;
     let mut summary = scan.summary;
     summary.add(&of_levels);
-    told.append(malformed(log, &scan, limits)?, limits.violations_listed);
+    told.append(of_records(log, &scan, limits)?, limits.violations_listed);
+    if told.is_empty() && summary.levels_unversioned > 0 {
+        summary.judged_apart = tied(log, &scan, limits, &mut told)?;
+    }
     let mut unknowns = Unknowns::Explained(0);
-    if told.is_empty() && !(open.is_empty() && joints::have_an_order(&stretches)) {
-        drop(stretches);
+    if told.is_empty() && !(open.is_empty() && joints::have_an_order(&edges)) {
+        drop(edges);
         let index = Index::new(log, &scan, &order::levels(&scan, &open))?;
         let mut findings = Findings::default();
         unknowns = order::check(&index, &open, limits.search_steps, &mut findings);
@@ -202,14 +211,24 @@ pub fn check_log(log: &Log, limits: &Limits) -> Result<Verdict, LogError> {
     Ok(Verdict { conclusion, summary })
 }
 
-/// The records that cannot be right whatever the stock was.
-fn malformed(log: &Log, scan: &Scan, limits: &Limits) -> Result<Told, LogError> {
+/// Looks at levels without versions together; answers how many operations on several could only be judged on each.
+fn tied(log: &Log, scan: &Scan, limits: &Limits, told: &mut Told) -> Result<u64, LogError> {
+    let Some(keys) = ties::keys(scan) else { return Ok(scan.tying_untold) };
+    let index = Index::new(log, scan, &keys)?;
+    let mut findings = Findings::default();
+    let apart = ties::check(&index, limits.search_steps, &mut findings);
+    told.add(&index, findings, limits.violations_listed);
+    Ok(apart)
+}
+
+/// The records that cannot be right whatever the stock was: an answer by itself, or two to one request.
+fn of_records(log: &Log, scan: &Scan, limits: &Limits) -> Result<Told, LogError> {
     let mut told = Told::default();
-    if !scan.defects.is_empty() {
+    if !(scan.defects.is_empty() && scan.replays.is_empty()) {
         let mut findings = Findings::default();
         let found =
             scan.defects.iter().map(|found| Found::Malformed { record: found.record, defect: found.defect });
-        findings.extend(found);
+        findings.extend(found.chain(scan.replays.iter().cloned()));
         told.add(&Index::new(log, scan, &[])?, findings, limits.violations_listed);
     }
     Ok(told)

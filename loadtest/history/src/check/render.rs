@@ -7,8 +7,8 @@ use super::level::would_refuse;
 use super::violation::{Culprit, Violation};
 use super::words::{self, Words};
 use super::{timeline, untold};
-use crate::model::{Change, Level};
-use crate::record::Key;
+use crate::model::{Change, Level, Units};
+use crate::record::{Key, Reason, Stock};
 
 /// How many operations of a cycle are written out.
 const CYCLE_SHOWN: usize = 12;
@@ -54,6 +54,11 @@ impl<'a> Renderer<'a> {
             Found::Missing(gap) => self.missing(gap),
             Found::RealTime { stale, proof } => self.real_time(*stale, *proof),
             Found::Cycle(cycle) => self.cycle(cycle),
+            Found::AppliedTwice { first, again, gap } => self.applied_twice(*first, *again, gap.as_ref()),
+            Found::OtherAnswer { first, again, is_other_request } => {
+                self.other_answer(*first, *again, *is_other_request)
+            }
+            Found::Torn(torn) => untold::render::torn(self, torn),
             Found::Imbalance { key, imbalance } => untold::render::imbalance(self, *key, imbalance),
             Found::Contradiction { key, contradiction } => {
                 untold::render::contradiction(self, *key, contradiction)
@@ -113,15 +118,33 @@ impl<'a> Renderer<'a> {
 
     fn one(&self, event: u32, headline: &str, before: Option<Level>, more: Option<String>) -> Parts {
         let key = Key(self.event(event).key);
+        let made_before = before.and_then(|level| self.maker(key, level.version));
         let before = before.map(|level| self.before(key, level.version, Some(level)));
         let mut culprits = vec![self.culprit(self.record(event), "The culprit", Some(key))];
+        // What a change found is what the answer to the change before it told.
+        culprits
+            .extend(made_before.map(|event| self.culprit(event.record, "The change before it", Some(key))));
         if self.event(event).role != Role::Change
+            && !self.refutes_itself(self.event(event))
             && let Some(maker) = self.maker(key, self.event(event).version)
         {
             culprits.push(self.culprit(maker.record, "The change that made the version", Some(key)));
         }
         let headline = headline.replace("{}", &self.words.level(key));
         (Some(key), headline, before.into_iter().chain(more).collect(), culprits)
+    }
+
+    /// Whether a refusal tells a state of which its reason is not true: then nobody else is needed to prove it wrong.
+    fn refutes_itself(&self, event: &Event) -> bool {
+        let seen = self.index.seen(event);
+        let told = match seen.stock {
+            Stock::Available(units) => {
+                Some(Level { version: seen.version, stock: Some(Units { on_hand: units, reserved: 0 }) })
+                    .filter(|_| event.role == Role::Refusal(Reason::Insufficient))
+            }
+            _ => Level::told(&seen),
+        };
+        told.is_some_and(|level| !self.index.is_justified(event, level))
     }
 
     fn same_version(&self, first: Option<u32>, second: u32) -> Parts {
@@ -220,6 +243,52 @@ impl<'a> Renderer<'a> {
         (Some(gap.key), headline, explanation, culprits)
     }
 
+    fn applied_twice(&self, first: u32, again: u32, gap: Option<&Gap>) -> Parts {
+        let mut headline =
+            "a request that was sent again under its idempotency key took effect again".to_owned();
+        let mut explanation = vec!["Under one key there is at most one effect.".to_owned()];
+        let key = gap.map(|gap| gap.key);
+        if let Some(gap) = gap {
+            let level = self.words.level(gap.key);
+            headline = format!(
+                "a request that was sent again under its idempotency key took effect on {level} again"
+            );
+            let version = gap.first;
+            explanation.push(format!(
+                "No answer carries version {version} of {level}, so something else made it. The second request was under way \
+                 then, and asks for just that change."
+            ));
+            explanation.extend(version.checked_sub(1).map(|before| self.before(gap.key, before, None)));
+        } else {
+            explanation.push("Both answers tell of a change, and of other versions.".to_owned());
+        }
+        let mut culprits = vec![
+            self.culprit(first, "The request", key),
+            self.culprit(again, "The same, sent again under its key", key),
+        ];
+        culprits.extend(gap.map(|gap| self.culprit(self.record(gap.shown_by), "What shows it", key)));
+        (key, headline, explanation, culprits)
+    }
+
+    fn other_answer(&self, first: u32, again: u32, is_other_request: bool) -> Parts {
+        let (headline, why) = if is_other_request {
+            (
+                "a request was carried out under an idempotency key that stands for another request",
+                "A key stands for the first request that was sent under it.",
+            )
+        } else {
+            (
+                "a request that was sent again under its idempotency key was answered otherwise",
+                "Whatever comes of a request, its repetition is answered as it was.",
+            )
+        };
+        let culprits = vec![
+            self.culprit(first, "The request", None),
+            self.culprit(again, "The other under its key", None),
+        ];
+        (None, headline.to_owned(), vec![why.to_owned()], culprits)
+    }
+
     fn real_time(&self, stale: u32, proof: u32) -> Parts {
         let (late, early) = (self.event(stale), self.event(proof));
         let key = Key(late.key);
@@ -254,9 +323,13 @@ impl<'a> Renderer<'a> {
 
     fn cycle(&self, cycle: &Cycle) -> Parts {
         let count = cycle.links.len();
-        let headline = format!(
-            "{count} operations would each have to come before the next, and the last before the first"
-        );
+        let headline = if cycle.has_snapshot {
+            "a consistent read shows levels as they never were together".to_owned()
+        } else {
+            format!(
+                "{count} operations would each have to come before the next, and the last before the first"
+            )
+        };
         let mut culprits = Vec::new();
         for (at, link) in cycle.links.iter().enumerate().take(CYCLE_SHOWN) {
             let next = cycle.links[(at + 1) % count].record;
@@ -277,6 +350,12 @@ impl<'a> Renderer<'a> {
             "Each level by itself is in order; together they are not: no one order explains what was seen."
                 .to_owned(),
         ];
+        if cycle.has_snapshot {
+            explanation.push(
+                "Each of these operations would have to come before the next, and the last before the first."
+                    .to_owned(),
+            );
+        }
         if count > CYCLE_SHOWN {
             explanation.push(format!("The first {CYCLE_SHOWN} of the {count} are shown."));
         }

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::attempts::Attempts;
+use super::found::Found;
 use super::verdict::Summary;
 use super::workers;
 use crate::log::{Log, LogError, Reader};
@@ -57,8 +59,14 @@ pub(super) struct Scan {
     /// When the first operation was sent.
     pub(super) start_ns: u64,
     end_ns: u64,
-    /// Whether any applied write changed several levels.
+    /// Whether any operation took place on several levels at once.
     pub(super) joins_levels: bool,
+    /// How many operations tell no versions of several levels that they took place on at once.
+    pub(super) tying_untold: u64,
+    /// Which records are attempts at one request.
+    pub(super) attempts: Attempts,
+    /// What the answers to these contradict.
+    pub(super) replays: Vec<Found>,
 }
 
 /// The first pass over a whole log.
@@ -104,10 +112,15 @@ impl Scan {
             self.defects.push(Defective { invoked: op.invoked_ns, record, defect });
             return;
         }
+        if op.once.is_some() {
+            self.attempts.add(record, &op);
+        }
         match (op.request, op.outcome) {
             (_, Answer::Read(seen)) => self.tell(&seen),
-            (_, Answer::Applied(seen)) => {
+            (_, Answer::Applied(seen) | Answer::Snapshot(seen, _)) => {
                 self.joins_levels |= seen.len() > 1;
+                let untold = seen.iter().filter(|seen| !seen.is_version_told());
+                self.tying_untold += u64::from(seen.len() > 1 && untold.count() > 1);
                 for seen in seen {
                     self.tell(seen);
                 }
@@ -140,7 +153,7 @@ impl Scan {
         let summary = &mut self.summary;
         summary.operations += 1;
         match (op.request, op.outcome) {
-            (_, Answer::Read(_)) => summary.reads += 1,
+            (_, Answer::Read(_) | Answer::Snapshot(..)) => summary.reads += 1,
             (_, Answer::Applied(seen)) => {
                 summary.applied += 1;
                 summary.applied_many_line += u64::from(seen.len() > 1);
@@ -153,7 +166,7 @@ impl Scan {
             }
             (_, Answer::NotApplied) => summary.not_applied += 1,
             (Asked::Write(_), Answer::Unknown) => summary.unknown += 1,
-            (Asked::Read(_), Answer::Unknown) => summary.unanswered_reads += 1,
+            (Asked::Read(_) | Asked::Snapshot(_), Answer::Unknown) => summary.unanswered_reads += 1,
         }
     }
 
@@ -170,11 +183,15 @@ impl Scan {
         self.start_ns = self.start_ns.min(other.start_ns);
         self.end_ns = self.end_ns.max(other.end_ns);
         self.joins_levels |= other.joins_levels;
+        self.tying_untold += other.tying_untold;
+        self.attempts.append(other.attempts);
     }
 
     /// Sorts what the workers found in any order.
     fn finish(&mut self) {
+        self.unite_attempts();
         self.unknown.sort_unstable_by_key(|unknown| (unknown.invoked, unknown.record));
+        self.know_untold();
         self.part_unknown();
         self.defects.sort_unstable_by_key(|defective| (defective.invoked, defective.record));
         self.defective = self.defects.iter().map(|defective| defective.record).collect();
@@ -185,9 +202,38 @@ impl Scan {
         }
     }
 
+    /// Lets one attempt under a key stand for all.
+    fn unite_attempts(&mut self) {
+        self.replays = self.attempts.finish();
+        let attempts = &self.attempts;
+        self.summary.repeated = attempts.passed_over() as u64;
+        if self.summary.repeated == 0 {
+            return;
+        }
+        let extents = &mut self.extents;
+        self.unknown.retain_mut(|unknown| {
+            let times = attempts.times(unknown.record, unknown.invoked, u64::MAX);
+            for (key, _) in unknown.changes.iter().filter(|_| times.is_none()) {
+                extents[key.0 as usize].unknown -= 1;
+            }
+            unknown.invoked = times.map_or(unknown.invoked, |(invoked, _)| invoked);
+            times.is_some()
+        });
+    }
+
     /// How many levels do not tell versions.
     pub(super) fn levels_untold(&self) -> usize {
         self.extents.iter().filter(|extent| extent.is_untold).count()
+    }
+
+    /// Where no answer tells a version, none would of a level of which there is no answer.
+    fn know_untold(&mut self) {
+        let is_told = |extent: &Extent| extent.events > 0 && !extent.is_untold;
+        if self.levels_untold() > 0 && !self.extents.iter().any(is_told) {
+            for extent in &mut self.extents {
+                extent.is_untold |= extent.unknown > 0;
+            }
+        }
     }
 
     /// Keeps what writes of unknown outcome ask of levels without versions apart.

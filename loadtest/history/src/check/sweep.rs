@@ -61,7 +61,7 @@ pub(super) struct Cursor {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Look { node: u32, row: u32 },
+    Look { node: u32 },
     Change { node: u32 },
     Candidate { number: u32 },
 }
@@ -170,19 +170,19 @@ impl<'p> Sweep<'p> {
         }
         self.has_run[node as usize] = true;
         self.runs += 1;
-        match touches {
-            [touch] if !problem.entries[touch.entry as usize].is_change => {
-                self.record(Step::Look { node, row: touch.row });
+        // What looks changes nothing, however many levels it looks at.
+        if touches.iter().all(|touch| !problem.entries[touch.entry as usize].is_change) {
+            self.record(Step::Look { node });
+            for touch in touches {
                 self.cursors[touch.row as usize].looks_left -= 1;
                 self.leave(touch.row);
             }
-            _ => {
-                self.record(Step::Change { node });
-                for touch in touches {
-                    let next = self.after(touch.row, touch.entry);
-                    self.save(touch.row);
-                    self.enter(touch.row, next);
-                }
+        } else {
+            self.record(Step::Change { node });
+            for touch in touches {
+                let next = self.after(touch.row, touch.entry);
+                self.save(touch.row);
+                self.enter(touch.row, next);
             }
         }
         true
@@ -310,10 +310,12 @@ impl<'p> Sweep<'p> {
         let steps = self.trail.len() - mark.trail;
         for step in self.trail.split_off(mark.trail).into_iter().rev() {
             match step {
-                Step::Look { node, row } => {
+                Step::Look { node } => {
                     self.has_run[node as usize] = false;
                     self.runs -= 1;
-                    self.cursors[row as usize].looks_left += 1;
+                    for touch in self.problem.touches(node) {
+                        self.cursors[touch.row as usize].looks_left += 1;
+                    }
                 }
                 Step::Change { node } => {
                     self.has_run[node as usize] = false;

@@ -65,6 +65,8 @@ pub struct Summary {
     pub unknown: u64,
     /// Of these, how many had to have happened to explain what was seen.
     pub unknown_applied: u64,
+    /// Records that repeat another under its idempotency key, and are one operation with it; they are counted above as well.
+    pub repeated: u64,
     /// Reads that were never answered.
     pub unanswered_reads: u64,
     /// Levels that any answer told of.
@@ -83,6 +85,9 @@ pub struct Summary {
     pub span_ns: u64,
     /// Levels of which answers did not tell the version.
     pub levels_unversioned: u64,
+    /// Operations on several of these that were judged on each level alone: that they took place on all at one moment was not
+    /// decided within the bound of the search, or there were too many to search at all.
+    pub judged_apart: u64,
     /// What could be wrong with these unnoticed: an update that was lost looks like an unknown one that was not applied.
     pub residual: Residual,
 }
@@ -203,6 +208,9 @@ impl fmt::Display for Summary {
             self.unknown,
             self.unknown_applied
         )?;
+        if self.repeated > 0 {
+            writeln!(f, "{} of these repeat another under its idempotency key.", self.repeated)?;
+        }
         writeln!(
             f,
             "{} stock levels, {} written, {} by overlapping writes, {} not read after their last change; {} writes \
@@ -220,6 +228,13 @@ impl fmt::Display for Summary {
                 "{} levels did not tell versions; of these {}.",
                 self.levels_unversioned, self.residual
             )?;
+            if self.judged_apart > 0 {
+                writeln!(
+                    f,
+                    "{} operations on several of these were judged on each level alone.",
+                    self.judged_apart
+                )?;
+            }
         }
         Ok(())
     }

@@ -12,6 +12,10 @@ use crate::record::Key;
 pub enum Kind {
     /// Two acknowledged changes of one level carry one version: at most one of them is in the level.
     LostUpdate,
+    /// A request that was sent again under its idempotency key took effect again.
+    AppliedTwice,
+    /// Two attempts under one idempotency key were answered, and not alike.
+    OtherAnswer,
     /// More was taken than was there.
     Oversold,
     /// A refusal whose reason was not true at the version it was judged at.
@@ -22,6 +26,10 @@ pub enum Kind {
     WrongRead,
     /// An applied change whose precondition did not hold at the version before it.
     BrokenPrecondition,
+    /// An operation on several levels that cannot have happened on all of them at one moment; only of levels without versions.
+    TornWrite,
+    /// A consistent read that shows levels as they never were together.
+    TornRead,
     /// A final stock that is not what was there in the beginning and every acknowledged change; only of levels without versions.
     Unbalanced,
     /// Versions that no recorded change made.
@@ -35,17 +43,21 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 11;
+pub(super) const KINDS: usize = 15;
 
 impl Kind {
     /// Every kind, most telling first.
     pub const ALL: [Kind; KINDS] = [
         Kind::LostUpdate,
+        Kind::AppliedTwice,
+        Kind::OtherAnswer,
         Kind::Oversold,
         Kind::FalseRefusal,
         Kind::WrongChange,
         Kind::WrongRead,
         Kind::BrokenPrecondition,
+        Kind::TornWrite,
+        Kind::TornRead,
         Kind::Unbalanced,
         Kind::MissingVersion,
         Kind::RealTime,
@@ -86,11 +98,15 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::LostUpdate => "LOST UPDATE",
+            Kind::AppliedTwice => "APPLIED TWICE",
+            Kind::OtherAnswer => "ANSWERED OTHERWISE",
             Kind::Oversold => "OVERSOLD",
             Kind::FalseRefusal => "FALSE REFUSAL",
             Kind::WrongChange => "WRONG CHANGE",
             Kind::WrongRead => "WRONG READ",
             Kind::BrokenPrecondition => "BROKEN PRECONDITION",
+            Kind::TornWrite => "TORN WRITE",
+            Kind::TornRead => "TORN READ",
             Kind::Unbalanced => "UNBALANCED BOOKS",
             Kind::MissingVersion => "MISSING VERSION",
             Kind::RealTime => "OUT OF REAL TIME",

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::log::Log;
-use crate::model::Level;
+use crate::model::{Level, Units};
 use crate::record::{Effect, Key, Line, Outcome, Reason, Record, Refused, Request, Seen, Stock};
 
 /// How many lines of a many-line request or answer are written out.
@@ -67,6 +67,7 @@ impl<'h> Words<'h> {
         };
         let asked = match &record.request {
             Request::Read(_) => "read".to_owned(),
+            Request::Snapshot(keys) => format!("read {} levels", keys.len()),
             Request::Write(lines) => match lines.as_slice() {
                 [Line { effect: Effect::Add(units) | Effect::AddOrCreate(units), .. }] => {
                     format!("{units:+}")
@@ -79,6 +80,8 @@ impl<'h> Words<'h> {
         };
         let answered = match &record.outcome {
             Outcome::Read(told) => seen(told),
+            Outcome::Snapshot { totals: Some(totals), .. } => format!("{} in all", totals.on_hand),
+            Outcome::Snapshot { levels, .. } => format!("{} told", levels.len()),
             Outcome::Applied(told) => match told.as_slice() {
                 [told] => seen(told),
                 told => format!("applied to {} levels", told.len()),
@@ -93,6 +96,10 @@ impl<'h> Words<'h> {
     fn request(&self, request: &Request, focus: Option<Key>) -> String {
         match request {
             Request::Read(key) => format!("read {}", self.level(*key)),
+            Request::Snapshot(keys) => {
+                let list = list(keys, |key| Some(*key) == focus, |key| self.level(*key));
+                format!("read {list}, all as of one moment")
+            }
             Request::Write(lines) => list(lines, |line| Some(line.key) == focus, |line| self.line(line)),
         }
     }
@@ -114,6 +121,11 @@ impl<'h> Words<'h> {
     fn outcome(&self, outcome: &Outcome, focus: Option<Key>) -> String {
         match outcome {
             Outcome::Read(seen) => self.seen(seen),
+            Outcome::Snapshot { levels, totals } => {
+                let list = list(levels, |seen| Some(seen.key) == focus, |seen| self.seen(seen));
+                let sums = |totals: Units| format!("; together {}", units(totals.on_hand, totals.reserved));
+                format!("{list}{}", totals.map_or(String::new(), sums))
+            }
             Outcome::Applied(seen) => {
                 let list = list(seen, |seen| Some(seen.key) == focus, |seen| self.seen(seen));
                 format!("applied; now {list}")

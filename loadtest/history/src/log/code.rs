@@ -11,12 +11,17 @@
 )]
 
 use super::LogError;
+use crate::model::Units;
 use crate::record::{Answer, Asked, Effect, Key, Line, Op, Reason, Refused, Seen, Stock};
 
 const IS_READ: u8 = 1 << 3;
 const IS_SAME_CLIENT: u8 = 1 << 4;
 /// One line at most, and one level in the answer, which is that of the request.
 const IS_PLAIN: u8 = 1 << 5;
+/// A key of idempotency follows the times.
+const HAS_ONCE: u8 = 1 << 6;
+/// A read of several levels, which follow as a list.
+const IS_SNAPSHOT: u8 = 1 << 7;
 
 /// What the next operation of a block is told by its distance from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +38,8 @@ pub(super) fn encode(op: &Op<'_>, previous: &mut Previous, out: &mut Vec<u8>) {
     out.push(
         outcome_number(op.outcome)
             | flag(matches!(op.request, Asked::Read(_)), IS_READ)
+            | flag(matches!(op.request, Asked::Snapshot(_)), IS_SNAPSHOT)
+            | flag(op.once.is_some(), HAS_ONCE)
             | flag(is_same_client, IS_SAME_CLIENT)
             | flag(is_plain, IS_PLAIN),
     );
@@ -42,8 +49,17 @@ pub(super) fn encode(op: &Op<'_>, previous: &mut Previous, out: &mut Vec<u8>) {
     signed(out, op.invoked_ns.wrapping_sub(previous.invoked_ns).cast_signed());
     signed(out, op.returned_ns.wrapping_sub(op.invoked_ns).cast_signed());
     *previous = Previous { client: op.client, invoked_ns: op.invoked_ns };
+    if let Some(once) = op.once {
+        number(out, once);
+    }
     match op.request {
         Asked::Read(key) => number(out, key.0.into()),
+        Asked::Snapshot(keys) => {
+            number(out, keys.len() as u64);
+            for key in keys {
+                number(out, key.0.into());
+            }
+        }
         Asked::Write(lines) => {
             count(out, lines.len(), is_plain);
             for line in lines {
@@ -52,21 +68,33 @@ pub(super) fn encode(op: &Op<'_>, previous: &mut Previous, out: &mut Vec<u8>) {
             }
         }
     }
+    answer(op.outcome, is_plain, out);
+}
+
+fn answer(outcome: Answer<'_>, is_plain: bool, out: &mut Vec<u8>) {
     let key = |out: &mut Vec<u8>, seen: &Seen| {
         if !is_plain {
             number(out, seen.key.0.into());
         }
     };
-    match op.outcome {
+    let list = |out: &mut Vec<u8>, all: &[Seen]| {
+        count(out, all.len(), is_plain);
+        for told in all {
+            key(out, told);
+            seen(out, told);
+        }
+    };
+    match outcome {
         Answer::Read(told) => {
             key(out, &told);
             seen(out, &told);
         }
-        Answer::Applied(all) => {
-            count(out, all.len(), is_plain);
-            for told in all {
-                key(out, told);
-                seen(out, told);
+        Answer::Applied(all) => list(out, all),
+        Answer::Snapshot(all, totals) => {
+            list(out, all);
+            out.push(u8::from(totals.is_some()));
+            for sum in totals.iter().flat_map(|totals| [totals.on_hand, totals.reserved]) {
+                number(out, sum);
             }
         }
         Answer::Refused(all) => {
@@ -88,6 +116,7 @@ fn outcome_number(outcome: Answer<'_>) -> u8 {
         Answer::Refused(_) => 2,
         Answer::NotApplied => 3,
         Answer::Unknown => 4,
+        Answer::Snapshot(..) => 5,
     }
 }
 
@@ -95,13 +124,13 @@ fn is_plain(op: &Op<'_>) -> bool {
     let asked = match op.request {
         Asked::Read(key) => Some(key),
         Asked::Write([line]) => Some(line.key),
-        Asked::Write(_) => None,
+        Asked::Write(_) | Asked::Snapshot(_) => None,
     };
     asked.is_some_and(|asked| match op.outcome {
         Answer::Read(seen) => seen.key == asked,
         Answer::Applied([seen]) => seen.key == asked,
         Answer::Refused([refused]) => refused.seen.key == asked,
-        Answer::Applied(_) | Answer::Refused(_) => false,
+        Answer::Applied(_) | Answer::Refused(_) | Answer::Snapshot(..) => false,
         Answer::NotApplied | Answer::Unknown => true,
     })
 }
@@ -181,6 +210,7 @@ pub struct Reader {
     lines: Vec<Line>,
     seen: Vec<Seen>,
     refused: Vec<Refused>,
+    keys: Vec<Key>,
 }
 
 impl Reader {
@@ -192,23 +222,29 @@ impl Reader {
 
     /// The next operation.
     pub(super) fn next(&mut self) -> Result<Op<'_>, LogError> {
-        let (is_read, asked, head) = self.parts().ok_or(LogError::Damaged)?;
-        let request = if is_read { Asked::Read(asked) } else { Asked::Write(&self.lines) };
+        let (asked, head) = self.parts().ok_or(LogError::Damaged)?;
+        let request = match head.request {
+            IS_READ => Asked::Read(asked),
+            IS_SNAPSHOT => Asked::Snapshot(&self.keys),
+            0 => Asked::Write(&self.lines),
+            _ => return Err(LogError::Damaged),
+        };
         let outcome = match head.outcome {
             0 => Answer::Read(head.read),
             1 => Answer::Applied(&self.seen),
             2 => Answer::Refused(&self.refused),
             3 => Answer::NotApplied,
             4 => Answer::Unknown,
+            5 => Answer::Snapshot(&self.seen, head.totals),
             _ => return Err(LogError::Damaged),
         };
         let Previous { client, invoked_ns } = self.previous;
-        Ok(Op { client, invoked_ns, returned_ns: head.returned_ns, request, outcome })
+        Ok(Op { client, invoked_ns, returned_ns: head.returned_ns, request, outcome, once: head.once })
     }
 
-    /// Takes an operation apart: whether it is a read, of what, and its head; the rest is in the lists.
+    /// Takes an operation apart: the level it is about, if it is one, and its head; the rest is in the lists.
     #[inline(always)]
-    fn parts(&mut self) -> Option<(bool, Key, Head)> {
+    fn parts(&mut self) -> Option<(Key, Head)> {
         let bytes = &mut self.bytes;
         let head = bytes.byte()?;
         let is_plain = head & IS_PLAIN != 0;
@@ -218,10 +254,16 @@ impl Reader {
         let invoked_ns = self.previous.invoked_ns.wrapping_add(bytes.signed()?.cast_unsigned());
         self.previous.invoked_ns = invoked_ns;
         let returned_ns = invoked_ns.wrapping_add(bytes.signed()?.cast_unsigned());
+        let once = if head & HAS_ONCE != 0 { Some(bytes.number()?) } else { None };
         let mut asked = Key(0);
-        let is_read = head & IS_READ != 0;
-        if is_read {
+        let request = head & (IS_READ | IS_SNAPSHOT);
+        if request == IS_READ {
             asked = Key(bytes.number32()?);
+        } else if request == IS_SNAPSHOT {
+            self.keys.clear();
+            for _ in 0..bytes.number()? {
+                self.keys.push(Key(bytes.number32()?));
+            }
         } else {
             self.lines.clear();
             for _ in 0..bytes.count(is_plain)? {
@@ -234,7 +276,7 @@ impl Reader {
         let mut read = Seen { key: asked, version: 0, stock: Stock::Untold };
         match outcome {
             0 => read = bytes.seen(plain_key)?,
-            1 => {
+            1 | 5 => {
                 self.seen.clear();
                 for _ in 0..bytes.count(is_plain)? {
                     self.seen.push(bytes.seen(plain_key)?);
@@ -249,15 +291,23 @@ impl Reader {
             }
             _ => {}
         }
-        Some((is_read, asked, Head { returned_ns, outcome, read }))
+        let mut totals = None;
+        if outcome == 5 && bytes.byte()? != 0 {
+            totals = Some(Units { on_hand: bytes.number()?, reserved: bytes.number()? });
+        }
+        Some((asked, Head { returned_ns, request, outcome, read, once, totals }))
     }
 }
 
 /// What is left of the beginning of an operation when the rest is in the reader.
 struct Head {
     returned_ns: u64,
+    /// What kind of request, by its bits.
+    request: u8,
     outcome: u8,
     read: Seen,
+    once: Option<u64>,
+    totals: Option<Units>,
 }
 
 /// The bytes of a block, and where reading is. Nothing is answered beyond their end.

@@ -45,7 +45,7 @@ fn load_text(text: &str) -> FileError {
     load(&path).expect_err("a broken file")
 }
 
-const HEADER: &str = r#"{"format":"inventory-history","version":3,"meta":{"seed":null,"strategy":null,"command":null},"keys":["a"]}"#;
+const HEADER: &str = r#"{"format":"inventory-history","version":4,"meta":{"seed":null,"strategy":null,"command":null},"keys":["a"]}"#;
 const READ: &str =
     r#"{"client":0,"invoked_ns":1,"returned_ns":2,"request":{"read":0},"outcome":"not_applied"}"#;
 
@@ -95,7 +95,7 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
 fn the_version_before_is_read_and_not_taken_for_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.ndjson");
-    let header = HEADER.replace(r#""version":3"#, r#""version":1"#);
+    let header = HEADER.replace(r#""version":4"#, r#""version":1"#);
     std::fs::write(&path, format!("{header}\n{READ}\n{READ}\n")).unwrap();
     let loaded = load(&path).unwrap();
     assert_eq!((loaded.history.records.len(), loaded.is_whole), (2, false));
@@ -103,8 +103,8 @@ fn the_version_before_is_read_and_not_taken_for_whole() {
 
 #[test]
 fn another_version_is_refused_by_name() {
-    let error = load_text(&format!("{}\n", HEADER.replace(r#""version":3"#, r#""version":4"#)));
-    assert!(matches!(error, FileError::Version { found: 4, .. }), "{error}");
+    let error = load_text(&format!("{}\n", HEADER.replace(r#""version":4"#, r#""version":5"#)));
+    assert!(matches!(error, FileError::Version { found: 5, .. }), "{error}");
 }
 
 #[test]
@@ -135,12 +135,37 @@ fn an_answer_without_a_version_is_null_and_comes_back() {
     assert_eq!(load(&path).unwrap().history, history);
 }
 
+/// Written before there were attempts under one key and consistent reads: no record says anything of a key.
+#[test]
+fn the_version_without_keys_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let header = HEADER.replace(r#""version":4"#, r#""version":3"#);
+    std::fs::write(&path, format!("{header}\n{READ}\n{{\"end\":1}}\n")).unwrap();
+    let loaded = load(&path).unwrap();
+    assert_eq!((loaded.history.records[0].once, loaded.is_whole), (None, true));
+}
+
+#[test]
+fn attempts_and_consistent_reads_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.ndjson");
+    let shape = Shape { repeated_percent: 20, snapshot_percent: 20, ..Shape::default() };
+    let history = sample::history(&shape);
+    save(&history, &path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(r#""once":1}"#) && text.contains(r#""totals":{"on_hand":"#));
+    // A record that has no key is written as it always was.
+    assert!(!text.contains(r#""once":null"#));
+    assert_eq!(load(&path).unwrap().history, history);
+}
+
 /// Written before versions could be left out.
 #[test]
 fn the_version_that_told_all_versions_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.ndjson");
-    let header = HEADER.replace(r#""version":3"#, r#""version":2"#);
+    let header = HEADER.replace(r#""version":4"#, r#""version":2"#);
     std::fs::write(&path, format!("{header}\n{READ}\n{{\"end\":1}}\n")).unwrap();
     assert!(load(&path).unwrap().is_whole);
 }

@@ -24,12 +24,13 @@ struct Step<'h> {
 /// Whether some order explains a history; nothing reserved, no version or every version told.
 pub(crate) fn is_linearizable(history: &History) -> bool {
     let mut steps = Vec::new();
-    for record in &history.records {
+    let Some(records) = with_attempts_as_one(&history.records) else { return false };
+    for record in &records {
         let lines = match &record.outcome {
             Outcome::NotApplied => 0,
             Outcome::Refused(lines) => lines.len(),
-            Outcome::Unknown if matches!(record.request, Request::Read(_)) => 0,
-            Outcome::Read(_) | Outcome::Applied(_) | Outcome::Unknown => 1,
+            Outcome::Unknown if !matches!(record.request, Request::Write(_)) => 0,
+            Outcome::Read(_) | Outcome::Snapshot { .. } | Outcome::Applied(_) | Outcome::Unknown => 1,
         };
         let answered = if record.outcome == Outcome::Unknown { u64::MAX } else { record.returned_ns };
         steps.extend((0..lines).map(|line| Step { sent: record.invoked_ns, answered, record, line }));
@@ -57,6 +58,56 @@ pub(crate) fn is_linearizable(history: &History) -> bool {
     false
 }
 
+/// The records, those of one key as one: from the first that was sent to the first that was answered. Nothing if two of them
+/// contradict each other.
+fn with_attempts_as_one(records: &[Record]) -> Option<Vec<Record>> {
+    let mut by_key: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
+    let mut whole = Vec::new();
+    for record in records {
+        match (record.once, &record.request, &record.outcome) {
+            (Some(key), Request::Write(_), Outcome::Applied(_) | Outcome::Refused(_) | Outcome::Unknown) => {
+                by_key.entry(key).or_default().push(record.clone());
+            }
+            _ => whole.push(record.clone()),
+        }
+    }
+    for mut attempts in by_key.into_values() {
+        attempts.sort_by_key(|attempt| attempt.returned_ns);
+        let is_answered = |attempt: &&Record| attempt.outcome != Outcome::Unknown;
+        let answer = attempts.iter().find(is_answered).cloned();
+        for attempt in attempts.iter().filter(is_answered) {
+            let first = answer.as_ref()?;
+            if (&attempt.request, told(&attempt.outcome)) != (&first.request, told(&first.outcome)) {
+                return None;
+            }
+        }
+        let mut requests: Vec<&Request> = Vec::new();
+        for attempt in &attempts {
+            if !requests.contains(&&attempt.request) {
+                requests.push(&attempt.request);
+            }
+        }
+        for request in requests {
+            let same = || attempts.iter().filter(|attempt| attempt.request == *request);
+            let stands = same().find(is_answered).or_else(|| same().next())?;
+            let invoked_ns = same().map(|attempt| attempt.invoked_ns).min()?;
+            whole.push(Record { invoked_ns, ..stands.clone() });
+        }
+    }
+    Some(whole)
+}
+
+/// What an answer tells, in no order: applied or not, and of which level what.
+fn told(outcome: &Outcome) -> (bool, BTreeMap<u32, (Seen, Option<Reason>)>) {
+    match outcome {
+        Outcome::Applied(seen) => (true, seen.iter().map(|seen| (seen.key.0, (*seen, None))).collect()),
+        Outcome::Refused(lines) => {
+            (false, lines.iter().map(|line| (line.seen.key.0, (line.seen, Some(line.reason)))).collect())
+        }
+        _ => (false, BTreeMap::new()),
+    }
+}
+
 /// What reads show that were answered before anything was written.
 fn beginning(history: &History) -> State {
     let is_write = |record: &&Record| matches!(record.request, Request::Write(_));
@@ -64,19 +115,25 @@ fn beginning(history: &History) -> State {
     let mut state = vec![(None, 0); history.keys.len()];
     let mut known: BTreeMap<u32, u64> = BTreeMap::new();
     for record in &history.records {
-        let Outcome::Read(seen) = &record.outcome else { continue };
+        let all = match &record.outcome {
+            Outcome::Read(seen) => vec![*seen],
+            Outcome::Snapshot { levels, .. } => levels.clone(),
+            _ => continue,
+        };
         if first.is_some_and(|first| record.returned_ns >= first) {
             continue;
         }
-        let units = match seen.stock {
-            Stock::Absent => None,
-            Stock::Level { on_hand, .. } => Some(i128::from(on_hand)),
-            Stock::Available(_) | Stock::Untold => continue,
-        };
-        let version = if seen.version == u64::MAX { 0 } else { seen.version };
-        if known.get(&seen.key.0).is_none_or(|known| version < *known) {
-            known.insert(seen.key.0, version);
-            state[seen.key.0 as usize] = (units, version);
+        for seen in all {
+            let units = match seen.stock {
+                Stock::Absent => None,
+                Stock::Level { on_hand, .. } => Some(i128::from(on_hand)),
+                Stock::Available(_) | Stock::Untold => continue,
+            };
+            let version = if seen.version == u64::MAX { 0 } else { seen.version };
+            if known.get(&seen.key.0).is_none_or(|known| version < *known) {
+                known.insert(seen.key.0, version);
+                state[seen.key.0 as usize] = (units, version);
+            }
         }
     }
     state
@@ -86,6 +143,9 @@ fn beginning(history: &History) -> State {
 fn take(step: &Step<'_>, state: &State) -> Option<State> {
     match (&step.record.request, &step.record.outcome) {
         (_, Outcome::Read(seen)) => is_as_told(state, seen).then(|| state.clone()),
+        (_, Outcome::Snapshot { levels, .. }) => {
+            levels.iter().all(|seen| is_as_told(state, seen)).then(|| state.clone())
+        }
         (Request::Write(_), Outcome::Refused(lines)) => {
             let told = &lines[step.line];
             let key = told.seen.key.0 as usize;
@@ -99,7 +159,7 @@ fn take(step: &Step<'_>, state: &State) -> Option<State> {
                 _ => Some(next),
             }
         }
-        (Request::Read(_), _) => None,
+        (Request::Read(_) | Request::Snapshot(_), _) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use history::model::Units;
 use history::sample::{self, Random, Shape};
 use history::{
     Effect, History, Key, Limits, Line, Log, Outcome, Reason, Record, Refused, Request, Seen, Stock, Store,
@@ -67,19 +68,26 @@ fn line() -> impl Strategy<Value = Line> {
 fn record() -> impl Strategy<Value = Record> {
     let request = prop_oneof![
         any::<u32>().prop_map(|key| Request::Read(Key(key))),
+        prop::collection::vec(any::<u32>().prop_map(Key), 0..4).prop_map(Request::Snapshot),
         prop::collection::vec(line(), 0..4).prop_map(Request::Write),
     ];
     let refused = (seen(), reason()).prop_map(|(seen, reason)| Refused { seen, reason });
     let outcome = prop_oneof![
         seen().prop_map(Outcome::Read),
         prop::collection::vec(seen(), 0..4).prop_map(Outcome::Applied),
+        (prop::collection::vec(seen(), 0..4), prop::option::of((numbers(), numbers()))).prop_map(
+            |(levels, totals)| {
+                let totals = totals.map(|(on_hand, reserved)| Units { on_hand, reserved });
+                Outcome::Snapshot { levels, totals }
+            }
+        ),
         prop::collection::vec(refused, 0..4).prop_map(Outcome::Refused),
         Just(Outcome::NotApplied),
         Just(Outcome::Unknown),
     ];
     let times = (any::<u32>(), numbers(), numbers());
-    (times, request, outcome, any::<bool>()).prop_map(
-        |((client, invoked_ns, returned_ns), request, mut outcome, is_of_one)| {
+    (times, request, outcome, any::<bool>(), prop::option::of(numbers())).prop_map(
+        |((client, invoked_ns, returned_ns), request, mut outcome, is_of_one, once)| {
             if let (Request::Write(lines), true) = (&request, is_of_one)
                 && let [line] = lines.as_slice()
             {
@@ -91,10 +99,10 @@ fn record() -> impl Strategy<Value = Record> {
                             refused.seen.key = line.key;
                         }
                     }
-                    Outcome::NotApplied | Outcome::Unknown => {}
+                    Outcome::Snapshot { .. } | Outcome::NotApplied | Outcome::Unknown => {}
                 }
             }
-            Record { client, invoked_ns, returned_ns, request, outcome }
+            Record { client, invoked_ns, returned_ns, request, outcome, once }
         },
     )
 }

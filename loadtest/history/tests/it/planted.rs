@@ -13,6 +13,8 @@ fn shapes() -> impl Iterator<Item = Shape> {
         unknown_percent: 0,
         is_varied: seed % 2 == 0,
         is_stocked: seed % 7 != 0,
+        repeated_percent: [0, 10][seed as usize % 2],
+        snapshot_percent: [0, 10][seed as usize / 2 % 2],
         ..Shape::default()
     })
 }
@@ -54,7 +56,8 @@ fn assert_found(fault: Fault, kinds: &[Kind]) {
 
 #[test]
 fn a_forgotten_write_is_found() {
-    assert_found(Fault::Forget, &[Kind::MissingVersion]);
+    // What is missing may be just what a request that was sent again asks for.
+    assert_found(Fault::Forget, &[Kind::MissingVersion, Kind::AppliedTwice]);
 }
 
 #[test]
@@ -93,6 +96,39 @@ fn a_fractured_order_is_found() {
 }
 
 #[test]
+fn a_request_that_took_effect_twice_is_found() {
+    assert_found(Fault::Repeat, &[Kind::AppliedTwice]);
+}
+
+#[test]
+fn an_answer_to_a_repetition_that_differs_is_found() {
+    assert_found(Fault::AnswerOtherwise, &[Kind::OtherAnswer]);
+}
+
+#[test]
+fn a_torn_read_is_found() {
+    assert_found(Fault::TearRead, &[Kind::TornRead]);
+}
+
+#[test]
+fn a_torn_write_without_versions_is_found() {
+    assert_found(Fault::TearUntold, &[Kind::TornWrite]);
+}
+
+#[test]
 fn a_false_refusal_is_found() {
     assert_found(Fault::RefuseFalsely, &[Kind::FalseRefusal]);
+}
+
+/// On the many levels of a default history as well, of which all are searched together.
+#[test]
+fn a_torn_write_without_versions_is_found_among_many_levels() {
+    for seed in [1, 2] {
+        let good = sample::history(&Shape { seed, operations: 400, unknown_percent: 0, ..Shape::default() });
+        for place in [0, 7, 31] {
+            let bad = Fault::TearUntold.plant(&good, place).expect("a history of many levels");
+            let verdict = check_with(&bad, &Limits::lenient());
+            assert!(verdict.is_violated(), "at {place} of {seed}\n{verdict}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ impl Story {
     pub(crate) fn record(mut self, times: (u64, u64), request: Request, outcome: Outcome) -> Self {
         let client = u32::try_from(self.history.records.len()).unwrap_or(0);
         let (invoked_ns, returned_ns) = times;
-        self.history.records.push(Record { client, invoked_ns, returned_ns, request, outcome });
+        self.history.records.push(Record { client, invoked_ns, returned_ns, request, outcome, once: None });
         self
     }
 
@@ -65,6 +65,21 @@ impl Story {
     /// A write of unknown outcome; only when it was sent matters.
     pub(crate) fn unknown(self, sent: u64, lines: &[Line]) -> Self {
         self.record((sent, sent), Request::Write(lines.to_vec()), Outcome::Unknown)
+    }
+
+    /// A consistent read, with its sums.
+    pub(crate) fn snapshot(self, times: (u64, u64), levels: &[Seen]) -> Self {
+        let keys = levels.iter().map(|seen| seen.key).collect();
+        let outcome = Outcome::Snapshot { levels: levels.to_vec(), totals: history::model::totals(levels) };
+        self.record(times, Request::Snapshot(keys), outcome)
+    }
+
+    /// Says under which key the last operation was sent.
+    pub(crate) fn once(mut self, key: u64) -> Self {
+        if let Some(record) = self.history.records.last_mut() {
+            record.once = Some(key);
+        }
+        self
     }
 
     pub(crate) fn history(self) -> History {

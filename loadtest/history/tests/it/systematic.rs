@@ -53,6 +53,7 @@ fn each_history(begin: Seen, letters: &[Letter], most: usize, judge: &mut dyn Fn
                 returned_ns,
                 request: request.clone(),
                 outcome: outcome.clone(),
+                once: None,
             })
         })
         .collect();
@@ -62,6 +63,7 @@ fn each_history(begin: Seen, letters: &[Letter], most: usize, judge: &mut dyn Fn
         returned_ns: 2,
         request: Request::Read(Key(0)),
         outcome: Outcome::Read(begin),
+        once: None,
     };
     let mut history = History { keys: vec!["a".to_owned()], records: vec![opening], ..History::default() };
     extend(&mut history, &timed, most, judge);

@@ -217,6 +217,7 @@ fn story_with(story: &Story, end: u64) -> History {
         returned_ns: 201,
         request: Request::Read(Key(0)),
         outcome: Outcome::Read(told(end)),
+        once: None,
     };
     history.records.push(record);
     history
@@ -240,7 +241,7 @@ fn each_level_is_judged_by_what_it_tells() {
 }
 
 /// A history as a service without versions would have answered it.
-fn without_versions(history: &mut History, hides_units: bool) {
+pub(crate) fn without_versions(history: &mut History, hides_units: bool) {
     let hide = |seen: &mut Seen| {
         seen.version = Seen::VERSION_UNTOLD;
         if hides_units {
@@ -252,6 +253,11 @@ fn without_versions(history: &mut History, hides_units: bool) {
         match &mut record.outcome {
             Outcome::Read(seen) => seen.version = Seen::VERSION_UNTOLD,
             Outcome::Applied(seen) => seen.iter_mut().for_each(hide),
+            Outcome::Snapshot { levels, .. } => {
+                for seen in levels {
+                    seen.version = Seen::VERSION_UNTOLD;
+                }
+            }
             Outcome::Refused(refused) => refused.iter_mut().for_each(|refused| hide(&mut refused.seen)),
             Outcome::NotApplied | Outcome::Unknown => {}
         }
@@ -366,6 +372,7 @@ fn small_histories_are_judged_as_by_an_independent_checker() {
             is_varied: random.chance(50),
             is_stocked: random.chance(70),
             is_framed: false,
+            ..Shape::default()
         });
         for _ in 0..random.below(3) {
             crate::agreement::disturb(&mut history, &mut random);

@@ -64,6 +64,7 @@ fn nothing_but_errors_is_vacuous_and_so_is_nothing() {
         returned_ns: 2,
         request: Request::Write(vec![line(0, Add(1))]),
         outcome: Outcome::NotApplied,
+        once: None,
     };
     let history = History { keys: vec!["a".to_owned()], records: vec![failed], ..History::default() };
     assert!(matches!(check(&history).conclusion, Conclusion::Vacuous { .. }));

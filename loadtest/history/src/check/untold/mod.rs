@@ -9,13 +9,17 @@
 //!   hardly ever more than one change can come next. It has a bound.
 //! - [`shrink`]: of a level that has no order, the fewest answers that cannot all be true.
 //!
-//! A level is looked at by itself. That a write to several levels took place on all of them at one moment is not
-//! checked; that it took place on each of them is.
+//! A level is looked at by itself. Whether what ties several together took place on all of them at one moment comes after
+//! that: [`ties`] lays out the levels that are tied, [`whole`] searches for an order of all of them, and [`torn`] names the
+//! fewest answers that have none. Where that search reaches its bound, each level still is judged by itself.
 
 pub(super) mod books;
 pub(super) mod render;
 pub(super) mod search;
 pub(super) mod shrink;
+pub(super) mod ties;
+pub(super) mod torn;
+pub(super) mod whole;
 
 use super::index::{Event, Index, Role, Row};
 use crate::model::{Change, Level};

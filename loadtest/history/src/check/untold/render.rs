@@ -5,9 +5,13 @@ use super::super::violation::{Culprit, Kind};
 use super::super::words;
 use super::books::Imbalance;
 use super::shrink::Contradiction;
+use super::torn::Torn;
 use super::{Act, Deed};
 use crate::model::{Level, Units};
 use crate::record::Key;
+
+/// How many levels are told as they were before.
+const LEVELS_SHOWN: usize = 4;
 
 pub(in super::super) fn imbalance(renderer: &Renderer<'_>, key: Key, found: &Imbalance) -> Parts {
     let level = renderer.words.level(key);
@@ -54,11 +58,7 @@ pub(in super::super) fn contradiction(renderer: &Renderer<'_>, key: Key, found: 
     };
     let mut explanation = vec![format!("Before: {state}, {by}.")];
     explanation.extend(same_result(&found.acts));
-    explanation.push(match found.others {
-        0 => "No other change was under way.".to_owned(),
-        1 => "Another change was under way, which does not explain it either.".to_owned(),
-        others => format!("{others} other changes were under way, which do not explain it either."),
-    });
+    explanation.push(others(found.others));
     if found.acts.len() > 1 {
         let needed = "Without any one of these answers there is an order.";
         let perhaps = "Not all of these answers may be needed: the bound of the search was reached.";
@@ -74,6 +74,44 @@ pub(in super::super) fn contradiction(renderer: &Renderer<'_>, key: Key, found: 
         culprits.push(renderer.culprit(record, "What was there before", Some(key)));
     }
     (Some(key), headline, explanation, culprits)
+}
+
+pub(in super::super) fn torn(renderer: &Renderer<'_>, found: &Torn) -> Parts {
+    let headline = if found.has_snapshot {
+        "a consistent read shows levels as they never were together".to_owned()
+    } else {
+        format!("no order explains {} answers about several levels together", found.records.len())
+    };
+    let by = match found.told_by {
+        Some(record) => format!("when record {record} had been answered"),
+        None => "in the beginning".to_owned(),
+    };
+    let state = |(key, level): &(u32, Level)| {
+        format!("Before: {} had {}, {by}.", renderer.words.level(Key(*key)), words::state(*level))
+    };
+    let mut explanation: Vec<String> = found.before.iter().take(LEVELS_SHOWN).map(state).collect();
+    explanation.push("On each level by itself there is an order; what changed or read several of them at one moment has none.".to_owned());
+    explanation.push(others(found.others));
+    if found.records.len() > 1 {
+        explanation.push("Without any one of these answers there is an order.".to_owned());
+    }
+    let role = |at: usize| format!("Culprit {}", at + 1);
+    let culprits = found.records.iter().enumerate();
+    let culprits = culprits.map(|(at, record)| renderer.culprit(*record, &role(at), None));
+    let tying = found.tying.iter().take(LEVELS_SHOWN);
+    let tying =
+        tying.map(|record| renderer.culprit(*record, "A change of several of them that was under way", None));
+    let culprits = culprits.chain(tying).collect();
+    (None, headline, explanation, culprits)
+}
+
+/// What else was under way, in a sentence.
+fn others(count: usize) -> String {
+    match count {
+        0 => "No other change was under way.".to_owned(),
+        1 => "Another change was under way, which does not explain it either.".to_owned(),
+        others => format!("{others} other changes were under way, which do not explain it either."),
+    }
 }
 
 /// If changes started from the same units, as two do that both looked before either wrote.

@@ -14,7 +14,7 @@ use crate::model::Level;
 
 /// How many operations may be under way at once: they are numbered by the bits of a word. A write of unknown outcome is
 /// under way until the end.
-const SLOTS: u32 = u128::BITS;
+pub(super) const SLOTS: u32 = u128::BITS;
 
 /// How many situations may be possible at one moment.
 const SITUATIONS_MAX: usize = 20_000;
@@ -219,7 +219,7 @@ impl Search<'_> {
 }
 
 /// The numbers of the bits of a word, ascending.
-fn bits(mut word: u128) -> impl Iterator<Item = u32> {
+pub(super) fn bits(mut word: u128) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let slot = word.trailing_zeros();
         word &= word.wrapping_sub(1);
