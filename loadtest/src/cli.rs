@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod crash;
 pub mod inproc;
+pub mod profile;
 pub mod report;
 pub mod selftest;
 pub mod sweep;
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use crate::calibrate::{CeilingPlan, noop};
 use crate::client::Sender;
 use crate::client::faults::Faults;
-use crate::output::{Colours, Out, file};
+use crate::output::{Colours, Out, Way, file};
 use crate::report::sometimes::Wanted;
 use crate::schedule::{Dispatch, Limit, Pattern, Rate};
 use crate::threshold::Threshold;
@@ -36,6 +37,10 @@ pub struct Cli {
     /// Colours on the terminal; `NO_COLOR` is heeded, too.
     #[arg(long, value_enum, default_value = "auto", global = true, value_name = "WHEN")]
     pub color: Colours,
+    /// Progress on standard error: auto (on a terminal a live view of `run`, `compare` and `crash`, a bar of others; lines
+    /// elsewhere), lines, or none.
+    #[arg(long, value_enum, default_value = "auto", global = true, value_name = "HOW")]
+    pub progress: Way,
 }
 
 /// What to do.
@@ -78,7 +83,7 @@ pub struct WorkloadArgs {
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SKUS_MAX)))]
     pub skus: u32,
     /// A workload by name: what is asked, of which skus, with how much stock, as far as nothing else is said.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = profile::ProfileParser)]
     pub profile: Option<Profile>,
     /// How skus are drawn: uniform, zipf:S, hotspot:F:S (the part F has the share S), or single [default: zipf:1].
     #[arg(long, value_name = "KEYS")]
@@ -142,7 +147,7 @@ pub struct RunArgs {
     /// of it a run has no headline.
     #[arg(long, value_name = "CEILING", default_value = "measure")]
     pub ceiling: CeilingPlan,
-    /// Between two lines of progress, where standard error is no terminal; 0s for none.
+    /// Between two lines of progress; 0s for none.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub progress_every: Duration,
     /// The workload.

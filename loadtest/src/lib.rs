@@ -17,7 +17,7 @@
 //! * [`selftest`] tries the checks on what is wrong on purpose.
 //! * [`statistics`] tells a difference from noise, for [`compare`].
 //! * [`report`] writes text, JSON, HTML and more from one document; [`output`] is the only place that prints, but for
-//!   [`progress`].
+//!   [`progress`] and the [`view`] of a run.
 //!
 //! What speaks to a server never uses the service's own types: it has its own for what goes over the wire, so that a
 //! mistake in the service's cannot hide itself here. Only [`inproc`] links the service, for its strategies.
@@ -45,4 +45,5 @@ pub mod sweep;
 pub mod target;
 pub mod threshold;
 pub mod verdict;
+pub mod view;
 pub mod workload;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use console::Term;
 use serde::Serialize;
 
-pub use crate::progress::Progress;
+pub use crate::progress::{Progress, Way};
 use crate::report::document::Document;
 use crate::report::plain::{self, Look};
 use crate::report::{csv, hgrm, html, json, junit};
@@ -18,8 +18,11 @@ pub fn result(text: &str) {
     let _ = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
 }
 
-/// Prints an error or a remark, one line.
+/// Prints an error or a remark, one line; once the terminal is given back, if there is a view on it.
 pub fn remark(text: &str) {
+    if crate::view::hold(text) {
+        return;
+    }
     let _ = writeln!(std::io::stderr().lock(), "loadtest: {text}");
 }
 

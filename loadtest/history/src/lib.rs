@@ -26,7 +26,8 @@ mod shape;
 pub mod sometimes;
 
 pub use check::{
-    Conclusion, Kind, Limits, Require, Residual, Summary, Verdict, Violation, check, check_log, check_with,
+    Bar, Conclusion, Kind, Limits, Require, Residual, Summary, Verdict, Violation, check, check_log,
+    check_with,
 };
 pub use log::{Log, LogError, Store};
 pub use record::{

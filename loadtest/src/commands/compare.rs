@@ -18,10 +18,11 @@ use crate::compare::{self, findings, place};
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::measure::machine::Machine;
+use crate::output::{self, Progress};
 use crate::report::run::WorkloadReport;
 use crate::runner::Plan;
 use crate::statistics::Rules;
-use crate::{output, workload};
+use crate::workload;
 
 /// How long each part of a turn measures when it is not told: eight contenders in ten rounds stay below 90 s.
 const DURATION: Duration = Duration::from_millis(300);
@@ -61,18 +62,21 @@ async fn compared(
         let accepted = earlier.accept(&circumstances, &WorkloadReport::of(&plan), args.force);
         circumstances.baseline_file = Some(accepted.map_err(|error| usage(&error))?);
     }
+    let progress = Progress::viewed_or_new("loadtest compare", stop);
     let mut calibration = None;
     if given.is_none() && earlier.is_none() {
-        (circumstances.rate, calibration) = calibrated(&setup, &contenders, stop).await?;
+        (circumstances.rate, calibration) = calibrated(&setup, &contenders, stop, &progress).await?;
         setup.rate_per_s = circumstances.rate.map(|rate| rate.per_s);
     }
-    let turns = compare::rounds(&setup, &contenders, args.rounds, stop).await.map_err(fail)?;
+    let turns = compare::rounds(&setup, &contenders, args.rounds, stop, &progress).await.map_err(fail)?;
+    progress.begin("comparing", None);
     let mut samples: Vec<Sample> = turns.iter().map(Sample::of).collect();
     samples.extend(earlier.iter().flat_map(Earlier::samples));
     let design = if earlier.is_some() { Design::Unpaired } else { Design::Paired };
     let rules = Rules::new(args.margin, plan.spec.seed);
     let comparisons = judge::judge(&samples, &contenders, design, circumstances.gate.as_ref(), &rules);
     let mut report = CompareReport::new(&plan, circumstances, &contenders, turns, comparisons);
+    progress.close();
     let exits = conclude(&mut report, &contenders, calibration.as_ref(), stop);
     Ok((report, exits))
 }
@@ -105,10 +109,11 @@ async fn calibrated(
     setup: &Setup,
     contenders: &[Contender],
     stop: &Stop,
+    progress: &Progress,
 ) -> Result<(Option<Rate>, Option<Turn>), Exit> {
     let baseline = contenders.iter().find(|contender| contender.role == Role::Baseline);
     let Some(baseline) = baseline.filter(|_| !stop.requested()) else { return Ok((None, None)) };
-    let turn = compare::calibrate(setup, baseline, stop).await.map_err(fail)?;
+    let turn = compare::calibrate(setup, baseline, stop, progress).await.map_err(fail)?;
     let calibrated = turn.throughput_per_s;
     let rate = (calibrated > 0.0).then_some(Rate {
         per_s: (calibrated * RATE_FRACTION).max(1.0).round(),

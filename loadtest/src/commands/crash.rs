@@ -43,13 +43,16 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         arguments: args.server_arguments.clone(),
         recovery_max: args.recovery_max,
     };
-    let mut crash = match drive(&plan, &launch, stop, &Progress::new()).await {
+    let progress = Progress::viewed_or_new("loadtest crash", stop);
+    let mut crash = match drive(&plan, &launch, stop, &progress).await {
         Ok(crash) => crash,
         Err(error) => return fail(error),
     };
+    progress.begin("judging what was recorded", None);
     let history = Log::from(&std::mem::take(&mut crash.history));
     let unsaved = save(&history, args.history.as_deref());
     let (history, checked, took) = verdict::check(history).await;
+    progress.close();
     let mut exits: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
     let mut report = CrashReport::new(&plan, &launch, &crash, VerdictReport::new(checked, took));
     for (exit, remark) in findings(&crash) {

@@ -18,7 +18,7 @@ use tokio::task::JoinError;
 use crate::calibrate::noop;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
-use crate::{interrupt, output};
+use crate::{interrupt, output, view};
 
 /// Runs the command line of this process.
 pub fn main() -> Exit {
@@ -31,9 +31,12 @@ pub fn main() -> Exit {
         }
     };
     cli.color.decide();
+    cli.progress.decide();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = exit(runtime.block_on(runtime.spawn(dispatch(cli.command))));
+            // Whoever did not wait left the view where it was.
+            view::close();
             // A check that was given up goes on in its thread: the process does not wait for it.
             runtime.shutdown_background();
             exit

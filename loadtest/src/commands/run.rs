@@ -34,16 +34,18 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         Err(error) => return misused(error),
     };
     let (ceiling, unknown) = ceiling(&args, stop).await;
-    let mut run = match runner::run(&args.url, &plan, None, stop, &Progress::every(args.progress_every)).await
-    {
+    let progress = Progress::viewed(&format!("loadtest run {}", args.url), stop, args.progress_every);
+    let mut run = match runner::run(&args.url, &plan, None, stop, &progress).await {
         Ok(run) => run,
         Err(error) => return fail(error),
     };
+    progress.begin("judging what was recorded", None);
     let history = std::mem::take(&mut run.history);
     let unsaved = save(&history, args.history.as_deref());
     let (history, checked, took) = verdict::check(history).await;
     // What cannot be read back has no verdict either, which is told.
     let sometimes = Sometimes::of(history).await.unwrap_or_default();
+    progress.close();
     let mut findings: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
 
     let thresholds = args.thresholds();

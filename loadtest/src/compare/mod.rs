@@ -118,8 +118,8 @@ pub async fn rounds(
     contenders: &[Contender],
     rounds: u32,
     stop: &Stop,
+    progress: &Progress,
 ) -> Result<Vec<Turn>, CompareError> {
-    let progress = Progress::new();
     let mut turns = Vec::new();
     for round in 1..=rounds {
         for (place, index) in (1..).zip(order(contenders.len(), setup.plan.spec.seed, round)) {
@@ -128,7 +128,7 @@ pub async fn rounds(
             }
             let contender = &contenders[index];
             progress.prefix(format!("[round {round} of {rounds}] {}:", contender.label));
-            turns.push(turn::turn(setup, contender, (round, place), stop, &progress).await?);
+            turns.push(turn::turn(setup, contender, (round, place), stop, progress).await?);
         }
     }
     Ok(turns)
@@ -144,11 +144,15 @@ fn order(contenders: usize, seed: u64, round: u32) -> Vec<usize> {
 }
 
 /// Measures in closed loop how much the baseline can do, on a server of its own, before the first round.
-pub async fn calibrate(setup: &Setup, baseline: &Contender, stop: &Stop) -> Result<Turn, CompareError> {
-    let progress = Progress::new();
+pub async fn calibrate(
+    setup: &Setup,
+    baseline: &Contender,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<Turn, CompareError> {
     progress.prefix(format!("[before the first round] {}:", baseline.label));
     let setup = Setup { rate_per_s: None, ..setup.clone() };
-    turn::turn(&setup, baseline, (1, 0), stop, &progress).await
+    turn::turn(&setup, baseline, (1, 0), stop, progress).await
 }
 
 /// Gives every strategy its turn in every round, in memory, in closed loop, with nothing compared.
@@ -169,7 +173,8 @@ pub async fn turns(
         against: None,
         delay: None,
     };
-    self::rounds(&setup, &strategies.iter().map(contender).collect::<Vec<_>>(), rounds, stop).await
+    let contenders: Vec<Contender> = strategies.iter().map(contender).collect();
+    self::rounds(&setup, &contenders, rounds, stop, &Progress::new()).await
 }
 
 #[cfg(test)]

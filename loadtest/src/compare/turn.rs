@@ -140,6 +140,7 @@ pub async fn turn(
         let plan = Plan { offered: Some(rate.into()), warmup: Duration::ZERO, ..part(&setup.plan, round) };
         paced = Some((rate, runner::run(url, &plan, None, stop, progress).await.map_err(failed)?));
     }
+    progress.begin("judging what was recorded", None);
     // Stopped before the check, which would otherwise share the machine with an idle server.
     if let Some(remark) = server.stop().await {
         output::remark(&remark);
@@ -153,6 +154,7 @@ pub async fn turn(
         let verdict = verify(&mut run).await;
         turn.paced = Some(paced_figures(rate, &run, verdict));
     }
+    progress.end();
     Ok(turn)
 }
 

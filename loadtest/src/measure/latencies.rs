@@ -40,6 +40,12 @@ impl Default for Latencies {
 }
 
 impl Latencies {
+    /// Keeps two significant digits: an eighth of the memory, where there are many of them.
+    pub fn coarse() -> Self {
+        // Two digits are always accepted.
+        Self { histogram: Histogram::new(2).ok(), max_ns: 0 }
+    }
+
     /// Adds one.
     pub fn add(&mut self, latency_ns: u64) {
         self.max_ns = self.max_ns.max(latency_ns);

@@ -1,5 +1,6 @@
 //! From requests to figures, and what else is measured beside them: CPU time, the machine, what the server tells.
 
+pub mod course;
 pub mod latencies;
 pub mod machine;
 pub mod process;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use course::Course;
 pub use latencies::{Latencies, Quantiles};
 pub use samples::{Row, Sample, Samples, Sums, rows};
 
@@ -18,6 +20,8 @@ pub use samples::{Row, Sample, Samples, Sums, rows};
 pub struct Phase {
     /// Every request.
     pub samples: Samples,
+    /// The same, interval by interval.
+    pub course: Course,
     /// From the first start to the last answer.
     pub elapsed: Duration,
     /// How well the open loop kept its rate; empty in closed loop.

@@ -40,11 +40,16 @@ impl ServerStatus {
     /// The counters' growth since an earlier status. What is no counter (a mean, a maximum) is told as it is.
     pub fn since(&self, earlier: &Self) -> BTreeMap<String, u64> {
         let grown = |(name, value): (&String, &u64)| {
-            let is_counter = !name.ends_with("_mean") && !name.ends_with("_max");
-            let before = earlier.contention.get(name).copied().filter(|_| is_counter).unwrap_or(0);
+            let before =
+                earlier.contention.get(name).copied().filter(|_| Self::is_counter(name)).unwrap_or(0);
             (name.clone(), value.saturating_sub(before))
         };
         self.contention.iter().map(grown).collect()
+    }
+
+    /// Whether what has this name only grows, as the names of means and maxima say that they do not.
+    pub fn is_counter(name: &str) -> bool {
+        !name.ends_with("_mean") && !name.ends_with("_max")
     }
 
     fn parse(body: &[u8]) -> Self {

@@ -17,9 +17,10 @@ use plotters::prelude::{
 use plotters::style::{BLACK, Color, WHITE};
 
 use super::document::{Axis, Chart, Document, Interval, Point, Series};
+use super::lanes;
 
 /// Blue, vermilion, green, purple, orange, sky blue, black, grey.
-const COLOURS: [RGBColor; 8] = [
+pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -30,7 +31,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(127, 127, 127),
 ];
 
-const WIDTH: u32 = 860;
+pub(super) const WIDTH: u32 = 860;
 const HEIGHT: u32 = 420;
 /// The height of a line of text above charts that stand side by side.
 const ABOUT_HEIGHT: u32 = 22;
@@ -38,14 +39,14 @@ const ABOUT_HEIGHT: u32 = 22;
 const LINEAR_RATIO_MAX: f64 = 8.0;
 /// Lines of more points than this have no dots.
 const DOTS_MAX: usize = 40;
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 /// The height of one interval, and of what is above and below them all.
 const INTERVAL_HEIGHT: usize = 36;
 const INTERVALS_AROUND: usize = 96;
 
 /// What plotters says when it cannot draw: a range that is none, for instance. Into memory nothing else can fail.
-type Failed = Box<dyn std::error::Error>;
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Failed = Box<dyn std::error::Error>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// The chart as an `<svg>` element; nothing where there is nothing to draw.
 pub fn svg(chart: &Chart) -> Option<String> {
@@ -56,6 +57,7 @@ pub fn svg(chart: &Chart) -> Option<String> {
             draw((WIDTH, HEIGHT), |area| lines(area, title, &look, scale, series))
         }
         Chart::Intervals { title, x, reference, rows } => intervals(title, x, *reference, rows),
+        Chart::Lanes { title, x, lanes } => lanes::svg(title, x, lanes),
     }
 }
 
@@ -265,7 +267,7 @@ where
 }
 
 /// Draws onto white; nothing if it cannot be drawn.
-fn draw(size: (u32, u32), onto: impl FnOnce(&Area<'_>) -> Result<(), Failed>) -> Option<String> {
+pub(super) fn draw(size: (u32, u32), onto: impl FnOnce(&Area<'_>) -> Result<(), Failed>) -> Option<String> {
     let mut svg = String::new();
     let drawn = {
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
@@ -286,7 +288,7 @@ fn range(values: impl Iterator<Item = f64>, logarithmic: bool) -> Option<Range<f
 }
 
 /// A number of an axis: three digits, no more than needed, and thousands and millions by their letters.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let (value, letter) = match value.abs() {
         size if size >= 1e6 => (value / 1e6, " M"),
         size if size >= 1e4 => (value / 1e3, " k"),

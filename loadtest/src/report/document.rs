@@ -101,6 +101,41 @@ pub enum Chart {
         /// From top to bottom.
         rows: Vec<Interval>,
     },
+    /// Operations over time, a lane for each who asked.
+    Lanes {
+        /// The headline.
+        title: String,
+        /// What runs to the right.
+        x: String,
+        /// From top to bottom.
+        lanes: Vec<Lane>,
+    },
+}
+
+/// What one client asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// Who.
+    pub name: String,
+    /// One below the other, by when they began.
+    pub bars: Vec<Bar>,
+}
+
+/// An operation from its beginning to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bar {
+    /// When it began.
+    pub from: f64,
+    /// When it ended.
+    pub to: f64,
+    /// What is written beside it.
+    pub text: String,
+    /// Whether it is what the picture is about.
+    #[serde(default)]
+    pub marked: bool,
+    /// Whether nobody knows how it ended.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// One pair of axes has two.

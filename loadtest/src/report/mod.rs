@@ -14,6 +14,8 @@ pub mod headline;
 pub mod hgrm;
 pub mod html;
 pub mod junit;
+pub mod lanes;
+pub mod over_time;
 pub mod plain;
 pub mod run;
 pub mod sometimes;
@@ -71,6 +73,9 @@ impl VerdictReport {
     /// As a part of a document, and as the demand that no update is lost.
     pub fn tell(&self, document: &mut Document) {
         document.verbatim(self.text());
+        for violation in self.detail.violations() {
+            document.blocks.extend(lanes::of(violation).map(document::Block::Chart));
+        }
         document.case("invariant", "no update was lost", self.outcome());
     }
 

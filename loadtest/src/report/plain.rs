@@ -29,6 +29,9 @@ const BARS: usize = 12;
 /// The longest bar, in characters.
 const BAR_WIDTH: usize = 40;
 
+/// What became of a demand takes this much in text, so that the demands begin below one another.
+const WORD_WIDTH: usize = 9;
+
 /// For a terminal.
 pub fn text(document: &Document, look: Look) -> String {
     let bold = Paint::new().bold().force_styling(look.colours);
@@ -48,7 +51,7 @@ pub fn text(document: &Document, look: Look) -> String {
         };
     }
     for case in &document.cases {
-        out.push_str(&wrapped(&told(case, look.colours), look.columns));
+        out.push_str(&wrapped(&told(case, WORD_WIDTH, look.colours), look.columns));
         out.push('\n');
     }
     out.trim_end().to_owned() + "\n"
@@ -67,13 +70,13 @@ fn wrapped(text: &str, columns: Option<usize>) -> String {
 }
 
 /// A demand as a line: what became of it first, so that the eye finds it.
-fn told(case: &Case, colours: bool) -> String {
+fn told(case: &Case, width: usize, colours: bool) -> String {
     let (word, paint, more) = match &case.outcome {
         CaseOutcome::Passed => ("passed", Paint::new().green(), ""),
         CaseOutcome::Failed { message, .. } => ("FAILED", Paint::new().red().bold(), message.as_str()),
         CaseOutcome::Undecided { message } => ("undecided", Paint::new().yellow(), message.as_str()),
     };
-    let word = paint.force_styling(colours).apply_to(format!("{word:<9}"));
+    let word = paint.force_styling(colours).apply_to(format!("{word:<width$}"));
     let more = if more.is_empty() { String::new() } else { format!(": {more}") };
     format!("{word} {}: {}{more}\n", case.class, case.name)
 }
@@ -100,7 +103,7 @@ pub fn markdown(document: &Document) -> String {
         };
     }
     for case in &document.cases {
-        let line = told(case, false).trim_end().replace('|', "\\|");
+        let line = told(case, 0, false).trim_end().replace('|', "\\|");
         let _ = writeln!(out, "- {line}");
     }
     out.trim_end().to_owned() + "\n"
@@ -216,7 +219,7 @@ mod tests {
         let coloured = text(&document, Look { colours: true, columns: None });
         assert!(coloured.contains('\u{1b}'), "{coloured}");
         assert_eq!(console::strip_ansi_codes(&coloured), plain);
-        assert!(markdown(&document).ends_with("- passed    invariant: no update was lost\n"));
+        assert!(markdown(&document).ends_with("- passed invariant: no update was lost\n"));
     }
 
     #[test]

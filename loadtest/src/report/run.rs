@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::document::{Better, Block, CaseOutcome, Document, Spectrum};
 use super::headline::{self, Evidence, Headline};
+use super::over_time::OverTime;
 use super::sometimes::Sometimes;
 use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures};
 use crate::calibrate::Ceiling;
@@ -47,6 +48,8 @@ pub struct RunReport {
     pub operations: Vec<Row>,
     /// All calls together.
     pub total: Row,
+    /// The measured part, interval by interval.
+    pub over_time: OverTime,
     /// Refusals by the name of the problem; lines of independent batches count one each.
     pub refusals: BTreeMap<String, u64>,
     /// Everything that was no usable answer, by kind.
@@ -280,6 +283,7 @@ impl RunReport {
             throughput_per_s,
             load: LoadReport::of(run, &total),
             operations,
+            over_time: OverTime::new(&run.measured.course, run.measured.elapsed),
             refusals: run.tally.refusals.clone(),
             failures: failures(&run.tally),
             open_loop,
@@ -325,6 +329,7 @@ impl RunReport {
             title: "Response times".to_owned(),
             names: self.spectra.iter().map(|spectrum| spectrum.name.clone()).collect(),
         });
+        self.over_time.tell(&mut document);
         document.line(format!(
             "{} requests in {:.2} s: {:.0} a second",
             self.total.requests,

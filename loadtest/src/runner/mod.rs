@@ -25,6 +25,7 @@ use crate::measure::Phase;
 use crate::measure::process::{cpu_time, own_cpu_time};
 use crate::measure::server::ServerStatus;
 use crate::output::Progress;
+use crate::progress::board::MEASURING;
 use crate::schedule::{Limit, Offered};
 use crate::target::Target;
 use crate::workload::Spec;
@@ -169,21 +170,23 @@ pub async fn run(
     if let Some(faults) = plan.faults {
         stage = stage.sabotaged(faults, plan.spec.seed, plan.timeout);
     }
+    stage.show(progress, plan.offered.as_ref().map(|offered| &offered.rate));
+    let _asking = progress.ask(&stage.client);
     let vitals = Vitals::new(&stage.client.authority(), stop.clone());
 
     progress.begin("opening the levels", None);
     let mut rest = open_levels(&mut stage, plan).await?;
-    progress.begin("warming up", None);
+    progress.begin("warming up", Some(Limit::For(plan.warmup)));
     // The warm-up is closed loop even before an open one: it is there to fill caches and open connections.
     let warmup = Order { offered: None, ..order(plan, 0, "warming up", Limit::For(plan.warmup)) };
     phase::run(&mut stage.sessions, &plan.spec, &warmup, &vitals, progress).await;
     rest.merge(stage.take_tally());
     stage.take_faults();
 
-    progress.begin("measuring", Some(plan.limit));
+    progress.begin(MEASURING, Some(plan.limit));
     let before = (ServerStatus::of(&stage.client).await, server.and_then(cpu_time));
     let (measured_from_ns, own_before) = (stage.now_ns(), own_cpu_time());
-    let measure = order(plan, 1, "measuring", plan.limit);
+    let measure = order(plan, 1, MEASURING, plan.limit);
     let measured = phase::run(&mut stage.sessions, &plan.spec, &measure, &vitals, progress).await;
     let own_after = own_cpu_time();
     let after = (server.and_then(cpu_time), ServerStatus::of(&stage.client).await);
@@ -309,6 +312,6 @@ mod tests {
             records_max: 10,
         };
         let vitals = Vitals::new("127.0.0.1:1", Stop::default());
-        phase::run(&mut panicking(), &spec, &order, &vitals, &Progress::new()).await;
+        phase::run(&mut panicking(), &spec, &order, &vitals, &Progress::silent()).await;
     }
 }

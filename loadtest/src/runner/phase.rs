@@ -12,7 +12,7 @@ use super::cores::{Cores, Home};
 use super::joined;
 use super::session::{Exchange, Session};
 use super::vitals::Vitals;
-use crate::measure::{OpenLoop, Phase, Sample, Samples};
+use crate::measure::{Course, OpenLoop, Phase, Sample, Samples};
 use crate::output::Progress;
 use crate::schedule::arrivals::Ticket;
 use crate::schedule::timetable::Timetable;
@@ -67,7 +67,8 @@ pub async fn run(
     let mut phase = Phase::default();
     for crew in crews(sessions.drain(..).zip(tapes), &plan).await {
         phase.full |= crew.sessions.iter().any(|session| is_full(session, order));
-        phase.samples.merge(&crew.samples);
+        phase.samples.merge(&crew.counted.samples);
+        phase.course.merge(crew.counted.course);
         sessions.extend(crew.sessions);
     }
     // Of a server that died, what came after is no part of the measurement.
@@ -101,7 +102,14 @@ struct Plan {
 /// The clients of one thread, and what they counted together.
 struct Crew {
     sessions: Vec<Session>,
+    counted: Counted,
+}
+
+/// What the clients of one thread counted.
+#[derive(Debug, Default)]
+struct Counted {
     samples: Samples,
+    course: Course,
 }
 
 /// Lets each thread's clients work; answers when all are done.
@@ -126,7 +134,7 @@ async fn crews(clients: impl Iterator<Item = (Session, Tape)>, plan: &Plan) -> V
 }
 
 async fn crew(clients: Vec<(Session, Tape)>, plan: Plan) -> Crew {
-    let samples = Rc::new(RefCell::new(Samples::default()));
+    let counted = Rc::new(RefCell::new(Counted::default()));
     let timetable = plan.arrivals.as_ref().map(|arrivals| arrivals.timetable());
     let mut tasks = JoinSet::new();
     for (session, tape) in clients {
@@ -135,7 +143,7 @@ async fn crew(clients: Vec<(Session, Tape)>, plan: Plan) -> Crew {
             gate: Gate::new(&plan, timetable.as_ref(), u64::from(session.id())),
             plan: plan.clone(),
             session,
-            samples: Rc::clone(&samples),
+            counted: Rc::clone(&counted),
             answered_ns: None,
         };
         tasks.spawn_local(worker.work());
@@ -144,7 +152,7 @@ async fn crew(clients: Vec<(Session, Tape)>, plan: Plan) -> Crew {
     while let Some(done) = tasks.join_next().await {
         sessions.push(joined(done));
     }
-    Crew { sessions, samples: samples.take() }
+    Crew { sessions, counted: counted.take() }
 }
 
 struct Worker {
@@ -152,7 +160,7 @@ struct Worker {
     tape: Tape,
     gate: Gate,
     plan: Plan,
-    samples: Rc<RefCell<Samples>>,
+    counted: Rc<RefCell<Counted>>,
     /// When the last answer was there.
     answered_ns: Option<u64>,
 }
@@ -181,15 +189,18 @@ impl Worker {
             }
             Start::Intended(intended_ns) => (intended_ns, Some(invoked_ns.saturating_sub(intended_ns))),
         };
-        self.samples.borrow_mut().add(&Sample {
-            kind,
-            class,
-            response_ns: returned_ns.saturating_sub(began_ns),
-            service_ns: returned_ns.saturating_sub(invoked_ns),
-            lag_ns,
-        });
+        let response_ns = returned_ns.saturating_sub(began_ns);
+        let service_ns = returned_ns.saturating_sub(invoked_ns);
+        let sample = Sample { kind, class, response_ns, service_ns, lag_ns };
+        let mut counted = self.counted.borrow_mut();
+        counted.samples.add(&sample);
+        counted.course.add(returned_ns.saturating_sub(self.plan.start_ns), &sample);
+        drop(counted);
         self.answered_ns = Some(returned_ns);
-        self.plan.progress.advance();
+        match &self.session.watch {
+            Some(watch) => watch.gauge.add(class, response_ns),
+            None => self.plan.progress.advance(),
+        }
     }
 
     /// Whether the server is still there. A connection that could not be made answers at once: without a pause a client that is

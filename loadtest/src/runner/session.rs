@@ -15,6 +15,7 @@ use crate::client::failure::{ABANDONED, CONTRACT_BREACH, TIMEOUT};
 use crate::client::faults::{Again, FaultCounts, Saboteur, Suffered};
 use crate::client::plain::Link;
 use crate::client::{Answer, Call, Client, Failure, Judgement, Kind, Outcomes};
+use crate::progress::board::Watch;
 use crate::schedule::Clock;
 
 /// One client of a run.
@@ -26,6 +27,8 @@ pub struct Session {
     home: Option<Home>,
     link: Option<Link>,
     saboteur: Option<Saboteur>,
+    /// The figures of its thread, if somebody looks.
+    pub watch: Option<Arc<Watch>>,
     /// What this client saw, in its own order.
     pub records: Log,
     /// Refusals and failures since the tally was last taken.
@@ -107,6 +110,7 @@ impl Session {
             home: None,
             link: None,
             saboteur: None,
+            watch: None,
             records: Log::default(),
             tally: Tally::default(),
         }
@@ -164,6 +168,11 @@ impl Session {
         let (class, fate) = (class(&judgement), fate(&judgement));
         let cut_off = judgement.failure.as_ref().is_some_and(Failure::is_cut_off);
         self.tally.add(&judgement);
+        if let Some(watch) = &self.watch
+            && judgement.failure.as_ref().is_some_and(|failure| failure.kind == CONTRACT_BREACH)
+        {
+            watch.books.breach();
+        }
         let seen = match &judgement.outcomes {
             Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
             _ => None,
@@ -176,7 +185,7 @@ impl Session {
                 let first = records(self.id, call.clone(), judgement.outcomes, invoked_ns, returned_ns);
                 self.record(attempts(once, first));
                 let second = records(self.id, call, second, again.invoked_ns, again.returned_ns);
-                self.record(attempts(once, second));
+                self.record_again(attempts(once, second));
             }
         }
         Exchange { kind, invoked_ns, returned_ns, class, fate, seen, cut_off }
@@ -201,7 +210,18 @@ impl Session {
         }
     }
 
+    /// Records what was seen, and counts it for who watches.
     fn record(&mut self, records: impl Iterator<Item = Record>) {
+        for record in records {
+            self.records.push((&record).into());
+            if let Some(watch) = &self.watch {
+                watch.books.note(&record.outcome);
+            }
+        }
+    }
+
+    /// Records another attempt under the same key: what it tells is no further effect, so it is not counted again.
+    fn record_again(&mut self, records: impl Iterator<Item = Record>) {
         records.for_each(|record| self.records.push((&record).into()));
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use history::{Key, Log, Meta, Store};
 
 use super::RunError;
-use super::cores::Cores;
+use super::cores::{Cores, Home};
 use super::fan_out::{fan_out, insist};
 use super::session::{Exchange, Session, Tally};
 use crate::catalogue::Catalogue;
@@ -14,7 +14,8 @@ use crate::client::failure::NO_CONNECTION;
 use crate::client::faults::{FaultCounts, Faults, Saboteur};
 use crate::client::plain::{Link, Paths};
 use crate::client::{Call, Client, Options};
-use crate::schedule::Clock;
+use crate::output::Progress;
+use crate::schedule::{Clock, Rate};
 use crate::target::Target;
 
 /// A server, the levels of a run, and its clients.
@@ -91,6 +92,16 @@ impl Stage {
         Self { client, sessions }
     }
 
+    /// Lets whoever looks see what the clients do from now on, each thread by itself.
+    pub fn show(&mut self, progress: &Progress, offered: Option<&Rate>) {
+        let thread = |session: &Session| session.home().map_or(0, Home::index);
+        let threads = self.sessions.iter().map(thread).max().map_or(0, |last| last + 1);
+        let watches = progress.watches(threads, self.client.catalogue(), offered);
+        for session in &mut self.sessions {
+            session.watch = watches.get(thread(session)).cloned();
+        }
+    }
+
     /// The faults since the last time.
     pub fn take_faults(&mut self) -> FaultCounts {
         let mut all = FaultCounts::default();
@@ -118,6 +129,10 @@ impl Stage {
     /// Deletes every level. What could not be deleted stays behind; the names are the run's own.
     pub async fn clean_up(&mut self) {
         let calls: Vec<Call> = self.client.catalogue().keys().map(Call::Delete).collect();
+        for session in &mut self.sessions {
+            // What is not recorded is not counted as if it were.
+            session.watch = None;
+        }
         fan_out(&mut self.sessions, calls.into()).await;
         for session in &mut self.sessions {
             session.records = Log::default();

@@ -15,7 +15,7 @@ use super::hostile::{self, Reaction};
 use super::{Fault, assert_exit, fake, loadtest, stdout};
 
 /// Serves a router in a thread of its own until the bell rings; then its listener and all its connections are gone.
-fn serve_until(router: Router, bell: Arc<Notify>) -> String {
+pub(crate) fn serve_until(router: Router, bell: Arc<Notify>) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("as the runtime wants it");
     let address = listener.local_addr().expect("an address");
@@ -66,11 +66,17 @@ fn a_server_that_dies_is_told_once_and_the_run_ends_with_what_is_known() {
     let ring = {
         let bell = Arc::clone(&bell);
         move |request: Request, next: Next| {
-            // The handler of request number 3000 takes the whole server with it.
-            if count.fetch_add(1, Ordering::Relaxed) == 3_000 {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            // The handler of request number 3000 takes the whole server with it, and what comes while it goes is not answered.
+            if number == 3_000 {
                 bell.notify_one();
             }
-            next.run(request)
+            async move {
+                if number >= 3_000 {
+                    std::future::pending::<()>().await;
+                }
+                next.run(request).await
+            }
         }
     };
     let url = serve_until(fake::router(Fault::None).layer(from_fn(ring)), bell);

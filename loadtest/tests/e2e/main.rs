@@ -7,6 +7,7 @@ mod compare;
 mod crash;
 mod ends;
 mod fake;
+mod faults;
 mod hostile;
 mod inproc;
 mod replay;
@@ -15,6 +16,7 @@ mod run;
 mod selftest;
 mod sometimes;
 mod targets;
+mod view;
 
 use std::process::Output;
 

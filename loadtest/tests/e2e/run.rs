@@ -338,7 +338,13 @@ fn a_profile_says_what_is_asked_and_of_which_skus() {
     assert!(stdout(&output).contains("(single), concurrency 16, mix adjust=1"), "{}", stdout(&output));
     // Nothing is changed: nothing can be lost, and nothing is proved.
     assert_exit(&run(Fault::None, &["--profile", "ycsb-c"]), 5);
-    assert_exit(&loadtest(&["run", "http://127.0.0.1:1", "--profile", "ycsb-x"]), 2);
+    let unknown = loadtest(&["run", "http://127.0.0.1:1", "--profile", "ycsb-x"]);
+    assert_exit(&unknown, 2);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("tpcc-new-order, "), "{unknown:?}");
+    // The orders of the shop are no workload of `run`: who looks for them there is told where they are.
+    let replay = loadtest(&["compare", "--profile", "replay"]);
+    assert_exit(&replay, 2);
+    assert!(String::from_utf8_lossy(&replay.stderr).contains("`loadtest replay URL FILE`"), "{replay:?}");
 }
 
 /// The fake service takes no notice of keys: what it is asked twice it does twice, which is told.

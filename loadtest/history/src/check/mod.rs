@@ -63,6 +63,7 @@
 //! not to have been applied did not happen: if its effect shows, that is a missing version.
 
 mod attempts;
+mod bars;
 mod checks;
 mod contention;
 mod cycle;
@@ -98,7 +99,7 @@ use told::Told;
 use untold::ties;
 
 pub use verdict::{Conclusion, Reasons, Residual, Summary, Verdict};
-pub use violation::{Culprit, Kind, Violation};
+pub use violation::{Bar, Culprit, Kind, Violation};
 
 /// What a history must show to count, and what checking it may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use super::cycle::{Because, Cycle};
 use super::found::{Found, Gap};
 use super::index::{Event, Index, Role};
 use super::level::would_refuse;
-use super::violation::{Culprit, Violation};
+use super::violation::{Bar, Culprit, Violation};
 use super::words::{self, Words};
-use super::{timeline, untold};
+use super::{bars, timeline, untold};
 use crate::model::{Change, Level, Units};
 use crate::record::{Key, Reason, Stock};
 
@@ -65,13 +65,25 @@ impl<'a> Renderer<'a> {
             }
         };
         let timeline = self.timeline(&culprits);
-        Violation { kind: found.kind(), key, headline, explanation, culprits, timeline }
+        let bars = self.bars(&culprits, key);
+        Violation { kind: found.kind(), key, headline, explanation, culprits, timeline, bars }
     }
 
     fn timeline(&self, culprits: &[Culprit]) -> Vec<String> {
         let number = |culprit: &Culprit| u32::try_from(culprit.record).ok();
         let record = |culprit: &Culprit| Some((culprit.record, self.index.record(number(culprit)?)?));
         timeline::timeline(&self.words, culprits.iter().filter_map(record).collect())
+    }
+
+    fn bars(&self, culprits: &[Culprit], key: Option<Key>) -> Vec<Bar> {
+        let record = |culprit: &Culprit| {
+            let number = u32::try_from(culprit.record).ok()?;
+            Some((number, self.index.record(number)?))
+        };
+        let culprits: Vec<_> = culprits.iter().filter_map(record).collect();
+        let row = key.and_then(|key| self.index.rows.iter().find(|row| row.key == key.0));
+        let level = row.map_or(&[][..], |row| &self.index.events[row.events.clone()]);
+        bars::bars(&self.words, &culprits, level, |number| self.index.record(number))
     }
 
     fn event(&self, number: u32) -> &'a Event {

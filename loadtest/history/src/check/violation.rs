@@ -81,6 +81,28 @@ pub struct Violation {
     pub culprits: Vec<Culprit>,
     /// Their time as bars, a line each below one that says which time it is; empty if there is only one.
     pub timeline: Vec<String>,
+    /// The culprits, and what else was asked of their level meanwhile, for a picture: in the order of invocation, and no more
+    /// than can be told apart.
+    pub bars: Vec<Bar>,
+}
+
+/// One operation as a bar over time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bar {
+    /// Its index in the history.
+    pub record: usize,
+    /// Who asked.
+    pub client: u32,
+    /// When it was sent, from the beginning of the history.
+    pub sent_ns: u64,
+    /// When its answer had arrived, or its client gave up.
+    pub answered_ns: u64,
+    /// What was asked and answered, in a few words.
+    pub what: String,
+    /// Whether it takes part in the violation.
+    pub is_culprit: bool,
+    /// Whether nobody knows if it took effect.
+    pub is_unknown: bool,
 }
 
 /// A record that takes part in a violation.

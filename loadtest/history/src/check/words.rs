@@ -32,8 +32,13 @@ impl<'h> Words<'h> {
 
     /// Milliseconds since the start of the history, to the nanosecond.
     pub(super) fn time(&self, at_ns: u64) -> String {
-        let since = at_ns.saturating_sub(self.start_ns);
+        let since = self.since_start(at_ns);
         format!("{}.{:06} ms", since / 1_000_000, since % 1_000_000)
+    }
+
+    /// Nanoseconds since the start of the history.
+    pub(super) fn since_start(&self, at_ns: u64) -> u64 {
+        at_ns.saturating_sub(self.start_ns)
     }
 
     /// Who asked what when, and what was answered; of many lines those about `focus` come first.

@@ -102,3 +102,43 @@ fn the_json_of_a_verdict_has_the_timeline_and_what_could_hide() {
     assert_eq!(json["summary"]["residual"], serde_json::json!({ "unknown": 0, "units_max": 0 }));
     assert_eq!(json["summary"]["levels_unversioned"], 0);
 }
+
+/// The culprits, and what overlapped one of them on their level: nothing that came before or after, and nothing elsewhere.
+#[test]
+fn a_violation_has_what_was_asked_meanwhile_for_a_picture() {
+    let story = lost()
+        .read((2_100_000, 2_200_000), seen(0, 2, 7))
+        .write((2_100_000, 2_200_000), Create(1), seen(1, 1, 1))
+        .read((2_700_001, 2_700_002), seen(0, 2, 6));
+    let verdict = story.verdict();
+    let violation = &verdict.violations()[0];
+    assert_eq!(violation.kind, Kind::LostUpdate);
+    let told: Vec<_> = violation
+        .bars
+        .iter()
+        .map(|bar| (bar.record, bar.sent_ns, bar.is_culprit, bar.what.as_str()))
+        .collect();
+    let expected = [
+        (1, 1_000_000, true, "-3 -> version 2"),
+        (2, 1_000_500, true, "-4 -> version 2"),
+        (4, 1_100_000, false, "read -> version 2"),
+    ];
+    assert_eq!(told, expected);
+    let bar = &violation.bars[1];
+    assert_eq!((bar.client, bar.answered_ns, bar.is_unknown), (2, 1_600_000, false));
+}
+
+#[test]
+fn a_picture_has_no_more_operations_than_can_be_told_apart_and_changes_come_first() {
+    let mut story = lost();
+    for at in 0..40 {
+        story = story.read((2_100_000 + at, 2_200_000), seen(0, 2, 7));
+    }
+    let change = story.write((2_500_000, 2_650_000), Add(-1), seen(0, 4, 5));
+    let verdict = change.verdict();
+    let bars = &verdict.violations()[0].bars;
+    assert_eq!(bars.len(), 24);
+    assert_eq!(bars.iter().filter(|bar| bar.is_culprit).count(), 2);
+    assert!(bars.iter().any(|bar| bar.what == "-1 -> version 4"), "{bars:?}");
+    assert!(bars.is_sorted_by_key(|bar| bar.sent_ns));
+}
