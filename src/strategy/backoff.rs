@@ -58,4 +58,15 @@ mod tests {
         assert_eq!((outcome, attempts), (None, SPINS + 1));
         assert_eq!(until(Instant::now(), || Some(1)), Some(1));
     }
+
+    #[test]
+    fn whoever_has_time_tries_until_it_succeeds() {
+        let far = Instant::now() + Duration::from_hours(1);
+        let mut left = SPINS + YIELDS + 3;
+        let outcome = until(far, || {
+            left -= 1;
+            (left == 0).then_some(7)
+        });
+        assert_eq!((outcome, left), (Some(7), 0));
+    }
 }

@@ -178,6 +178,7 @@ mod tests {
     fn names_parse_back_and_a_wrong_one_is_told_what_there_is() {
         for kind in StrategyKind::known() {
             assert_eq!(kind.name().parse(), Ok(kind));
+            assert_eq!(kind.to_string(), kind.name());
         }
         let error = "mutes".parse::<StrategyKind>().unwrap_err().to_string();
         let there_are = StrategyKind::known().map(StrategyKind::name).collect::<Vec<_>>().join(", ");

@@ -159,3 +159,68 @@ impl Drop for HoldSample<'_> {
         self.holds.observe(self.since.elapsed());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Acquisitions, contended, timeouts, retries, waits and holds.
+    fn counted(meter: &Meter) -> [u64; 6] {
+        let report = meter.report();
+        let ContentionReport { acquisitions, contended, timeouts, retries, waits, holds } = report;
+        [acquisitions, contended, timeouts, retries, waits.count, holds.count]
+    }
+
+    #[test]
+    fn every_way_in_counts_what_it_was() {
+        let meter = Meter::default();
+        let never = |_| -> Option<()> { panic!("nobody waits for what is free") };
+        drop(meter.acquire(Duration::ZERO, || Some(()), never));
+        // The first hold is timed.
+        assert_eq!(counted(&meter), [1, 0, 0, 0, 0, 1]);
+        assert!(meter.acquire(Duration::ZERO, || None, |_| Some(())).is_ok());
+        assert_eq!(counted(&meter), [2, 1, 0, 0, 1, 1]);
+        assert!(meter.acquire(Duration::ZERO, || None::<()>, |_| None).is_err());
+        assert_eq!(counted(&meter), [2, 2, 1, 0, 2, 1]);
+        assert!(meter.served(None).is_none());
+        assert_eq!(counted(&meter), [3, 2, 1, 0, 2, 1]);
+        assert!(meter.served(Some(Duration::from_millis(1))).is_none());
+        assert_eq!(counted(&meter), [4, 3, 1, 0, 3, 1]);
+        meter.gave_up(Duration::from_millis(1));
+        assert_eq!(counted(&meter), [4, 4, 2, 0, 4, 1]);
+        meter.lock_free();
+        assert_eq!(counted(&meter), [5, 4, 2, 0, 4, 1]);
+        meter.contended(3);
+        assert_eq!(counted(&meter), [5, 5, 2, 3, 4, 1]);
+        assert_eq!(meter.waited(|| Some(7)), Ok(7));
+        assert_eq!(meter.waited(|| None::<()>), Err(Contention));
+        assert_eq!(counted(&meter), [5, 5, 3, 3, 6, 1]);
+    }
+
+    #[test]
+    fn one_hold_in_so_many_is_timed() {
+        let meter = Meter::default();
+        for _ in 0..=2 * HOLD_SAMPLE {
+            drop(meter.served(None));
+        }
+        assert_eq!(counted(&meter), [2 * HOLD_SAMPLE + 1, 0, 0, 0, 0, 3]);
+    }
+
+    #[test]
+    fn who_has_to_wait_is_told_until_when() {
+        let meter = Meter::default();
+        let before = Instant::now();
+        let timeout = Duration::from_hours(1);
+        let deadline = meter.acquire(timeout, || None, |deadline| Some(Box::new(deadline))).map(|held| *held);
+        let latest = Instant::now() + timeout;
+        assert!(deadline.is_ok_and(|deadline| deadline >= before + timeout && deadline <= latest));
+    }
+
+    #[test]
+    fn what_is_held_is_reached_through_the_guard() {
+        let meter = Meter::default();
+        let mut held = meter.acquire(Duration::ZERO, || Some(Box::new(1)), |_| None).expect("it is free");
+        *held += 1;
+        assert_eq!(*held, 2);
+    }
+}

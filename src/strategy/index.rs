@@ -214,4 +214,46 @@ mod tests {
         assert_eq!(page.resume_after, Some(key(&format!("k{:06}", KEYS_EXAMINED_MAX - 1), "main")));
         assert_eq!(index.page(filter, page.resume_after.as_ref(), 10), Page::default());
     }
+
+    #[test]
+    fn an_index_knows_how_many_exist() {
+        let (index, key) = (KeyIndex::default(), key("a", "main"));
+        assert!(index.is_empty());
+        report(&index, &key, Level::ABSENT, existing(1));
+        assert_eq!((index.len(), index.is_empty()), (1, false));
+        report(&index, &key, existing(1), Level::tombstone(2).unwrap());
+        assert_eq!((index.len(), index.is_empty()), (0, true));
+    }
+
+    /// What recovery found is as if it had been reported, deletions included.
+    #[test]
+    fn restored_keys_are_known_at_their_versions() {
+        let index = KeyIndex::default();
+        let (there, gone) = (key("a", "main"), key("b", "main"));
+        index.restore(vec![(there.clone(), 4, true), (gone.clone(), 6, false)]);
+        let listed = || index.page(Filter::default(), None, 10).keys;
+        assert_eq!(listed(), std::slice::from_ref(&there));
+        // Older reports, or such of what is known already, change nothing.
+        report(&index, &gone, Level::tombstone(4).unwrap(), existing(5));
+        report(&index, &gone, Level::tombstone(5).unwrap(), existing(6));
+        report(&index, &there, existing(3), Level::tombstone(4).unwrap());
+        assert_eq!(listed(), std::slice::from_ref(&there));
+        report(&index, &gone, Level::tombstone(6).unwrap(), existing(7));
+        report(&index, &there, existing(4), Level::tombstone(5).unwrap());
+        assert_eq!(listed(), [gone]);
+    }
+
+    /// A page that is full says where it goes on; one that is not is the last.
+    #[test]
+    fn a_page_goes_on_only_where_there_may_be_more() {
+        let index = KeyIndex::default();
+        let keys = ["a", "b", "c"].map(|sku| key(sku, "main"));
+        index.restore(keys.iter().map(|key| (key.clone(), 1, true)).collect());
+        let page = |after, limit| index.page(Filter::default(), after, limit);
+        let first = Page { keys: keys[..2].to_vec(), resume_after: Some(keys[1].clone()) };
+        assert_eq!(page(None, 2), first);
+        assert_eq!(page(Some(&keys[1]), 2), Page { keys: keys[2..].to_vec(), resume_after: None });
+        assert_eq!(page(None, 3), Page { keys: keys.to_vec(), resume_after: None });
+        assert_eq!(page(Some(&keys[2]), 2), Page::default());
+    }
 }

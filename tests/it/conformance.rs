@@ -2,5 +2,7 @@
 //! in [`crate::histories`] and [`crate::stampede`]).
 
 mod calls;
+mod control;
 mod hand_off;
+mod life;
 mod transactions;

@@ -140,3 +140,24 @@ impl Register<Real> for LiveTransactions {
         self.live.pin().remove(&id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transaction can be looked up as long as it is live, and costs no memory afterwards; no number is given twice.
+    #[test]
+    fn transactions_are_found_while_they_are_live() {
+        let register = LiveTransactions::default();
+        let (first, second) = (register.enter(2), register.enter(3));
+        let is_found = |number, descriptor: &Arc<Descriptor<Real>>| {
+            register.find(number).is_some_and(|found| Arc::ptr_eq(&found, descriptor))
+        };
+        assert!(is_found(0, &first) && is_found(1, &second));
+        register.leave(0);
+        assert!(register.find(0).is_none() && is_found(1, &second));
+        register.leave(1);
+        assert!(register.live.pin().is_empty());
+        assert!(is_found(2, &register.enter(1)));
+    }
+}

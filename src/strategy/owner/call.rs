@@ -163,3 +163,66 @@ fn wake(caller: Option<Waker>) {
         caller.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// What a poll says, and how often the waker was woken so far.
+    fn poll(call: &Call<u8, u8>, woken: &Arc<Woken>) -> (Poll<Result<u8, Contention>>, usize) {
+        let polled = call.poll_answer(&mut Context::from_waker(&Waker::from(Arc::clone(woken))));
+        (polled, woken.0.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn a_call_that_was_taken_is_answered_and_cannot_be_given_up() {
+        let (call, woken) = (Call::new(1), Arc::default());
+        assert_eq!(poll(&call, &woken), (Poll::Pending, 0));
+        assert_eq!(call.take(), Some(1));
+        assert!(call.take().is_none() && !call.give_up());
+        assert_eq!(poll(&call, &woken), (Poll::Pending, 0));
+        call.answer(Ok(2));
+        assert_eq!(poll(&call, &woken), (Poll::Ready(Ok(2)), 1));
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_cannot_be_taken() {
+        let (call, woken) = (Call::new(1), Arc::default());
+        assert_eq!(poll(&call, &woken), (Poll::Pending, 0));
+        assert!(call.give_up());
+        assert!(call.take().is_none() && !call.give_up());
+        assert_eq!(poll(&call, &woken), (Poll::Ready(Err(Contention)), 1));
+    }
+
+    /// Whoever asks last is woken: a task may have moved.
+    #[test]
+    fn the_last_who_asked_is_woken() {
+        let (call, first, last) = (Call::new(1), Arc::default(), Arc::default());
+        assert!(poll(&call, &first).0.is_pending() && poll(&call, &last).0.is_pending());
+        assert!(call.take().is_some());
+        call.answer(Ok(2));
+        assert_eq!((poll(&call, &last).1, first.0.load(Ordering::SeqCst)), (1, 0));
+    }
+
+    #[test]
+    fn a_panic_while_it_was_answered_is_the_callers() {
+        let (call, woken) = (Call::new(1), Arc::default());
+        assert!(call.take().is_some());
+        call.answer(Err(Box::new("on purpose")));
+        let panic = catch_unwind(AssertUnwindSafe(|| poll(&call, &woken))).expect_err("it goes on here");
+        assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+    }
+}

@@ -129,3 +129,14 @@ impl Question for Nothing {
 
     fn put_to(self, _table: &mut Table, _ledger: &Ledger) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shows_that_it_is_one() {
+        let message: Message = Arc::new(Call::new(Nothing));
+        assert_eq!(format!("{message:?}"), "Work");
+    }
+}

@@ -218,3 +218,40 @@ impl<M> State<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(term: Option<Term>) -> Waiting<u8> {
+        Waiting { message: 0, term }
+    }
+
+    /// As many as there are places come in from the door, in their order.
+    #[test]
+    fn no_more_are_let_in_than_there_are_places() {
+        let mut state = State {
+            inside: VecDeque::new(),
+            at_the_door: (1..=3).map(|message| Waiting { message, term: None }).collect(),
+            is_asleep: false,
+            is_closed: false,
+            has_ended: false,
+            mourners: Vec::new(),
+        };
+        state.let_in(2);
+        assert_eq!(state.inside.iter().map(|waiting| waiting.message).collect::<Vec<u8>>(), [1, 2]);
+        assert_eq!(state.at_the_door.len(), 1);
+    }
+
+    #[test]
+    fn only_who_found_somebody_before_it_waits_and_may_be_late() {
+        let now = Instant::now();
+        let until = |until| waiting(Some(Term { since: now, until }));
+        assert!(waiting(None).waited().is_none() && until(None).waited().is_some());
+        let later = now + Duration::from_secs(1);
+        assert!(until(Some(now)).is_late(now) && until(Some(now)).is_late(later));
+        assert!(
+            !until(Some(later)).is_late(now) && !until(None).is_late(later) && !waiting(None).is_late(later)
+        );
+    }
+}

@@ -86,3 +86,28 @@ impl Reaper {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reaper that is closed ends, whether it was closed before it slept or while it did.
+    #[test]
+    fn a_closed_reaper_ends() {
+        for _ in 0..50 {
+            let reaper = Reaper::new(Duration::from_secs(1), Box::default());
+            std::thread::scope(|scope| {
+                scope.spawn(|| reaper.run());
+                reaper.close();
+            });
+        }
+    }
+
+    #[test]
+    fn it_looks_several_times_within_a_lock_timeout() {
+        let tick = |timeout| Reaper::new(timeout, Box::default()).tick;
+        assert_eq!(tick(Duration::from_millis(80)), Duration::from_millis(10));
+        assert_eq!(tick(Duration::ZERO), TICK_MIN);
+        assert_eq!(tick(Duration::from_mins(1)), TICK_MAX);
+    }
+}

@@ -216,3 +216,13 @@ proptest! {
 fn checker_and_brute_force_agree_for_long() {
     tally(1_000_000..4_000_000, 4);
 }
+
+#[test]
+fn brute_force_tries_twelve_steps_and_no_more() {
+    let reads = |count: u32| {
+        let story = crate::support::Story::new();
+        let reads = (0..count).fold(story, |story, _| story.read((1, 2), crate::support::absent(0, 0)));
+        history::brute::is_linearizable(&reads.history())
+    };
+    assert_eq!((reads(12), reads(13)), (Some(true), None));
+}

@@ -191,3 +191,82 @@ fn answers_that_do_not_fit_their_requests() {
     let story = Story::new().read((2, 1), absent(0, 0));
     assert_eq!(story.assert_violated(Kind::Malformed), [0]);
 }
+
+/// Whoever claims the version that the level began with does not hide what others say of it.
+#[test]
+fn those_who_saw_the_version_of_the_beginning_are_judged_by_it() {
+    let story = Story::new()
+        .read((1, 2), seen(0, 3, 5))
+        .write((3, 4), Add(1), seen(0, 3, 6))
+        .read((5, 6), seen(0, 3, 7));
+    let verdict = story.verdict();
+    let culprits = |kind: Kind| -> Vec<usize> {
+        let of_kind = verdict.violations().iter().filter(|found| found.kind == kind);
+        of_kind.map(|found| found.culprits[0].record).collect()
+    };
+    assert_eq!((culprits(Kind::LostUpdate), culprits(Kind::WrongRead)), (vec![1], vec![2]), "{verdict}");
+}
+
+/// It overlaps the read that opened the history, and shows what was before it.
+#[test]
+fn a_look_at_what_was_before_the_beginning_shows_a_version_that_nobody_made() {
+    let story = Story::new()
+        .read((1, 5), seen(0, 3, 5))
+        .write((6, 7), Add(1), seen(0, 4, 6))
+        .read((2, 10), seen(0, 1, 4));
+    assert_eq!(story.assert_violated(Kind::MissingVersion), [2]);
+    let verdict = story.verdict();
+    assert!(
+        verdict.violations()[0].headline.starts_with("no recorded change made versions 2 to 3 of `a`"),
+        "{verdict}"
+    );
+}
+
+/// A read that was answered when the first write was sent, and not before, does not say how the level began.
+#[test]
+fn only_reads_that_were_answered_before_the_first_write_open_a_history() {
+    let story =
+        |returned| Story::new().read((1, returned), seen(0, 3, 5)).write((3, 4), Add(1), seen(0, 4, 6));
+    story(2).assert_consistent();
+    story(3).assert_violated(Kind::MissingVersion);
+}
+
+/// What was sent after the read that opened the history had been answered is out of real time, and nothing is missing for it.
+#[test]
+fn a_look_at_what_was_before_the_beginning_is_late_if_it_was_sent_after_it() {
+    let story = Story::new()
+        .read((1, 5), seen(0, 3, 5))
+        .write((6, 7), Add(1), seen(0, 4, 6))
+        .read((6, 10), seen(0, 1, 4));
+    story.assert_violated(Kind::RealTime);
+}
+
+/// Two that claim the version that the level began with are two lost updates.
+#[test]
+fn each_that_claims_the_version_of_the_beginning_is_named() {
+    let story = Story::new()
+        .read((1, 2), absent(1, 0))
+        .read((1, 2), seen(0, 3, 5))
+        .write((3, 4), Create(1), seen(1, 1, 1))
+        .write((3, 4), Add(1), seen(0, 3, 6))
+        .write((3, 4), Add(2), seen(0, 3, 7));
+    let verdict = story.verdict();
+    let lost = verdict.violations().iter().filter(|found| found.kind == Kind::LostUpdate);
+    assert_eq!(lost.map(|found| found.culprits[0].record).collect::<Vec<_>>(), [3, 4], "{verdict}");
+}
+
+/// Of a version before the beginning, who claims it and who saw it are told apart.
+#[test]
+fn who_saw_what_was_before_the_beginning_is_named_beside_who_claims_it() {
+    let story = Story::new()
+        .read((1, 5), seen(0, 3, 5))
+        .write((6, 9), Add(1), seen(0, 2, 6))
+        .read((2, 10), seen(0, 2, 6));
+    let verdict = story.verdict();
+    let culprits = |kind: Kind| -> Vec<usize> {
+        let of_kind = verdict.violations().iter().filter(|found| found.kind == kind);
+        of_kind.map(|found| found.culprits[0].record).collect()
+    };
+    assert_eq!(culprits(Kind::LostUpdate), [1], "{verdict}");
+    assert_eq!(culprits(Kind::MissingVersion), [2], "{verdict}");
+}

@@ -206,3 +206,33 @@ fn a_violation_in_a_long_log_is_told_as_in_a_short_one() {
     assert_eq!(verdict, check_with(&history, &Limits::default()));
     assert!(verdict.violations()[0].culprits.iter().any(|culprit| culprit.record == at), "{verdict}");
 }
+
+/// An operation of one level, answered about that level, does not say twice which; and a short log is not worth a block.
+#[test]
+fn what_goes_without_saying_takes_no_byte() {
+    let seen = |key| Seen { key: Key(key), version: 3, stock: Stock::Level { on_hand: 9, reserved: 0 } };
+    let add = Line { key: Key(5), effect: Effect::Add(-1) };
+    let (read, write) = (Request::Read(Key(5)), Request::Write(vec![add]));
+    let short = Refused { seen: seen(5), reason: Reason::Insufficient };
+    for (request, outcome, bytes) in [
+        // Flags, two times, a key; a version, the kind of the stock, the units.
+        (read.clone(), Outcome::Read(seen(5)), 7),
+        (read.clone(), Outcome::Read(seen(6)), 8),
+        (read, Outcome::NotApplied, 4),
+        // Flags, two times, a key, the kind of the change, the units.
+        (write.clone(), Outcome::Applied(vec![seen(5)]), 9),
+        (write.clone(), Outcome::Refused(vec![short]), 10),
+        (write.clone(), Outcome::Unknown, 6),
+        // The numbers of lines and of levels, and a key for each level.
+        (write.clone(), Outcome::Applied(vec![seen(6)]), 12),
+        (write, Outcome::Applied(vec![seen(5), seen(6)]), 16),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::new(Arc::new(Store::new(0, folder.path().to_owned())));
+        let record = Record { client: 0, invoked_ns: 1, returned_ns: 2, request, outcome, once: None };
+        log.push((&record).into());
+        assert_eq!(log.bytes(), (bytes, 0), "{record:?}");
+        assert!(!log.is_empty());
+        assert_eq!(log.to_history().unwrap().records, [record]);
+    }
+}

@@ -83,3 +83,15 @@ fn all_lines_are_applied_or_none_and_every_refusing_level_is_named() {
     let transfer = Request::Write(vec![line(0, Add(-5)), line(2, AddOrCreate(5))]);
     assert_eq!(world.answer(&transfer), Outcome::Applied(vec![seen(0, 4, 0), seen(2, 1, 5)]));
 }
+
+/// The ends of what is allowed are allowed.
+#[test]
+fn counts_and_creations_go_up_to_the_bounds() {
+    assert_eq!(QUANTITY_MAX, 1_099_511_627_775, "the service's own bound");
+    let count = |on_hand| Count { on_hand, if_version: None };
+    assert_eq!(after(level(1, 10, 4), count(4)), Ok(level(2, 4, 4)));
+    assert_eq!(after(level(1, 10, 4), count(3)), Err(Reason::Reserved));
+    assert_eq!(after(level(1, 10, 4), count(QUANTITY_MAX)), Ok(level(2, QUANTITY_MAX, 4)));
+    assert_eq!(after(Level::default(), Create(QUANTITY_MAX)), Ok(level(1, QUANTITY_MAX, 0)));
+    assert_eq!(after(level(1, 10, 4), count(QUANTITY_MAX + 1)), Err(Reason::Overflow));
+}

@@ -189,3 +189,41 @@ fn an_unknown_write_shows_by_the_version_that_nobody_else_made() {
     let none = Story::new().read((0, 1), seen(0, 4, 5)).read((2, 3), seen(0, 5, 6));
     assert_eq!(reached(none), []);
 }
+
+#[test]
+fn only_what_was_there_before_is_created_again() {
+    let created = |version| Story::new().write((1, 2), Effect::Create(1), seen(0, version, 1));
+    assert_eq!(reached(created(1)), []);
+    assert_eq!(reached(created(2)), [("created-again", 1)]);
+    assert_eq!(reached(created(3)), [("created-again", 1)]);
+}
+
+/// The records of a history come in any order.
+#[test]
+fn operations_are_put_in_the_order_of_their_time() {
+    let add = Effect::Add(1);
+    let story = Story::new()
+        .write((30, 40), add, seen(0, 4, 3))
+        .write((0, 20), add, seen(0, 2, 1))
+        .write((35, 60), add, seen(0, 5, 4))
+        .write((5, 10), add, seen(0, 3, 2));
+    assert_eq!(reached(story), [("contended-pair", 4)]);
+}
+
+#[test]
+fn a_version_that_was_acknowledged_before_the_first_look_explains_nothing_later() {
+    let story = Story::new()
+        .write((1, 2), Effect::Add(1), seen(0, 2, 6))
+        .read((3, 4), seen(0, 2, 6))
+        .unknown(5, &[line(0, Effect::Add(1))])
+        .read((7, 8), seen(0, 3, 7));
+    assert_eq!(reached(story), [("unknown-applied", 1)]);
+    // Acknowledged by two, it is still one version.
+    let twice = Story::new()
+        .read((0, 0), seen(0, 1, 5))
+        .write((1, 2), Effect::Add(1), seen(0, 2, 6))
+        .write((3, 4), Effect::Add(1), seen(0, 2, 6))
+        .unknown(5, &[line(0, Effect::Add(1))])
+        .read((7, 8), seen(0, 3, 7));
+    assert_eq!(reached(twice), [("unknown-applied", 1)]);
+}

@@ -1,7 +1,7 @@
 //! Writes of several lines: combined per level, all or nothing, and in one order on all their levels (P3, P4, P5).
 
 use history::Effect::{Add, AddOrCreate, Create};
-use history::{Kind, Outcome, Reason, Refused, Request};
+use history::{History, Key, Kind, Outcome, Reason, Record, Refused, Request};
 
 use crate::support::{Story, absent, line, seen};
 
@@ -91,4 +91,91 @@ fn the_lines_of_a_refusal_are_judged_one_by_one() {
     let (request, outcome) = refusal(vec![short(seen(0, 5, 11)), short(seen(1, 8, 10))]);
     let story = stocked().write((3, 4), Add(1), seen(0, 5, 11)).record((5, 6), request, outcome);
     assert_eq!(story.assert_violated(Kind::FalseRefusal), [4], "every line that is named must be true");
+}
+
+/// A ring of writes, each before the next on the level that they share, and all in flight at once.
+fn ring(count: u32) -> History {
+    let write = |at: u32| {
+        let next = (at + 1) % count;
+        let lines = vec![line(at, Add(1)), line(next, Add(1))];
+        let outcome = Outcome::Applied(vec![seen(at, 2, 2), seen(next, 1, 1)]);
+        Record {
+            client: at,
+            invoked_ns: 10,
+            returned_ns: 20,
+            request: Request::Write(lines),
+            outcome,
+            once: None,
+        }
+    };
+    let read = |at: u32| Record {
+        client: at,
+        invoked_ns: 0,
+        returned_ns: 1,
+        request: Request::Read(Key(at)),
+        outcome: Outcome::Read(seen(at, 0, 0)),
+        once: None,
+    };
+    let keys = (0..count).map(|key| format!("k{key}")).collect();
+    History {
+        keys,
+        records: (0..count).map(read).chain((0..count).map(write)).collect(),
+        ..History::default()
+    }
+}
+
+#[test]
+fn of_a_long_circle_the_first_are_told() {
+    let told = |count: u32| {
+        let verdict = history::check_with(&ring(count), &history::Limits::lenient());
+        let [violation] = verdict.violations() else { panic!("{verdict}") };
+        assert_eq!(violation.kind, Kind::Cycle);
+        assert!(violation.headline.starts_with(&format!("{count} operations would each")), "{verdict}");
+        assert_eq!(violation.timeline.len(), violation.culprits.len() + 1, "a line for each, and the time");
+        (violation.culprits.len(), violation.explanation.len())
+    };
+    assert_eq!(told(3), (3, 1));
+    assert_eq!(told(12), (12, 1));
+    assert_eq!(told(13), (12, 2));
+    let verdict = history::check_with(&ring(14), &history::Limits::lenient());
+    assert_eq!(verdict.violations()[0].explanation[1], "The first 12 of the 14 are shown.");
+}
+
+/// Whoever waits for a circle without being part of it is no culprit, though it was answered first.
+#[test]
+fn who_only_waits_for_a_circle_is_not_in_it() {
+    let mut history = ring(2);
+    // It saw what the circle made, and was answered before anything else.
+    history.records.push(Record {
+        client: 9,
+        invoked_ns: 11,
+        returned_ns: 12,
+        request: Request::Read(Key(0)),
+        outcome: Outcome::Read(seen(0, 2, 2)),
+        once: None,
+    });
+    let verdict = history::check_with(&history, &history::Limits::lenient());
+    let [violation] = verdict.violations() else { panic!("{verdict}") };
+    assert_eq!(violation.kind, Kind::Cycle);
+    let mut culprits: Vec<usize> = violation.culprits.iter().map(|culprit| culprit.record).collect();
+    culprits.sort_unstable();
+    assert_eq!(culprits, [2, 3], "{verdict}");
+}
+
+/// Sent at the very moment at which what it made was answered: at that moment it took place.
+#[test]
+fn levels_have_a_common_order_if_a_moment_is_left() {
+    let at = |read: (u64, u64)| {
+        stocked()
+            .writes((10, 20), &[line(0, Add(-1)), line(1, Add(1))], &[seen(0, 5, 9), seen(1, 9, 11)])
+            .read(read, seen(1, 9, 11))
+    };
+    at((5, 10)).assert_consistent();
+    let chain = |returned: u64| {
+        at((5, 30))
+            .writes((15, 25), &[line(1, Add(1)), line(2, AddOrCreate(1))], &[seen(1, 10, 12), seen(2, 1, 1)])
+            .read((3, returned), seen(2, 1, 1))
+    };
+    chain(15).assert_consistent();
+    chain(14).assert_violated(Kind::RealTime);
 }

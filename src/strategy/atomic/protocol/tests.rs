@@ -56,3 +56,50 @@ fn asking_for_what_is_not_there_creates_no_cell() {
     let cells = strategy.cells.pin();
     assert!([key("a"), key("b")].iter().all(|key| cells.get(key).is_none()));
 }
+
+/// Who waited, or was overtaken, is counted once, with how often it was; nobody else is.
+#[test]
+fn what_a_call_cost_is_counted_when_it_ends() {
+    let meter = Meter::default();
+    let counted = || {
+        let report = meter.report();
+        (report.contended, report.retries)
+    };
+    drop(Patience::new(Duration::ZERO, &meter));
+    assert_eq!(counted(), (0, 0));
+    let mut overtaken = Patience::new(Duration::ZERO, &meter);
+    assert_eq!((overtaken.after_retry(), overtaken.after_retry()), (Ok(()), Ok(())));
+    drop(overtaken);
+    assert_eq!(counted(), (1, 2));
+    let mut waiting = Patience::new(Duration::ZERO, &meter);
+    waiting.deadline();
+    drop(waiting);
+    assert_eq!(counted(), (2, 2));
+}
+
+/// The clock starts once, and is looked at only now and then.
+#[test]
+fn whoever_is_overtaken_for_too_long_gives_up() {
+    let meter = Meter::default();
+    let mut hurried = Patience::new(Duration::ZERO, &meter);
+    let first = hurried.deadline();
+    assert_eq!(hurried.deadline(), first);
+    let outcomes: Vec<_> = (0..RETRIES_PER_CLOCK).map(|_| hurried.after_retry()).collect();
+    let last = outcomes.len() - 1;
+    assert!(outcomes[..last].iter().all(Result::is_ok) && outcomes[last].is_err());
+    assert_eq!(meter.report().timeouts, 1);
+    let mut patient = Patience::new(Duration::from_hours(1), &meter);
+    assert!((0..3 * RETRIES_PER_CLOCK).all(|_| patient.after_retry().is_ok()));
+    let left = patient.deadline() - Instant::now();
+    assert!(left > Duration::from_mins(59) && left <= Duration::from_hours(1), "{left:?}");
+}
+
+/// Whoever looks at a hang in a debugger sees which transaction it is, and whether it is decided.
+#[test]
+fn a_transaction_shows_its_number_and_its_verdict() {
+    let strategy = stocked(impatient(Atomic::new), &[]);
+    assert_eq!(format!("{:?}", strategy.protocol), "Protocol { .. }");
+    let descriptor = strategy.protocol.register.enter(1);
+    assert_eq!(format!("{descriptor:?}"), "Descriptor { id: 0, verdict: Undecided, .. }");
+    strategy.protocol.register.leave(descriptor.id);
+}
