@@ -11,15 +11,17 @@
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
+//! - [`clock`]: how old something is, and what date it is, whatever becomes of the system's clock; a leaf.
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
 pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod descriptors;
 pub mod http;

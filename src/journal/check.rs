@@ -106,7 +106,7 @@ pub fn group(
 ) -> Result<GroupEnd, (u64, Finding)> {
     let header = &group.header;
     place(group, before).map_err(|finding| (0, finding))?;
-    let (mut at, mut seq, mut records) = (0, header.first_seq, 0_u32);
+    let (mut at, mut seq, mut records, mut date_ms) = (0, header.first_seq, 0_u32, None);
     while at < group.body.len() {
         let offset = (HEADER_BYTES + at) as u64;
         let here = |finding| (offset, finding);
@@ -114,7 +114,8 @@ pub fn group(
         if record.seq() != seq {
             return Err(here(Finding::RecordSeq(record.seq())));
         }
-        if !(before.time_ms..=header.time_ms).contains(&record.time_ms()) {
+        // It may be earlier than that of the group before, which a clock that was ahead then wrote.
+        if *date_ms.get_or_insert(record.time_ms()) != record.time_ms() {
             return Err(here(Finding::RecordTime));
         }
         each(position.saturating_add(offset), &record).map_err(here)?;
@@ -126,7 +127,8 @@ pub fn group(
         return Err((0, Finding::Counts));
     }
     let position = position.checked_add(group::size(header.body_len) as u64).ok_or((0, Finding::Counts))?;
-    Ok(GroupEnd { position, next_seq: seq, hash: group.hash, time_ms: header.time_ms })
+    let (time_ms, date_ms) = (header.time_ms, date_ms.unwrap_or(before.date_ms));
+    Ok(GroupEnd { position, next_seq: seq, hash: group.hash, time_ms, date_ms })
 }
 
 fn place(group: &Group<'_>, before: &GroupEnd) -> Result<(), Finding> {

@@ -260,7 +260,7 @@ impl Content {
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(self.state as u32).to_le_bytes());
         bytes.extend_from_slice(&self.directory.to_le_bytes());
-        let GroupEnd { position, next_seq, time_ms, hash } = self.end;
+        let GroupEnd { position, next_seq, time_ms, hash, date_ms: _ } = self.end;
         for number in [self.unsigned, self.oldest, self.newest, position, next_seq, time_ms] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -298,7 +298,8 @@ impl Content {
         let directory = rest.get_u128_le();
         let [unsigned, oldest, newest, position, next_seq, time_ms] = [(); 6].map(|()| rest.get_u64_le());
         let (hash, mut rest) = rest.split_first_chunk().ok_or(ControlError::Damaged)?;
-        let end = GroupEnd { position, next_seq, time_ms, hash: *hash };
+        // The date is in the log.
+        let end = GroupEnd { position, next_seq, time_ms, hash: *hash, date_ms: 0 };
         let (count, restores) = (rest.get_u32_le() as usize, rest.get_u32_le());
         if rest.len() != 16 * count || count == 0 {
             return Err(ControlError::Damaged);

@@ -9,7 +9,7 @@
 //!  8 records u32
 //! 12 movements u32
 //! 16 first_seq u64      number of the first movement in it
-//! 24 time_ms u64        Unix time at which it was written, never less than that of the group before
+//! 24 time_ms u64        when it was written, by which it grows old: never less than that of the group before
 //! 32 previous 32 bytes  hash of the group before (of the segment's header, its anchor, for the first group)
 //! 64 checksum u64       the first 8 bytes of the BLAKE3 hash of bytes 0..64 and the body
 //! 72 body: records, one after the other; then zeros up to the sector's end
@@ -49,7 +49,7 @@ pub struct Header {
     pub movements: u32,
     /// The number of the first movement in it (of the next one, if it has none).
     pub first_seq: u64,
-    /// When it was written, in milliseconds of Unix time.
+    /// When it was written, as [`Clock::steady_ms`](crate::clock::Clock::steady_ms) has it.
     pub time_ms: u64,
     /// Hash of the group before.
     pub previous: Hash,

@@ -9,7 +9,6 @@ use parking_lot::RwLock;
 use super::disk::DiskFile;
 use super::kept::Kept;
 use super::segment::{Header, IndexEntry};
-use super::steady_ms;
 
 /// All segments, oldest first, without gaps.
 #[derive(Debug, Default)]
@@ -27,8 +26,6 @@ pub struct Segment {
     index: RwLock<Vec<IndexEntry>>,
     /// The position after its last group (after its footer, once it is sealed).
     end: AtomicU64,
-    /// When it was known here for the first time, in milliseconds of Unix time.
-    known_ms: u64,
 }
 
 impl Log {
@@ -102,19 +99,13 @@ impl Log {
 impl Segment {
     /// A segment whose groups (and footer) end at that position.
     pub fn new(header: Header, file: Arc<dyn DiskFile>, index: Vec<IndexEntry>, end: u64) -> Self {
-        Self { header, file, index: RwLock::new(index), end: AtomicU64::new(end), known_ms: steady_ms() }
+        Self { header, file, index: RwLock::new(index), end: AtomicU64::new(end) }
     }
 
     /// The same segment, read through another opening of its file.
     #[must_use]
     pub fn through(&self, file: Arc<dyn DiskFile>) -> Self {
-        Self { known_ms: self.known_ms, ..Self::new(self.header, file, self.index(), self.end()) }
-    }
-
-    /// When it was begun, at the latest, in milliseconds of Unix time: its header may be of a time when the clock was ahead, but it
-    /// was not begun after it was known.
-    pub fn begun_ms(&self) -> u64 {
-        self.header.time_ms.min(self.known_ms)
+        Self::new(self.header, file, self.index(), self.end())
     }
 
     /// The position after what was written.

@@ -51,10 +51,10 @@ pub mod watermark;
 pub mod writer;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -72,6 +72,7 @@ use self::retention::trim::{self, Trimmer};
 use self::retention::{Parts, Policy, Schedule, Snapshotter};
 use self::watermark::{Failed, GroupEnd, NotOnDisk, Watermark};
 use self::writer::Writer;
+use crate::clock::{Clock, Left, SystemTimeSource, TimeSource};
 use crate::stock::{Remark, StockKey};
 
 /// What a journal goes on from: an empty log, or what recovery found.
@@ -136,6 +137,8 @@ pub struct JournalConfig {
     /// In memory: how long the log may be, in bytes. The oldest segments are dropped while it is longer; instead of by age or by
     /// [`JournalConfig::retain_bytes`], and without a snapshot. A group may go past it, and so do records that idempotency keys need.
     pub volatile_bytes_max: u64,
+    /// Where the time comes from.
+    pub time: Arc<dyn TimeSource>,
 }
 
 impl Default for JournalConfig {
@@ -151,6 +154,7 @@ impl Default for JournalConfig {
             retain_age: None,
             retain_bytes: None,
             volatile_bytes_max: 64 * 1024 * 1024,
+            time: Arc::new(SystemTimeSource::default()),
         }
     }
 }
@@ -168,6 +172,8 @@ pub struct Shared {
     pub log: Arc<Log>,
     /// Whose they are.
     pub control: Arc<Control>,
+    /// By which what is written is dated, and what is kept grows old.
+    pub clock: Clock,
     /// How much of it is on disk.
     pub watermark: Arc<Watermark>,
     /// What is counted.
@@ -213,12 +219,15 @@ impl Journal {
             start.end,
             segment_bytes,
         )?;
+        let left = Left { steady_ms: start.end.time_ms, date_ms: start.end.date_ms };
+        let clock = Clock::resume(Arc::clone(&config.time), left);
         let shared = Arc::new(Shared {
             lanes: Lanes::new(is_volatile),
             heads: Arc::new(start.heads),
             keys: Arc::new(start.keys),
             log,
             control,
+            clock: clock.clone(),
             watermark: Arc::new(Watermark::new(start.end)),
             metrics: JournalMetrics::default(),
             closed: AtomicBool::new(false),
@@ -233,7 +242,7 @@ impl Journal {
             config.snapshots,
             config.policy(),
             start.covered,
-            steady_ms,
+            clock,
         )?;
         let (writer, keys_max) = (Mutex::new(Some(thread)), config.keys_max);
         Ok(Self { shared, writer, snapshots, disk, keys_max, is_volatile })
@@ -462,18 +471,4 @@ impl Shared {
         self.lanes.give_up();
         self.has_failed.notify_waiters();
     }
-}
-
-/// Now, in milliseconds of Unix time.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The time by which what is kept grows old, in milliseconds of Unix time: the system's when this was first asked, and from there on
-/// as much more as has passed. So a clock that is set while the service runs makes nothing older, nor younger, than it is.
-pub fn steady_ms() -> u64 {
-    static BEGAN: OnceLock<(u64, Instant)> = OnceLock::new();
-    let (began_ms, began) = BEGAN.get_or_init(|| (now_ms(), Instant::now()));
-    began_ms.saturating_add(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
 }

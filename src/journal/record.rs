@@ -6,7 +6,7 @@
 //! record   0 len u32        of the whole record, this field included
 //!          4 crc u32        CRC-32 (IEEE) of all that follows
 //!          8 seq u64        number of its first movement; the next lines count on
-//!         16 time_ms u64    Unix time at which it was written
+//!         16 time_ms u64    Unix time at which it was written: what date it was, which may be less than that of a record before
 //!         24 kind u8        see RecordKind
 //!         25 flags u8       1: it carries an idempotency key
 //!         26 lines u16

@@ -54,7 +54,7 @@ const NEXT_SEGMENT: &str = "next.segment";
 /// What recovery is to know.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The time, in milliseconds of Unix time.
+    /// What the system takes for the time, in milliseconds of Unix time: for what versions left that dated everything by that.
     pub now_ms: u64,
     /// How long idempotency keys are kept.
     pub key_retention: Duration,
@@ -274,10 +274,10 @@ pub fn recover(
     persist(disk.as_ref(), &files, last_group)?;
     put_aside(disk.as_ref(), &files.orphans, report);
     remove_leftovers(disk.as_ref(), &files, report)?;
+    // While nobody served it nothing grew old: see `clock`.
     let (keys, end) = (&recovered.keys, recovered.end);
-    keys.marks().mark_end(end.time_ms, end.time_ms, end.position);
-    keys.marks().found_at(options.now_ms);
-    keys.expire(options.now_ms, options.key_retention);
+    keys.marks().mark_end(end.time_ms, end.position);
+    keys.expire(end.time_ms, options.key_retention);
     report.keys = keys.len();
     Ok(recovered)
 }

@@ -153,14 +153,14 @@ impl Policy {
     /// Whether all that is before that segment is past a bound; `end` is that of the log.
     fn is_past_before(&self, next: &Segment, end: u64, now_ms: u64) -> bool {
         // Where the next segment begins, and when: nothing before it is later.
-        let too_old = self.age_max.is_some_and(|age| is_older(next.begun_ms(), age, now_ms));
+        let too_old = self.age_max.is_some_and(|age| is_older(next.header.time_ms, age, now_ms));
         let too_many = self.bytes_max.is_some_and(|bytes| end - next.header.base > bytes);
         too_old || too_many
     }
 
     /// Whether something before that segment may be younger than keys are kept.
     fn keys_need_before(&self, next: &Segment, now_ms: u64) -> bool {
-        !is_older(next.begun_ms(), self.key_retention, now_ms)
+        !is_older(next.header.time_ms, self.key_retention, now_ms)
     }
 }
 

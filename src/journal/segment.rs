@@ -23,8 +23,8 @@ use super::group::{Hash, SECTOR};
 ///
 /// 1 stored answers in words; 2 stores what came of a request, and of a batch under one key (`stored`). A segment is of one
 /// version throughout: one that an older program left is ended, and a new one begun. 3 says whose a segment is, and how long its
-/// file was made.
-pub const VERSION: u32 = 3;
+/// file was made. From 4 on the times of segments and groups say how old they are ([`crate::clock`]), and those of records what date it was.
+pub const VERSION: u32 = 4;
 
 /// The first version whose segments say whose they are.
 const VERSION_SIGNED: u32 = 3;
@@ -53,7 +53,7 @@ pub struct Header {
     pub base: u64,
     /// The number of the first movement in it.
     pub first_seq: u64,
-    /// When it was begun, in milliseconds of Unix time.
+    /// When it was begun, as [`Clock::steady_ms`](crate::clock::Clock::steady_ms) has it.
     pub time_ms: u64,
     /// Hash of the last group before it.
     pub anchor: Hash,

@@ -18,7 +18,14 @@ use super::stored::{Stored, WrittenAnswer};
 use super::watermark::{GroupEnd, Watermark};
 use crate::stock::{Change, Changed, Level, Once, Operation, Quantity, StockKey};
 
-pub(crate) const EMPTY: GroupEnd = GroupEnd { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
+pub(crate) const EMPTY: GroupEnd = GroupEnd::GENESIS;
+
+impl GroupEnd {
+    /// The same, without the date, which the snapshots of [`Writer`] do not tell: they are of an earlier version.
+    pub(crate) fn undated(self) -> Self {
+        Self { date_ms: 0, ..self }
+    }
+}
 
 /// Files in memory; every call that changes something counts down, and at zero the disk has died.
 #[derive(Debug, Clone)]
@@ -379,6 +386,7 @@ impl Writer {
             next_seq: self.end.next_seq + u64::from(self.movements),
             hash,
             time_ms: self.time_ms,
+            date_ms: self.time_ms,
         };
         tail.set_end(self.end.position);
         group::begin(&mut self.group);
@@ -400,7 +408,7 @@ impl Writer {
     }
 
     fn next_segment(&mut self) {
-        let GroupEnd { position: base, next_seq: first_seq, hash: anchor, time_ms } = self.end;
+        let GroupEnd { position: base, next_seq: first_seq, hash: anchor, time_ms, .. } = self.end;
         // As before segments said whose they are: such a log needs no other file.
         let header = Header { version: 2, base, first_seq, time_ms, anchor, whose: None, prepared: 0 };
         let file = self.disk.create(&segment::name(base)).unwrap();

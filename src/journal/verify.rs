@@ -296,11 +296,11 @@ impl<'r> Run<'r> {
         {
             self.found(header, 0, Finding::Missing);
         }
-        let time_ms = self.before.map_or(0, |before| before.time_ms);
+        let (time_ms, date_ms) = self.before.map_or((0, 0), |before| (before.time_ms, before.date_ms));
         let (next_seq, hash) = (header.first_seq, header.anchor);
         // After damage the header is not believed to follow what was read last: the first group tells.
         if self.before.is_some() || self.report.segments == 0 {
-            self.before = Some(GroupEnd { position: header.base, next_seq, hash, time_ms });
+            self.before = Some(GroupEnd { position: header.base, next_seq, hash, time_ms, date_ms });
         }
         Ok(())
     }
@@ -311,6 +311,7 @@ impl<'r> Run<'r> {
             next_seq: group.header.first_seq,
             hash: group.header.previous,
             time_ms: 0,
+            date_ms: 0,
         };
         let before = self.before.unwrap_or(believed);
         let mut wrong = Vec::new();

@@ -18,13 +18,15 @@ pub struct GroupEnd {
     pub next_seq: u64,
     /// The group's hash: the chain so far.
     pub hash: Hash,
-    /// When it was written, in milliseconds of Unix time.
+    /// When it was written, as [`Clock::steady_ms`](crate::clock::Clock::steady_ms) has it: what grows old does by this.
     pub time_ms: u64,
+    /// When it was written, as its movements show it: milliseconds of Unix time; 0 where that is not known.
+    pub date_ms: u64,
 }
 
 impl GroupEnd {
     /// The end of a log in which nothing was ever written.
-    pub const GENESIS: Self = Self { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
+    pub const GENESIS: Self = Self { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0, date_ms: 0 };
 }
 
 /// The journal has failed: nothing more will be written by this process.

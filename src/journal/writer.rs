@@ -27,7 +27,7 @@ use super::retention::trim::Trimmer;
 use super::room::{self, Room};
 use super::turns::{Turn, Turns};
 use super::watermark::GroupEnd;
-use super::{JournalConfig, Shared, now_ms, steady_ms};
+use super::{JournalConfig, Shared};
 use crate::stock::StockKey;
 
 /// How often it looks while somebody waits for records that are held back, where a hand-over alone does not wake it.
@@ -75,6 +75,7 @@ struct Gathering {
     next_seq: u64,
     first_seq: u64,
     time_ms: u64,
+    date_ms: u64,
     /// A record that would make the body longer goes into the next group.
     body_max: usize,
     records: u32,
@@ -304,7 +305,8 @@ impl Writer {
     }
 
     fn begin(&mut self, body: usize) -> Result<(), Fatal> {
-        let time_ms = now_ms().max(self.appender.end().time_ms);
+        let clock = &self.shared.clock;
+        let (time_ms, date_ms) = (clock.steady_ms().max(self.appender.end().time_ms), clock.date_ms());
         let (shared, room) = (&self.shared, &mut self.room);
         // The group is empty: all that was taken before is on disk.
         let position = self.appender.make_room(body, time_ms, |pause| room.stalls(shared, pause));
@@ -319,7 +321,7 @@ impl Writer {
                 metrics::add(&self.shared.metrics.segments_trimmed, trimmed);
             }
         }
-        self.group.time_ms = time_ms;
+        (self.group.time_ms, self.group.date_ms) = (time_ms, date_ms);
         self.group.body_max = self.appender.body_max().min(GATHER_BYTES_MAX);
         self.group.first_seq = self.appender.end().next_seq;
         self.group.next_seq = self.group.first_seq;
@@ -333,7 +335,7 @@ impl Writer {
         let group = &mut self.group;
         let start = group.bytes.len();
         group.bytes.extend_from_slice(record);
-        record::seal(&mut group.bytes[start..], group.next_seq, group.time_ms, previous);
+        record::seal(&mut group.bytes[start..], group.next_seq, group.date_ms, previous);
         let lines = record::trusted_line_count(record);
         group.next_seq += u64::from(lines);
         group.movements += u32::from(lines);
@@ -376,6 +378,7 @@ impl Writer {
             next_seq: group.next_seq,
             hash,
             time_ms: group.time_ms,
+            date_ms: group.date_ms,
         };
         let started = Instant::now();
         self.appender.append(&group.bytes, end)?;
@@ -384,8 +387,7 @@ impl Writer {
         self.pace.wrote(group.records, sync);
         shared.metrics.syncs.observe(sync);
         shared.metrics.group(u64::from(group.records), bytes);
-        // The group's time never goes back, and may be that of a clock that was ahead once.
-        shared.keys.marks().mark_aged(group.time_ms, steady_ms(), group.position);
+        shared.keys.mark(group.time_ms, group.position);
         shared.watermark.advance(end);
         self.unsettled = true;
         self.room.goes_on(shared, self.appender.is_tight());

@@ -7,7 +7,8 @@ use super::*;
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::testing::Memory;
 
-const END: GroupEnd = GroupEnd { position: 9000, next_seq: 17, hash: [0xCD; 32], time_ms: 1_700_000_000_000 };
+const END: GroupEnd =
+    GroupEnd { position: 9000, next_seq: 17, hash: [0xCD; 32], time_ms: 1_700_000_000_000, date_ms: 0 };
 
 fn content(lineages: &[(u64, u64)]) -> Content {
     let lineages = lineages.iter().map(|&(id, from)| Lineage { id, from }).collect();

@@ -90,18 +90,3 @@ fn a_walk_for_a_movement_starts_at_or_before_it() {
         assert!(start <= holder && holder - start < INDEX_EVERY, "movement {seq}: {start}, {holder}");
     }
 }
-
-/// A header of a time when the clock was ahead does not keep a segment for as long as it was.
-#[test]
-fn a_segment_was_begun_before_it_was_known_whatever_its_header_says() {
-    let before = steady_ms();
-    let segments = [0, 7, before + 1_000_000].map(|time_ms| {
-        let segment = segment(0, 512, 1);
-        let header = Header { time_ms, ..segment.header };
-        Segment::new(header, Arc::clone(&segment.file), Vec::new(), 512)
-    });
-    assert_eq!(segments[..2].iter().map(Segment::begun_ms).collect::<Vec<_>>(), [0, 7]);
-    let known = before..=steady_ms();
-    assert!(known.contains(&segments[2].begun_ms()));
-    assert_eq!(segments[2].through(Arc::clone(&segments[2].file)).begun_ms(), segments[2].begun_ms());
-}

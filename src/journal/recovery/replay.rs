@@ -68,7 +68,7 @@ impl<'r> Replay<'r> {
         report: &'r mut Report,
         progress: &'r dyn Fn(Progress),
     ) -> Self {
-        let end = GroupEnd { position: 0, next_seq: 1, hash: [0; 32], time_ms: 0 };
+        let end = GroupEnd::GENESIS;
         let told = Progress { bytes: 0, bytes_total: 0, movements: 0 };
         let applies = snapshot.is_none();
         let (tail, last_group) = (None, None);
@@ -246,7 +246,7 @@ impl<'r> Replay<'r> {
         let end = checked.map_err(|(at, finding)| self.damaged(file, offset + at, finding, None))?;
         if self.applies {
             report_group(self.report, records, end.next_seq - before.next_seq);
-            self.keys.mark(end.time_ms, position);
+            self.keys.marks().mark_group(before.time_ms, end.time_ms, position);
         }
         self.end = end;
         self.last_group = Some(position);
@@ -304,7 +304,7 @@ impl<'r> Replay<'r> {
             let finding = Finding::SnapshotStart(snapshot::name(start.position));
             return Err(self.damaged(file, offset, finding, None));
         }
-        self.end.time_ms = start.time_ms;
+        (self.end.time_ms, self.end.date_ms) = (start.time_ms, start.date_ms);
         self.applies = true;
         Ok(())
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Policy, Removed, apply, held_for_keys};
+use crate::clock::Clock;
 use crate::journal::control::{self, Control};
 use crate::journal::disk::Disk;
 use crate::journal::heads::Heads;
@@ -88,7 +89,7 @@ pub struct Metrics {
     pub duration_ms: AtomicU64,
     /// The length of its file.
     pub bytes: AtomicU64,
-    /// When it was taken, in milliseconds of Unix time, as [`steady_ms`](crate::journal::steady_ms) has it: its age is the time since then.
+    /// When it was taken, in milliseconds of Unix time, as [`Clock::steady_ms`] has it: its age is the time since then.
     pub time_ms: AtomicU64,
     /// Where it starts: what a start would have to replay is the log from there.
     pub position: AtomicU64,
@@ -123,19 +124,19 @@ struct Requests {
 }
 
 impl Snapshotter {
-    /// Starts the thread. `now_ms` is the time by which things are old: it never goes back. `covered` is the position from which a start would replay now: the snapshot that was loaded, or 0.
+    /// Starts the thread. `covered` is the position from which a start would replay now: the snapshot that was loaded, or 0.
     pub fn start(
         parts: Parts,
         schedule: Schedule,
         policy: Policy,
         covered: u64,
-        now_ms: fn() -> u64,
+        clock: Clock,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.metrics.position.store(covered, Ordering::Relaxed);
         let retry_removals = false;
         let thread =
-            Thread { parts, schedule, policy, now_ms, shared: Arc::clone(&shared), covered, retry_removals };
+            Thread { parts, schedule, policy, clock, shared: Arc::clone(&shared), covered, retry_removals };
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || thread.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -184,7 +185,7 @@ struct Thread {
     parts: Parts,
     schedule: Schedule,
     policy: Policy,
-    now_ms: fn() -> u64,
+    clock: Clock,
     shared: Arc<Shared>,
     /// Where the last snapshot starts.
     covered: u64,
@@ -248,8 +249,10 @@ impl Thread {
     /// Forgets keys that have outlived their retention, then their records that are kept beside the log.
     fn forget(&self) {
         let Parts { keys, log, watermark, .. } = &self.parts;
-        let (now_ms, end) = ((self.now_ms)(), watermark.end());
-        keys.marks().mark_end(end.time_ms, now_ms, end.position);
+        // Looked at also while nothing is written: a clock that is set is told of.
+        self.clock.behind_ms();
+        let (now_ms, end) = (self.clock.steady_ms(), watermark.end());
+        keys.marks().mark_end(end.time_ms, end.position);
         if let Some(position) = keys.expire(now_ms, self.policy.key_retention) {
             log.kept().forget_before(position);
         }
@@ -257,7 +260,7 @@ impl Thread {
 
     /// Says so when more than retention allows has to stay for idempotency keys: once, and not again while it lasts.
     fn tell_what_is_held(&self) {
-        let bytes = held_for_keys(&self.parts.log, &self.policy, (self.now_ms)());
+        let bytes = held_for_keys(&self.parts.log, &self.policy, self.clock.steady_ms());
         let before = self.shared.metrics.held_for_keys_bytes.swap(bytes, Ordering::Relaxed);
         if bytes > 0 && before == 0 {
             let keys_retention_s = self.policy.key_retention.as_secs();
@@ -299,7 +302,7 @@ impl Thread {
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         metrics.duration_ms.store(duration_ms, Ordering::Relaxed);
         metrics.bytes.store(written.bytes, Ordering::Relaxed);
-        metrics.time_ms.store((self.now_ms)(), Ordering::Relaxed);
+        metrics.time_ms.store(self.clock.steady_ms(), Ordering::Relaxed);
         metrics.position.store(written.start.position, Ordering::Relaxed);
         metrics.taken.fetch_add(1, Ordering::Relaxed);
         tracing::info!(duration_ms, bytes = written.bytes, levels = written.levels, "snapshot taken");
@@ -312,7 +315,8 @@ impl Thread {
         let mut removed = Removed::default();
         let Parts { disk, log, control, .. } = &self.parts;
         let dropping = |oldest| control.as_ref().map_or(Ok(()), |control| control.dropping(oldest));
-        let outcome = apply(disk.as_ref(), log, &self.policy, (self.now_ms)(), &mut removed, &dropping);
+        let outcome =
+            apply(disk.as_ref(), log, &self.policy, self.clock.steady_ms(), &mut removed, &dropping);
         let dropped = removed.segments.len() as u64;
         self.shared.metrics.segments_dropped.fetch_add(dropped, Ordering::Relaxed);
         for file in removed.damaged {

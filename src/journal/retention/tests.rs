@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::clock::manual::Manual;
+use crate::clock::{Clock, Left};
 use crate::journal::recovery::{self, Options};
 use crate::journal::testing::{Memory, Writer, levels};
 
@@ -49,7 +51,7 @@ fn assert_starts(memory: &Memory, writer: &Writer) {
     let options = Options { now_ms: writer.time_ms, key_retention: HOUR };
     let recovered = recovery::recover(&memory.disk(), &options, &|_| {}).unwrap();
     assert_eq!(levels(&recovered.heads), levels(&writer.heads));
-    assert_eq!(recovered.end, writer.end());
+    assert_eq!(recovered.end.undated(), writer.end().undated());
 }
 
 #[test]
@@ -133,16 +135,21 @@ fn parts(writer: &Writer) -> Parts {
     }
 }
 
+/// A clock that stands still.
+fn clock() -> Clock {
+    Clock::resume(Arc::new(Manual::at(5)), Left::default())
+}
+
 #[test]
 fn a_snapshot_is_taken_on_request_and_told_in_numbers() {
     let memory = Memory::new();
     let mut writer = written(&memory);
     let never = Schedule { bytes: u64::MAX, interval: Duration::MAX, ..Schedule::default() };
-    let snapshotter = Snapshotter::start(parts(&writer), never, KEEP, 0, || 5).unwrap();
+    let snapshotter = Snapshotter::start(parts(&writer), never, KEEP, 0, clock()).unwrap();
     let taken = snapshotter.take().unwrap();
-    assert_eq!(taken.start, writer.end());
+    assert_eq!(taken.start.undated(), writer.end().undated());
     groups(&mut writer, 1);
-    assert_eq!(snapshotter.take().unwrap().start, writer.end());
+    assert_eq!(snapshotter.take().unwrap().start.undated(), writer.end().undated());
     let metrics = snapshotter.metrics();
     assert_eq!(metrics.taken.load(Ordering::Relaxed), 2);
     assert_eq!(metrics.time_ms.load(Ordering::Relaxed), 5);
@@ -160,7 +167,7 @@ fn a_snapshot_is_taken_when_the_log_has_grown() {
     let at = snapshot(&writer);
     let soon = Schedule { bytes: 1024, interval: Duration::MAX, ..Schedule::default() };
     groups(&mut writer, 3);
-    let snapshotter = Snapshotter::start(parts(&writer), soon, KEEP, at, || 5).unwrap();
+    let snapshotter = Snapshotter::start(parts(&writer), soon, KEEP, at, clock()).unwrap();
     while snapshotter.metrics().taken.load(Ordering::Relaxed) == 0 {
         std::thread::yield_now();
     }
@@ -172,7 +179,7 @@ fn it_stops_at_once() {
     let writer = written(&Memory::new());
     // Whoever waits for its next look hangs.
     let rarely = Schedule { look_every: Duration::from_hours(1), ..Schedule::default() };
-    drop(Snapshotter::start(parts(&writer), rarely, KEEP, 0, || 5).unwrap());
+    drop(Snapshotter::start(parts(&writer), rarely, KEEP, 0, clock()).unwrap());
 }
 
 /// What keys hold up is counted: it is past a bound, and younger than keys are kept.

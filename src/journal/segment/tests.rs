@@ -225,11 +225,11 @@ fn another_version_is_named_before_anything_else_is_looked_at() {
         }
         Header::read(&bytes).unwrap_err()
     };
-    assert_eq!(with_version(4, true), HeaderError::Version(4));
+    assert_eq!(with_version(5, true), HeaderError::Version(5));
     assert_eq!(with_version(u32::MAX, false), HeaderError::Version(u32::MAX));
     assert_eq!(with_version(0, true), HeaderError::Version(0));
     assert_eq!(with_version(0, false), HeaderError::Damaged);
-    assert!(HeaderError::Version(4).to_string().contains("format version 4"));
+    assert!(HeaderError::Version(5).to_string().contains("format version 5"));
     const { assert!(VERSION_OLDEST == 1, "what was written is read for ever") };
 }
 

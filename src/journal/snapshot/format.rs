@@ -14,12 +14,16 @@ pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 1024;
 
 /// The most bytes of the file's header.
-pub(super) const HEADER_BYTES_MAX: usize = 112;
+pub(super) const HEADER_BYTES_MAX: usize = 120;
 
 const HEADER_BYTES_UNSIGNED: usize = 88;
+const HEADER_BYTES_UNDATED: usize = 112;
 
 /// The first version whose snapshots say whose they are.
 const VERSION_SIGNED: u32 = 2;
+
+/// The first version whose snapshots say what date it was.
+const VERSION_DATED: u32 = 3;
 
 /// Bytes of a block before its body.
 pub(super) const BLOCK_HEAD_BYTES: usize = 48;
@@ -90,6 +94,7 @@ impl Header {
         if let Some(Identity { directory, lineage }) = self.whose {
             bytes[80..96].copy_from_slice(&directory.to_le_bytes());
             bytes[96..104].copy_from_slice(&lineage.to_le_bytes());
+            bytes[104..112].copy_from_slice(&self.start.date_ms.to_le_bytes());
         }
         let checked = bytes.len() - 8;
         let hash = blake3::hash(&bytes[..checked]);
@@ -121,6 +126,7 @@ impl Header {
             next_seq: u64_at(bytes, 24),
             time_ms: u64_at(bytes, 32),
             hash: array(bytes, 40),
+            date_ms: if version >= VERSION_DATED { u64_at(bytes, 104) } else { 0 },
         };
         let identity = || Identity { directory: (&bytes[80..]).get_u128_le(), lineage: u64_at(bytes, 96) };
         let whose = (version >= VERSION_SIGNED).then(identity);
@@ -129,7 +135,11 @@ impl Header {
 }
 
 fn header_bytes(version: u32) -> usize {
-    if version < VERSION_SIGNED { HEADER_BYTES_UNSIGNED } else { HEADER_BYTES_MAX }
+    match version {
+        ..VERSION_SIGNED => HEADER_BYTES_UNSIGNED,
+        ..VERSION_DATED => HEADER_BYTES_UNDATED,
+        _ => HEADER_BYTES_MAX,
+    }
 }
 
 /// Completes a block whose first [`BLOCK_HEAD_BYTES`] are free; returns its head.

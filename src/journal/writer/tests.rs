@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::clock::wall_ms;
 use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::journal::group::SECTOR;
 use crate::journal::heads::Heads;
@@ -53,7 +54,7 @@ fn happened(random: &mut Xoshiro256PlusPlus) -> (Vec<Made>, BTreeMap<String, Lev
 }
 
 fn recover(disk: &FaultyDisk) -> Recovered {
-    let options = Options { now_ms: now_ms(), key_retention: Duration::from_hours(1) };
+    let options = Options { now_ms: wall_ms(), key_retention: Duration::from_hours(1) };
     recovery::recover(&disk.disk(), &options, &|_| {}).unwrap()
 }
 

@@ -17,7 +17,7 @@ use crate::journal::lanes::{Denied, Permit};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::watermark::{Failed, NotOnDisk};
-use crate::journal::{Journal, Shared, steady_ms};
+use crate::journal::{Journal, Shared};
 use crate::stock::{Once, Remark, StockKey};
 use crate::store::{Idempotency, NotDone, WasApplied, Why};
 
@@ -316,8 +316,8 @@ impl Books {
 
     /// How long until the oldest keys have run out: they are looked for once a minute.
     fn keys_run_out_in(&self) -> Duration {
-        let marks = self.shared().keys.marks();
-        let next = marks.next_expiry(steady_ms(), self.keys_retention).unwrap_or(self.keys_retention);
+        let (marks, now_ms) = (self.shared().keys.marks(), self.shared().clock.steady_ms());
+        let next = marks.next_expiry(now_ms, self.keys_retention).unwrap_or(self.keys_retention);
         next + crate::journal::retention::FORGET_EVERY
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Parts;
+use crate::journal::Journal;
 use crate::journal::metrics::GROUP_BOUNDS;
-use crate::journal::{Journal, steady_ms};
 use crate::strategy::Strategy as _;
 use crate::telemetry::Exposition;
 
@@ -75,6 +75,9 @@ fn writing(text: &mut Exposition, journal: &Journal) {
     let seq = shared.watermark.end().next_seq - 1;
     gauge(text, "inventory_journal_durable_seq", "The number of the last movement that is on disk.", seq);
     gauge(text, "inventory_idempotency_keys", "Idempotency keys held.", shared.keys.len() as u64);
+    let behind = "By how much the dates of movements are behind the system's clock, which they follow: negative where they are ahead.";
+    text.gauge("inventory_clock_behind_seconds", behind);
+    text.sample("inventory_clock_behind_seconds", &[], shared.clock.behind_ms() as f64 / 1e3);
     let passing = shared.keys.passing() as u64;
     gauge(text, "inventory_idempotency_lines", "Lines of batches with idempotency keys under way.", passing);
 }
@@ -108,7 +111,7 @@ fn snapshots(text: &mut Exposition, journal: &Journal) {
     counter(text, "inventory_snapshots_failed_total", "Snapshots that failed.", read(&metrics.failed));
     let taken_at = read(&metrics.time_ms);
     if taken_at > 0 {
-        let age = steady_ms().saturating_sub(taken_at) as f64 / 1e3;
+        let age = journal.shared().clock.steady_ms().saturating_sub(taken_at) as f64 / 1e3;
         text.gauge("inventory_snapshot_age_seconds", "Time since the last snapshot was taken.");
         text.sample("inventory_snapshot_age_seconds", &[], age);
         text.gauge("inventory_snapshot_duration_seconds", "How long the last snapshot took.");

@@ -11,6 +11,7 @@ use super::books::Books;
 use super::chores::{Home, Rights};
 use super::refusals::RefusalCounts;
 use super::{Local, Parts, chores, import};
+use crate::clock::wall_ms;
 use crate::journal::control::{ControlError, State};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::disk::Disk;
@@ -19,7 +20,7 @@ use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
 use crate::journal::retention::Schedule;
 use crate::journal::segment::HeaderError;
 use crate::journal::verify::{self, Live, Progress, VerifyError};
-use crate::journal::{Journal, JournalConfig, Start, now_ms, snapshot, steady_ms};
+use crate::journal::{Journal, JournalConfig, Start, snapshot};
 use crate::stock::StockKey;
 use crate::store::chores::{Finding, ImportError, VerifyReport};
 use crate::store::{Keeping, Storage};
@@ -176,7 +177,7 @@ pub enum OfflineVerification {
 pub fn verify_offline(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<OfflineVerification, OpenError> {
     let data = DataDir::look(path)?;
     let disk = data.disk();
-    let options = recovery::Options { now_ms: now_ms(), key_retention: Duration::MAX };
+    let options = recovery::Options { now_ms: wall_ms(), key_retention: Duration::MAX };
     let recovered = match recovery::look(&disk, &options, &|_| ()) {
         Ok(recovered) => recovered,
         Err(error) if is_damage(&error) => return Ok(OfflineVerification::Damaged(error.to_string())),
@@ -250,7 +251,7 @@ async fn recover(
     let disk = data.disk();
     // Which chunks of an import are in the log their keys tell, however old.
     let key_retention = if keep_keys { Duration::MAX } else { config.keys_retention };
-    let options = recovery::Options { now_ms: steady_ms(), key_retention };
+    let options = recovery::Options { now_ms: wall_ms(), key_retention };
     let read = move || match intent {
         Intent::Read => recovery::look(&disk, &options, &report_progress()),
         _ => recovery::recover(&disk, &options, &report_progress()),

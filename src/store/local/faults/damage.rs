@@ -16,10 +16,11 @@ use tempfile::TempDir;
 use super::image::{Everything, everything, start};
 use super::script::Deed;
 use super::service::{SEGMENT_BYTES, command};
+use crate::clock::wall_ms;
 use crate::journal::data_dir::DataDir;
 use crate::journal::group::SECTOR;
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError};
-use crate::journal::{Journal, JournalConfig, control, now_ms, segment, snapshot};
+use crate::journal::{Journal, JournalConfig, control, segment, snapshot};
 use crate::store::chores::Chores as _;
 use crate::store::local::chores::Home;
 use crate::store::local::{Local, OfflineVerification, verify_offline};
@@ -142,7 +143,7 @@ fn times(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
 
 fn options(left: Left) -> Options {
     let keys = if left == Left::UnderRetention { Duration::ZERO } else { Duration::from_hours(24) };
-    Options { now_ms: now_ms() + 120_000, key_retention: keys }
+    Options { now_ms: wall_ms() + 120_000, key_retention: keys }
 }
 
 fn recovered(folder: &Path, left: Left) -> Result<Recovered, RecoveryError> {

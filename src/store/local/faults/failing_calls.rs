@@ -13,10 +13,11 @@ use std::time::Duration;
 use super::image::Image;
 use super::script::{Ask, Deed, Script};
 use super::service::{self, Service, Shown, Told};
+use crate::clock::wall_ms;
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::disk::{Disk, Folder};
 use crate::journal::recovery::{self, Options};
-use crate::journal::{JournalConfig, backup, now_ms};
+use crate::journal::{JournalConfig, backup};
 use crate::store::{NotDone, Store as _, Why};
 use crate::strategy::StrategyKind;
 
@@ -213,6 +214,6 @@ async fn a_call_that_fails_while_a_backup_is_made_leaves_a_whole_one_or_none() {
 
 fn recovered(folder: &Path) -> Image {
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder).expect("a backup"));
-    let options = Options { now_ms: now_ms(), key_retention: Duration::from_hours(24) };
+    let options = Options { now_ms: wall_ms(), key_retention: Duration::from_hours(24) };
     Image::found(&recovery::recover(&disk, &options, &|_| {}).expect("a whole backup"))
 }

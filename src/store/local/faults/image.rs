@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::service::{Outcome, Shown};
+use crate::clock::wall_ms;
+use crate::journal::Start;
 use crate::journal::disk::Disk;
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::history::{self, Movement};
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError, Report};
 use crate::journal::snapshot;
 use crate::journal::watermark::Watermark;
-use crate::journal::{Start, now_ms};
 use crate::stock::{Level, Once};
 
 /// What was found.
@@ -231,12 +232,12 @@ pub(super) fn start(recovered: Recovered) -> (Start, Report) {
 
 /// What the service goes on from.
 pub(super) fn start_of(disk: &Arc<dyn Disk>) -> Result<(Start, Report), RecoveryError> {
-    let options = Options { now_ms: now_ms(), key_retention: Duration::from_hours(24) };
+    let options = Options { now_ms: wall_ms(), key_retention: Duration::from_hours(24) };
     Ok(start(recovery::recover(disk, &options, &|_| {})?))
 }
 
 pub(super) fn recover(disk: &FaultyDisk) -> Result<Recovered, RecoveryError> {
-    recover_at(disk, now_ms())
+    recover_at(disk, wall_ms())
 }
 
 /// As of another time.

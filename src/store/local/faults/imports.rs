@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::image::start;
 use super::script::Deed;
 use super::service::{command, config, key};
+use crate::clock::wall_ms;
+use crate::journal::Journal;
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::disk::is_full;
 use crate::journal::recovery::{self, Options};
-use crate::journal::{Journal, now_ms};
 use crate::stock::Once;
 use crate::store::chores::{ChoreError, Chores as _, ImportError, ImportInto as _};
 use crate::store::local::chores::Home;
@@ -23,7 +24,7 @@ use crate::strategy::{StrategyConfig, StrategyKind};
 /// What an open does over a folder, over that disk, when every key has run out.
 async fn opened(disk: &FaultyDisk) -> Local {
     let disk = disk.disk();
-    let options = Options { now_ms: now_ms() + 3_600_000, key_retention: Duration::ZERO };
+    let options = Options { now_ms: wall_ms() + 3_600_000, key_retention: Duration::ZERO };
     let unfinished = pending(&disk).expect("a folder");
     let recovered = recovery::recover(&disk, &options, &|_| {}).expect("nothing is damaged");
     let (start, _) = start(recovered);

@@ -2,21 +2,19 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::for_each_strategy;
-use super::image::{Image, Truth, recover_at, start_of};
+use super::image::Truth;
 use super::script::{Ask, Deed};
 use super::service::{Outcome, Service, Told, command, config, key, once, text};
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
-use crate::journal::{Journal, JournalConfig, now_ms, steady_ms};
+use crate::journal::{Journal, JournalConfig};
 use crate::stock::{Level, Reason, Refusal, RefusedLevel};
-use crate::store::local::Local;
 use crate::store::local::books::Begun;
-use crate::store::{Idempotency, Keeping, NotDone, Store as _, WasApplied, Why};
-use crate::strategy::{StrategyConfig, StrategyKind};
+use crate::store::{Idempotency, NotDone, Store as _, WasApplied, Why};
+use crate::strategy::StrategyKind;
 
 const TASKS: usize = 64;
 
@@ -266,54 +264,6 @@ async fn who_stores_a_refusal_while_the_journal_fails_is_told() {
     assert!(early.is_err());
     assert!(tokio::time::timeout(watchdog, late).await.expect("who comes late is told").is_err());
     assert!(matches!(first.await.expect("a task"), Told::NotDone(_)));
-}
-
-/// P8, P10: recovered keys run out by age, and not before.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recovered_keys_run_out_by_age() {
-    let service = Service::new(StrategyKind::Atomic).await;
-    for number in 0..50 {
-        let told = service.ask(&Ask { deed: Deed::Many(vec![(0, 1)]), key: Some(number) }).await;
-        assert_eq!(told, Told::Applied);
-    }
-    let found = |hours: u64| {
-        let recovered =
-            recover_at(&service.disk.only_synced(), now_ms() + hours * 3_600_000).expect("a whole log");
-        Image::found(&recovered)
-    };
-    assert_eq!(found(23).keys.len(), 50);
-    assert_eq!(found(25).keys.len(), 0);
-    assert_eq!(found(25).levels, found(0).levels, "the stock does not run out");
-}
-
-/// P8, P10: a clock that was ahead for a while, in an earlier run or in this one, does not keep keys for as long as it was ahead: they run
-/// out once they are as old as keys get, and not before.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_run_out_where_the_clock_was_ahead_once() {
-    const DAY: Duration = Duration::from_hours(24);
-    const DAY_MS: u64 = 24 * 3_600_000;
-    let disk = FaultyDisk::new();
-    let (mut start, _) = start_of(&disk.disk()).expect("an empty disk");
-    // What follows is of that time or later.
-    start.end.time_ms = now_ms() + 400 * DAY_MS;
-    let journal = Journal::start(disk.disk(), start, &config()).expect("threads");
-    let store =
-        Local::new(StrategyKind::Mutex, StrategyConfig::default(), journal, &Keeping::default(), None);
-    store.execute(command(&Deed::Create(0, 5), Some(1))).await.expect("it is kept");
-    let shared = Arc::clone(store.0.books.shared());
-    let end = shared.watermark.end();
-    assert!(end.time_ms > now_ms() + 399 * DAY_MS, "the log never goes back");
-    tokio::task::block_in_place(|| store.0.books.journal().snapshots().take()).expect("room");
-    let found = recover_at(&disk.only_synced(), now_ms()).expect("a whole log").keys;
-    // As the thread does that looks for keys that have run out.
-    shared.keys.marks().mark_end(end.time_ms, steady_ms(), end.position);
-    for (keys, run) in [(&*shared.keys, "this run"), (&found, "the next run")] {
-        assert_eq!(keys.len(), 1, "{run}");
-        keys.expire(now_ms() + DAY_MS - 3_600_000, DAY);
-        assert_eq!(keys.len(), 1, "{run}: it has not run out");
-        keys.expire(now_ms() + DAY_MS + 3_600_000, DAY);
-        assert_eq!(keys.len(), 0, "{run}: it has run out");
-    }
 }
 
 /// P8: what a key is answered with is what is in the ledger.

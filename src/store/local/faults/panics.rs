@@ -11,11 +11,12 @@ use super::for_each_strategy;
 use super::image::start;
 use super::script::Deed;
 use super::service::{command, key, transaction};
+use crate::clock::wall_ms;
 use crate::journal::data_dir::DataDir;
 use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::recovery::{self, Options, Recovered};
-use crate::journal::{Journal, JournalConfig, now_ms};
+use crate::journal::{Journal, JournalConfig};
 use crate::stock::{Change, Changed, HandOff, IfMissing, Operation};
 use crate::store::local::Local;
 use crate::store::{Keeping, Store as _};
@@ -41,7 +42,7 @@ impl HandOff for Panics {
 }
 
 fn recovered(data: &DataDir) -> Recovered {
-    let options = Options { now_ms: now_ms(), key_retention: Duration::from_hours(24) };
+    let options = Options { now_ms: wall_ms(), key_retention: Duration::from_hours(24) };
     recovery::recover(&data.disk(), &options, &|_| {}).expect("a directory that was not damaged")
 }
 
