@@ -120,6 +120,7 @@ impl Config {
             ("--write-timeout", self.server.write_timeout, WAIT_MAX),
             ("--shutdown-grace", self.server.shutdown_grace, WAIT_MAX),
             ("--idempotency-retention", keeping.keys_retention, KEPT_MAX),
+            ("--reservation-retention", keeping.reservations_retention, KEPT_MAX),
             ("--snapshot-interval", keeping.snapshot_interval, KEPT_MAX),
             ("--retain-age", keeping.retain_age.unwrap_or(KEPT_MAX.0), KEPT_MAX),
         ];
@@ -141,6 +142,7 @@ impl Config {
             ("--actor-queue", self.strategy.actor_queue, COUNT_MAX),
             ("--partitions", self.strategy.partitions, COUNT_MAX),
             ("--idempotency-keys", keeping.keys_max, KEYS_MAX),
+            ("--reservations", keeping.reservations_max, KEYS_MAX),
         ];
         for (flag, count, max) in counts {
             if count == 0 {

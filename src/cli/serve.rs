@@ -60,6 +60,12 @@ pub(super) struct ServeArgs {
     /// Drop the oldest movements while the log is longer than this; all are kept if left out
     #[arg(long, env = "INVENTORY_RETAIN_BYTES", value_name = "SIZE", value_parser = size::parse)]
     retain_bytes: Option<u64>,
+    /// How many reservations may be pending at once; a new one beyond gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_RESERVATIONS", value_name = "N", default_value_t = 2_000_000)]
+    reservations: usize,
+    /// How long reservations that are committed, released or expired can be read; of the newest 100 000
+    #[arg(long, env = "INVENTORY_RESERVATION_RETENTION", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    reservation_retention: Duration,
     /// Allow a strategy that breaks its promises on purpose (`racy`)
     #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     allow_racy: bool,
@@ -138,6 +144,9 @@ impl ServeArgs {
             snapshot_interval: self.snapshot_interval,
             retain_age: self.retain_age,
             retain_bytes: self.retain_bytes,
+            reservations_max: self.reservations,
+            reservations_retention: self.reservation_retention,
+            ..Keeping::default()
         };
         match self.said_by.ephemeral.cmp(&self.said_by.data_dir) {
             Ordering::Equal if self.ephemeral => Err(ConfigError::EphemeralWithFolder),

@@ -30,13 +30,13 @@ const TABLES: &str = "
         seq INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, sku TEXT NOT NULL, location TEXT NOT NULL,
         delta INTEGER NOT NULL, on_hand_before INTEGER NOT NULL, reserved_before INTEGER NOT NULL,
         on_hand_after INTEGER NOT NULL, reserved_after INTEGER NOT NULL, version INTEGER NOT NULL,
-        reason TEXT NOT NULL, reference TEXT NOT NULL
+        reason TEXT NOT NULL, reference TEXT NOT NULL, reservation TEXT
     );
 ";
 
 const INSERT_LEVEL: &str = "INSERT INTO levels VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_MOVEMENT: &str =
-    "INSERT INTO movements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    "INSERT INTO movements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 /// Why there is no database.
 #[derive(Debug, Error)]
@@ -101,6 +101,7 @@ async fn movements(stock: &Offline, database: &Connection) -> Result<(), SqliteE
                 movement.after.version().cast_signed(),
                 movement.reason,
                 movement.reference,
+                movement.reservation.map(|id| id.to_string()),
             ])?;
         }
         next = cursor.map(From::Cursor);

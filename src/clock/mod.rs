@@ -7,6 +7,9 @@
 //!   where the log ends, at the rate of the monotonic clock. So no clock that is ahead, in this run or an earlier one, makes
 //!   anything old before its time: idempotency keys and movements are kept for as long as was said, and as much longer as the service was
 //!   away.
+//! - **Whether it is due** ([`Clock::now_ms`]) counts, beside that, what the service was away for, as far as the system's clock says so at the start:
+//!   what was promised until a moment ends then, also while nobody serves it. Set while the service runs, that clock makes nothing due
+//!   early or late; set while it does not, by as much as it is wrong at that start, and never earlier than where the log ends.
 //! - **What date it is** ([`Clock::date_ms`]) follows the system's clock, by running a tenth faster or slower until it has caught up,
 //!   never by a step and never back. Only a start believes the system's clock as it is: what was dated ten years ahead by a clock that
 //!   was wrong is followed by what has its right date. A start that would go back by less than [`DATED_AHEAD_MAX`] goes on from
@@ -67,12 +70,15 @@ impl TimeSource for SystemTimeSource {
 }
 
 /// Where the times of what was kept end.
+#[expect(clippy::struct_field_names, reason = "each is a time, and says in which unit")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Left {
     /// The newest [`Clock::steady_ms`]; 0 if there is nothing yet.
     pub steady_ms: u64,
-    /// The newest [`Clock::date_ms`]; 0 if it is not known.
+    /// What [`Clock::date_ms`] was then; 0 if it is not known.
     pub date_ms: u64,
+    /// By how much [`Clock::now_ms`] was more than `steady_ms`.
+    pub away_ms: u64,
 }
 
 /// The clock. A handle: clones are of the same clock.
@@ -85,6 +91,9 @@ struct Parts {
     /// What [`TimeSource::monotonic`] said when it began, and what `steady_ms` was then.
     began: Duration,
     steady_began_ms: u64,
+    away_ms: u64,
+    /// What [`Clock::date_ms`] was when it began.
+    date_began_ms: u64,
     date: Mutex<Date>,
 }
 
@@ -113,9 +122,12 @@ impl Clock {
             );
         }
         let date_ms = if is_kept { wall_ms.max(left.date_ms) } else { wall_ms };
+        // What the service was away for, as far as anybody knows.
+        let gone_ms = if left.date_ms == 0 { 0 } else { wall_ms.saturating_sub(left.date_ms) };
+        let away_ms = left.away_ms.saturating_add(gone_ms);
         let lead_ms = difference(date_ms, steady_began_ms);
         let date = Mutex::new(Date { steady_ms: steady_began_ms, lead_ms, rest: 0, is_off: false });
-        Self(Arc::new(Parts { source, began, steady_began_ms, date }))
+        Self(Arc::new(Parts { source, began, steady_began_ms, away_ms, date_began_ms: date_ms, date }))
     }
 
     /// By which things grow old, in milliseconds: Unix time when the log was begun, and since then the time that passed while the
@@ -123,6 +135,21 @@ impl Clock {
     pub fn steady_ms(&self) -> u64 {
         let passed = self.0.source.monotonic().saturating_sub(self.0.began);
         self.0.steady_began_ms.saturating_add(milliseconds(passed))
+    }
+
+    /// By which deadlines are kept, in milliseconds: `steady_ms`, and all that the service was away for. Never goes back, nor at a start.
+    pub fn now_ms(&self) -> u64 {
+        self.steady_ms().saturating_add(self.0.away_ms)
+    }
+
+    /// By how much `now_ms` is more than `steady_ms`: it stays so while the service runs.
+    pub fn away_ms(&self) -> u64 {
+        self.0.away_ms
+    }
+
+    /// What date it was when the clock began.
+    pub fn date_began_ms(&self) -> u64 {
+        self.0.date_began_ms
     }
 
     /// What date it is, in milliseconds of Unix time. Never goes back while the service runs.

@@ -24,7 +24,7 @@ fn step(source: &Manual, by_ms: i64) {
 
 /// What a log has when it is left now.
 fn left(clock: &Clock) -> Left {
-    Left { steady_ms: clock.steady_ms(), date_ms: clock.date_ms() }
+    Left { steady_ms: clock.steady_ms(), date_ms: clock.date_ms(), away_ms: clock.away_ms() }
 }
 
 #[test]
@@ -106,6 +106,40 @@ fn a_start_believes_the_systems_date_whatever_was_dated_before() {
         let next = Clock::resume(Arc::clone(&source) as Arc<dyn TimeSource>, left);
         assert_eq!((next.date_ms(), next.behind_ms()), (source.wall_ms(), 0), "set by {by_ms} ms");
     }
+}
+
+/// What was promised until a moment ends then, whether or not anybody serves it; a clock that is behind at the start makes it late by what the
+/// service was away for at most.
+#[test]
+fn a_start_is_as_much_later_as_the_system_says_that_it_was_away() {
+    let (source, clock) = began();
+    source.pass(HOUR);
+    let left = left(&clock);
+    assert_eq!(clock.now_ms(), clock.steady_ms());
+    source.pass(2 * HOUR);
+    let next = Clock::resume(Arc::clone(&source) as Arc<dyn TimeSource>, left);
+    assert_eq!(next.now_ms(), left.steady_ms + 2 * 3_600_000);
+    source.pass(SECOND);
+    assert_eq!(next.now_ms(), left.steady_ms + 2 * 3_600_000 + 1_000);
+    for by_ms in [-HOUR_MS, -TEN_YEARS_MS] {
+        step(&source, by_ms);
+        let behind = Clock::resume(Arc::clone(&source) as Arc<dyn TimeSource>, super::tests::left(&next));
+        assert_eq!(behind.now_ms(), next.now_ms(), "{by_ms} ms");
+        step(&source, -by_ms);
+    }
+}
+
+/// A run ten years ahead makes what was promised in it last no longer than it was promised for.
+#[test]
+fn what_was_promised_while_the_clock_was_ahead_ends_in_time() {
+    let (source, clock) = began();
+    step(&source, TEN_YEARS_MS);
+    let ahead = Clock::resume(Arc::clone(&source) as Arc<dyn TimeSource>, left(&clock));
+    let promised_until = ahead.now_ms() + 900_000;
+    step(&source, -TEN_YEARS_MS);
+    let right = Clock::resume(Arc::clone(&source) as Arc<dyn TimeSource>, left(&ahead));
+    source.pass(900 * SECOND);
+    assert_eq!(right.now_ms(), promised_until);
 }
 
 /// The wrong year is not handed on: a start ten years ahead, then a right one.

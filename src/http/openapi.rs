@@ -19,6 +19,7 @@ use super::routes;
     tags(
         (name = "stock", description = "Stock levels, one at a time"),
         (name = "batches", description = "Several stock levels in one request"),
+        (name = "reservations", description = "Units held for somebody until a deadline"),
         (name = "ledger", description = "Every change there was, in the order of the log; whole stocks out and in"),
         (name = "operations", description = "For those who run the service")
     )

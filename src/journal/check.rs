@@ -82,6 +82,9 @@ pub enum Finding {
         /// Its version.
         version: u64,
     },
+    /// A record of a reservation is not what one is.
+    #[error("{0}")]
+    Reservation(&'static str),
     /// The header of a segment is not what it was when the log was opened.
     #[error("the segment's header is damaged")]
     Header,

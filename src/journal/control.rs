@@ -20,7 +20,7 @@
 //!  32 unsigned u64 (segments that begin before this position need not say whose they are),
 //!  40 oldest u64, 48 newest u64 (bases of segments), 56 the end: position u64, next_seq u64, time_ms u64, hash 32 bytes,
 //! 112 lineages u32 (in the list), 116 restores u32 (lineages there were before the last, ever),
-//! 120 per lineage: id u64, the position it begins at u64; then checksum u64 (BLAKE3 of all before)
+//! 120 per lineage: id u64, the position it begins at u64; since version 2: away_ms u64, date_ms u64; then checksum u64 (BLAKE3 of all before)
 //! ```
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -45,11 +45,15 @@ pub const TEMPORARY: &str = "control.tmp";
 /// A second one, kept for when there is no room, or no descriptor, to make another: see [`Control::keep_spare`]. Recovery removes it.
 pub const SPARE: &str = "control.spare.tmp";
 
-/// The only version there is.
-const VERSION: u32 = 1;
+/// The version this program writes. 1 did not say what the service was away for.
+const VERSION: u32 = 2;
+
+/// The oldest version that is read.
+const VERSION_OLDEST: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"INVCTL\r\n";
 const HEAD_BYTES: usize = 120;
+const TIMES_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 8;
 
 /// Lineages that a directory may have segments of: each restore of a copy adds one, and one goes with its last segment.
@@ -104,6 +108,10 @@ pub struct Content {
     pub lineages: Vec<Lineage>,
     /// How often a copy was gone on with, ever: 0 in the first lineage.
     pub restores: u32,
+    /// What the service was away for in all, in milliseconds: see [`crate::clock`].
+    pub away_ms: u64,
+    /// What date it was where the log ended, or was gone on with; 0 if that is not known.
+    pub date_ms: u64,
 }
 
 /// Why the file cannot be believed.
@@ -116,7 +124,7 @@ pub enum ControlError {
     #[error("it is damaged")]
     Damaged,
     /// A later version of the program wrote it.
-    #[error("it is of format version {0}; this program reads version {VERSION}")]
+    #[error("it is of format version {0}; this program reads versions {VERSION_OLDEST} to {VERSION}")]
     Version(u32),
 }
 
@@ -160,6 +168,8 @@ impl Content {
             end: GroupEnd::GENESIS,
             lineages: vec![Lineage { id: random(), from: 0 }],
             restores: 0,
+            away_ms: 0,
+            date_ms: 0,
         }
     }
 
@@ -170,11 +180,17 @@ impl Content {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let most = HEAD_BYTES + 16 * LINEAGES_MAX + CHECKSUM_BYTES;
+        let most = HEAD_BYTES + 16 * LINEAGES_MAX + TIMES_BYTES + CHECKSUM_BYTES;
         let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len.min(most)];
         file.read_exact_at(&mut bytes, 0)?;
         Ok(Some(if len > most { Err(ControlError::Damaged) } else { Self::from_bytes(&bytes) }))
+    }
+
+    /// What date it was where the log ends; 0 if that is not known.
+    pub fn date_at(&self, end: GroupEnd) -> u64 {
+        let is_here = self.end.hash == end.hash && self.date_ms > 0;
+        if is_here { self.date_ms } else { end.date_ms }
     }
 
     /// Where the log must end, if it was left so that this is known.
@@ -247,15 +263,9 @@ impl Content {
         Ok(())
     }
 
-    /// The file as it was before the log had reached anything.
-    #[cfg(test)]
-    pub(crate) fn left_open(bytes: &[u8]) -> Vec<u8> {
-        let content = Self::from_bytes(bytes).expect("a whole file");
-        Self { state: State::Open, newest: 0, end: GroupEnd::GENESIS, ..content }.to_bytes()
-    }
-
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + 16 * self.lineages.len() + CHECKSUM_BYTES);
+        let mut bytes =
+            Vec::with_capacity(HEAD_BYTES + 16 * self.lineages.len() + TIMES_BYTES + CHECKSUM_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(self.state as u32).to_le_bytes());
@@ -272,6 +282,8 @@ impl Content {
             bytes.extend_from_slice(&id.to_le_bytes());
             bytes.extend_from_slice(&from.to_le_bytes());
         }
+        bytes.extend_from_slice(&self.away_ms.to_le_bytes());
+        bytes.extend_from_slice(&self.date_ms.to_le_bytes());
         let checksum = checksum(&bytes);
         bytes.extend_from_slice(&checksum);
         bytes
@@ -283,7 +295,7 @@ impl Content {
         let mut rest = checked.strip_prefix(&MAGIC).ok_or(ControlError::Damaged)?;
         let version = rest.try_get_u32_le().map_err(|_| ControlError::Damaged)?;
         // A later version may check itself otherwise: what it says of itself comes first.
-        if version > VERSION || (intact && version != VERSION) {
+        if version > VERSION || (intact && version < VERSION_OLDEST) {
             return Err(ControlError::Version(version));
         }
         if !intact || checked.len() < HEAD_BYTES + 16 {
@@ -301,12 +313,14 @@ impl Content {
         // The date is in the log.
         let end = GroupEnd { position, next_seq, time_ms, hash: *hash, date_ms: 0 };
         let (count, restores) = (rest.get_u32_le() as usize, rest.get_u32_le());
-        if rest.len() != 16 * count || count == 0 {
+        let times = if version == 1 { 0 } else { TIMES_BYTES };
+        if rest.len() != 16 * count + times || count == 0 {
             return Err(ControlError::Damaged);
         }
         let lineage = |_| Lineage { id: rest.get_u64_le(), from: rest.get_u64_le() };
         let lineages = (0..count).map(lineage).collect();
-        Ok(Self { state, directory, unsigned, oldest, newest, end, lineages, restores })
+        let (away_ms, date_ms) = if times == 0 { (0, 0) } else { (rest.get_u64_le(), rest.get_u64_le()) };
+        Ok(Self { state, directory, unsigned, oldest, newest, end, lineages, restores, away_ms, date_ms })
     }
 
     /// Replaces the file, for good.
@@ -405,7 +419,10 @@ impl Control {
 
     /// The log ends there, and nobody writes any more.
     pub fn close(&self, end: GroupEnd) -> io::Result<()> {
-        self.change(|content| (content.state, content.end) = (State::Closed, end))
+        self.change(|content| {
+            content.date_ms = content.date_at(end);
+            (content.state, content.end) = (State::Closed, end);
+        })
     }
 
     /// Writes what the file is to say from here on; unless that fails, it counts from here on.
@@ -456,7 +473,9 @@ impl Control {
     /// Writes the file of a copy whose log ends there, and whose oldest and newest segment have those bases.
     pub fn copy(&self, into: &dyn Disk, end: GroupEnd, bases: (u64, u64)) -> io::Result<u64> {
         let (oldest, newest) = bases;
-        let content = Content { state: State::Copy, end, oldest, newest, ..self.content.lock().clone() };
+        let there = self.content.lock().clone();
+        let date_ms = there.date_at(end);
+        let content = Content { state: State::Copy, end, oldest, newest, date_ms, ..there };
         content.write(into)?;
         Ok(content.to_bytes().len() as u64)
     }

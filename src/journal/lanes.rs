@@ -25,7 +25,7 @@ use super::record::{self, RecordHead, RecordKind};
 use super::settled::Settled;
 use super::stored::Stored;
 use super::watermark::Failed;
-use crate::stock::{Changed, HandOff, Remark};
+use crate::stock::{Changed, HandOff, Remark, Term};
 use crate::telemetry::{log, striped};
 
 /// Lanes. Threads past this share.
@@ -79,6 +79,8 @@ pub struct Permit {
     kind: RecordKind,
     claim: Option<Claim>,
     remark: Option<Arc<Remark>>,
+    /// Of which reservation the record is, if it is of one. Boxed: most are not.
+    term: Option<Box<Term>>,
     used: bool,
 }
 
@@ -147,7 +149,7 @@ impl Lanes {
                 return Err(NoSlot::DiskFull);
             }
         }
-        Ok(Permit { lane: Arc::clone(lane), kind, claim, remark, used: false })
+        Ok(Permit { lane: Arc::clone(lane), kind, claim, remark, term: None, used: false })
     }
 
     /// Whether no slots are given out because the disk is full.
@@ -207,6 +209,16 @@ impl Lanes {
         }
     }
 
+    /// Blocks until all that was handed over before is in the log; whether it is. For a thread of its own.
+    pub fn wait_until_caught_up(&self) -> bool {
+        // All places on the lists are taken before the writer is asked: what it then looks at is all that they wait for.
+        let waits: Vec<_> = self.all.iter().filter_map(|lane| lane.settled.wait()).collect();
+        if !waits.is_empty() {
+            self.bell.ask();
+        }
+        waits.into_iter().all(|told| told.blocking_recv().is_ok())
+    }
+
     /// Gives the slots of records that are in a group back to their lane.
     pub fn release(&self, lane: usize, slots: usize) {
         self.all[lane].slots.add_permits(slots);
@@ -256,13 +268,22 @@ impl Lane {
 }
 
 impl Permit {
+    /// The record is of that reservation.
+    #[must_use]
+    pub fn of_reservation(mut self, term: Term) -> Self {
+        debug_assert!(self.kind.is_of_reservation());
+        self.term = Some(Box::new(term));
+        self
+    }
+
     /// Hands over what is to be stored under the key instead of a change. The receiver is told when it is on disk.
     ///
     /// # Panics
     ///
-    /// If the permit was not taken for that, under a key.
+    /// If the permit was not taken for that: under a key, unless it is an extension.
     pub fn store(mut self, stored: &Stored) -> oneshot::Receiver<()> {
-        assert!(self.claim.is_some(), "what is stored is stored under a key");
+        let needs_key = !matches!(stored, Stored::Extended(..));
+        assert!(self.claim.is_some() || !needs_key, "what is stored is stored under a key");
         let (told, telling) = oneshot::channel();
         let nobody_waits = self.lane.rings_at > 1;
         self.push(|head, queue| {
@@ -314,7 +335,11 @@ impl HandOff for Permit {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.push(|head, queue| record::encode(&mut queue.records, head, changes));
+        let term = self.term.take();
+        self.push(|head, queue| match term {
+            None => record::encode(&mut queue.records, head, changes),
+            Some(term) => record::encode_of_reservation(&mut queue.records, head, changes, &term),
+        });
     }
 }
 

@@ -19,12 +19,14 @@ pub mod append;
 pub mod backup;
 pub mod check;
 pub mod chunks;
+pub mod config;
 pub mod control;
 pub mod data_dir;
 pub mod disk;
 pub mod group;
 pub mod heads;
 pub mod history;
+pub mod holds;
 pub mod kept;
 pub mod keys;
 pub mod lanes;
@@ -60,19 +62,21 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use self::append::Appender;
+pub use self::config::JournalConfig;
 use self::control::{Content, Control};
 use self::disk::Disk;
 use self::heads::{Heads, Written};
+use self::holds::{AllFound, Holds};
 use self::keys::{Claim, Keys};
 use self::lanes::{Denied, Lanes, NoSlot, Permit};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
 use self::record::RecordKind;
-use self::retention::trim::{self, Trimmer};
-use self::retention::{Parts, Policy, Schedule, Snapshotter};
+use self::retention::trim::Trimmer;
+use self::retention::{Parts, Snapshotter};
 use self::watermark::{Failed, GroupEnd, NotOnDisk, Watermark};
 use self::writer::Writer;
-use crate::clock::{Clock, Left, SystemTimeSource, TimeSource};
+use crate::clock::{Clock, Left};
 use crate::stock::{Remark, StockKey};
 
 /// What a journal goes on from: an empty log, or what recovery found.
@@ -82,6 +86,8 @@ pub struct Start {
     pub heads: Heads,
     /// The idempotency keys that were used.
     pub keys: Keys,
+    /// The reservations that were made.
+    pub holds: AllFound,
     /// The segments there are.
     pub log: Log,
     /// The last segment, if it is not sealed.
@@ -100,7 +106,18 @@ impl Start {
     /// A log in which nothing was ever written.
     pub fn empty() -> Self {
         let (heads, keys, log, control) = (Heads::new(), Keys::new(), Log::default(), Content::fresh());
-        Self { heads, keys, log, tail: None, end: GroupEnd::GENESIS, covered: 0, control, only_reads: false }
+        let holds = AllFound::default();
+        Self {
+            heads,
+            keys,
+            holds,
+            log,
+            tail: None,
+            end: GroupEnd::GENESIS,
+            covered: 0,
+            control,
+            only_reads: false,
+        }
     }
 }
 
@@ -115,59 +132,17 @@ pub struct Journal {
     is_volatile: bool,
 }
 
-/// The bounds of a journal.
-#[derive(Debug, Clone)]
-pub struct JournalConfig {
-    /// How long segments get, in bytes.
-    pub segment_bytes: u64,
-    /// How many idempotency keys may be held.
-    pub keys_max: usize,
-    /// How long an idempotency key is held.
-    pub keys_retention: Duration,
-    /// How long a change may be held back for one before it that was not handed over; then the journal fails.
-    pub held_back_max: Duration,
-    /// How often the writer looks up without being woken, for the age of what is held back.
-    pub look_every: Duration,
-    /// When snapshots are taken.
-    pub snapshots: Schedule,
-    /// Segments whose movements are all older than this are dropped, once a snapshot covers them. Never, if there is none.
-    pub retain_age: Option<Duration>,
-    /// The oldest segments are dropped while the others are longer than this, once a snapshot covers them. Never, if there is none.
-    pub retain_bytes: Option<u64>,
-    /// In memory: how long the log may be, in bytes. The oldest segments are dropped while it is longer; instead of by age or by
-    /// [`JournalConfig::retain_bytes`], and without a snapshot. A group may go past it, and so do records that idempotency keys need.
-    pub volatile_bytes_max: u64,
-    /// Where the time comes from.
-    pub time: Arc<dyn TimeSource>,
-}
-
-impl Default for JournalConfig {
-    /// 64 MiB, a million keys (48 MB) for a day, and ten seconds. In memory the log is 64 MiB long.
-    fn default() -> Self {
-        Self {
-            segment_bytes: segment::BYTES_DEFAULT,
-            keys_max: 1_000_000,
-            keys_retention: Duration::from_hours(24),
-            held_back_max: Duration::from_secs(10),
-            look_every: Duration::from_secs(1),
-            snapshots: Schedule::default(),
-            retain_age: None,
-            retain_bytes: None,
-            volatile_bytes_max: 64 * 1024 * 1024,
-            time: Arc::new(SystemTimeSource::default()),
-        }
-    }
-}
-
 /// What the writer and its clients share.
 #[derive(Debug)]
 pub struct Shared {
     /// Where changes are handed over.
-    pub lanes: Lanes,
+    pub lanes: Arc<Lanes>,
     /// What was written of each level.
     pub heads: Arc<Heads>,
     /// Which idempotency keys were used.
     pub keys: Arc<Keys>,
+    /// Which reservations there are.
+    pub holds: Arc<Holds>,
     /// The files.
     pub log: Arc<Log>,
     /// Whose they are.
@@ -186,27 +161,27 @@ pub struct Shared {
     pause_ms: AtomicU64,
 }
 
-impl JournalConfig {
-    fn segment_bytes_on(&self, is_volatile: bool) -> u64 {
-        if is_volatile { trim::segment_bytes(self.volatile_bytes_max) } else { self.segment_bytes }
-    }
-
-    fn policy(&self) -> Policy {
-        Policy { age_max: self.retain_age, bytes_max: self.retain_bytes, key_retention: self.keys_retention }
-    }
-}
-
 impl Journal {
     /// Starts the writer where `start` ends. From here on the files are open; of a copy another lineage begins.
     pub fn start(disk: Arc<dyn Disk>, start: Start, config: &JournalConfig) -> io::Result<Self> {
         let log = Arc::new(start.log);
         let is_volatile = disk.is_volatile();
+        let (steady_ms, date_ms) = (start.end.time_ms, start.control.date_at(start.end));
+        let left = Left { steady_ms, date_ms, away_ms: start.control.away_ms };
+        let clock = Clock::resume(Arc::clone(&config.time), left);
+        let (away_ms, date_ms) = (clock.away_ms(), clock.date_began_ms());
+        let content = Content { away_ms, date_ms, ..start.control };
         let control = if is_volatile || start.only_reads {
-            Control::unwritten(start.control)
+            Control::unwritten(content)
         } else {
-            Control::open(Arc::clone(&disk), start.control, start.end, log.bases())?
+            Control::open(Arc::clone(&disk), content, start.end, log.bases())?
         };
         let control = Arc::new(control);
+        let holds = Holds::new(config.reservations_finished_max);
+        let retention_ms = u64::try_from(config.reservations_retention.as_millis()).unwrap_or(u64::MAX);
+        let mut found = start.holds;
+        found.forget(start.end.time_ms.saturating_sub(retention_ms), config.reservations_finished_max);
+        found.into_sorted().into_iter().for_each(|found| holds.restore(found));
         let segment_bytes = config.segment_bytes_on(is_volatile);
         let trimmer = is_volatile.then(|| {
             Trimmer::new(Arc::clone(&disk), Arc::clone(&log), config.volatile_bytes_max, segment_bytes)
@@ -219,12 +194,11 @@ impl Journal {
             start.end,
             segment_bytes,
         )?;
-        let left = Left { steady_ms: start.end.time_ms, date_ms: start.end.date_ms };
-        let clock = Clock::resume(Arc::clone(&config.time), left);
         let shared = Arc::new(Shared {
-            lanes: Lanes::new(is_volatile),
+            lanes: Arc::new(Lanes::new(is_volatile)),
             heads: Arc::new(start.heads),
             keys: Arc::new(start.keys),
+            holds: Arc::new(holds),
             log,
             control,
             clock: clock.clone(),
@@ -417,6 +391,8 @@ impl Shared {
             control: Some(Arc::clone(&self.control)),
             heads: Arc::clone(&self.heads),
             keys: Arc::clone(&self.keys),
+            holds: Arc::clone(&self.holds),
+            lanes: Some(Arc::clone(&self.lanes)),
             watermark: Arc::clone(&self.watermark),
         }
     }

@@ -12,12 +12,14 @@
 //!         26 lines u16
 //!         28 reason_len u16, 30 reference_len u16     bytes of UTF-8
 //!         32 [key 16, fingerprint 32]                 if flagged
-//!            reason, reference, lines, then what is stored under the key where there are no lines: see `stored`
+//!            reason, reference, lines; then what is stored, where there are no lines: see `stored`;
+//!            of a reservation: id u128, created_ms u64, expires_date_ms u64, expires_ms u64
 //! line     0 operation u8, 1 key_len u8
 //!          2 operand i64    see Line
 //!         10 after u128     Level::to_bits: quantities, version, flags
 //!         26 previous u64   position of the level's previous record, 0 if there is none
 //!         34 key            sku, a space, location
+//!            [release u64]  of a reservation that is shipped in part: the units that are let go
 //! ```
 //!
 //! The hand-off writes a record with `seq`, `time_ms`, `crc` and every `previous` zero ([`encode`]); the writer fills
@@ -26,16 +28,21 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, BufMut};
 use thiserror::Error;
 
 use super::stored::{Reader, Stored};
-use crate::stock::{Changed, IfMissing, Level, Once, Operation, Quantity, StockKey};
+use crate::stock::{Changed, Level, Once, ReservationId, Term};
+
+mod line;
+
+pub use line::{LINE_HEAD_BYTES, Line};
+use line::{LINE_PREVIOUS, level_at, line_bytes, push_line};
 
 /// Bytes of a record before its variable parts.
 pub const HEAD_BYTES: usize = 32;
-/// Bytes of a line before its key.
-pub const LINE_HEAD_BYTES: usize = 34;
+/// Bytes of the term of a reservation.
+const TERM_BYTES: usize = 40;
 /// Bytes of the idempotency part.
 const ONCE_BYTES: usize = 48;
 /// The longest record: a transaction of the most lines with the longest names, and room for the texts.
@@ -50,11 +57,6 @@ const LINES: Range<usize> = 26..28;
 const REASON_LEN: Range<usize> = 28..30;
 const REFERENCE_LEN: Range<usize> = 30..32;
 const FLAG_ONCE: u8 = 1;
-/// The operand of a count that found no level.
-const NO_LEVEL: i64 = -1;
-
-const LINE_AFTER: Range<usize> = 10..26;
-const LINE_PREVIOUS: Range<usize> = 26..34;
 
 /// What a record is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,12 +78,27 @@ pub enum RecordKind {
     Imported = 7,
     /// A chunk of an import of which every level was left out, under the chunk's key. No lines.
     ImportLeftOut = 8,
+    /// A reservation was made: its units are held. As of all of its records, it ends with the term.
+    Reserved = 9,
+    /// A reservation was committed: units left the house, or were let go.
+    Committed = 10,
+    /// A reservation was released: its units were let go.
+    Released = 11,
+    /// A reservation expired: its units were let go.
+    Expired = 12,
+    /// A reservation was extended. No lines: nothing happened to a level.
+    Extended = 13,
 }
 
 impl RecordKind {
     /// Whether a record of this kind is a chunk of an import.
     pub fn is_chunk(self) -> bool {
         matches!(self, Self::Import | Self::ImportLeftOut)
+    }
+
+    /// Whether it has lines, of a reservation.
+    pub fn is_of_reservation(self) -> bool {
+        matches!(self, Self::Reserved | Self::Committed | Self::Released | Self::Expired)
     }
 }
 
@@ -109,22 +126,6 @@ pub struct Record<'a> {
     lines_end: usize,
 }
 
-/// One level's part of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// `sku`, a space, `location`.
-    pub key: &'a str,
-    /// What happened.
-    pub operation: Operation,
-    /// The units on hand before, where the operation and the level after do not tell (a count, a delete): `None` for a count that
-    /// found no level.
-    pub on_hand_before: Option<u64>,
-    /// The level after.
-    pub after: Level,
-    /// Where the level's previous record is: 0 if this is its first.
-    pub previous: u64,
-}
-
 /// Bytes that are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RecordError {
@@ -150,6 +151,36 @@ pub fn encode<'c>(
         push_line(out, &changed);
     }
     finish(out, start);
+}
+
+/// The same, of a reservation: the record ends with its term.
+pub fn encode_of_reservation<'c>(
+    out: &mut Vec<u8>,
+    note: &RecordHead<'_>,
+    changes: impl ExactSizeIterator<Item = Changed<'c>>,
+    term: &Term,
+) {
+    let start = begin(out, note, changes.len());
+    for changed in changes {
+        push_line(out, &changed);
+    }
+    put_term(out, term);
+    finish(out, start);
+}
+
+/// Appends a term.
+pub(super) fn put_term(out: &mut Vec<u8>, term: &Term) {
+    out.put_u128_le(term.id.to_bits());
+    for number in [term.created_ms, term.expires_date_ms, term.expires_ms] {
+        out.put_u64_le(number);
+    }
+}
+
+/// Reads a term off the beginning of `bytes`.
+pub(super) fn take_term(bytes: &mut &[u8]) -> Option<Term> {
+    let id = ReservationId::from_bits(bytes.try_get_u128_le().ok()?);
+    let mut number = || bytes.try_get_u64_le().ok();
+    Some(Term { id, created_ms: number()?, expires_date_ms: number()?, expires_ms: number()? })
 }
 
 /// Appends an unsealed record of what is stored under a key to `out`.
@@ -180,18 +211,6 @@ fn begin(out: &mut Vec<u8>, note: &RecordHead<'_>, lines: usize) -> usize {
     start
 }
 
-fn push_line(out: &mut Vec<u8>, changed: &Changed<'_>) {
-    let (operation, operand) = operation_to_bytes(changed.operation, changed.before);
-    let key = changed.key.text();
-    let mut bytes = [0; LINE_HEAD_BYTES];
-    bytes[0] = operation;
-    bytes[1] = u8::try_from(key.len()).expect("a key is at most 97 bytes");
-    bytes[2..10].copy_from_slice(&operand.to_le_bytes());
-    bytes[LINE_AFTER].copy_from_slice(&changed.after.to_bits().to_le_bytes());
-    out.extend_from_slice(&bytes);
-    out.extend_from_slice(key.as_bytes());
-}
-
 fn finish(out: &mut [u8], start: usize) {
     let len = out.len() - start;
     assert!(len <= RECORD_BYTES_MAX, "a record of {len} bytes: the bounds of requests are below that");
@@ -206,7 +225,7 @@ pub fn seal(record: &mut [u8], seq: u64, time_ms: u64, mut previous: impl FnMut(
     let mut at = lines_at(record);
     for line in 0..usize::from(u16_at(record, LINES)) {
         record[at..][LINE_PREVIOUS].copy_from_slice(&previous(line).to_le_bytes());
-        at += LINE_HEAD_BYTES + usize::from(record[at + 1]);
+        at += line_bytes(&record[at..]);
     }
     let crc = crc32fast::hash(&record[CRC.end..]);
     record[CRC].copy_from_slice(&crc.to_le_bytes());
@@ -240,9 +259,10 @@ pub fn trusted_lines(record: &[u8]) -> impl ExactSizeIterator<Item = (&str, Leve
     let mut at = lines_at(record);
     (0..usize::from(u16_at(record, LINES))).map(move |_| {
         let key_at = at + LINE_HEAD_BYTES;
+        let key = &record[key_at..key_at + usize::from(record[at + 1])];
         let after = level_at(record, at).expect("encode wrote a level");
-        at = key_at + usize::from(record[at + 1]);
-        (std::str::from_utf8(&record[key_at..at]).expect("encode wrote a key"), after)
+        at += line_bytes(&record[at..]);
+        (std::str::from_utf8(key).expect("encode wrote a key"), after)
     })
 }
 
@@ -287,6 +307,11 @@ impl<'a> Record<'a> {
             6 => RecordKind::Batch,
             7 => RecordKind::Imported,
             8 => RecordKind::ImportLeftOut,
+            9 => RecordKind::Reserved,
+            10 => RecordKind::Committed,
+            11 => RecordKind::Released,
+            12 => RecordKind::Expired,
+            13 => RecordKind::Extended,
             _ => return Err(RecordError::Part("kind")),
         };
         let once = match bytes[FLAGS] {
@@ -323,6 +348,8 @@ impl<'a> Record<'a> {
         let holds = match (self.note.kind, lines, self.bytes.len() - at) {
             (RecordKind::Change | RecordKind::Transfer | RecordKind::Import, 1.., 0) => true,
             (RecordKind::Change | RecordKind::Transfer | RecordKind::Import, ..) => false,
+            (kind, lines, rest) if kind.is_of_reservation() => lines > 0 && rest == TERM_BYTES,
+            (kind @ RecordKind::Extended, 0, _) => read_stored(kind, &self.bytes[at..]).is_some(),
             (kind, 0, _) => self.note.once.is_some() && read_stored(kind, &self.bytes[at..]).is_some(),
             _ => false,
         };
@@ -331,16 +358,8 @@ impl<'a> Record<'a> {
 
     /// The line at that offset and the offset after it.
     fn line_at(&self, at: usize) -> Result<(Line<'a>, usize), RecordError> {
-        let head = self.bytes.get(at..at + LINE_HEAD_BYTES).ok_or(RecordError::Length)?;
-        let end = at + LINE_HEAD_BYTES + usize::from(head[1]);
-        let key = self.bytes.get(at + LINE_HEAD_BYTES..end).ok_or(RecordError::Length)?;
-        let key = std::str::from_utf8(key).map_err(|_| RecordError::Part("key"))?;
-        let after = level_at(self.bytes, at).ok_or(RecordError::Part("level"))?;
-        let operand = (&head[2..]).get_i64_le();
-        let (operation, on_hand_before) =
-            operation_from_bytes(head[0], operand, after).ok_or(RecordError::Part("operation"))?;
-        let previous = (&head[LINE_PREVIOUS.start..]).get_u64_le();
-        Ok((Line { key, operation, on_hand_before, after, previous }, end))
+        let (line, len) = Line::read(self.bytes.get(at..).ok_or(RecordError::Length)?)?;
+        Ok((line, at + len))
     }
 
     /// Bytes of the record.
@@ -381,6 +400,12 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Of which reservation it is, and how long that holds; if it is of one, and has lines.
+    pub fn term(&self) -> Option<Term> {
+        let mut rest = &self.bytes[self.lines_end..];
+        self.note.kind.is_of_reservation().then(|| take_term(&mut rest)).flatten()
+    }
+
     /// What is stored under its key, if it is no change.
     pub fn stored(&self) -> Option<Stored> {
         read_stored(self.note.kind, &self.bytes[self.lines_end..])
@@ -390,96 +415,19 @@ impl<'a> Record<'a> {
 fn read_stored(kind: RecordKind, bytes: &[u8]) -> Option<Stored> {
     let reader = Reader::new(bytes);
     match kind {
-        RecordKind::Change | RecordKind::Transfer | RecordKind::Import => None,
+        RecordKind::Change
+        | RecordKind::Transfer
+        | RecordKind::Import
+        | RecordKind::Reserved
+        | RecordKind::Committed
+        | RecordKind::Released
+        | RecordKind::Expired => None,
+        RecordKind::Extended => reader.extended(),
         RecordKind::Answer => reader.written(),
         RecordKind::Refused => reader.refused(),
         RecordKind::Batch => reader.batch(),
         RecordKind::Imported | RecordKind::ImportLeftOut => reader.imported(),
     }
-}
-
-impl Line<'_> {
-    /// The level before, as far as units go: on hand and reserved. `None` where the line contradicts itself: its operation does
-    /// not lead to its level after from any level that can be.
-    pub fn units_before(&self) -> Option<(u64, u64)> {
-        let (on_hand, reserved) = (self.after.on_hand(), self.after.reserved());
-        let before = match self.operation {
-            Operation::Create { .. } => (0, reserved),
-            // A count that found no level, and so made it, says so by naming none before.
-            Operation::Count { if_missing: IfMissing::Create, .. } => {
-                (self.on_hand_before.unwrap_or(0), reserved)
-            }
-            Operation::Count { .. } | Operation::Delete => (self.on_hand_before?, reserved),
-            Operation::Adjust { delta, .. } => (on_hand.checked_add_signed(delta.checked_neg()?)?, reserved),
-            Operation::Reserve { quantity } => (on_hand, reserved.checked_sub(quantity.units())?),
-            Operation::Release { quantity } => (on_hand, reserved + quantity.units()),
-            Operation::Ship { quantity } => (on_hand + quantity.units(), reserved + quantity.units()),
-        };
-        let exists_after = self.operation != Operation::Delete;
-        let version_before = self.after.version().checked_sub(1)?;
-        let possible = exists_after == self.after.exists()
-            && Level::existing(before.0, before.1, version_before).is_some();
-        possible.then_some(before)
-    }
-
-    /// Whether a line of an import made the level, rather than count one that was there.
-    pub fn imported_new(&self) -> bool {
-        matches!(self.operation, Operation::Count { if_missing: IfMissing::Create, .. })
-            && self.on_hand_before.is_none()
-    }
-
-    /// The key, parsed: `None` where the text is none.
-    pub fn stock_key(&self) -> Option<StockKey> {
-        StockKey::from_text(self.key)
-    }
-}
-
-/// The operation as a tag and an operand: what the level after does not tell.
-fn operation_to_bytes(operation: Operation, before: Level) -> (u8, i64) {
-    let units = |units: u64| units.cast_signed();
-    match operation {
-        Operation::Create { .. } => (1, 0),
-        Operation::Count { if_missing: IfMissing::Refuse, .. } => (2, units(before.on_hand())),
-        Operation::Count { if_missing: IfMissing::Create, .. } if before.exists() => {
-            (9, units(before.on_hand()))
-        }
-        Operation::Count { if_missing: IfMissing::Create, .. } => (9, NO_LEVEL),
-        Operation::Adjust { delta, if_missing: IfMissing::Refuse } => (3, delta),
-        Operation::Adjust { delta, if_missing: IfMissing::Create } => (4, delta),
-        Operation::Reserve { quantity } => (5, units(quantity.units())),
-        Operation::Release { quantity } => (6, units(quantity.units())),
-        Operation::Ship { quantity } => (7, units(quantity.units())),
-        Operation::Delete => (8, units(before.on_hand())),
-    }
-}
-
-/// The operation, and the units on hand before it where only the operand says so.
-fn operation_from_bytes(tag: u8, operand: i64, after: Level) -> Option<(Operation, Option<u64>)> {
-    let quantity = || Quantity::new(u64::try_from(operand).ok()?);
-    let on_hand = Quantity::new(after.on_hand())?;
-    let alone = |operation| Some((operation, None));
-    match tag {
-        1 if operand == 0 => alone(Operation::Create { on_hand }),
-        2 => {
-            let operation = Operation::Count { on_hand, if_missing: IfMissing::Refuse };
-            Some((operation, Some(quantity()?.units())))
-        }
-        3 => alone(Operation::Adjust { delta: operand, if_missing: IfMissing::Refuse }),
-        4 => alone(Operation::Adjust { delta: operand, if_missing: IfMissing::Create }),
-        5 => alone(Operation::Reserve { quantity: quantity()? }),
-        6 => alone(Operation::Release { quantity: quantity()? }),
-        7 => alone(Operation::Ship { quantity: quantity()? }),
-        8 => Some((Operation::Delete, Some(quantity()?.units()))),
-        9 => {
-            let before = if operand == NO_LEVEL { None } else { Some(quantity()?.units()) };
-            Some((Operation::Count { on_hand, if_missing: IfMissing::Create }, before))
-        }
-        _ => None,
-    }
-}
-
-fn level_at(record: &[u8], line_at: usize) -> Option<Level> {
-    Level::from_bits((&record[line_at + LINE_AFTER.start..]).get_u128_le())
 }
 
 fn u16_at(bytes: &[u8], range: Range<usize>) -> u16 {

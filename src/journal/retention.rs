@@ -37,6 +37,8 @@ pub struct Policy {
     pub bytes_max: Option<u64>,
     /// How long idempotency keys are kept: no segment that is younger goes.
     pub key_retention: Duration,
+    /// How long finished reservations are kept.
+    pub reservations_retention: Duration,
 }
 
 /// What was removed.

@@ -36,6 +36,7 @@ use super::control::Identity;
 use super::disk::{Disk, DiskFile};
 use super::group::Hash;
 use super::heads::{Head, Heads};
+use super::holds::{Found, Holds};
 use super::keys::Keys;
 use super::marks::Mark;
 use super::watermark::{Failed, GroupEnd, Watermark};
@@ -55,6 +56,18 @@ pub const VERSION_OLDEST: u32 = 1;
 
 /// The name while it is written. Recovery removes it.
 pub(super) const TEMPORARY: &str = "snapshot.tmp";
+
+/// What a snapshot is taken of.
+pub struct Walked<'w> {
+    /// The levels.
+    pub heads: &'w Heads,
+    /// The idempotency keys.
+    pub keys: &'w Keys,
+    /// The reservations.
+    pub holds: &'w Holds,
+    /// Waits until all that was handed over before is in the log; whether it is.
+    pub caught_up: &'w dyn Fn() -> bool,
+}
 
 /// What is in a snapshot that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +96,9 @@ pub enum SnapshotError {
     /// It was to stop.
     #[error("the snapshot was given up: the service stops")]
     Stopped,
+    /// What was seen of reservations is not on disk, and nobody knows when it will be.
+    #[error("the snapshot was given up: what was seen is not on disk")]
+    NotWritten,
     /// What was seen will never be on disk.
     #[error("the snapshot was given up: {0}")]
     Failed(#[from] Failed),
@@ -127,8 +143,7 @@ pub fn start_of(file_name: &str) -> Option<u64> {
 pub fn write(
     disk: &dyn Disk,
     whose: Option<Identity>,
-    heads: &Heads,
-    keys: &Keys,
+    content: &Walked<'_>,
     watermark: &Watermark,
     stop: &AtomicBool,
 ) -> Result<Written, SnapshotError> {
@@ -139,7 +154,7 @@ pub fn write(
         _ => {}
     }
     let file = disk.create(TEMPORARY).map_err(failed)?;
-    let written = written(&file, whose, start, heads, keys, stop).and_then(|written| {
+    let written = written(&file, whose, start, content, stop).and_then(|written| {
         if written.1 > 0 {
             watermark.wait_for(written.1)?;
         }
@@ -160,11 +175,10 @@ fn written(
     file: &Arc<dyn DiskFile>,
     whose: Option<Identity>,
     start: GroupEnd,
-    heads: &Heads,
-    keys: &Keys,
+    content: &Walked<'_>,
     stop: &AtomicBool,
 ) -> Result<(Written, u64), SnapshotError> {
-    let mut out = write_file(file, whose, start, heads, keys, stop)?;
+    let mut out = write_file(file, whose, start, content, stop)?;
     let failed = |source| SnapshotError::Io { file: TEMPORARY.to_owned(), source };
     let bytes = out.finish().and_then(|bytes| file.sync().map(|()| bytes)).map_err(failed)?;
     let Trailer { levels, keys, highest, .. } = out.trailer;
@@ -175,11 +189,17 @@ fn write_file<'f>(
     file: &'f Arc<dyn DiskFile>,
     whose: Option<Identity>,
     start: GroupEnd,
-    heads: &Heads,
-    keys: &Keys,
+    content: &Walked<'_>,
     stop: &'f AtomicBool,
 ) -> Result<Out<'f>, SnapshotError> {
+    let Walked { heads, keys, holds, caught_up } = *content;
     let mut out = Out::new(file, &Header { start, levels: heads.len() as u64, whose }, stop);
+    // Reservations are seen when they are handed over, levels when they are written: so first those, and on with what has caught up.
+    holds.walk(|found| out.reservation(&found));
+    out.end_block();
+    if !caught_up() {
+        return Err(SnapshotError::NotWritten);
+    }
     // After an error the walk goes on, and writes nothing: a walk cannot be left.
     heads.walk(|key, head| out.level(key.text(), head));
     out.end_block();
@@ -249,6 +269,11 @@ impl<'f> Out<'f> {
         self.block.extend_from_slice(&position.to_le_bytes());
         self.block.extend_from_slice(&key.to_le_bytes());
         self.trailer.highest = self.trailer.highest.max(position);
+    }
+
+    fn reservation(&mut self, found: &Found) {
+        self.begin_entry(BlockKind::Reservations);
+        found.write(&mut self.block);
     }
 
     fn mark(&mut self, mark: Mark) {

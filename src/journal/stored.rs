@@ -1,4 +1,4 @@
-//! [`Stored`]: what came of a request that has an idempotency key, where that is not the record of a change.
+//! [`Stored`]: what came of a request, where that is not the record of a change; mostly of one that has an idempotency key.
 //!
 //! Data, not words: a retry is answered from it by the code that answered the first time. Bytes only; no file, no clock.
 //!
@@ -6,13 +6,15 @@
 //! refused   count u32, then per level: key_len u8, key, line u32, refusal
 //! batch     count u32, then per line: 0 u8, position u64 (of the record of its change), or a refusal
 //! imported  levels u64, created u64, counted u64, left_out u64
+//! extended  the term (see `record`), count u32, then per line: key_len u8, key, quantity u64
 //! refusal   reason u8 (1 to 12), operand u64, found u128 (Level::to_bits)
 //! written   status u16, body: the answer itself, as version 1 of the format had it
 //! ```
 
 use bytes::{Buf, BufMut};
 
-use crate::stock::{Level, Precondition, Reason, Refusal, RefusedLevel, StockKey};
+use super::record::{put_term, take_term};
+use crate::stock::{HeldLine, Level, Precondition, Quantity, Reason, Refusal, RefusedLevel, StockKey, Term};
 
 /// What a key stands for beside changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Stored {
     Batch(Vec<BatchLine>),
     /// What an import did.
     Imported(Imported),
+    /// A reservation was extended: its new term, and what it holds.
+    Extended(Term, Vec<HeldLine>),
     /// An answer as version 1 of the format stored it: in the words it was given in.
     Written(WrittenAnswer),
 }
@@ -68,9 +72,7 @@ impl Stored {
             Self::Refused(levels) => {
                 put_count(out, levels.len());
                 for RefusedLevel { key, line, refusal } in levels {
-                    let text = key.text().as_bytes();
-                    out.push(u8::try_from(text.len()).expect("a key is at most 97 bytes"));
-                    out.extend_from_slice(text);
+                    put_key(out, key);
                     out.put_u32_le(u32::try_from(*line).unwrap_or(u32::MAX));
                     put_refusal(out, refusal);
                 }
@@ -90,6 +92,14 @@ impl Stored {
             Self::Imported(Imported { levels, created, counted, left_out }) => {
                 for number in [levels, created, counted, left_out] {
                     out.put_u64_le(*number);
+                }
+            }
+            Self::Extended(term, lines) => {
+                put_term(out, term);
+                put_count(out, lines.len());
+                for HeldLine { key, quantity } in lines {
+                    put_key(out, key);
+                    out.put_u64_le(quantity.units());
                 }
             }
             Self::Written(WrittenAnswer { status, body }) => {
@@ -129,6 +139,17 @@ impl<'b> Reader<'b> {
         self.0.is_empty().then_some(Stored::Imported(imported))
     }
 
+    pub(super) fn extended(mut self) -> Option<Stored> {
+        let term = take_term(&mut self.0)?;
+        let count = self.count()?;
+        let line = |_| {
+            let key = self.key()?;
+            Some(HeldLine { key, quantity: Quantity::new(self.0.try_get_u64_le().ok()?)? })
+        };
+        let lines = (0..count).map(line).collect::<Option<Vec<_>>>()?;
+        self.0.is_empty().then_some(Stored::Extended(term, lines))
+    }
+
     pub(super) fn written(mut self) -> Option<Stored> {
         let status = self.0.try_get_u16_le().ok()?;
         Some(Stored::Written(WrittenAnswer { status, body: self.0.to_vec() }))
@@ -141,13 +162,17 @@ impl<'b> Reader<'b> {
     }
 
     fn refused_level(&mut self) -> Option<RefusedLevel> {
-        let len = self.0.try_get_u8().ok()?;
-        let (text, rest) = self.0.split_at_checked(usize::from(len))?;
-        self.0 = rest;
-        let key = StockKey::from_text(std::str::from_utf8(text).ok()?)?;
+        let key = self.key()?;
         let line = self.0.try_get_u32_le().ok()? as usize;
         let tag = self.0.try_get_u8().ok()?;
         Some(RefusedLevel { key, line, refusal: self.refusal(tag)? })
+    }
+
+    fn key(&mut self) -> Option<StockKey> {
+        let len = self.0.try_get_u8().ok()?;
+        let (text, rest) = self.0.split_at_checked(usize::from(len))?;
+        self.0 = rest;
+        StockKey::from_text(std::str::from_utf8(text).ok()?)
     }
 
     fn batch_line(&mut self) -> Option<BatchLine> {
@@ -162,6 +187,12 @@ impl<'b> Reader<'b> {
         let found = Level::from_bits(self.0.try_get_u128_le().ok()?)?;
         Some(Refusal { reason: reason(tag, operand)?, found })
     }
+}
+
+fn put_key(out: &mut Vec<u8>, key: &StockKey) {
+    let text = key.text().as_bytes();
+    out.push(u8::try_from(text.len()).expect("a key is at most 97 bytes"));
+    out.extend_from_slice(text);
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -217,7 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stock::{Location, Sku};
+    use crate::stock::{Location, ReservationId, Sku};
 
     fn any_refusal() -> impl Strategy<Value = Refusal> {
         let level = prop_oneof![
@@ -242,6 +273,18 @@ mod tests {
             any::<[u64; 4]>().prop_map(|[levels, created, counted, left_out]| {
                 Stored::Imported(Imported { levels, created, counted, left_out })
             }),
+            (any::<[u64; 4]>(), prop::collection::vec(("[a-z]{1,9}", 1..9_u64), 0..9)).prop_map(
+                |(term, lines)| {
+                    let [id, created_ms, expires_date_ms, expires_ms] = term;
+                    let id = ReservationId::from_bits(u128::from(id));
+                    let line = |(sku, units): (String, u64)| {
+                        let key = StockKey::new(Sku::parse(&sku).unwrap(), Location::DEFAULT);
+                        HeldLine { key, quantity: Quantity::new(units).unwrap() }
+                    };
+                    let term = Term { id, created_ms, expires_date_ms, expires_ms };
+                    Stored::Extended(term, lines.into_iter().map(line).collect())
+                }
+            ),
             (any::<u16>(), any::<Vec<u8>>())
                 .prop_map(|(status, body)| Stored::Written(WrittenAnswer { status, body })),
         ]
@@ -253,6 +296,7 @@ mod tests {
             Stored::Refused(_) => reader.refused(),
             Stored::Batch(_) => reader.batch(),
             Stored::Imported(_) => reader.imported(),
+            Stored::Extended(..) => reader.extended(),
             Stored::Written(_) => reader.written(),
         }
     }

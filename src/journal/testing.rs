@@ -3,22 +3,42 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::disk::{Disk, DiskFile};
 use super::group;
 use super::heads::{Head, Heads};
+use super::holds::Holds;
 use super::keys::Keys;
 use super::log::{Log, Segment};
 use super::record::{self, RecordHead, RecordKind};
 use super::segment::{self, Header};
+use super::snapshot::{self, Walked};
 use super::stored::{Stored, WrittenAnswer};
 use super::watermark::{GroupEnd, Watermark};
 use crate::stock::{Change, Changed, Level, Once, Operation, Quantity, StockKey};
 
 pub(crate) const EMPTY: GroupEnd = GroupEnd::GENESIS;
+
+/// Takes a snapshot that says not whose it is, where there are no reservations.
+pub(crate) fn snapshot(
+    disk: &dyn Disk,
+    heads: &Heads,
+    keys: &Keys,
+    watermark: &Watermark,
+    stop: &AtomicBool,
+) -> Result<snapshot::Written, snapshot::SnapshotError> {
+    let (holds, caught_up) = (Holds::new(0), || true);
+    snapshot::write(
+        disk,
+        None,
+        &Walked { heads, keys, holds: &holds, caught_up: &caught_up },
+        watermark,
+        stop,
+    )
+}
 
 impl GroupEnd {
     /// The same, without the date, which the snapshots of [`Writer`] do not tell: they are of an earlier version.
@@ -313,6 +333,7 @@ impl Writer {
     pub(crate) fn store(&mut self, once: Once, stored: &Stored) {
         let start = self.begin_record();
         let kind = match stored {
+            Stored::Extended(..) => RecordKind::Extended,
             Stored::Written(_) => RecordKind::Answer,
             Stored::Refused(_) => RecordKind::Refused,
             Stored::Batch(_) => RecordKind::Batch,

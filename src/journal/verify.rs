@@ -17,6 +17,7 @@ use super::check::{self, Finding};
 use super::disk::Disk;
 use super::group::{self, Group, SECTOR};
 use super::heads::{Head, Heads};
+use super::holds::AllFound;
 use super::keys::Keys;
 use super::log::{Log, Segment};
 use super::record::Record;
@@ -215,7 +216,7 @@ impl<'r> Run<'r> {
             let candidate = Heads::new();
             let wanted = heads.is_none() && dropped.is_some();
             let outcome = if wanted {
-                snapshot::load(disk, &name, &candidate, &Keys::new())
+                snapshot::load(disk, &name, &candidate, &Keys::new(), &mut AllFound::default())
             } else {
                 snapshot::check(disk, &name)
             };

@@ -5,7 +5,8 @@
 //! [`Transaction::judge`] for many, so the rules of the service exist once.
 //!
 //! Start with [`level`] (the value), then [`operation`] (what may be asked of it), [`refusal`] (why not), then
-//! [`transaction`] (many levels, all or nothing), then [`changed`] (what has happened, and who is told).
+//! [`transaction`] (many levels, all or nothing), then [`changed`] (what has happened, and who is told),
+//! and [`reservation`] (units held for somebody).
 
 pub mod changed;
 pub mod key;
@@ -16,6 +17,7 @@ pub mod operation;
 pub mod quantity;
 pub mod refusal;
 pub mod remark;
+pub mod reservation;
 pub mod transaction;
 
 pub use changed::{Changed, HandOff};
@@ -27,4 +29,5 @@ pub use operation::{Applied, Change, IfMissing, Operation, Precondition};
 pub use quantity::{QUANTITY_MAX, Quantity};
 pub use refusal::{Reason, Refusal};
 pub use remark::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark};
+pub use reservation::{HeldLine, Reservation, ReservationId, ReservationState, Term};
 pub use transaction::{ENTRIES_MAX, Entry, EntryRefusal, RefusedLevel, Transaction, TransactionError};

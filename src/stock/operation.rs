@@ -42,6 +42,13 @@ pub enum Operation {
         /// The units, taken from both `reserved` and `on_hand`.
         quantity: Quantity,
     },
+    /// Take some held units out of the house, and let others go: a reservation of which a part is shipped.
+    Settle {
+        /// The units to take, from both `reserved` and `on_hand`.
+        ship: Quantity,
+        /// The units to let go, given back to `available`.
+        release: Quantity,
+    },
     /// Remove the level; a tombstone keeps its version.
     Delete,
 }
@@ -181,6 +188,11 @@ impl Operation {
                 let reserved = enough(reserved, requested, Reason::NotReserved { requested })?;
                 (on_hand - requested, reserved)
             }
+            Self::Settle { ship, release } => {
+                let requested = ship.units() + release.units();
+                let reserved = enough(reserved, requested, Reason::NotReserved { requested })?;
+                (on_hand - ship.units(), reserved)
+            }
             Self::Delete if reserved > 0 => return Err(Reason::StockReserved),
             Self::Delete => return Ok(None),
         };
@@ -204,6 +216,9 @@ impl Operation {
                 Self::Release { quantity: sum(a, b)? }
             }
             (Self::Ship { quantity: a }, Self::Ship { quantity: b }) => Self::Ship { quantity: sum(a, b)? },
+            (Self::Settle { ship: a, release: c }, Self::Settle { ship: b, release: d }) => {
+                Self::Settle { ship: sum(a, b)?, release: sum(c, d)? }
+            }
             _ => return None,
         })
     }

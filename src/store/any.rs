@@ -5,9 +5,9 @@
 use super::local::Local;
 use super::{
     Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, Status, Store,
+    NotDone, ReservationPage, ReservationQuery, Status, Store,
 };
-use crate::stock::{Level, StockKey};
+use crate::stock::{Level, Reservation, ReservationId, StockKey};
 use crate::telemetry::Exposition;
 
 /// One of the stores.
@@ -47,6 +47,18 @@ impl Store for AnyStore {
     async fn list(&self, query: LevelQuery<'_>) -> Result<LevelPage, NotDone> {
         match self {
             Self::Local(local) => local.list(query).await,
+        }
+    }
+
+    async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, NotDone> {
+        match self {
+            Self::Local(local) => local.reservation(id).await,
+        }
+    }
+
+    async fn reservations(&self, query: ReservationQuery) -> Result<ReservationPage, NotDone> {
+        match self {
+            Self::Local(local) => local.reservations(query).await,
         }
     }
 

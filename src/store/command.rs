@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::stock::{Change, Once, Remark, StockKey, Transaction};
+use crate::stock::{Change, HeldLine, Once, Remark, ReservationId, StockKey, Transaction};
 
 /// One deed, what makes it once, and what is said about it.
 #[derive(Debug)]
@@ -39,6 +40,31 @@ pub enum Deed {
         /// The changes; at least one. Under an idempotency key a retry has the same, in the same order: a line is told by its place.
         lines: Arc<[EachLine]>,
     },
+    /// Units of several levels held until a deadline, all or none.
+    Reserve {
+        /// What to hold: only [`Operation::Reserve`](crate::stock::Operation::Reserve).
+        transaction: Arc<Transaction>,
+        /// How long.
+        ttl: Duration,
+    },
+    /// What becomes of a reservation.
+    Settle {
+        /// Which.
+        id: ReservationId,
+        /// What.
+        transition: Transition,
+    },
+}
+
+/// What may become of a reservation. Whichever is first happens, once; to ask for the same again is answered the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// Its units leave the house: all of them, or those of these lines (ascending by key), and the others are let go.
+    Commit(Option<Vec<HeldLine>>),
+    /// Its units are let go.
+    Release,
+    /// It holds for that long from now on, and never for less than before.
+    Extend(Duration),
 }
 
 /// What the ledger calls the changes of a transaction.

@@ -33,6 +33,12 @@ pub struct Keeping {
     /// The oldest movements are dropped while the log is longer than this, in bytes; on disk once a snapshot covers them.
     /// On disk never, if there is none; in memory there is a bound always.
     pub retain_bytes: Option<u64>,
+    /// How many reservations may be pending.
+    pub reservations_max: usize,
+    /// How many finished reservations are kept.
+    pub reservations_finished_max: usize,
+    /// How long finished reservations are kept, in which the service runs.
+    pub reservations_retention: Duration,
 }
 
 impl Default for Keeping {
@@ -45,6 +51,9 @@ impl Default for Keeping {
             snapshot_interval: Duration::from_mins(15),
             retain_age: None,
             retain_bytes: None,
+            reservations_max: 2_000_000,
+            reservations_finished_max: 100_000,
+            reservations_retention: Duration::from_hours(24),
         }
     }
 }

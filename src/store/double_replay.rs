@@ -35,5 +35,7 @@ fn copy(deed: &Deed) -> Deed {
             Deed::Transaction { transaction: transaction.clone(), kind: *kind }
         }
         Deed::Each { lines } => Deed::Each { lines: lines.clone() },
+        Deed::Reserve { transaction, ttl } => Deed::Reserve { transaction: transaction.clone(), ttl: *ttl },
+        Deed::Settle { id, transition } => Deed::Settle { id: *id, transition: transition.clone() },
     }
 }

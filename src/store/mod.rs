@@ -30,15 +30,17 @@ use std::future::Future;
 
 pub use any::AnyStore;
 pub use chores::Chores;
-pub use command::{Command, Deed, EachLine, Idempotency, KeyOfVersion1, TransactionKind};
+pub use command::{Command, Deed, EachLine, Idempotency, KeyOfVersion1, TransactionKind, Transition};
 pub use config::{Keeping, Storage};
-pub use outcome::{Answered, Imported, LineOutcome, NotDone, Outcome, WasApplied, Why, WrittenAnswer};
+pub use outcome::{
+    Answered, Imported, LineOutcome, NotDone, Outcome, ReservationRefused, WasApplied, Why, WrittenAnswer,
+};
 pub use query::{
     HistoryError, LevelCursor, LevelPage, LevelQuery, Lineage, Movement, MovementCursor, MovementKind,
-    MovementPage, MovementQuery, Numbered, Seq, Status,
+    MovementPage, MovementQuery, Numbered, ReservationPage, ReservationQuery, Seq, Status,
 };
 
-use crate::stock::{Level, StockKey};
+use crate::stock::{Level, Reservation, ReservationId, StockKey};
 use crate::telemetry::Exposition;
 
 /// What keeps stock.
@@ -58,6 +60,9 @@ use crate::telemetry::Exposition;
 /// **Nothing is said that may be false.** [`NotDone::applied`] is [`WasApplied::No`] only if nothing of the command took
 /// effect, nor of an earlier one under its key.
 ///
+/// **Held until the deadline, exactly** (P9). Whatever is asked from a reservation's deadline on sees its units free, whether or not anything
+/// runs in the background; whatever was answered before did not. It is settled once, whoever tries.
+///
 /// **Bounded** (P10), and **cancellation-safe** (P11): a future that is dropped leaves the whole effect of its command or none;
 /// a batch under a key is carried through.
 pub trait Store: Send + Sync {
@@ -70,6 +75,18 @@ pub trait Store: Send + Sync {
     /// A page of levels, each current when it is read: no snapshot of all. A level whose creation was answered before the call,
     /// and that is not deleted meanwhile, is in it.
     fn list(&self, query: LevelQuery<'_>) -> impl Future<Output = Result<LevelPage, NotDone>> + Send;
+
+    /// The reservation of that name, while it is kept.
+    fn reservation(
+        &self,
+        id: ReservationId,
+    ) -> impl Future<Output = Result<Option<Reservation>, NotDone>> + Send;
+
+    /// A page of reservations, in the order in which they were made; each is current when it is read.
+    fn reservations(
+        &self,
+        query: ReservationQuery,
+    ) -> impl Future<Output = Result<ReservationPage, NotDone>> + Send;
 
     /// A page of the ledger.
     fn movements(

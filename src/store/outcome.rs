@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::stock::{Applied, Refusal, RefusedLevel, StockKey};
+use crate::stock::{Applied, Refusal, RefusedLevel, Reservation, StockKey};
 
 /// What came of a command that was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,30 @@ pub enum Outcome {
     Transaction(Result<Vec<(StockKey, Applied)>, Vec<RefusedLevel>>),
     /// Of [`Deed::Each`](super::Deed::Each): of each line, in the order of the lines.
     Each(Vec<LineOutcome>),
+    /// Of [`Deed::Reserve`](super::Deed::Reserve) and [`Deed::Settle`](super::Deed::Settle): the reservation after it, or why not.
+    Reservation(Result<Reservation, ReservationRefused>),
     /// Of an import.
     Import(Imported),
     /// Of any of these, as the first version of the service kept it: in the words it was answered with then.
     Written(WrittenAnswer),
+}
+
+/// Why a reservation was not made, or nothing became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReservationRefused {
+    /// These levels stand in the way of making it; at least one.
+    Levels(Vec<RefusedLevel>),
+    /// There is none of that name, or not any more.
+    NotFound,
+    /// Something else became of it before.
+    State(Reservation),
+    /// Of a commit of some lines: this one is not held, or not as many units of it.
+    NotHeld {
+        /// The level.
+        key: StockKey,
+        /// The units that are held of it.
+        held: u64,
+    },
 }
 
 /// What an import did.
@@ -112,6 +132,12 @@ pub enum Why {
     #[error("as many idempotency keys are held as may be; send this one again when older ones have run out")]
     KeysFull {
         /// When the next ones run out.
+        retry_after: Duration,
+    },
+    /// As many reservations are pending as may be.
+    #[error("as many reservations are pending as may be; commit or release some, or wait until some expire")]
+    ReservationsFull {
+        /// When the next one expires.
         retry_after: Duration,
     },
     /// So many lines of batches with idempotency keys are under way that no more may be.

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
 use super::outcome::NotDone;
-use crate::stock::{Level, Location, Operation, Sku, StockKey};
+use crate::stock::{Level, Location, Operation, Reservation, ReservationId, ReservationState, Sku, StockKey};
 use crate::strategy::ContentionReport;
 
 /// Which levels, and from where on.
@@ -92,6 +92,26 @@ pub struct MovementPage {
     pub lineage: Lineage,
 }
 
+/// Which reservations to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReservationQuery {
+    /// Only those of this state.
+    pub state: Option<ReservationState>,
+    /// Only those after this one.
+    pub after: Option<ReservationId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of reservations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReservationPage {
+    /// In the order in which they were made.
+    pub reservations: Vec<Reservation>,
+    /// After which the next page begins, if there may be one.
+    pub next: Option<ReservationId>,
+}
+
 /// What happened to one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
@@ -111,6 +131,8 @@ pub struct Movement {
     pub reason: String,
     /// What it refers to; empty for nothing.
     pub reference: String,
+    /// Which reservation made it, if one did.
+    pub reservation: Option<ReservationId>,
 }
 
 /// What a movement was.
@@ -130,8 +152,10 @@ pub enum MovementKind {
     Reserved,
     /// Held units were let go.
     Released,
-    /// Held units left the house.
+    /// Held units left the house, all or some of them.
     Shipped,
+    /// Held units were let go, as their deadline had come.
+    Expired,
     /// The level was removed; its units went with it.
     Deleted,
 }
@@ -356,7 +380,7 @@ impl MovementKind {
             Operation::Adjust { .. } => Self::Adjusted,
             Operation::Reserve { .. } => Self::Reserved,
             Operation::Release { .. } => Self::Released,
-            Operation::Ship { .. } => Self::Shipped,
+            Operation::Ship { .. } | Operation::Settle { .. } => Self::Shipped,
             Operation::Delete => Self::Deleted,
         }
     }
@@ -372,6 +396,7 @@ impl MovementKind {
             Self::Reserved => "reserved",
             Self::Released => "released",
             Self::Shipped => "shipped",
+            Self::Expired => "expired",
             Self::Deleted => "deleted",
         }
     }

@@ -12,6 +12,7 @@ mod listing;
 mod operations;
 mod protection;
 mod refusals;
+mod reservations;
 mod shutdown;
 mod stock;
 mod strictness;

@@ -30,12 +30,65 @@ fn every_curl_line_answers_as_printed() {
     let server = Server::start(StrategyKind::Atomic);
     let sessions = sessions(readme);
     assert!(sessions.len() >= 10, "the README has its examples in console blocks");
+    let mut names = Names::default();
     for (command, printed) in sessions {
-        let command = command.replace("http://127.0.0.1:8080", &server.url);
-        let output = Command::new("sh").args(["-c", &format!("{command} --silent")]).output().unwrap();
+        let command = names.here(&command.replace("http://127.0.0.1:8080", &server.url));
+        let silent = if command.starts_with("curl ") { " --silent" } else { "" };
+        let output = Command::new("sh").args(["-c", &format!("{command}{silent}")]).output().unwrap();
         assert!(output.status.success(), "{command}: is curl 7.82 or later installed?");
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), printed, "{command}");
+        let answered = String::from_utf8(output.stdout).unwrap();
+        names.learn(&printed, &answered);
+        assert_eq!(timeless(&answered), timeless(&names.here(&printed)), "{command}");
     }
+}
+
+/// What things are called in the README that have another name each time: reservations.
+#[derive(Default)]
+struct Names(Vec<(String, String)>);
+
+impl Names {
+    /// The text, with the names that things have here.
+    fn here(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, here))
+    }
+
+    /// Takes in the names that are new, in the order in which both texts have them.
+    fn learn(&mut self, printed: &str, answered: &str) {
+        for (there, here) in found(printed, uuid_at).zip(found(answered, uuid_at)) {
+            if self.0.iter().all(|(known, _)| known != there) {
+                self.0.push((there.to_owned(), here.to_owned()));
+            }
+        }
+    }
+}
+
+/// The text without times.
+fn timeless(text: &str) -> String {
+    found(text, time_at).fold(text.to_owned(), |text, time| text.replace(time, "TIME"))
+}
+
+/// The parts of a text of which `at` says how long they are, where they begin.
+fn found(text: &str, at: impl Fn(&str) -> Option<usize>) -> impl Iterator<Item = &str> {
+    text.char_indices().filter_map(move |(from, _)| at(&text[from..]).map(|len| &text[from..from + len]))
+}
+
+fn uuid_at(text: &str) -> Option<usize> {
+    shaped(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
+}
+
+fn time_at(text: &str) -> Option<usize> {
+    shaped(text, "dddd-dd-ddTdd:dd:dd.dddZ")
+}
+
+/// The length of the shape, if the text begins so: `x` is a hexadecimal digit, `d` a digit, all else itself.
+fn shaped(text: &str, shape: &str) -> Option<usize> {
+    let fits = |(there, wanted): (char, char)| match wanted {
+        'x' => there.is_ascii_hexdigit(),
+        'd' => there.is_ascii_digit(),
+        other => there == other,
+    };
+    let is_long_enough = text.len() >= shape.len() && text.is_char_boundary(shape.len());
+    (is_long_enough && text.chars().zip(shape.chars()).all(fits)).then_some(shape.len())
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod export;
 mod fields;
 mod movements;
 mod requests;
+mod reservations;
 mod shapes;
 
 pub use answers::{
@@ -24,4 +25,8 @@ pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer, 
 pub use requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, Mode, PutRequest, TransferLine,
     TransfersRequest, WrongLine,
+};
+pub use reservations::{
+    CommitRequest, ExtendRequest, HeldLineAnswer, HeldLineRequest, ReleaseRequest, ReservationAnswer,
+    ReservationStateAnswer, ReservationsAnswer, ReserveRequest,
 };

@@ -43,6 +43,10 @@ pub struct MovementAnswer<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = Option<String>, max_length = 128)]
     reference: &'a str,
+    /// The reservation that made it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e")]
+    reservation: Option<String>,
 }
 
 /// Units of a level at one moment.
@@ -72,8 +76,10 @@ pub enum MovementKind {
     Reserved,
     /// Held units were let go.
     Released,
-    /// Held units left the house.
+    /// Held units left the house, all or some of them.
     Shipped,
+    /// Held units were let go, as their deadline had come.
+    Expired,
     /// The level was removed; its units went with it.
     Deleted,
 }
@@ -110,6 +116,7 @@ impl<'a> MovementAnswer<'a> {
             version: movement.after.version(),
             reason: &movement.reason,
             reference: &movement.reference,
+            reservation: movement.reservation.map(|id| id.to_string()),
         }
     }
 }
@@ -130,6 +137,7 @@ impl From<Kind> for MovementKind {
             Kind::Reserved => Self::Reserved,
             Kind::Released => Self::Released,
             Kind::Shipped => Self::Shipped,
+            Kind::Expired => Self::Expired,
             Kind::Deleted => Self::Deleted,
         }
     }

@@ -206,7 +206,7 @@ impl AdjustmentsRequest<'_> {
 
     /// All lines as one transaction.
     pub fn transaction(&self) -> Result<Transaction, Problem> {
-        check_count(self.lines.len())?;
+        check_count(self.lines.len(), LINES_MAX)?;
         let keys = each_line(&self.lines, |index, Object(line), errors| line.key(index, errors))?;
         let entries = keys
             .into_iter()
@@ -218,7 +218,7 @@ impl AdjustmentsRequest<'_> {
 
     /// Each line by itself.
     pub fn each(&self) -> Result<Vec<Result<EachLine, WrongLine>>, Problem> {
-        check_count(self.lines.len())?;
+        check_count(self.lines.len(), LINES_MAX)?;
         Ok(self.lines.iter().enumerate().map(|(index, Object(line))| line.alone(index)).collect())
     }
 }
@@ -231,7 +231,7 @@ impl<'a> LooseAdjustmentsRequest<'a> {
 
     /// Each line by itself, also where it is none.
     pub fn each(&self) -> Result<Vec<Result<EachLine, WrongLine>>, Problem> {
-        check_count(self.lines.len())?;
+        check_count(self.lines.len(), LINES_MAX)?;
         let mut errors_left = ERRORS_OF_LINES_MAX;
         let line = |(index, text): (usize, &&'a RawValue)| {
             let plain = OnceLock::new();
@@ -299,7 +299,7 @@ impl TransfersRequest<'_> {
 
     /// All moves as one transaction.
     pub fn transaction(&self) -> Result<Transaction, Problem> {
-        check_count(self.lines.len())?;
+        check_count(self.lines.len(), LINES_MAX)?;
         let moves = each_line(&self.lines, TransferLine::check)?;
         let entries = moves.into_iter().enumerate().flat_map(|(line, (from, to, units))| {
             [
@@ -340,19 +340,22 @@ fn adjustment(key: StockKey, delta: i64, if_missing: IfMissing, line: usize) -> 
     Entry { key, change: Change::unconditional(Operation::Adjust { delta, if_missing }), line }
 }
 
-fn check_count(lines: usize) -> Result<(), Problem> {
+pub(super) fn check_count(lines: usize, lines_max: usize) -> Result<(), Problem> {
     match lines {
         0 => Err(Problem::field("/lines", "must have at least one line")),
-        1..=LINES_MAX => Ok(()),
+        many if many <= lines_max => Ok(()),
         many => {
-            let detail = format!("the request has {many} lines, more than {LINES_MAX}");
+            let detail = format!("the request has {many} lines, more than {lines_max}");
             Err(Problem::new(ProblemKind::TooManyLines, detail))
         }
     }
 }
 
 /// Reason and reference, if there is any, checked.
-fn remark(reason: Option<&Text<'_>>, reference: Option<&Text<'_>>) -> Result<Option<Arc<Remark>>, Problem> {
+pub(super) fn remark(
+    reason: Option<&Text<'_>>,
+    reference: Option<&Text<'_>>,
+) -> Result<Option<Arc<Remark>>, Problem> {
     let fields = [("/reason", reason, REASON_CHARS_MAX), ("/reference", reference, REFERENCE_CHARS_MAX)];
     for (pointer, text, chars_max) in fields {
         if text.is_some_and(|text| text.0.chars().nth(chars_max).is_some()) {
@@ -367,7 +370,7 @@ fn remark(reason: Option<&Text<'_>>, reference: Option<&Text<'_>>) -> Result<Opt
 }
 
 /// What `check` makes of each line; if any line has an error, all errors.
-fn each_line<L, T>(
+pub(super) fn each_line<L, T>(
     lines: &[L],
     mut check: impl FnMut(usize, &L, &mut Vec<FieldError>) -> Option<T>,
 ) -> Result<Vec<T>, Problem> {
@@ -379,7 +382,7 @@ fn each_line<L, T>(
     if errors.is_empty() { Ok(checked) } else { Err(Problem::fields(errors)) }
 }
 
-fn field<T>(
+pub(super) fn field<T>(
     errors: &mut Vec<FieldError>,
     line: usize,
     name: &str,
@@ -388,7 +391,7 @@ fn field<T>(
     parsed.map_err(|error| errors.push(line_error(line, name, &error.to_string()))).ok()
 }
 
-fn line_error(line: usize, name: &str, detail: &str) -> FieldError {
+pub(super) fn line_error(line: usize, name: &str, detail: &str) -> FieldError {
     FieldError {
         pointer: Some(format!("{}/{name}", place(line))),
         parameter: None,
@@ -401,6 +404,6 @@ fn place(line: usize) -> String {
     format!("/lines/{line}")
 }
 
-fn not_a_transaction(error: &TransactionError) -> Problem {
+pub(super) fn not_a_transaction(error: &TransactionError) -> Problem {
     Problem::field("/lines", error.to_string())
 }

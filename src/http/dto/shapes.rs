@@ -5,7 +5,9 @@ use super::chores::BackupRequest;
 use super::requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, PutRequest, TransfersRequest,
 };
+use super::reservations::{CommitRequest, ExtendRequest, ReleaseRequest, ReserveRequest};
 use crate::json::{Field, Needed, Shape, Shaped};
+use crate::stock::reservation::{TTL_SECONDS_MAX, TTL_SECONDS_MIN};
 use crate::stock::{Location, QUANTITY_MAX, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Sku};
 
 const UNITS_MAX: i64 = QUANTITY_MAX.cast_signed();
@@ -37,6 +39,14 @@ const MOVE: &[Field] = &[
     always("quantity", Shape::integer(1, UNITS_MAX)),
 ];
 const TRANSFERS: &[Field] = &[always("lines", Shape::Lines(&Shape::Object(MOVE))), REASON, REFERENCE];
+const TTL_MAX: i64 = TTL_SECONDS_MAX.cast_signed();
+const TTL: Field = optional("ttl_seconds", Shape::integer(TTL_SECONDS_MIN.cast_signed(), TTL_MAX));
+const HELD: &[Field] =
+    &[SKU, optional("location", Shape::Text(location)), always("quantity", Shape::integer(1, UNITS_MAX))];
+const RESERVE: &[Field] = &[always("lines", Shape::Lines(&Shape::Object(HELD))), TTL, REASON, REFERENCE];
+const COMMIT: &[Field] = &[optional("lines", Shape::Lines(&Shape::Object(HELD))), REASON, REFERENCE];
+const RELEASE: &[Field] = &[REASON, REFERENCE];
+const EXTEND: &[Field] = &[TTL, REASON, REFERENCE];
 const BACKUP: &[Field] = &[always("name", Shape::Text(backup))];
 
 impl Shaped for PutRequest<'_> {
@@ -61,6 +71,22 @@ impl Shaped for LooseAdjustmentsRequest<'_> {
 
 impl Shaped for TransfersRequest<'_> {
     const SHAPE: &'static Shape = &Shape::Object(TRANSFERS);
+}
+
+impl Shaped for ReserveRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(RESERVE);
+}
+
+impl Shaped for CommitRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(COMMIT);
+}
+
+impl Shaped for ReleaseRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(RELEASE);
+}
+
+impl Shaped for ExtendRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(EXTEND);
 }
 
 impl Shaped for BackupRequest<'_> {
@@ -195,6 +221,8 @@ mod tests {
             line in object(&["sku", "location", "delta"]),
             adjustments in batch(&["sku", "location", "delta"]),
             transfers in batch(&["sku", "from", "to", "quantity"]),
+            reserve in batch(&["sku", "location", "quantity", "ttl_seconds"]),
+            extend in object(&["ttl_seconds", "reason", "reference"]),
             named in object(&["name"]),
         ) {
             agree(&put, &OnceLock::new(), |read: PutRequest<'_>| read.remark().map(drop))?;
@@ -214,6 +242,16 @@ mod tests {
                 read.remark()?;
                 read.transaction().map(drop)
             })?;
+            agree(&reserve, &OnceLock::new(), |read: ReserveRequest<'_>| {
+                read.remark()?;
+                read.transaction().map(drop)
+            })?;
+            agree(&reserve, &OnceLock::new(), |read: CommitRequest<'_>| {
+                read.remark()?;
+                read.lines().map(drop)
+            })?;
+            agree(&extend, &OnceLock::new(), |read: ExtendRequest<'_>| read.remark().map(drop))?;
+            agree(&extend, &OnceLock::new(), |read: ReleaseRequest<'_>| read.remark().map(drop))?;
             agree(&named, &OnceLock::new(), |read: BackupRequest<'_>| read.checked_name().map(drop))?;
         }
     }

@@ -49,6 +49,38 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
     }
 }
 
+/// The same, of a request that says what it means without a body: none is `{}`.
+#[derive(Debug)]
+pub struct JsonBodyOrNone<const BYTES_MAX: usize>(JsonBody<BYTES_MAX>);
+
+impl<const BYTES_MAX: usize> JsonBodyOrNone<BYTES_MAX> {
+    /// The bytes, if there are any.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
+    }
+
+    /// See [`JsonBody::read`].
+    pub fn read<'a, T: Deserialize<'a> + Shaped, R>(
+        &'a self,
+        take: impl FnOnce(T) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        let bytes: &'a [u8] = if self.0.bytes.is_empty() { b"{}" } else { &self.0.bytes };
+        json::read(bytes, &self.0.plain, |Object(value)| take(value))
+    }
+}
+
+impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBodyOrNone<BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // What a client sends that always declares a body counts as none, too.
+        if request.body().is_end_stream() || request.body().size_hint().exact() == Some(0) {
+            return Ok(Self(JsonBody { bytes: Bytes::new(), plain: OnceLock::new() }));
+        }
+        JsonBody::from_request(request, state).await.map(Self)
+    }
+}
+
 /// A request that has no body: a client that sends one believes that it counts.
 #[derive(Debug)]
 pub struct Bodiless;

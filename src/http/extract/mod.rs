@@ -11,7 +11,7 @@ mod service;
 mod stock_path;
 
 pub use body::Bodiless;
-pub use body::JsonBody;
+pub use body::{JsonBody, JsonBodyOrNone};
 pub use conditions::{Conditions, EntityTags, Unconditional, Unkeyed};
 pub use idempotency::{BodyHash, IdempotencyKey};
 pub use json::read_part;

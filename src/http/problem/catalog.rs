@@ -14,6 +14,8 @@ pub enum ProblemKind {
     /// 404
     StockNotFound,
     /// 404
+    ReservationNotFound,
+    /// 404
     ProblemNotFound,
     /// 405
     MethodNotAllowed,
@@ -25,6 +27,12 @@ pub enum ProblemKind {
     StockReserved,
     /// 404
     LedgerNotKept,
+    /// 409
+    ReservationCommitted,
+    /// 409
+    ReservationReleased,
+    /// 409
+    ReservationExpired,
     /// 409
     IdempotencyKeyInProgress,
     /// 409
@@ -78,16 +86,20 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidRequest,
         Self::NotFound,
         Self::StockNotFound,
+        Self::ReservationNotFound,
         Self::ProblemNotFound,
         Self::LedgerNotKept,
         Self::MethodNotAllowed,
         Self::InsufficientStock,
         Self::BelowReserved,
         Self::StockReserved,
+        Self::ReservationCommitted,
+        Self::ReservationReleased,
+        Self::ReservationExpired,
         Self::IdempotencyKeyInProgress,
         Self::BackupExists,
         Self::AlreadyRunning,
@@ -141,6 +153,30 @@ impl ProblemKind {
                 title: "There is no such stock level",
                 explanation: "The sku is not kept at this location: it was never created, or it was deleted. Each line carries the version that was seen, 0 for a level that never existed. PUT /v1/stock/{sku} creates it.",
             },
+            Self::ReservationNotFound => ProblemPage {
+                name: "reservation-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is no such reservation",
+                explanation: "No reservation has this name, or it was finished so long ago that it is not kept any more (--reservation-retention, 24 hours unless said otherwise, and the newest 100 000). Nothing was changed.",
+            },
+            Self::ReservationCommitted => ProblemPage {
+                name: "reservation-committed",
+                status: StatusCode::CONFLICT,
+                title: "The reservation was committed",
+                explanation: "Its units have left the house, and what was not committed was let go: nothing else can become of it. To commit it once more with the same lines is answered as the first time; this request asked for something else, and changed nothing.",
+            },
+            Self::ReservationReleased => ProblemPage {
+                name: "reservation-released",
+                status: StatusCode::CONFLICT,
+                title: "The reservation was released",
+                explanation: "Its units were let go: nothing else can become of it. Reserve again.",
+            },
+            Self::ReservationExpired => ProblemPage {
+                name: "reservation-expired",
+                status: StatusCode::CONFLICT,
+                title: "The reservation has expired",
+                explanation: "Its deadline came before this request: its units were let go. Reserve again, for longer, or extend a reservation before it expires.",
+            },
             Self::ProblemNotFound => ProblemPage {
                 name: "problem-not-found",
                 status: StatusCode::NOT_FOUND,
@@ -181,7 +217,7 @@ impl ProblemKind {
                 name: "request-too-large",
                 status: StatusCode::PAYLOAD_TOO_LARGE,
                 title: "The body is too large",
-                explanation: "Bodies are limited to 64 KiB, those of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
+                explanation: "Bodies are limited to 64 KiB, those of reservations to 512 KiB, of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
             },
             Self::UnsupportedMediaType => ProblemPage {
                 name: "unsupported-media-type",
@@ -205,7 +241,7 @@ impl ProblemKind {
                 name: "too-many-lines",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "Too many lines in one request",
-                explanation: "A request has at most 10 000 lines. Split it.",
+                explanation: "A request has at most 10 000 lines, a reservation 1 000. Split it.",
             },
             Self::PreconditionRequired => ProblemPage {
                 name: "precondition-required",

@@ -259,6 +259,7 @@ impl From<NotDone> for Problem {
             Why::Contention => ProblemKind::Contention,
             Why::Overloaded | Why::LinesFull | Why::TooManyFiles => ProblemKind::Overloaded,
             Why::KeysFull { retry_after: after }
+            | Why::ReservationsFull { retry_after: after }
             | Why::DiskFull { retry_after: after }
             | Why::Unwritten { retry_after: after } => {
                 retry_after_s = Some(u32::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX));

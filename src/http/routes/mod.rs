@@ -10,6 +10,7 @@ mod independent;
 pub mod movements;
 pub mod operations;
 pub mod page;
+pub mod reservations;
 pub mod stock;
 pub mod transfers;
 pub mod verify;
@@ -25,6 +26,8 @@ use super::HttpState;
 
 /// Bodies of most requests.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bodies of reservations.
+const RESERVATION_BYTES_MAX: usize = 512 * 1024;
 /// Bodies of batches.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -43,6 +46,11 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(stock::adjust))
         .routes(routes!(adjustments::adjust_many))
         .routes(routes!(transfers::transfer))
+        .routes(routes!(reservations::reserve, reservations::list))
+        .routes(routes!(reservations::read))
+        .routes(routes!(reservations::commit))
+        .routes(routes!(reservations::release))
+        .routes(routes!(reservations::extend))
         .routes(routes!(movements::list))
         .routes(routes!(export::export))
         .routes(routes!(import::import))

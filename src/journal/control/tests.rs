@@ -15,20 +15,46 @@ fn content(lineages: &[(u64, u64)]) -> Content {
     Content { directory: 7, end: END, oldest: 256, newest: 4096, lineages, restores: 1, ..Content::fresh() }
 }
 
+impl Content {
+    /// The file as it was before the log had reached anything.
+    pub(crate) fn left_open(bytes: &[u8]) -> Vec<u8> {
+        let content = Self::from_bytes(bytes).expect("a whole file");
+        Self { state: State::Open, newest: 0, end: GroupEnd::GENESIS, ..content }.to_bytes()
+    }
+}
+
 fn own(lineage: u64) -> Identity {
     Identity { directory: 7, lineage }
 }
 
 #[test]
 fn it_comes_out_as_it_went_in_and_is_the_bytes_documented() {
-    let content = Content { state: State::Copy, unsigned: 512, ..content(&[(1, 0), (2, 9000)]) };
+    let content = Content {
+        state: State::Copy,
+        unsigned: 512,
+        away_ms: 5,
+        date_ms: 6,
+        ..content(&[(1, 0), (2, 9000)])
+    };
     let bytes = content.to_bytes();
-    assert_eq!(bytes.len(), 120 + 2 * 16 + 8);
-    assert_eq!(bytes[..16], *b"INVCTL\r\n\x01\0\0\0\x03\0\0\0");
+    assert_eq!(bytes.len(), 120 + 2 * 16 + 16 + 8);
+    assert_eq!(bytes[..16], *b"INVCTL\r\n\x02\0\0\0\x03\0\0\0");
     assert_eq!((bytes[16], bytes[33], bytes[41], bytes[49], bytes[64]), (7, 2, 1, 16, 17));
     assert_eq!(bytes[80..112], [0xCD; 32]);
     assert_eq!((bytes[112], bytes[116], bytes[120], bytes[136]), (2, 1, 1, 2));
+    assert_eq!((bytes[152], bytes[160]), (5, 6));
     assert_eq!(Content::from_bytes(&bytes), Ok(content));
+}
+
+/// What version 1 wrote says nothing of times.
+#[test]
+fn the_first_version_is_read() {
+    let content = content(&[(1, 0), (2, 9000)]);
+    let bytes = content.to_bytes();
+    let mut old = [&bytes[..8], &[1, 0, 0, 0], &bytes[12..120 + 2 * 16]].concat();
+    let check = checksum(&old);
+    old.extend_from_slice(&check);
+    assert_eq!(Content::from_bytes(&old), Ok(content));
 }
 
 #[test]

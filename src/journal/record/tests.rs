@@ -3,10 +3,16 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::line::operation_to_bytes;
 use super::*;
+
 use crate::journal::stored::WrittenAnswer;
 use crate::stock::level::tests::any_level;
-use crate::stock::{Change, Location, QUANTITY_MAX, Sku, VERSION_MAX};
+use crate::stock::{
+    Change, IfMissing, Location, Operation, QUANTITY_MAX, Quantity, Sku, StockKey, VERSION_MAX,
+};
+
+mod of_reservations;
 
 /// What a record is made of.
 #[derive(Debug, Clone)]
@@ -27,6 +33,18 @@ struct SampleLine {
     previous: u64,
 }
 
+impl SampleLine {
+    /// The documented layout.
+    fn len(&self) -> usize {
+        let second = if matches!(self.operation, Operation::Settle { .. }) { 8 } else { 0 };
+        34 + self.key.text().len() + second
+    }
+
+    fn changed(&self) -> Changed<'_> {
+        Changed { key: &self.key, operation: self.operation, before: self.before, after: self.after }
+    }
+}
+
 impl Sample {
     fn note(&self) -> RecordHead<'_> {
         RecordHead { kind: self.kind, once: self.once, reason: &self.reason, reference: &self.reference }
@@ -34,13 +52,7 @@ impl Sample {
 
     fn unsealed(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let changes = self.lines.iter().map(|line| Changed {
-            key: &line.key,
-            operation: line.operation,
-            before: line.before,
-            after: line.after,
-        });
-        encode(&mut bytes, &self.note(), changes);
+        encode(&mut bytes, &self.note(), self.lines.iter().map(SampleLine::changed));
         bytes
     }
 
@@ -53,7 +65,7 @@ impl Sample {
     /// The documented layout.
     fn len(&self) -> usize {
         let once = self.once.map_or(0, |_| 16 + 32);
-        let lines: usize = self.lines.iter().map(|line| 34 + line.key.text().len()).sum();
+        let lines: usize = self.lines.iter().map(SampleLine::len).sum();
         32 + once + self.reason.len() + self.reference.len() + lines
     }
 }
@@ -97,6 +109,11 @@ fn allowed(before: Level, which: u8, up_to: impl Fn(u64) -> u64) -> Operation {
         3 => Operation::Release { quantity: quantity(up_to(before.reserved())) },
         4 => Operation::Ship { quantity: quantity(up_to(before.reserved())) },
         5 | 6 if before.reserved() == 0 => Operation::Delete,
+        5 => {
+            let ship = up_to(before.reserved());
+            let release = quantity(up_to(before.reserved() - ship));
+            Operation::Settle { ship: quantity(ship), release }
+        }
         _ => {
             let above = up_to(QUANTITY_MAX - before.reserved());
             let if_missing = if which == 7 { IfMissing::Create } else { IfMissing::Refuse };
@@ -143,9 +160,10 @@ fn survives(bytes: &[u8]) {
     if let Ok(record) = Record::read(bytes) {
         assert!(record.len() <= bytes.len());
         assert_eq!(record.lines().count() as u64, record.line_count());
-        let changes =
-            matches!(record.note().kind, RecordKind::Change | RecordKind::Transfer | RecordKind::Import);
-        assert_eq!(record.stored().is_none(), changes);
+        let kind = record.note().kind;
+        let changes = matches!(kind, RecordKind::Change | RecordKind::Transfer | RecordKind::Import);
+        assert_eq!(record.stored().is_none(), changes || kind.is_of_reservation());
+        assert_eq!(record.term().is_some(), kind.is_of_reservation());
         record.lines().for_each(|line| drop((line.units_before(), line.stock_key())));
         assert!(trusted_lines(bytes).eq(record.lines().map(|line| (line.key, line.after))));
     }
@@ -193,7 +211,7 @@ proptest! {
         let mut at = lines_at(&unsealed);
         for line in &sample.lines {
             blanked.push(at + LINE_PREVIOUS.start..at + LINE_PREVIOUS.end);
-            at += LINE_HEAD_BYTES + line.key.text().len();
+            at += line.len();
         }
         for range in blanked {
             prop_assert!(unsealed[range.clone()].iter().all(|&byte| byte == 0));
@@ -355,7 +373,9 @@ fn parts_that_cannot_be_are_named() {
     };
     let part = |name| Some(RecordError::Part(name));
     assert_eq!(with(KIND, 0), part("kind"));
-    assert_eq!(with(KIND, 9), part("kind"));
+    assert_eq!(with(KIND, 14), part("kind"));
+    assert_eq!(with(KIND, RecordKind::Reserved as u8), part("lines"), "a reservation has a term");
+    assert_eq!(with(KIND, RecordKind::Extended as u8), part("lines"), "an extension has no lines");
     assert_eq!(with(KIND, RecordKind::Refused as u8), part("lines"), "a refusal has no lines");
     assert_eq!(with(FLAGS, 2), part("flags"));
     assert_eq!(with(FLAGS, 3), part("flags"));
@@ -364,7 +384,8 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(HEAD_BYTES + ONCE_BYTES, 0xFF), part("text"));
     assert_eq!(with(lines_at, 0), part("operation"));
     assert_eq!(with(lines_at, 9), part("operation"), "a quantity less than none");
-    assert_eq!(with(lines_at, 10), part("operation"));
+    assert_eq!(with(lines_at, 10), Some(RecordError::Length), "a second quantity");
+    assert_eq!(with(lines_at, 11), part("operation"));
     assert_eq!(with(lines_at, 1), part("operation"), "a create has no operand");
     assert_eq!(with(lines_at, 5), part("operation"), "a negative quantity");
     assert_eq!(with(lines_at + 25, 0x20), part("level"), "the mark of a claim");

@@ -8,6 +8,7 @@ use super::{Cut, Files, Progress, RecoveryError, Report};
 use crate::journal::check::{self, Finding};
 use crate::journal::group::{self, Group, GroupError, SECTOR};
 use crate::journal::heads::Heads;
+use crate::journal::holds::AllFound;
 use crate::journal::keys::Keys;
 use crate::journal::log::Segment;
 use crate::journal::record::Record;
@@ -27,6 +28,7 @@ const CHAIN_PIECE_BYTES: usize = 128 * 1024;
 pub(super) struct Replay<'r> {
     pub(super) heads: Heads,
     pub(super) keys: Keys,
+    pub(super) holds: AllFound,
     pub(super) tail: Option<Arc<Segment>>,
     /// Where the last group that was read ends.
     pub(super) end: GroupEnd,
@@ -63,6 +65,7 @@ impl<'r> Replay<'r> {
     pub(super) fn new(
         heads: Heads,
         keys: Keys,
+        holds: AllFound,
         snapshot: Option<Loaded>,
         is_closed: bool,
         report: &'r mut Report,
@@ -72,7 +75,20 @@ impl<'r> Replay<'r> {
         let told = Progress { bytes: 0, bytes_total: 0, movements: 0 };
         let applies = snapshot.is_none();
         let (tail, last_group) = (None, None);
-        Self { heads, keys, tail, end, last_group, snapshot, is_closed, applies, report, progress, told }
+        Self {
+            heads,
+            keys,
+            holds,
+            tail,
+            end,
+            last_group,
+            snapshot,
+            is_closed,
+            applies,
+            report,
+            progress,
+            told,
+        }
     }
 
     /// Replays the segments from the one where the snapshot starts; of those before it only the footers are read.
@@ -224,7 +240,8 @@ impl<'r> Replay<'r> {
 
     fn group(&mut self, file: &SegmentFile, offset: u64, group: &Group<'_>) -> Result<(), RecoveryError> {
         let (before, position) = (self.end, file.header.base + offset);
-        let Self { heads, keys, applies, .. } = self;
+        let Self { heads, keys, holds, applies, .. } = self;
+        let steady_ms = group.header.time_ms;
         let mut records = 0;
         let each = |position: u64, record: &Record<'_>| {
             records += 1;
@@ -240,7 +257,8 @@ impl<'r> Replay<'r> {
                     keys.forget_lines(once.key, u32::try_from(lines.len()).unwrap_or(u32::MAX));
                 }
             }
-            record.lines().try_for_each(|line| check::line(heads, &line, position))
+            record.lines().try_for_each(|line| check::line(heads, &line, position))?;
+            holds.replay(record, steady_ms).map_err(Finding::Reservation)
         };
         let checked = check::group(group, &before, position, each);
         let end = checked.map_err(|(at, finding)| self.damaged(file, offset + at, finding, None))?;

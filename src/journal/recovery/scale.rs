@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::journal::disk::Folder;
-use crate::journal::testing::Writer;
+use crate::journal::holds::AllFound;
+use crate::journal::testing::{self, Writer};
 
 const LEVELS: u64 = 1_000_000;
 const MOVEMENTS: u64 = 10_000_000;
@@ -47,8 +48,7 @@ fn write() {
             let began = Instant::now();
             let (heads, keys, watermark) = (&writer.heads, &writer.keys, &writer.watermark);
             let disk = writer.disk.as_ref();
-            let written =
-                snapshot::write(disk, None, heads, keys, watermark, &AtomicBool::new(false)).unwrap();
+            let written = testing::snapshot(disk, heads, keys, watermark, &AtomicBool::new(false)).unwrap();
             println!(
                 "snapshot: {:?} for {} levels, {} MiB",
                 began.elapsed(),
@@ -87,7 +87,7 @@ fn read() {
     std::fs::copy(path.join("aside"), path.join(&name)).unwrap();
     let (heads, keys) = (Heads::new(), Keys::new());
     let began = Instant::now();
-    snapshot::load(disk.as_ref(), &name, &heads, &keys).unwrap();
+    snapshot::load(disk.as_ref(), &name, &heads, &keys, &mut AllFound::default()).unwrap();
     println!("snapshot alone: {:?}", began.elapsed());
     drop((heads, keys));
     let with = recover(&disk, &options, &|_| {}).unwrap();

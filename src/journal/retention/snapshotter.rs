@@ -18,9 +18,11 @@ use crate::clock::Clock;
 use crate::journal::control::{self, Control};
 use crate::journal::disk::Disk;
 use crate::journal::heads::Heads;
+use crate::journal::holds::Holds;
 use crate::journal::keys::Keys;
+use crate::journal::lanes::Lanes;
 use crate::journal::log::Log;
-use crate::journal::snapshot::{self, SnapshotError, Written};
+use crate::journal::snapshot::{self, SnapshotError, Walked, Written};
 use crate::journal::watermark::Watermark;
 
 /// Why there is no snapshot of a journal in memory.
@@ -74,6 +76,10 @@ pub struct Parts {
     pub heads: Arc<Heads>,
     /// The idempotency keys.
     pub keys: Arc<Keys>,
+    /// The reservations.
+    pub holds: Arc<Holds>,
+    /// Where changes are handed over: a snapshot of reservations waits for what was. `None` where they are not.
+    pub lanes: Option<Arc<Lanes>>,
     /// How far the log is on disk.
     pub watermark: Arc<Watermark>,
 }
@@ -253,6 +259,10 @@ impl Thread {
         self.clock.behind_ms();
         let (now_ms, end) = (self.clock.steady_ms(), watermark.end());
         keys.marks().mark_end(end.time_ms, end.position);
+        let retention = u64::try_from(self.policy.reservations_retention.as_millis()).unwrap_or(u64::MAX);
+        if let Some(before_ms) = now_ms.checked_sub(retention) {
+            self.parts.holds.forget_before(before_ms);
+        }
         if let Some(position) = keys.expire(now_ms, self.policy.key_retention) {
             log.kept().forget_before(position);
         }
@@ -332,11 +342,13 @@ impl Thread {
 
 /// Takes a snapshot. It says whose it is, so the file `control` has to say so before: on a disk that was full it may not yet.
 fn write(parts: &Parts, stop: &AtomicBool) -> Result<Written, SnapshotError> {
-    let Parts { disk, control, heads, keys, watermark, .. } = parts;
+    let Parts { disk, control, heads, keys, holds, lanes, watermark, .. } = parts;
     let behind = |source| SnapshotError::Io { file: control::NAME.to_owned(), source };
     control.as_ref().map_or(Ok(()), |control| control.catch_up()).map_err(behind)?;
     let whose = control.as_ref().map(|control| control.identity());
-    snapshot::write(disk.as_ref(), whose, heads, keys, watermark, stop)
+    let caught_up = || lanes.as_ref().is_none_or(|lanes| lanes.wait_until_caught_up());
+    let content = Walked { heads, keys, holds, caught_up: &caught_up };
+    snapshot::write(disk.as_ref(), whose, &content, watermark, stop)
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::clock::manual::Manual;
 use crate::clock::{Clock, Left};
+use crate::journal::holds::Holds;
 use crate::journal::recovery::{self, Options};
-use crate::journal::testing::{Memory, Writer, levels};
+use crate::journal::testing::{self, Memory, Writer, levels};
 
 mod failures;
 
 const HOUR: Duration = Duration::from_hours(1);
 const HOUR_MS: u64 = 3_600_000;
-const KEEP: Policy = Policy { age_max: None, bytes_max: None, key_retention: HOUR };
+const KEEP: Policy =
+    Policy { age_max: None, bytes_max: None, key_retention: HOUR, reservations_retention: HOUR };
 
 /// An hour between groups; a segment has two of them.
 fn groups(writer: &mut Writer, count: usize) {
@@ -26,7 +28,7 @@ fn groups(writer: &mut Writer, count: usize) {
 fn snapshot(writer: &Writer) -> u64 {
     let stop = AtomicBool::new(false);
     let parts = (&writer.heads, &writer.keys, &writer.watermark);
-    snapshot::write(writer.disk.as_ref(), None, parts.0, parts.1, parts.2, &stop).unwrap().start.position
+    testing::snapshot(writer.disk.as_ref(), parts.0, parts.1, parts.2, &stop).unwrap().start.position
 }
 
 /// Ten segments, and two snapshots: at the end of the sixth hour and of the sixteenth.
@@ -131,6 +133,8 @@ fn parts(writer: &Writer) -> Parts {
         control: None,
         heads: Arc::clone(&writer.heads),
         keys: Arc::clone(&writer.keys),
+        holds: Arc::new(Holds::new(0)),
+        lanes: None,
         watermark: Arc::clone(&writer.watermark),
     }
 }
@@ -200,6 +204,6 @@ fn what_stays_for_keys_alone_is_counted() {
         segments[9].header.base - segments[8].header.base
     );
     // Past the bound of age, and younger than keys.
-    let aged = held(Policy { age_max: Some(HOUR * 10), key_retention: HOUR * 14, bytes_max: None });
+    let aged = held(Policy { age_max: Some(HOUR * 10), key_retention: HOUR * 14, ..KEEP });
     assert_eq!(aged, segments[4].header.base - segments[2].header.base);
 }

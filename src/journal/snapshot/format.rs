@@ -10,8 +10,8 @@ use crate::journal::watermark::GroupEnd;
 /// A block is written once it has this many bytes.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
-/// The longest block: it may have been one byte short before its last entry.
-pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 1024;
+/// The longest block: it may have been one byte short before its last entry, which may be a reservation of 1 000 lines.
+pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 128 * 1024;
 
 /// The most bytes of the file's header.
 pub(super) const HEADER_BYTES_MAX: usize = 120;
@@ -52,6 +52,7 @@ pub(super) enum BlockKind {
     Marks = 3,
     Trailer = 4,
     Chunks = 5,
+    Reservations = 6,
 }
 
 /// A block's head.
@@ -136,8 +137,8 @@ impl Header {
 
 fn header_bytes(version: u32) -> usize {
     match version {
-        ..VERSION_SIGNED => HEADER_BYTES_UNSIGNED,
-        ..VERSION_DATED => HEADER_BYTES_UNDATED,
+        _ if version < VERSION_SIGNED => HEADER_BYTES_UNSIGNED,
+        _ if version < VERSION_DATED => HEADER_BYTES_UNDATED,
         _ => HEADER_BYTES_MAX,
     }
 }
@@ -162,6 +163,7 @@ impl BlockHead {
             3 => BlockKind::Marks,
             4 => BlockKind::Trailer,
             5 => BlockKind::Chunks,
+            6 => BlockKind::Reservations,
             _ => return None,
         };
         let body_len = (&head[8..]).get_u32_le() as usize;

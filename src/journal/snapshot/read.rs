@@ -12,6 +12,7 @@ use super::{SnapshotError, start_of};
 use crate::journal::control::Identity;
 use crate::journal::disk::{Disk, DiskFile};
 use crate::journal::heads::{Head, Heads};
+use crate::journal::holds::{AllFound, Found};
 use crate::journal::keys::Keys;
 use crate::journal::marks::Mark;
 use crate::journal::watermark::GroupEnd;
@@ -46,10 +47,18 @@ pub enum Item<'a> {
     Mark(Mark),
     /// The key of a chunk of an import that is in the log, and the position of its record.
     Chunk(u128, u64),
+    /// A reservation.
+    Reservation(&'a Found),
 }
 
-/// Fills levels and keys, which are empty, from a snapshot. After an error they hold a part of it.
-pub fn load(disk: &dyn Disk, file: &str, heads: &Heads, keys: &Keys) -> Result<Loaded, SnapshotError> {
+/// Fills levels, keys and reservations, which are empty, from a snapshot. After an error they hold a part of it.
+pub fn load(
+    disk: &dyn Disk,
+    file: &str,
+    heads: &Heads,
+    keys: &Keys,
+    holds: &mut AllFound,
+) -> Result<Loaded, SnapshotError> {
     let expect = |levels: u64| heads.reserve(usize::try_from(levels).unwrap_or(0));
     read(disk, file, expect, |entry| match entry {
         Item::Level(key, head) => {
@@ -66,6 +75,10 @@ pub fn load(disk: &dyn Disk, file: &str, heads: &Heads, keys: &Keys) -> Result<L
         }
         Item::Chunk(key, position) => {
             keys.chunks().note(key, position);
+            Ok(())
+        }
+        Item::Reservation(found) => {
+            holds.insert(found.clone());
             Ok(())
         }
     })
@@ -126,6 +139,10 @@ fn entries(
 ) -> Result<(), &'static str> {
     const SHORT: &str = "a block's entries and its length differ";
     for _ in 0..head.entries {
+        if head.kind == BlockKind::Reservations {
+            each(Item::Reservation(&Found::take(&mut body).ok_or("a reservation is none")?))?;
+            continue;
+        }
         let (entry, rest) = match head.kind {
             BlockKind::Levels => level(body).ok_or("a level is none")?,
             BlockKind::Keys | BlockKind::Chunks => {
@@ -138,7 +155,7 @@ fn entries(
                 let (entry, rest) = body.split_at_checked(16).ok_or(SHORT)?;
                 (Item::Mark(Mark { time_ms: u64_at(entry, 0), position: u64_at(entry, 8) }), rest)
             }
-            BlockKind::Trailer => return Err("a trailer has no entries"),
+            BlockKind::Reservations | BlockKind::Trailer => return Err("a trailer has no entries"),
         };
         match entry {
             Item::Level(_, head) => {
@@ -150,6 +167,7 @@ fn entries(
                 seen.highest = seen.highest.max(position);
             }
             Item::Mark(_) => seen.marks += 1,
+            Item::Reservation(_) => {}
             Item::Chunk(_, position) => seen.highest = seen.highest.max(position),
         }
         each(entry)?;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError};
-use crate::journal::testing::{Memory, Writer, all_keys, levels};
+use crate::journal::testing::{self, Memory, Writer, all_keys, levels};
 use crate::stock::Once;
 
 const OPTIONS: Options = Options { now_ms: 2_000_000, key_retention: Duration::from_hours(24) };
@@ -17,7 +17,13 @@ fn start(memory: &Memory) -> Result<Recovered, RecoveryError> {
 }
 
 fn snapshot(writer: &Writer) -> Result<Written, SnapshotError> {
-    write(writer.disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &AtomicBool::new(false))
+    testing::snapshot(
+        writer.disk.as_ref(),
+        &writer.heads,
+        &writer.keys,
+        &writer.watermark,
+        &AtomicBool::new(false),
+    )
 }
 
 fn groups(writer: &mut Writer, count: u64) {
@@ -196,7 +202,8 @@ fn a_snapshot_that_is_to_stop_leaves_nothing() {
     let mut writer = Writer::new(memory.disk(), 8 * 1024);
     groups(&mut writer, 2);
     let stop = AtomicBool::new(true);
-    let outcome = write(writer.disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &stop);
+    let outcome =
+        testing::snapshot(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &stop);
     assert!(matches!(outcome, Err(SnapshotError::Stopped)), "{outcome:?}");
     assert_eq!(memory.names().len(), 1);
 }
@@ -217,7 +224,8 @@ fn a_snapshot_gets_its_name_only_once_what_it_saw_is_on_disk() {
 /// A snapshot that starts at `start` and of which a walk saw these levels and keys.
 fn put_snapshot(writer: &Writer, start: GroupEnd, heads: &Heads, keys: &Keys) {
     let file = writer.disk.create(TEMPORARY).unwrap();
-    write_file(&file, None, start, heads, keys, &AtomicBool::new(false)).unwrap().finish().unwrap();
+    let content = Walked { heads, keys, holds: &Holds::new(0), caught_up: &|| true };
+    write_file(&file, None, start, &content, &AtomicBool::new(false)).unwrap().finish().unwrap();
     writer.disk.rename(TEMPORARY, &name(start.position)).unwrap();
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::journal::testing::{Memory, Writer};
+use crate::journal::testing::{self, Memory, Writer};
 
 fn written(memory: &Memory) -> Writer {
     let mut writer = Writer::new(memory.disk(), 8 * 1024);
@@ -143,7 +143,7 @@ fn where_the_beginning_was_dropped_a_snapshot_says_what_was_there() {
     assert!(matches!(run(&writer, false), Err(VerifyError::NoBeginning(_))));
     let stop = AtomicBool::new(false);
     let taken =
-        snapshot::write(writer.disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &stop)
+        testing::snapshot(writer.disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &stop)
             .unwrap();
     writer.add("sku-2 main", 1);
     writer.commit();

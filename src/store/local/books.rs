@@ -19,7 +19,7 @@ use crate::journal::stored::Stored;
 use crate::journal::watermark::{Failed, NotOnDisk};
 use crate::journal::{Journal, Shared};
 use crate::stock::{Once, Remark, StockKey};
-use crate::store::{Idempotency, NotDone, WasApplied, Why};
+use crate::store::{Idempotency, Keeping, NotDone, WasApplied, Why};
 
 /// What a log in memory may keep for each key that there may be: a batch has one key, and a record a line.
 const KEPT_BYTES_PER_KEY: usize = 256;
@@ -29,6 +29,7 @@ const KEPT_BYTES_PER_KEY: usize = 256;
 pub(super) struct Books {
     journal: Journal,
     keys_retention: Duration,
+    reservations_max: usize,
     /// Whether there are records of the first version of the format, and so keys as it hashed them.
     has_version_1: bool,
 }
@@ -43,9 +44,10 @@ pub(super) enum Begun {
 }
 
 impl Books {
-    pub(super) fn new(journal: Journal, keys_retention: Duration) -> Self {
+    pub(super) fn new(journal: Journal, keeping: &Keeping) -> Self {
+        let (keys_retention, reservations_max) = (keeping.keys_retention, keeping.reservations_max);
         let oldest = journal.shared().log.segments().first().map(|segment| segment.header.version);
-        Self { has_version_1: oldest == Some(1), journal, keys_retention }
+        Self { has_version_1: oldest == Some(1), journal, keys_retention, reservations_max }
     }
 
     pub(super) fn journal(&self) -> &Journal {
@@ -54,6 +56,11 @@ impl Books {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         self.journal.shared()
+    }
+
+    /// How many reservations may be pending.
+    pub(super) fn reservations_max(&self) -> usize {
+        self.reservations_max
     }
 
     /// Whether changes wait for room on the disk.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
 use super::Local;
@@ -35,6 +35,7 @@ pub(super) struct Rights {
     applying: Arc<Semaphore>,
     verifying: Arc<Semaphore>,
     stop: Arc<AtomicBool>,
+    stopped: Arc<Notify>,
 }
 
 impl Home {
@@ -46,7 +47,14 @@ impl Home {
 impl Rights {
     pub(super) fn new(home: Option<Home>) -> Self {
         let one = || Arc::new(Semaphore::new(1));
-        Self { home, importing: one(), applying: one(), verifying: one(), stop: Arc::default() }
+        Self {
+            home,
+            importing: one(),
+            applying: one(),
+            verifying: one(),
+            stop: Arc::default(),
+            stopped: Arc::default(),
+        }
     }
 
     /// Where the journal's files are; `None` where it is in memory.
@@ -63,6 +71,17 @@ impl Rights {
     /// Tells what takes long to give up, as the service stops.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.stopped.notify_waiters();
+    }
+
+    /// Tells when the service stops. To be asked before [`Rights::is_stopping`] is.
+    pub(super) fn stopped(&self) -> &Arc<Notify> {
+        &self.stopped
+    }
+
+    /// Whether the service stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     pub(super) fn stopping(&self) -> &Arc<AtomicBool> {

@@ -24,6 +24,7 @@ mod kills;
 mod listing;
 mod panics;
 mod power_cuts;
+mod reservations;
 mod wrong_clocks;
 
 /// Every strategy that keeps the promises: the name of its tests, and its kind.

@@ -147,8 +147,9 @@ fn shown(movement: history::Movement) -> Movement {
     let kind = match movement.kind {
         RecordKind::Transfer => MovementKind::Transferred,
         RecordKind::Import => MovementKind::Imported,
+        RecordKind::Expired => MovementKind::Expired,
         _ => MovementKind::of(movement.operation),
     };
-    let history::Movement { seq, time_ms, key, before, after, reason, reference, .. } = movement;
-    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference }
+    let history::Movement { seq, time_ms, key, before, after, reason, reference, reservation, .. } = movement;
+    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference, reservation }
 }

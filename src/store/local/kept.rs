@@ -1,9 +1,12 @@
 //! [`KeptRecord`]: the record of what a key stands for, read back, and turned into the outcome it had.
 
+use crate::journal::holds::found::found_in;
 use crate::journal::record::{Line, Record};
 use crate::journal::stored::{self, Stored};
-use crate::stock::{Applied, IfMissing, Level, Once, Operation, Refusal, StockKey};
-use crate::store::{Deed, Imported, LineOutcome, NotDone, Outcome, Why, WrittenAnswer};
+use crate::stock::{
+    Applied, IfMissing, Level, Once, Operation, Refusal, Reservation, ReservationState, StockKey,
+};
+use crate::store::{Deed, Imported, LineOutcome, NotDone, Outcome, ReservationRefused, Why, WrittenAnswer};
 
 /// A record that was read back, and is whole.
 #[derive(Debug)]
@@ -36,6 +39,19 @@ impl KeptRecord {
         match (self.stored(), deed) {
             (None, Deed::Change { .. }) => Ok(Outcome::Change(Ok(self.change()?))),
             (None, Deed::Transaction { .. }) => Ok(Outcome::Transaction(Ok(self.levels()))),
+            (None, Deed::Reserve { .. } | Deed::Settle { .. }) => {
+                let (record, finished_ms) = (self.record(), 0);
+                let found =
+                    record.term().and_then(|term| found_in(&record, term, finished_ms)).ok_or_else(other)?;
+                Ok(Outcome::Reservation(Ok(found.reservation())))
+            }
+            (Some(Stored::Extended(term, lines)), Deed::Settle { .. }) => {
+                let (state, committed) = (ReservationState::Pending, Vec::new());
+                Ok(Outcome::Reservation(Ok(Reservation { term, state, lines, committed })))
+            }
+            (Some(Stored::Refused(levels)), Deed::Reserve { .. }) => {
+                Ok(Outcome::Reservation(Err(ReservationRefused::Levels(levels))))
+            }
             (Some(Stored::Refused(levels)), Deed::Change { .. }) => {
                 let first = levels.into_iter().next().ok_or_else(other)?;
                 Ok(Outcome::Change(Err(first.refusal)))

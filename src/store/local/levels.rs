@@ -15,6 +15,7 @@ impl Local {
     }
 
     async fn read_unwitnessed(&self, key: &StockKey) -> Result<Level, NotDone> {
+        self.settle_due(key).await?;
         self.0.stock.read(key).await.map_err(|_| NotDone::no(Why::Contention))
     }
 

@@ -78,6 +78,8 @@ fn writing(text: &mut Exposition, journal: &Journal) {
     let behind = "By how much the dates of movements are behind the system's clock, which they follow: negative where they are ahead.";
     text.gauge("inventory_clock_behind_seconds", behind);
     text.sample("inventory_clock_behind_seconds", &[], shared.clock.behind_ms() as f64 / 1e3);
+    let pending = "Reservations that hold units.";
+    gauge(text, "inventory_reservations_pending", pending, shared.holds.open_count() as u64);
     let passing = shared.keys.passing() as u64;
     gauge(text, "inventory_idempotency_lines", "Lines of batches with idempotency keys under way.", passing);
 }

@@ -7,6 +7,7 @@
 //! - `once`: a command under an idempotency key. `each`: many that stand alone, with and without one.
 //! - `levels`: reads and pages. `history`: the ledger. `metrics`: what is counted.
 //! - `open`: from what is on disk to a store. `chores`, `import`: what is done now and then.
+//! - `reservations`: units held until a deadline. `sweeper`: who tidies them up.
 //! - `refusals`: refusals by reason.
 //!
 //! Every change is one call of the strategy, so that nothing is looked at here and acted upon there.
@@ -22,6 +23,8 @@ mod metrics;
 mod once;
 mod open;
 mod refusals;
+mod reservations;
+mod sweeper;
 
 #[cfg(test)]
 mod faults;
@@ -34,11 +37,12 @@ use self::refusals::RefusalCounts;
 use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::stock::{
-    Applied, Change, EntryRefusal, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction,
+    Applied, Change, EntryRefusal, Level, Refusal, RefusedLevel, Remark, Reservation, ReservationId,
+    StockKey, Transaction,
 };
 use crate::store::{
     Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, Outcome, Status, Store, TransactionKind, WasApplied, Why,
+    NotDone, Outcome, ReservationPage, ReservationQuery, Status, Store, TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRejected};
 use crate::telemetry::Exposition;
@@ -77,6 +81,12 @@ impl Store for Local {
             }
             // Apart, so that the future of what nearly every command is has no room for them.
             (Deed::Each { lines }, None) => Outcome::Each(Box::pin(self.each(&lines, remark)).await),
+            (Deed::Reserve { transaction, ttl }, None) => {
+                Outcome::Reservation(Box::pin(self.reserve(&transaction, ttl, remark, None)).await?)
+            }
+            (Deed::Settle { id, transition }, None) => {
+                Outcome::Reservation(Box::pin(self.settle(id, &transition, remark, None)).await?)
+            }
             (Deed::Each { lines }, Some(idempotency)) => {
                 return Box::pin(self.each_once(lines, idempotency, remark)).await;
             }
@@ -93,6 +103,14 @@ impl Store for Local {
 
     async fn list(&self, query: LevelQuery<'_>) -> Result<LevelPage, NotDone> {
         self.page_of_levels(query).await
+    }
+
+    async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, NotDone> {
+        self.reservation_named(id).await
+    }
+
+    async fn reservations(&self, query: ReservationQuery) -> Result<ReservationPage, NotDone> {
+        self.page_of_reservations(query).await
     }
 
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
@@ -161,6 +179,7 @@ impl Local {
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
+        self.settle_due(key).await?;
         let permit = self.0.books.permit(RecordKind::Change, remark, claim).await?;
         match self.0.stock.apply(key, change, permit).await {
             Ok(applied) => Ok(Ok(applied)),
@@ -180,6 +199,7 @@ impl Local {
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<JudgedTogether, NotDone> {
+        self.settle_due_of_all(transaction).await?;
         let permit = self.0.books.permit(kind, remark, claim).await?;
         let entries = transaction.entries();
         match self.0.stock.transact(transaction, permit).await {

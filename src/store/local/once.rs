@@ -2,7 +2,8 @@
 //!
 //! The key is claimed before the change, and the record of the change carries it; so does the record of a refusal, which is
 //! written after the witness of what it says. A retry is answered from that record. What was not judged (contention, overload,
-//! a failure) is not recorded, and the key is free again.
+//! a failure) is not recorded, and the key is free again. Nor is what changed nothing and would come out the same again: that a reservation is
+//! not there, or was settled before.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{RefusedLevel, Remark};
-use crate::store::{Answered, Deed, Idempotency, NotDone, Outcome, WasApplied, Why};
+use crate::store::{Answered, Deed, Idempotency, NotDone, Outcome, ReservationRefused, WasApplied, Why};
 
 impl Local {
     /// Carries a deed out, unless it was before.
@@ -55,6 +56,12 @@ impl Local {
                 let judged = self.transact(transaction, (*kind).into(), remark, Some(claim)).await?;
                 Ok(Outcome::Transaction(judged))
             }
+            Deed::Reserve { transaction, ttl } => {
+                Ok(Outcome::Reservation(self.reserve(transaction, *ttl, remark, Some(claim)).await?))
+            }
+            Deed::Settle { id, transition } => {
+                Ok(Outcome::Reservation(self.settle(*id, transition, remark, Some(claim)).await?))
+            }
             Deed::Each { .. } => unreachable!("lines that stand alone are once each"),
         }
     }
@@ -66,7 +73,10 @@ fn refused(deed: &Deed, outcome: &Outcome) -> Option<Vec<RefusedLevel>> {
         (Deed::Change { key, .. }, Outcome::Change(Err(refusal))) => {
             Some(vec![RefusedLevel { key: key.clone(), line: 0, refusal: *refusal }])
         }
-        (_, Outcome::Transaction(Err(levels))) => Some(levels.clone()),
+        (
+            _,
+            Outcome::Transaction(Err(levels)) | Outcome::Reservation(Err(ReservationRefused::Levels(levels))),
+        ) => Some(levels.clone()),
         _ => None,
     }
 }

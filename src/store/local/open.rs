@@ -16,6 +16,7 @@ use crate::journal::control::{ControlError, State};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::disk::Disk;
 use crate::journal::disk::memory::MemoryDisk;
+use crate::journal::holds::AllFound;
 use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
 use crate::journal::retention::Schedule;
 use crate::journal::segment::HeaderError;
@@ -23,7 +24,7 @@ use crate::journal::verify::{self, Live, Progress, VerifyError};
 use crate::journal::{Journal, JournalConfig, Start, snapshot};
 use crate::stock::StockKey;
 use crate::store::chores::{Finding, ImportError, VerifyReport};
-use crate::store::{Keeping, Storage};
+use crate::store::{Keeping, NotDone, Storage};
 use crate::strategy::{AnyStrategy, KeyIndex, Ledger, StrategyConfig, StrategyKind};
 
 /// Levels that are handed to the strategy at once when they are restored.
@@ -73,6 +74,9 @@ pub enum OpenError {
         "an import was under way when the service stopped, and is not complete: `serve` completes it first"
     )]
     ImportPending,
+    /// Reservations whose deadline came while nobody served them could not be ended.
+    #[error("reservations that expired while the service was away cannot be ended: {0}")]
+    Due(#[from] NotDone),
     /// The thread that reads it panicked.
     #[error("reading what is on disk panicked")]
     Panicked,
@@ -109,7 +113,9 @@ impl Opening {
         let Some(data) = &self.data else {
             let start = Start::empty();
             let journal = Journal::start(Arc::new(MemoryDisk::default()), start, &config)?;
-            return Ok(Local::new(self.kind, strategy, journal, &self.keeping, None));
+            let local = Local::new(self.kind, strategy, journal, &self.keeping, None);
+            local.start_sweeping();
+            return Ok(local);
         };
         let disk = data.disk();
         let pending = import::pending(&disk)?;
@@ -131,6 +137,11 @@ impl Opening {
         let local = Local::new(self.kind, strategy, journal, &self.keeping, Some(Home::of(data)));
         local.restore(levels).await;
         local.finish_imports(&disk, &pending).await?;
+        if self.intent == Intent::Serve {
+            // What was due while nobody served it is over before anybody asks.
+            local.expire_all_due().await?;
+            local.start_sweeping();
+        }
         Ok(local)
     }
 }
@@ -146,7 +157,7 @@ impl Local {
     ) -> Self {
         let index = Arc::new(KeyIndex::default());
         let stock = AnyStrategy::new(kind, strategy, Ledger::new(Arc::clone(&index)));
-        let books = Books::new(journal, keeping.keys_retention);
+        let books = Books::new(journal, keeping);
         let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
         Self(Arc::new(Parts { stock, index, books, refusals, rights }))
     }
@@ -237,6 +248,8 @@ fn journal_config(keeping: &Keeping) -> JournalConfig {
         },
         retain_age: keeping.retain_age,
         retain_bytes: keeping.retain_bytes,
+        reservations_finished_max: keeping.reservations_finished_max,
+        reservations_retention: keeping.reservations_retention,
         volatile_bytes_max: keeping.retain_bytes.unwrap_or(defaults.volatile_bytes_max),
         ..defaults
     }
@@ -257,11 +270,13 @@ async fn recover(
         _ => recovery::recover(&disk, &options, &report_progress()),
     };
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
-    let Recovered { heads, keys, log, tail, end, control, report } = recovered;
+    let Recovered { heads, keys, holds, log, tail, end, control, report } = recovered;
     log_report(&report, data.is_new(), intent);
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
     let only_reads = intent == Intent::Read;
-    Ok(Start { heads, keys, log, tail, end, covered, control, only_reads })
+    // Who only reads ends nothing: what is shown is what is in the log.
+    let holds = if only_reads { AllFound::default() } else { holds };
+    Ok(Start { heads, keys, holds, log, tail, end, covered, control, only_reads })
 }
 
 /// Tells the operator what recovery found.

@@ -148,7 +148,7 @@ fn shift_keys(record: &mut Record, shift: u32) {
     match &mut record.outcome {
         Outcome::Read(seen) => seen.key.0 += shift,
         Outcome::Snapshot { levels: seen, .. } | Outcome::Applied(seen) => {
-            seen.iter_mut().for_each(|seen| seen.key.0 += shift)
+            seen.iter_mut().for_each(|seen| seen.key.0 += shift);
         }
         Outcome::Refused(refused) => refused.iter_mut().for_each(|refused| refused.seen.key.0 += shift),
         Outcome::NotApplied | Outcome::Unknown => {}

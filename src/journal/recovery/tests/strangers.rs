@@ -15,7 +15,8 @@ fn covered_log(delta: i64) -> (Memory, Writer) {
         writer.commit();
     }
     let (disk, never) = (memory.disk(), std::sync::atomic::AtomicBool::new(false));
-    snapshot::write(disk.as_ref(), None, &writer.heads, &writer.keys, &writer.watermark, &never).unwrap();
+    crate::journal::testing::snapshot(disk.as_ref(), &writer.heads, &writer.keys, &writer.watermark, &never)
+        .unwrap();
     (memory, writer)
 }
 
@@ -104,7 +105,7 @@ fn what_an_earlier_version_wrote_after_this_one_had_opened_the_directory_is_take
         }
         let (disk, never) = (memory.disk(), std::sync::atomic::AtomicBool::new(false));
         let Writer { heads, keys, watermark, .. } = &earlier;
-        snapshot::write(disk.as_ref(), None, heads, keys, watermark, &never).unwrap();
+        crate::journal::testing::snapshot(disk.as_ref(), heads, keys, watermark, &never).unwrap();
         // It was killed in the middle of a group.
         let newest = segment::name(earlier.log.bases().unwrap().1);
         let torn = earlier.end().position - earlier.log.bases().unwrap().1;

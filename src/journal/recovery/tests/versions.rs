@@ -33,7 +33,8 @@ fn many_versions_of_a_level_in_a_record_come_back() {
     std::thread::scope(|scope| {
         let (disk, parts) = (memory.disk(), (&written.heads, &written.keys));
         let (watermark, never) = (&watermark, &never);
-        let write = move || snapshot::write(disk.as_ref(), None, parts.0, parts.1, watermark, never);
+        let write =
+            move || crate::journal::testing::snapshot(disk.as_ref(), parts.0, parts.1, watermark, never);
         let writing = scope.spawn(write);
         // Once it has begun, its start is known, and it waits for what it saw.
         while !memory.names().iter().any(|name| name == "snapshot.tmp") {

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::image::{Everything, everything, recover};
-use super::script::Script;
+use super::reservations::reserve;
+use super::script::{Ask, Deed, Script};
 use super::service::{Service, Told};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::group::{self, HEADER_BYTES, SECTOR};
 use crate::journal::{control, segment, snapshot};
+use crate::store::{Command, Store as _};
 use crate::strategy::StrategyKind;
 
 /// Flips in each part of each kind of file.
@@ -30,9 +33,14 @@ struct Part {
 async fn written() -> [FaultyDisk; 2] {
     let service = Service::new(StrategyKind::Mutex).await;
     let mut script = Script::new(11, 0..6, 0..60);
+    service.ask(&Ask { deed: Deed::Many(vec![(6, 99), (7, 99)]), key: None }).await;
     for asked in 0..160 {
         let told = service.ask(&script.next()).await;
         assert!(!matches!(told, Told::NotDone(_)), "{told:?}");
+        if asked % 20 == 5 {
+            let asked = reserve(&[(6, 2), (7, 1)], Duration::from_hours(1));
+            service.store.execute(Command::new(asked)).await.expect("it is judged");
+        }
         if asked == 60 || asked == 110 {
             let shared = service.journal().shared();
             let disk = service.disk.disk();
@@ -40,8 +48,12 @@ async fn written() -> [FaultyDisk; 2] {
             snapshot::write(
                 &*disk,
                 Some(shared.control.identity()),
-                &shared.heads,
-                &shared.keys,
+                &snapshot::Walked {
+                    heads: &shared.heads,
+                    keys: &shared.keys,
+                    holds: &shared.holds,
+                    caught_up: &|| true,
+                },
                 &shared.watermark,
                 &stop,
             )
@@ -91,11 +103,18 @@ fn parts_of_segment(bytes: &[u8], add: &mut impl FnMut(&'static str, Range<usize
 }
 
 fn parts_of_snapshot(bytes: &[u8], add: &mut impl FnMut(&'static str, Range<usize>)) {
-    add("snapshot header", 0..112);
-    let mut at = 112;
+    add("snapshot header", 0..120);
+    let mut at = 120;
     while at < bytes.len() {
         let body_len = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().expect("four bytes")) as usize;
-        let name = ["snapshot levels", "snapshot keys", "snapshot marks", "snapshot trailer"];
+        let name = [
+            "snapshot levels",
+            "snapshot keys",
+            "snapshot marks",
+            "snapshot trailer",
+            "snapshot chunks",
+            "snapshot reservations",
+        ];
         add("snapshot block head", at..at + 48);
         add(name[usize::from(bytes[at]) - 1], at + 48..at + 48 + body_len);
         at += 48 + body_len;
@@ -129,7 +148,7 @@ fn after_each_flip(disk: &FaultyDisk, may_cut: bool) -> BTreeMap<&'static str, [
         bytes: last_group.bytes.start..last_body.end,
     });
     let names: std::collections::BTreeSet<_> = all.iter().map(|part| part.name).collect();
-    assert!(names.len() >= 12, "{names:?}");
+    assert!(names.len() >= 13, "{names:?}");
     let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
     let mut told: BTreeMap<&'static str, [usize; 3]> = BTreeMap::new();
     for name in names {

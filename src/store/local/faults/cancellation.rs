@@ -39,7 +39,7 @@ impl<F: Future> Future for GivenUp<F> {
     }
 }
 
-async fn give_up<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+pub(super) async fn give_up<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     GivenUp { future: Box::pin(future), polls_left: polls }.await
 }
 

@@ -10,6 +10,7 @@ use crate::journal::Start;
 use crate::journal::disk::Disk;
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::history::{self, Movement};
+use crate::journal::holds::Found;
 use crate::journal::recovery::{self, Options, Recovered, RecoveryError, Report};
 use crate::journal::snapshot;
 use crate::journal::watermark::Watermark;
@@ -176,6 +177,8 @@ pub(super) struct Everything {
     /// The newest first, as a client walks it.
     pub(super) of_levels: BTreeMap<String, Vec<Movement>>,
     pub(super) records: BTreeMap<u128, Vec<u8>>,
+    /// What a start found of reservations.
+    pub(super) holds: Vec<Found>,
 }
 
 /// Reads all that was recovered; the first thing that is refused or reported ends it.
@@ -206,7 +209,8 @@ pub(super) fn everything(
         records.insert(*key, history::record_at(&recovered.log, *position).map_err(told)?);
     }
     let movements = movements(&recovered).map_err(told)?;
-    Ok((Everything { image, movements, of_levels, records }, recovered))
+    let holds = recovered.holds.clone().into_sorted();
+    Ok((Everything { image, movements, of_levels, records, holds }, recovered))
 }
 
 /// All movements of what was recovered.
@@ -225,9 +229,9 @@ pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history:
 
 /// What a journal goes on from, and what recovery reported.
 pub(super) fn start(recovered: Recovered) -> (Start, Report) {
-    let Recovered { heads, keys, log, tail, end, control, report } = recovered;
+    let Recovered { heads, keys, holds, log, tail, end, control, report } = recovered;
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
-    (Start { heads, keys, log, tail, end, covered, control, only_reads: false }, report)
+    (Start { heads, keys, holds, log, tail, end, covered, control, only_reads: false }, report)
 }
 
 /// What the service goes on from.

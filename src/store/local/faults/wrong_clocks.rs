@@ -179,7 +179,7 @@ async fn retention_by_age_drops_by_the_time_that_passed() {
         let keys_retention = Duration::ZERO;
         let retain_age = Some(30 * MINUTE);
         let timed =
-            Timed::new(StrategyKind::Mutex, JournalConfig { retain_age, keys_retention, ..config() }).await;
+            Timed::new(StrategyKind::Mutex, JournalConfig { keys_retention, retain_age, ..config() }).await;
         let fill = async || {
             for _ in 0..200 {
                 let ask = Ask { deed: Deed::Many(vec![(0, 1)]), key: None };

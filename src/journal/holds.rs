@@ -1,0 +1,295 @@
+//! [`Holds`]: the reservations there are: which units of which levels are held, and until when.
+//!
+//! The units themselves are in the levels. What is here says whose they are, and when they are free again; so three things are
+//! asked of it, and each has its order:
+//!
+//! - *Is anything due?* [`Holds::is_due`], asked by every request: one load of one word, the earliest deadline of all, and a look at the
+//!   clock only where there is one.
+//! - *What is due of this level?* [`Holds::due_of`], by whoever touches the level: the deadlines of each level, in order.
+//! - *What is due next?* [`Holds::due`], by who tidies up: the deadlines of all, in order.
+//!
+//! **Settled once.** A reservation is committed, released or expires, once, whoever tries ([`hold`]): the first to *begin* keeps the others
+//! waiting until the levels have changed, and then what became of it is known; or gives it back as it was.
+//!
+//! A hold is entered before its units are taken and leaves the deadlines after they were given back, so whoever looks in between finds it, and
+//! waits for what comes of it. Finished ones stay for a while, and are bounded in number.
+//!
+//! The journal has it because a start finds it in the log, and a snapshot is of it too; what may be asked of reservations, and in
+//! which order a deed, its record and its answer come, is the store's.
+
+mod deadlines;
+pub mod found;
+pub mod hold;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use found::{AllFound, Found};
+pub use hold::{Begun, Hold, Opening, Settlement, Way};
+
+use self::deadlines::{ByLevel, Deadlines};
+use crate::stock::{HeldLine, ReservationId, ReservationState, StockKey, Term};
+
+const SHARDS: usize = 16;
+
+/// How many of a shard a page looks at, whether or not they are what is asked for.
+const EXAMINED_MAX: usize = 4 * 1024;
+
+/// All reservations: those that hold something, and the last of those that do not any more.
+#[derive(Debug)]
+pub struct Holds {
+    shards: Box<[Mutex<Shard>]>,
+    deadlines: Deadlines,
+    by_level: ByLevel,
+    /// Those that are not finished.
+    open: AtomicUsize,
+    finished_max: usize,
+    /// Something was settled, or given up: who waits looks again.
+    changed: Notify,
+    /// The earliest deadline has become earlier.
+    earlier: Notify,
+}
+
+/// Those whose names fall here, and of the finished ones when that was, oldest first.
+#[derive(Debug, Default)]
+struct Shard {
+    all: BTreeMap<ReservationId, Arc<Hold>>,
+    finished: VecDeque<(u64, ReservationId)>,
+}
+
+/// A page of reservations.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Ascending by name, and so by when they were made.
+    pub holds: Vec<Arc<Hold>>,
+    /// After which name the next page begins, if there may be one.
+    pub next: Option<ReservationId>,
+}
+
+impl Holds {
+    /// None. Of finished ones `finished_max` stay at most.
+    pub fn new(finished_max: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            deadlines: Deadlines::default(),
+            by_level: ByLevel::default(),
+            open: AtomicUsize::new(0),
+            finished_max,
+            changed: Notify::new(),
+            earlier: Notify::new(),
+        }
+    }
+
+    /// Whether the deadline of any reservation has come; `now_ms` is asked only where there is one at all.
+    #[inline]
+    pub fn is_due(&self, now_ms: impl FnOnce() -> u64) -> bool {
+        let earliest = self.deadlines.earliest();
+        earliest != u64::MAX && earliest <= now_ms()
+    }
+
+    /// The earliest deadline of all; `None` where nothing is held.
+    pub fn earliest_ms(&self) -> Option<u64> {
+        Some(self.deadlines.earliest()).filter(|earliest| *earliest != u64::MAX)
+    }
+
+    /// Completes when the earliest deadline has become earlier. To be asked for before that is looked at.
+    pub fn earlier(&self) -> tokio::sync::futures::Notified<'_> {
+        self.earlier.notified()
+    }
+
+    /// The reservation of that level whose deadline has come first, if any has.
+    pub fn due_of(&self, key: &StockKey, now_ms: u64) -> Option<Arc<Hold>> {
+        // One that finished since it was looked up has left the deadlines: the next is looked for.
+        loop {
+            let id = self.by_level.due(key, now_ms)?;
+            if let Some(hold) = self.get(id) {
+                return Some(hold);
+            }
+        }
+    }
+
+    /// Some of the reservations whose deadline has come, `count` at most.
+    pub fn due(&self, now_ms: u64, count: usize) -> Vec<Arc<Hold>> {
+        let due = self.deadlines.due(now_ms, count);
+        due.into_iter().filter_map(|id| self.get(id)).collect()
+    }
+
+    /// The reservation of that name, while it is there.
+    pub fn get(&self, id: ReservationId) -> Option<Arc<Hold>> {
+        self.shard(id).lock().all.get(&id).cloned()
+    }
+
+    /// A page of those after `after`, in the order of their names; `state` is what they are to be.
+    pub fn page(&self, state: Option<ReservationState>, after: Option<ReservationId>, limit: usize) -> Page {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let (mut found, mut bound) = (Vec::new(), None::<ReservationId>);
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let (mut examined, mut taken, mut last) = (0, 0, None);
+            for (id, hold) in shard.all.range((after.map_or(Unbounded, Excluded), Unbounded)) {
+                if examined == EXAMINED_MAX || taken > limit {
+                    // Beyond this one of the shard nothing is known.
+                    bound = Some(bound.map_or(last, |bound| Some(bound).min(last)).unwrap_or(*id));
+                    break;
+                }
+                examined += 1;
+                last = Some(*id);
+                let is = hold.state();
+                if is.is_some() && (state.is_none() || state == is) {
+                    taken += 1;
+                    found.push(Arc::clone(hold));
+                }
+            }
+        }
+        found.retain(|hold| bound.is_none_or(|bound| hold.id() <= bound));
+        found.sort_unstable_by_key(|hold| hold.id());
+        let next = if found.len() > limit { found.get(limit - 1).map(|last| last.id()) } else { bound };
+        found.truncate(limit);
+        Page { holds: found, next }
+    }
+
+    /// How many are not finished.
+    pub fn open_count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many there are, finished ones too.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().all.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Enters a reservation whose units are about to be taken: whoever meets it waits for that. `None` where there are
+    /// `open_max` already.
+    pub fn open(self: &Arc<Self>, term: Term, lines: Box<[HeldLine]>, open_max: usize) -> Option<Opening> {
+        // In one step: others are let in at the same time.
+        let counted = |open| (open < open_max).then_some(open + 1);
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted).ok()?;
+        let hold = Arc::new(Hold::opening(term, lines));
+        self.enter(&hold, term.expires_ms);
+        Some(Opening::new(Arc::clone(self), hold))
+    }
+
+    /// Puts a reservation in that a start found.
+    pub fn restore(&self, found: Found) {
+        let (hold, finished_ms) = Hold::found(found);
+        let hold = Arc::new(hold);
+        match finished_ms {
+            None => {
+                self.open.fetch_add(1, Ordering::Relaxed);
+                self.enter(&hold, hold.term().expires_ms);
+            }
+            Some(finished_ms) => {
+                let mut shard = self.shard(hold.id()).lock();
+                shard.finished.push_back((finished_ms, hold.id()));
+                shard.all.insert(hold.id(), hold);
+            }
+        }
+    }
+
+    /// Calls `each` with every reservation that is neither being made nor forgotten, a shard at a time; one that is being settled is
+    /// as it was before.
+    pub fn walk(&self, mut each: impl FnMut(Found)) {
+        for shard in &self.shards {
+            let (holds, finished) = {
+                let shard = shard.lock();
+                let finished: BTreeMap<_, _> = shard.finished.iter().map(|(ms, id)| (*id, *ms)).collect();
+                (shard.all.values().cloned().collect::<Vec<_>>(), finished)
+            };
+            for hold in holds {
+                if let Some(found) = hold.as_found(finished.get(&hold.id()).copied()) {
+                    each(found);
+                }
+            }
+        }
+    }
+
+    /// Forgets finished ones that were finished at `before_ms` or earlier.
+    pub fn forget_before(&self, before_ms: u64) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            while shard.finished.front().is_some_and(|(finished_ms, _)| *finished_ms <= before_ms) {
+                shard.forget_oldest();
+            }
+        }
+    }
+
+    /// Completes when something may have become of what was under way. To be asked for before it is looked at.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    fn enter(&self, hold: &Arc<Hold>, expires_ms: u64) {
+        let id = hold.id();
+        self.shard(id).lock().all.insert(id, Arc::clone(hold));
+        for line in hold.lines() {
+            self.by_level.insert(&line.key, expires_ms, id);
+        }
+        // Last: whoever sees that something is due finds it.
+        if self.deadlines.insert(expires_ms, id) {
+            self.earlier.notify_waiters();
+        }
+    }
+
+    /// It holds nothing any more, as its units were given back, or were never taken.
+    fn leave(&self, hold: &Hold, expires_ms: u64) {
+        for line in hold.lines() {
+            self.by_level.remove(&line.key, expires_ms, hold.id());
+        }
+        self.deadlines.remove(expires_ms, hold.id());
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Its units were never taken.
+    fn never(&self, hold: &Hold, expires_ms: u64) {
+        self.leave(hold, expires_ms);
+        self.shard(hold.id()).lock().all.remove(&hold.id());
+        self.changed.notify_waiters();
+    }
+
+    /// It is finished, at that time as it grows old: the oldest that are go.
+    fn finished(&self, hold: &Hold, finished_ms: u64) {
+        let mut shard = self.shard(hold.id()).lock();
+        shard.finished.push_back((finished_ms, hold.id()));
+        while shard.finished.len() > self.finished_max.div_ceil(SHARDS) {
+            shard.forget_oldest();
+        }
+    }
+
+    /// Its deadline is another one.
+    fn postpone(&self, hold: &Hold, from_ms: u64, to_ms: u64) {
+        if from_ms == to_ms {
+            return;
+        }
+        for line in hold.lines() {
+            self.by_level.insert(&line.key, to_ms, hold.id());
+            self.by_level.remove(&line.key, from_ms, hold.id());
+        }
+        self.deadlines.insert(to_ms, hold.id());
+        self.deadlines.remove(from_ms, hold.id());
+    }
+
+    fn shard(&self, id: ReservationId) -> &Mutex<Shard> {
+        // The low bits are random.
+        &self.shards[usize::try_from(id.to_bits() % SHARDS as u128).expect("below the number of shards")]
+    }
+}
+
+impl Shard {
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.finished.pop_front() {
+            self.all.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

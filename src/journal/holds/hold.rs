@@ -1,0 +1,289 @@
+//! [`Hold`]: one reservation, which is settled once.
+//!
+//! ```text
+//!            (units are taken)          (a change of the levels is under way)
+//!   opening ------------------> pending <------------------> settling -----> committed | released | expired
+//!      |                                 given back, or extended
+//!      '-> never: the levels refused
+//! ```
+//!
+//! *Opening* and *settling* have an owner, [`Opening`] and [`Settlement`]: whoever drops one without having finished it gives the
+//! reservation back as it was, so a client that goes away, or a strategy that met contention, leaves the whole of it or nothing. Both
+//! are finished by the hand-off of the change of the levels, by whoever applied it: there is no moment at which the levels have changed
+//! and nobody would say so. Whether a deadline has come is judged by whoever begins: a commit that began before it is under way, and
+//! nobody expires it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Holds;
+use super::found::Found;
+use crate::stock::{HeldLine, Quantity, Reservation, ReservationId, ReservationState, Term};
+
+/// One reservation.
+#[derive(Debug)]
+pub struct Hold {
+    id: ReservationId,
+    created_ms: u64,
+    lines: Box<[HeldLine]>,
+    inner: Mutex<Inner>,
+}
+
+/// What may change.
+#[derive(Debug)]
+struct Inner {
+    phase: Phase,
+    expires_ms: u64,
+    expires_date_ms: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    Opening,
+    Never,
+    Pending,
+    Settling,
+    /// What left the house, line by line.
+    Committed(Box<[Quantity]>),
+    Released,
+    Expired,
+}
+
+/// Which way a reservation is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// So many units of each line leave the house, the others are let go.
+    Commit(Box<[Quantity]>),
+    /// All are let go.
+    Release,
+    /// All are let go, as the deadline has come.
+    Expire,
+}
+
+/// What is found by who wants to settle a reservation, or to extend it.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is theirs alone to do.
+    Mine(Settlement),
+    /// Somebody else is at it.
+    UnderWay,
+    /// Its deadline has come: it is to be expired first.
+    Due,
+    /// Its deadline has not come.
+    NotDue,
+    /// It was settled before, or was never made.
+    Finished,
+}
+
+/// A reservation that is being made. Dropped unfinished, it never was.
+#[derive(Debug)]
+pub struct Opening {
+    holds: Arc<Holds>,
+    hold: Arc<Hold>,
+}
+
+/// The right to settle a reservation, or to extend it. Dropped unfinished, it is pending again.
+#[derive(Debug)]
+pub struct Settlement {
+    holds: Arc<Holds>,
+    hold: Arc<Hold>,
+    is_over: bool,
+}
+
+impl Hold {
+    pub(super) fn opening(term: Term, lines: Box<[HeldLine]>) -> Self {
+        Self::of(term, lines, Phase::Opening)
+    }
+
+    /// One that a start found, and when it was finished.
+    pub(super) fn found(found: Found) -> (Self, Option<u64>) {
+        let Found { term, state, lines, committed, finished_ms } = found;
+        let phase = match state {
+            ReservationState::Pending => Phase::Pending,
+            ReservationState::Committed => Phase::Committed(committed),
+            ReservationState::Released => Phase::Released,
+            ReservationState::Expired => Phase::Expired,
+        };
+        let finished_ms = (state != ReservationState::Pending).then_some(finished_ms);
+        (Self::of(term, lines, phase), finished_ms)
+    }
+
+    fn of(term: Term, lines: Box<[HeldLine]>, phase: Phase) -> Self {
+        let Term { id, created_ms, expires_date_ms, expires_ms } = term;
+        Self { id, created_ms, lines, inner: Mutex::new(Inner { phase, expires_ms, expires_date_ms }) }
+    }
+
+    /// What a snapshot keeps of it; `finished_ms`, if it is finished.
+    pub(super) fn as_found(&self, finished_ms: Option<u64>) -> Option<Found> {
+        let reservation = self.reservation()?;
+        let committed = match &self.inner.lock().phase {
+            Phase::Committed(shipped) => shipped.clone(),
+            _ => Box::default(),
+        };
+        Some(Found {
+            term: reservation.term,
+            state: reservation.state,
+            lines: self.lines.clone(),
+            committed,
+            finished_ms: finished_ms.unwrap_or(0),
+        })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ReservationId {
+        self.id
+    }
+
+    /// What it holds, or held: ascending by key.
+    pub fn lines(&self) -> &[HeldLine] {
+        &self.lines
+    }
+
+    /// How long it holds.
+    pub fn term(&self) -> Term {
+        self.inner.lock().term(self)
+    }
+
+    /// How far it is: `None` while it is being made, and if it never was.
+    pub fn state(&self) -> Option<ReservationState> {
+        self.inner.lock().phase.state()
+    }
+
+    /// Whether somebody is making, settling or extending it.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.inner.lock().phase, Phase::Opening | Phase::Settling)
+    }
+
+    /// As it is; while it is being settled, as it was before. `None` while it is being made, and if it never was.
+    pub fn reservation(&self) -> Option<Reservation> {
+        let inner = self.inner.lock();
+        let state = inner.phase.state()?;
+        let committed = match &inner.phase {
+            Phase::Committed(shipped) => shipped_of(&self.lines, shipped),
+            _ => Vec::new(),
+        };
+        Some(Reservation { term: inner.term(self), state, lines: self.lines.to_vec(), committed })
+    }
+
+    /// Takes the right to settle or extend it, if it is pending. `expires`: because its deadline has come; else it must not have.
+    pub fn begin(self: &Arc<Self>, holds: &Arc<Holds>, now_ms: u64, expires: bool) -> Begun {
+        let mut inner = self.inner.lock();
+        match inner.phase {
+            Phase::Opening | Phase::Settling => Begun::UnderWay,
+            Phase::Pending if expires != (inner.expires_ms <= now_ms) => {
+                if expires {
+                    Begun::NotDue
+                } else {
+                    Begun::Due
+                }
+            }
+            Phase::Pending => {
+                inner.phase = Phase::Settling;
+                Begun::Mine(Settlement { holds: Arc::clone(holds), hold: Arc::clone(self), is_over: false })
+            }
+            _ => Begun::Finished,
+        }
+    }
+}
+
+impl Inner {
+    fn term(&self, hold: &Hold) -> Term {
+        let Self { expires_ms, expires_date_ms, .. } = *self;
+        Term { id: hold.id, created_ms: hold.created_ms, expires_date_ms, expires_ms }
+    }
+}
+
+impl Phase {
+    fn state(&self) -> Option<ReservationState> {
+        match self {
+            Self::Opening | Self::Never => None,
+            Self::Pending | Self::Settling => Some(ReservationState::Pending),
+            Self::Committed(_) => Some(ReservationState::Committed),
+            Self::Released => Some(ReservationState::Released),
+            Self::Expired => Some(ReservationState::Expired),
+        }
+    }
+}
+
+impl Opening {
+    pub(super) fn new(holds: Arc<Holds>, hold: Arc<Hold>) -> Self {
+        Self { holds, hold }
+    }
+
+    /// The reservation.
+    pub fn hold(&self) -> &Arc<Hold> {
+        &self.hold
+    }
+
+    /// Its units were taken.
+    pub fn made(self) {
+        self.hold.inner.lock().phase = Phase::Pending;
+        self.holds.changed.notify_waiters();
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut inner = self.hold.inner.lock();
+        if matches!(inner.phase, Phase::Opening) {
+            inner.phase = Phase::Never;
+            let expires_ms = inner.expires_ms;
+            drop(inner);
+            self.holds.never(&self.hold, expires_ms);
+        }
+    }
+}
+
+impl Settlement {
+    /// The reservation.
+    pub fn hold(&self) -> &Arc<Hold> {
+        &self.hold
+    }
+
+    /// Its units went that way, at that time as it grows old.
+    pub fn settled(mut self, way: Way, steady_ms: u64) {
+        // First: who looks what is due of a level is not sent to one that is finished.
+        self.holds.leave(&self.hold, self.hold.term().expires_ms);
+        self.end(match way {
+            Way::Commit(shipped) => Phase::Committed(shipped),
+            Way::Release => Phase::Released,
+            Way::Expire => Phase::Expired,
+        });
+        self.holds.finished(&self.hold, steady_ms);
+    }
+
+    /// It holds until then; `record` records that, before anybody sees it.
+    pub fn extended<T>(mut self, term: Term, record: impl FnOnce() -> T) -> T {
+        let recorded = record();
+        // First: who finds the old deadline meanwhile waits, as it is still being extended.
+        self.holds.postpone(&self.hold, self.hold.term().expires_ms, term.expires_ms);
+        {
+            let mut inner = self.hold.inner.lock();
+            (inner.expires_ms, inner.expires_date_ms) = (term.expires_ms, term.expires_date_ms);
+        }
+        self.end(Phase::Pending);
+        recorded
+    }
+
+    /// From here on it is somebody else's.
+    fn end(&mut self, phase: Phase) {
+        self.is_over = true;
+        self.hold.inner.lock().phase = phase;
+        self.holds.changed.notify_waiters();
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end(Phase::Pending);
+        }
+    }
+}
+
+/// What left the house, by level.
+pub(super) fn shipped_of(lines: &[HeldLine], shipped: &[Quantity]) -> Vec<HeldLine> {
+    let shipped = lines.iter().zip(shipped).filter(|(_, quantity)| quantity.units() > 0);
+    shipped.map(|(line, quantity)| HeldLine { key: line.key.clone(), quantity: *quantity }).collect()
+}

@@ -1,0 +1,141 @@
+//! Reservations: what they are called, what they hold, and what became of them.
+//!
+//! A reservation holds units of some levels for somebody, until a deadline: they stay on hand, and are not available. It is
+//! *pending* until it is committed, released or has expired, whichever is first, once. The units are in the levels
+//! ([`Operation::Reserve`](super::Operation::Reserve) and what undoes it); what is here says whose they are.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::key::StockKey;
+use super::quantity::Quantity;
+
+/// The most lines of a reservation.
+pub const RESERVATION_LINES_MAX: usize = 1_000;
+/// The shortest time a reservation may hold units for, in seconds.
+pub const TTL_SECONDS_MIN: u64 = 1;
+/// The longest: 30 days.
+pub const TTL_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
+/// The time unless another is asked for: 15 minutes.
+pub const TTL_SECONDS_DEFAULT: u64 = 15 * 60;
+
+/// The name of a reservation: a UUID of version 7 (RFC 9562), so that names sort by the time of their making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReservationId(u128);
+
+/// Which reservation, and how long it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// Its name.
+    pub id: ReservationId,
+    /// When it was made, in milliseconds of Unix time.
+    pub created_ms: u64,
+    /// From when on it holds nothing, as it was told: in milliseconds of Unix time.
+    pub expires_date_ms: u64,
+    /// The same, by the clock that deadlines are kept by ([`Clock::now_ms`](crate::clock::Clock::now_ms)), which nobody sets.
+    pub expires_ms: u64,
+}
+
+/// Units of one level that a reservation holds, or held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLine {
+    /// The level. Each is in a reservation once.
+    pub key: StockKey,
+    /// The units.
+    pub quantity: Quantity,
+}
+
+/// How far a reservation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservationState {
+    /// It holds its units.
+    Pending,
+    /// Its units, or some of them, have left the house; the others were let go.
+    Committed,
+    /// Its units were let go.
+    Released,
+    /// Its deadline came first: its units were let go.
+    Expired,
+}
+
+/// A reservation as it is, or was when it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// Which, and how long.
+    pub term: Term,
+    /// How far it is.
+    pub state: ReservationState,
+    /// What it holds, or held: ascending by key.
+    pub lines: Vec<HeldLine>,
+    /// Of a committed one, what left the house: ascending by key, without what was let go.
+    pub committed: Vec<HeldLine>,
+}
+
+impl ReservationId {
+    /// A name for what is made at that time, told apart from others of the same millisecond by 74 of those bits.
+    pub fn new(date_ms: u64, random: u128) -> Self {
+        let bytes = random.to_le_bytes();
+        let random = bytes.first_chunk().expect("ten of sixteen");
+        Self(uuid::Builder::from_unix_timestamp_millis(date_ms, random).into_uuid().as_u128())
+    }
+
+    /// The name of those bits.
+    pub fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    pub fn to_bits(self) -> u128 {
+        self.0
+    }
+
+    /// The name in its usual form, `0190b5a4-....`: `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_usual = text.len() == 36;
+        is_usual.then(|| Uuid::try_parse(text).ok()).flatten().map(|uuid| Self(uuid.as_u128()))
+    }
+}
+
+impl fmt::Display for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_u128(self.0).hyphenated().fmt(f)
+    }
+}
+
+impl ReservationState {
+    /// Its name, as it is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Committed => "committed",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The state of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Committed, Self::Released, Self::Expired]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_by_time_and_read_back() {
+        let early = ReservationId::new(1_700_000_000_000, u128::MAX);
+        let late = ReservationId::new(1_700_000_000_001, 0);
+        assert!(early < late && early.to_string() < late.to_string());
+        assert_eq!(ReservationId::parse(&early.to_string()), Some(early));
+        assert_eq!(ReservationId::parse(&early.to_string().to_uppercase()), Some(early));
+        assert_eq!(late.to_string(), "018bcfe5-6801-7000-8000-000000000000");
+        for wrong in ["", "x", "018bcfe5680170008000000000000000", "{018bcfe5-6801-7000-8000-000000000000}"] {
+            assert_eq!(ReservationId::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Reservations: units held until a deadline, and what becomes of them (promise P9).
+//!
+//! **Exact without anybody's help.** Whoever is about to look at a level, or to change it, first asks whether the deadline of any
+//! reservation has come ([`Local::settle_due`]: one load where there is none). Only if so, it looks at those of the levels it is about
+//! to touch, and expires what is due: one change of all levels of the reservation, recorded as that. So from the deadline on nobody sees a unit
+//! held, whether or not the sweeper ([`sweeper`](super::sweeper)) has come round; and before it nobody looks.
+//!
+//! **Once.** A reservation is *begun* before anything of it is changed ([`Hold::begin`]), and finished by the hand-off of that change
+//! ([`Settling`]). Who meets one that somebody else has begun waits until it is known what became of it, a bounded time. A commit that
+//! began before the deadline is let finish.
+//!
+//! The order of a deed is that of any other: what is due, the permit, the change with its hand-off, the witness, the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Local, refusals};
+use crate::journal::control::random;
+use crate::journal::holds::{Begun, Hold, Holds, Opening, Settlement, Way};
+use crate::journal::keys::Claim;
+use crate::journal::lanes::Permit;
+use crate::journal::record::RecordKind;
+use crate::journal::stored::Stored;
+use crate::stock::{
+    Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, RefusedLevel, Remark, Reservation,
+    ReservationId, ReservationState, StockKey, Term, Transaction,
+};
+use crate::store::{
+    NotDone, ReservationPage, ReservationQuery, ReservationRefused, Transition, WasApplied, Why,
+};
+use crate::strategy::{Strategy as _, TransactRejected};
+
+/// How a reservation is settled, and what is said about it.
+struct Going {
+    way: Way,
+    kind: RecordKind,
+    remark: Option<Arc<Remark>>,
+    claim: Option<Claim>,
+}
+
+/// What came of a command about a reservation.
+type Judged = Result<Reservation, ReservationRefused>;
+
+/// How long somebody waits for another who is making or settling the same reservation.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(5);
+
+impl Local {
+    /// Whether the deadline of any reservation has come.
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        let shared = self.0.books.shared();
+        shared.holds.is_due(|| shared.clock.now_ms())
+    }
+
+    /// Expires what is due of that level: to be asked before it is looked at or changed.
+    #[inline]
+    pub(super) async fn settle_due(&self, key: &StockKey) -> Result<(), NotDone> {
+        if self.is_due() { Box::pin(self.expire_due_of(key)).await } else { Ok(()) }
+    }
+
+    /// [`Local::settle_due`] of the levels of a transaction.
+    pub(super) async fn settle_due_of_all(&self, transaction: &Transaction) -> Result<(), NotDone> {
+        if self.is_due() {
+            for entry in transaction.entries() {
+                Box::pin(self.expire_due_of(&entry.key)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn expire_due_of(&self, key: &StockKey) -> Result<(), NotDone> {
+        let now_ms = self.now_ms();
+        while let Some(hold) = self.holds().due_of(key, now_ms) {
+            self.expire(&hold, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a reservation whose deadline has come holds nothing any more. Whoever else is at it is let finish.
+    pub(super) async fn expire(&self, hold: &Arc<Hold>, now_ms: u64) -> Result<(), NotDone> {
+        loop {
+            match hold.begin(self.holds(), now_ms, true) {
+                Begun::Mine(settlement) => {
+                    // Not witnessed: whoever shows a level after it waits for that version, which comes after this one.
+                    let going =
+                        Going { way: Way::Expire, kind: RecordKind::Expired, remark: None, claim: None };
+                    return self.give_back(settlement, going).await.map(drop);
+                }
+                Begun::UnderWay => self.wait_for(hold).await?,
+                // It was settled or extended meanwhile.
+                Begun::NotDue | Begun::Due | Begun::Finished => return Ok(()),
+            }
+        }
+    }
+
+    /// Holds units of several levels, all or none. What is returned has been witnessed.
+    pub(super) async fn reserve(
+        &self,
+        transaction: &Arc<Transaction>,
+        ttl: Duration,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Judged, NotDone> {
+        self.settle_due_of_all(transaction).await?;
+        let permit = self.0.books.permit(RecordKind::Reserved, remark, claim).await?;
+        let (term, lines) = (self.term_from_now(ttl), held(transaction));
+        let opening = self.holds().open(term, lines, self.0.books.reservations_max());
+        let opening = opening.ok_or_else(|| NotDone::no(self.full()))?;
+        let hold = Arc::clone(opening.hold());
+        let hand_off = Making { permit: permit.of_reservation(term), opening };
+        match self.0.stock.transact(transaction, hand_off).await {
+            Ok(applied) => {
+                let entries = transaction.entries().iter().zip(&applied);
+                let seen = entries.map(|(entry, made)| (&entry.key, made.after.version()));
+                self.0.books.witness_levels(seen, WasApplied::Unknown).await?;
+                let (lines, committed) = (hold.lines().to_vec(), Vec::new());
+                Ok(Ok(Reservation { term, state: ReservationState::Pending, lines, committed }))
+            }
+            Err(TransactRejected::Refused(refused)) => {
+                self.0.refusals.count(refusals::most_telling(&refused.refusals).reason);
+                let entries = transaction.entries();
+                let found = entries.iter().zip(&refused.found);
+                let seen = found.map(|(entry, found)| (&entry.key, found.version()));
+                self.0.books.witness_levels(seen, WasApplied::No).await?;
+                let named = |refused: &EntryRefusal| {
+                    let entry = &entries[refused.entry];
+                    RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
+                };
+                Ok(Err(ReservationRefused::Levels(refused.refusals.iter().map(named).collect())))
+            }
+            Err(TransactRejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
+        }
+    }
+
+    /// Does that with a reservation, unless something else was done before. What is returned has been witnessed.
+    pub(super) async fn settle(
+        &self,
+        id: ReservationId,
+        transition: &Transition,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Judged, NotDone> {
+        let Some(hold) = self.holds().get(id) else { return Ok(Err(ReservationRefused::NotFound)) };
+        loop {
+            match hold.begin(self.holds(), self.now_ms(), false) {
+                Begun::Mine(settlement) => {
+                    return self.begun(settlement, transition, remark, claim).await;
+                }
+                Begun::UnderWay => self.wait_for(&hold).await?,
+                Begun::Due | Begun::NotDue => self.expire(&hold, self.now_ms()).await?,
+                Begun::Finished => {
+                    self.0.books.witness_all(WasApplied::No).await?;
+                    return Ok(finished_before(&hold, transition));
+                }
+            }
+        }
+    }
+
+    /// It is pending, and ours to do something with.
+    async fn begun(
+        &self,
+        settlement: Settlement,
+        transition: &Transition,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Judged, NotDone> {
+        let hold = Arc::clone(settlement.hold());
+        let (way, kind) = match transition {
+            Transition::Extend(ttl) => return self.extend(settlement, *ttl, remark, claim).await,
+            Transition::Release => (Way::Release, RecordKind::Released),
+            Transition::Commit(lines) => match shipped(&hold, lines.as_deref()) {
+                Ok(shipped) => (Way::Commit(shipped), RecordKind::Committed),
+                Err(refused) => return Ok(Err(refused)),
+            },
+        };
+        let seen = self.give_back(settlement, Going { way, kind, remark, claim }).await?;
+        let seen = seen.iter().map(|(key, version)| (key, *version));
+        self.0.books.witness_levels(seen, WasApplied::Unknown).await?;
+        // It stays as it is from here on.
+        hold.reservation().map(Ok).ok_or_else(|| NotDone::unknown(Why::Damaged(GONE.to_owned())))
+    }
+
+    /// Gives the units back that way. Returns the versions of the levels after it, which are not witnessed.
+    async fn give_back(&self, settlement: Settlement, going: Going) -> Result<Vec<(StockKey, u64)>, NotDone> {
+        let Going { way, kind, remark, claim } = going;
+        let hold = Arc::clone(settlement.hold());
+        let transaction = Arc::new(giving_back(hold.lines(), &way));
+        let permit = self.0.books.permit(kind, remark, claim).await?.of_reservation(hold.term());
+        let steady_ms = self.0.books.shared().clock.steady_ms();
+        let hand_off = Settling { permit, settlement, way, steady_ms };
+        match self.0.stock.transact(&transaction, hand_off).await {
+            Ok(applied) => {
+                let entries = transaction.entries().iter().zip(&applied);
+                Ok(entries.map(|(entry, made)| (entry.key.clone(), made.after.version())).collect())
+            }
+            Err(TransactRejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
+            // The units of a pending reservation are in its levels, and nothing else takes them away.
+            Err(TransactRejected::Refused(refused)) => {
+                tracing::error!(reservation = %hold.id(), ?refused, "the levels do not hold what a reservation says");
+                Err(NotDone::no(Why::Damaged(format!(
+                    "the levels of reservation {} do not hold its units",
+                    hold.id()
+                ))))
+            }
+        }
+    }
+
+    async fn extend(
+        &self,
+        settlement: Settlement,
+        ttl: Duration,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Judged, NotDone> {
+        let hold = Arc::clone(settlement.hold());
+        let permit = self.0.books.permit(RecordKind::Extended, remark, claim).await?;
+        let (before, wanted) = (hold.term(), self.term_from_now(ttl));
+        // Never for less than was promised.
+        let term = if wanted.expires_ms > before.expires_ms {
+            Term { expires_ms: wanted.expires_ms, expires_date_ms: wanted.expires_date_ms, ..before }
+        } else {
+            before
+        };
+        let lines = hold.lines().to_vec();
+        let stored = Stored::Extended(term, lines.clone());
+        let told = settlement.extended(term, || permit.store(&stored));
+        self.0.books.told(told, WasApplied::Unknown).await?;
+        Ok(Ok(Reservation { term, state: ReservationState::Pending, lines, committed: Vec::new() }))
+    }
+
+    /// The reservation of that name, as it is, witnessed.
+    pub(super) async fn reservation_named(&self, id: ReservationId) -> Result<Option<Reservation>, NotDone> {
+        let Some(hold) = self.holds().get(id) else { return Ok(None) };
+        self.settled_as_of_now(&hold).await?;
+        let reservation = hold.reservation();
+        self.0.books.witness_all(WasApplied::No).await?;
+        Ok(reservation)
+    }
+
+    /// A page of reservations, each as it is when it is read, witnessed together.
+    pub(super) async fn page_of_reservations(
+        &self,
+        query: ReservationQuery,
+    ) -> Result<ReservationPage, NotDone> {
+        // What is due is not pending any more: it is settled before it is looked what is.
+        self.expire_all_due().await?;
+        let page = self.holds().page(query.state, query.after, query.limit);
+        let mut reservations = Vec::with_capacity(page.holds.len());
+        for hold in page.holds {
+            self.settled_as_of_now(&hold).await?;
+            reservations
+                .extend(hold.reservation().filter(|it| query.state.is_none_or(|state| state == it.state)));
+        }
+        self.0.books.witness_all(WasApplied::No).await?;
+        Ok(ReservationPage { reservations, next: page.next })
+    }
+
+    /// Expires all that is due.
+    pub(super) async fn expire_all_due(&self) -> Result<(), NotDone> {
+        const AT_ONCE: usize = 64;
+        let now_ms = self.now_ms();
+        loop {
+            let due = self.holds().due(now_ms, AT_ONCE);
+            if due.is_empty() {
+                return Ok(());
+            }
+            for hold in due {
+                self.expire(&hold, now_ms).await?;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits for who is at it, and expires it if that is due: from here on it is as it is now.
+    async fn settled_as_of_now(&self, hold: &Arc<Hold>) -> Result<(), NotDone> {
+        let now_ms = self.now_ms();
+        if hold.term().expires_ms <= now_ms {
+            return self.expire(hold, now_ms).await;
+        }
+        while hold.is_under_way() {
+            self.wait_for(hold).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something may have become of a reservation that somebody else is at.
+    async fn wait_for(&self, hold: &Arc<Hold>) -> Result<(), NotDone> {
+        let holds = self.holds();
+        let changed = async {
+            loop {
+                let changed = holds.changed();
+                tokio::pin!(changed);
+                // Before it is looked at: what changes from here on is not missed.
+                changed.as_mut().enable();
+                if !hold.is_under_way() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(UNDER_WAY_MAX, changed).await.map_err(|_| NotDone::no(Why::Contention))
+    }
+
+    fn term_from_now(&self, ttl: Duration) -> Term {
+        let clock = &self.0.books.shared().clock;
+        let (date_ms, ttl_ms) = (clock.date_ms(), u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        Term {
+            id: ReservationId::new(date_ms, u128::from(random()) << 64 | u128::from(random())),
+            created_ms: date_ms,
+            expires_date_ms: date_ms.saturating_add(ttl_ms),
+            expires_ms: clock.now_ms().saturating_add(ttl_ms),
+        }
+    }
+
+    fn full(&self) -> Why {
+        let next_ms = self.holds().earliest_ms().unwrap_or(0).saturating_sub(self.now_ms());
+        Why::ReservationsFull { retry_after: Duration::from_millis(next_ms) }
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.0.books.shared().clock.now_ms()
+    }
+
+    pub(super) fn holds(&self) -> &Arc<Holds> {
+        &self.0.books.shared().holds
+    }
+}
+
+const GONE: &str = "a reservation is gone that was settled just now";
+
+/// The hand-off of a reservation that is made: who applied it has recorded it, and so it is pending.
+struct Making {
+    permit: Permit,
+    opening: Opening,
+}
+
+impl HandOff for Making {
+    fn hand_over<'a, C>(self, changes: C)
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        self.permit.hand_over(changes);
+        self.opening.made();
+    }
+}
+
+/// The hand-off of a reservation that is settled.
+struct Settling {
+    permit: Permit,
+    settlement: Settlement,
+    way: Way,
+    steady_ms: u64,
+}
+
+impl HandOff for Settling {
+    fn hand_over<'a, C>(self, changes: C)
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        self.permit.hand_over(changes);
+        self.settlement.settled(self.way, self.steady_ms);
+    }
+}
+
+/// What a transaction of nothing but reserving holds.
+fn held(transaction: &Transaction) -> Box<[HeldLine]> {
+    let line = |entry: &crate::stock::Entry| match entry.change.operation {
+        Operation::Reserve { quantity } => HeldLine { key: entry.key.clone(), quantity },
+        _ => unreachable!("a reservation reserves"),
+    };
+    transaction.entries().iter().map(line).collect()
+}
+
+/// What gives the units of a reservation back that way.
+fn giving_back(lines: &[HeldLine], way: &Way) -> Transaction {
+    let change = |(index, HeldLine { key, quantity }): (usize, &HeldLine)| {
+        let operation = match way {
+            Way::Release | Way::Expire => Operation::Release { quantity: *quantity },
+            Way::Commit(shipped) => match (shipped[index], quantity.units() - shipped[index].units()) {
+                (ship, 0) => Operation::Ship { quantity: ship },
+                (Quantity::ZERO, _) => Operation::Release { quantity: *quantity },
+                (ship, left) => {
+                    let release = Quantity::new(left).expect("less than what is held");
+                    Operation::Settle { ship, release }
+                }
+            },
+        };
+        (key.clone(), Change::unconditional(operation))
+    };
+    Transaction::new(lines.iter().enumerate().map(change).collect()).expect("each level is there once")
+}
+
+/// How much of each line leaves the house.
+fn shipped(hold: &Hold, lines: Option<&[HeldLine]>) -> Result<Box<[Quantity]>, ReservationRefused> {
+    let Some(lines) = lines else { return Ok(hold.lines().iter().map(|line| line.quantity).collect()) };
+    let mut shipped = vec![Quantity::ZERO; hold.lines().len()];
+    for line in lines {
+        let at = hold.lines().binary_search_by(|held| held.key.cmp(&line.key)).ok();
+        let there = at.map_or(0, |at| hold.lines()[at].quantity.units());
+        match at {
+            Some(at) if line.quantity.units() <= there => shipped[at] = line.quantity,
+            _ => return Err(ReservationRefused::NotHeld { key: line.key.clone(), held: there }),
+        }
+    }
+    Ok(shipped.into())
+}
+
+/// What is told of a reservation that was settled before: as it is, if what is asked for is what was done.
+fn finished_before(hold: &Hold, transition: &Transition) -> Judged {
+    let Some(reservation) = hold.reservation() else { return Err(ReservationRefused::NotFound) };
+    let is_same = match (reservation.state, transition) {
+        (ReservationState::Released, Transition::Release) => true,
+        (ReservationState::Committed, Transition::Commit(None)) => reservation.committed == reservation.lines,
+        (ReservationState::Committed, Transition::Commit(Some(lines))) => {
+            lines.iter().filter(|line| line.quantity.units() > 0).eq(&reservation.committed)
+        }
+        _ => false,
+    };
+    if is_same { Ok(reservation) } else { Err(ReservationRefused::State(reservation)) }
+}
