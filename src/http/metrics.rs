@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 21] = [
+pub const ROUTES: [&str; 26] = [
     "none",
     "/",
     "/v1/stock",
@@ -19,6 +19,11 @@ pub const ROUTES: [&str; 21] = [
     "/v1/stock/{sku}/adjust",
     "/v1/adjustments",
     "/v1/transfers",
+    "/v1/reservations",
+    "/v1/reservations/{id}",
+    "/v1/reservations/{id}/commit",
+    "/v1/reservations/{id}/release",
+    "/v1/reservations/{id}/extend",
     "/v1/movements",
     "/v1/export",
     "/v1/import",

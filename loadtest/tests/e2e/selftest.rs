@@ -52,7 +52,7 @@ fn every_mutant_dies_and_no_correct_strategy_is_accused() {
     };
     assert_eq!(states("correct"), ["clean"; 7]);
     assert_eq!(states("mutant"), ["killed"; 7]);
-    assert_eq!(states("planted"), ["killed"; 9]);
+    assert_eq!(states("planted"), ["killed"; 13]);
     // Each dies of what it is wrong in.
     let kinds = [
         ("racy", "lost update"),

@@ -152,7 +152,8 @@ fn a_wrong_answer_is_told_with_the_truth_and_with_who_made_it() {
         found.explanation,
         ["Before: version 1, on_hand 5, made by record 0 (client 0).", "The change leads to on_hand 7."]
     );
-    assert_eq!(found.culprits.len(), 1);
+    let roles: Vec<&str> = found.culprits.iter().map(|culprit| culprit.role.as_str()).collect();
+    assert_eq!(roles, ["The culprit (record 2):", "The change before it (record 0):"]);
     let unsound = Story::new().read((1, 2), held(0, 1, 5, 6));
     assert_eq!(
         violation(&unsound, Kind::WrongRead).headline,
