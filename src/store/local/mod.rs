@@ -201,8 +201,18 @@ impl Local {
     ) -> Result<JudgedTogether, NotDone> {
         self.settle_due_of_all(transaction).await?;
         let permit = self.0.books.permit(kind, remark, claim).await?;
+        let made = self.0.stock.transact(transaction, permit).await;
+        self.told_of(transaction, made).await
+    }
+
+    /// What a strategy made of a transaction, once it has been witnessed.
+    async fn told_of(
+        &self,
+        transaction: &Transaction,
+        made: Result<Vec<Applied>, TransactRejected>,
+    ) -> Result<JudgedTogether, NotDone> {
         let entries = transaction.entries();
-        match self.0.stock.transact(transaction, permit).await {
+        match made {
             Ok(applied) => {
                 let seen =
                     entries.iter().zip(&applied).map(|(entry, made)| (&entry.key, made.after.version()));

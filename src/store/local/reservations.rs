@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Local, refusals};
+use super::Local;
 use crate::journal::control::random;
 use crate::journal::holds::{Begun, Hold, Holds, Opening, Settlement, Way};
 use crate::journal::keys::Claim;
@@ -22,8 +22,8 @@ use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{
-    Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, RefusedLevel, Remark, Reservation,
-    ReservationId, ReservationState, StockKey, Term, Transaction,
+    Change, Changed, HandOff, HeldLine, Operation, Quantity, Remark, Reservation, ReservationId,
+    ReservationState, StockKey, Term, Transaction,
 };
 use crate::store::{
     NotDone, ReservationPage, ReservationQuery, ReservationRefused, Transition, WasApplied, Why,
@@ -108,28 +108,14 @@ impl Local {
         let opening = opening.ok_or_else(|| NotDone::no(self.full()))?;
         let hold = Arc::clone(opening.hold());
         let hand_off = Making { permit: permit.of_reservation(term), opening };
-        match self.0.stock.transact(transaction, hand_off).await {
-            Ok(applied) => {
-                let entries = transaction.entries().iter().zip(&applied);
-                let seen = entries.map(|(entry, made)| (&entry.key, made.after.version()));
-                self.0.books.witness_levels(seen, WasApplied::Unknown).await?;
+        let made = self.0.stock.transact(transaction, hand_off).await;
+        Ok(match self.told_of(transaction, made).await? {
+            Ok(_) => {
                 let (lines, committed) = (hold.lines().to_vec(), Vec::new());
-                Ok(Ok(Reservation { term, state: ReservationState::Pending, lines, committed }))
+                Ok(Reservation { term, state: ReservationState::Pending, lines, committed })
             }
-            Err(TransactRejected::Refused(refused)) => {
-                self.0.refusals.count(refusals::most_telling(&refused.refusals).reason);
-                let entries = transaction.entries();
-                let found = entries.iter().zip(&refused.found);
-                let seen = found.map(|(entry, found)| (&entry.key, found.version()));
-                self.0.books.witness_levels(seen, WasApplied::No).await?;
-                let named = |refused: &EntryRefusal| {
-                    let entry = &entries[refused.entry];
-                    RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
-                };
-                Ok(Err(ReservationRefused::Levels(refused.refusals.iter().map(named).collect())))
-            }
-            Err(TransactRejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
-        }
+            Err(refused) => Err(ReservationRefused::Levels(refused)),
+        })
     }
 
     /// Does that with a reservation, unless something else was done before. What is returned has been witnessed.
