@@ -12,10 +12,11 @@
 //! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
 //! - [`clock`]: how old something is, and what date it is, whatever becomes of the system's clock; a leaf.
+//! - [`sync`]: the locks, words and threads of what the model checker runs; a leaf.
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, sync, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
@@ -31,4 +32,5 @@ pub mod shutdown;
 pub mod stock;
 pub mod store;
 pub mod strategy;
+pub mod sync;
 pub mod telemetry;

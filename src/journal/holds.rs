@@ -25,14 +25,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
 pub use found::{AllFound, Found};
 pub use hold::{Begun, Hold, Opening, Settlement, Way};
 
 use self::deadlines::{ByLevel, Deadlines};
 use crate::stock::{HeldLine, ReservationId, ReservationState, StockKey, Term};
+use crate::sync::{Mutex, Notify};
 
 const SHARDS: usize = 16;
 
@@ -222,9 +220,16 @@ impl Holds {
         }
     }
 
-    /// Completes when something may have become of what was under way. To be asked for before it is looked at.
-    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
-        self.changed.notified()
+    /// Waits until nobody is making, settling or extending that reservation.
+    pub async fn until_known(&self, hold: &Hold) {
+        loop {
+            // Before it is looked at: what changes from here on is not missed.
+            let changed = self.changed.notified();
+            if !hold.is_under_way() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     fn enter(&self, hold: &Arc<Hold>, expires_ms: u64) {
@@ -248,9 +253,8 @@ impl Holds {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Its units were never taken.
-    fn never(&self, hold: &Hold, expires_ms: u64) {
-        self.leave(hold, expires_ms);
+    /// Its units were never taken: there is no such reservation any more.
+    fn never(&self, hold: &Hold) {
         self.shard(hold.id()).lock().all.remove(&hold.id());
         self.changed.notify_waiters();
     }
@@ -291,5 +295,7 @@ impl Shard {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -5,14 +5,14 @@
 //! without the lock could pass over a deadline that is entered meanwhile, and then an expired reservation would be shown.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use parking_lot::Mutex;
 
 use crate::stock::{ReservationId, StockKey};
+use crate::sync::{AtomicU64, Mutex};
 
 const SHARDS: usize = 16;
 const LEVEL_SHARDS: usize = 64;

@@ -15,11 +15,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::Holds;
 use super::found::Found;
 use crate::stock::{HeldLine, Quantity, Reservation, ReservationId, ReservationState, Term};
+use crate::sync::Mutex;
 
 /// One reservation.
 #[derive(Debug)]
@@ -225,13 +224,18 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let mut inner = self.hold.inner.lock();
-        if matches!(inner.phase, Phase::Opening) {
-            inner.phase = Phase::Never;
-            let expires_ms = inner.expires_ms;
-            drop(inner);
-            self.holds.never(&self.hold, expires_ms);
-        }
+        let expires_ms = {
+            let inner = self.hold.inner.lock();
+            // Nobody else ends it; and once it is pending it is no business of ours.
+            if !matches!(inner.phase, Phase::Opening) {
+                return;
+            }
+            inner.expires_ms
+        };
+        // First: who looks what is due of a level is not sent to one that never was, again and again.
+        self.holds.leave(&self.hold, expires_ms);
+        self.hold.inner.lock().phase = Phase::Never;
+        self.holds.never(&self.hold);
     }
 }
 

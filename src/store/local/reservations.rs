@@ -271,20 +271,8 @@ impl Local {
 
     /// Waits until something may have become of a reservation that somebody else is at.
     async fn wait_for(&self, hold: &Arc<Hold>) -> Result<(), NotDone> {
-        let holds = self.holds();
-        let changed = async {
-            loop {
-                let changed = holds.changed();
-                tokio::pin!(changed);
-                // Before it is looked at: what changes from here on is not missed.
-                changed.as_mut().enable();
-                if !hold.is_under_way() {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        tokio::time::timeout(UNDER_WAY_MAX, changed).await.map_err(|_| NotDone::no(Why::Contention))
+        let known = self.holds().until_known(hold);
+        tokio::time::timeout(UNDER_WAY_MAX, known).await.map_err(|_| NotDone::no(Why::Contention))
     }
 
     fn term_from_now(&self, ttl: Duration) -> Term {

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::sync::Mutex;
 use crate::strategy::Contention;
+use crate::sync::Mutex;
 
 /// A question that is to be answered once, or given up.
 #[derive(Debug)]

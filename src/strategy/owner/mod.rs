@@ -13,7 +13,6 @@ pub mod call;
 pub mod message;
 pub mod queue;
 pub mod reaper;
-pub mod sync;
 pub mod worker;
 
 #[cfg(test)]
@@ -30,6 +29,7 @@ use self::reaper::Reaper;
 use self::worker::Desk;
 use super::{Contention, ContentionReport, Ledger, Meter, StrategyConfig};
 use crate::stock::{Level, StockKey};
+use crate::sync;
 
 /// Owners and their queues. Dropped, it closes the queues: the owners work off what is there, and end.
 #[derive(Debug)]

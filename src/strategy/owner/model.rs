@@ -1,58 +1,27 @@
 //! Owners under the model checker (shuttle): a caller, its owner and whoever gives it up, in thousands of random schedules.
 //!
 //! What runs is the code of this folder itself, through the handle of the actor, which adds nothing to it but names; the locks and threads are
-//! shuttle's ([`super::sync`]). The reaper's clock is not modelled: a thread of the model gives up all that waits, at any moment.
+//! shuttle's ([`crate::sync`]). The reaper's clock is not modelled: a thread of the model gives up all that waits, at any moment.
 //!
 //! After every schedule: what the callers were told, what the level says and what was handed over agree ([`Bench::settle`]). Over
 //! all schedules: the outcomes that the model is about occurred.
 //!
-//! Bounds: [`SCHEDULES`] for each model, half of them uniformly random, half by priorities (PCT of depth [`DEPTH`]: any bug
-//! that needs that many ordered events has a known chance per schedule to show). Shuttle also reports a deadlock.
+//! How many schedules, and which: [`crate::sync::schedules`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use shuttle::future::block_on;
-use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::{Config, Runner, thread};
+use shuttle::thread;
 
-use super::sync::modelled;
 use crate::stock::{
     Applied, Change, Changed, HandOff, IfMissing, Location, Operation, Sku, StockKey, Transaction,
 };
 use crate::strategy::{KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
-
-/// Schedules of each model. There are sixteen, here and of the partitions: 160 000 schedules, some ten seconds of one core.
-pub(in crate::strategy) const SCHEDULES: usize = 10_000;
-/// How many ordered events the schedules by priorities are good at.
-const DEPTH: usize = 3;
-
-/// Runs a model under every schedule, and returns the outcomes that occurred.
-pub(in crate::strategy) fn outcomes(model: impl Fn() -> String + Send + Sync + 'static) -> BTreeSet<String> {
-    let occurred = Arc::new(Mutex::new(BTreeSet::new()));
-    let model = Arc::new(model);
-    let run = || {
-        let (occurred, model) = (Arc::clone(&occurred), Arc::clone(&model));
-        move || {
-            let outcome = model();
-            occurred.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
-        }
-    };
-    let config = || {
-        let mut config = Config::new();
-        config.stack_size = 256 * 1024;
-        config
-    };
-    modelled(|| {
-        Runner::new(RandomScheduler::new(SCHEDULES / 2), config()).run(run());
-        Runner::new(PctScheduler::new(DEPTH, SCHEDULES / 2), config()).run(run());
-    });
-    let occurred = occurred.lock().unwrap_or_else(PoisonError::into_inner);
-    occurred.clone()
-}
+use crate::sync::schedules::outcomes;
 
 /// A strategy in a model, and what it handed over.
 pub(in crate::strategy) struct Bench<S> {

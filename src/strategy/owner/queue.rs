@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::sync::{Condvar, Mutex, wait};
 use crate::strategy::Contention;
+use crate::sync::{Condvar, Mutex, wait};
 
 /// What waits for an owner.
 #[derive(Debug)]

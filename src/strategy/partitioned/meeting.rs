@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::stock::{Applied, HandOff, Transaction};
 use crate::strategy::owner::call::{Call, Outstanding};
 use crate::strategy::owner::message::Work;
-use crate::strategy::owner::sync::{Condvar, Mutex, MutexGuard, wait};
 use crate::strategy::owner::worker::Desk;
 use crate::strategy::table::{self, Table};
 use crate::strategy::{Contention, Ledger, TransactRefused};
+use crate::sync::{Condvar, Mutex, MutexGuard, wait};
 
 /// A transaction and who has to come to it.
 #[derive(Debug)]

@@ -40,9 +40,9 @@ use self::meeting::{Meeting, Part, Split};
 use super::owner::Owners;
 use super::owner::message::{Apply, Message, Read, Transact};
 use super::owner::queue::Patience;
-use super::owner::sync::Mutex;
 use super::{Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
 use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::sync::Mutex;
 
 /// The handle of owners of parts of the levels. Dropped, it lets them work off their queues and end.
 #[derive(Debug)]

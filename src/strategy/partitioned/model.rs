@@ -10,8 +10,9 @@ use shuttle::thread;
 use super::Partitioned;
 use crate::stock::StockKey;
 use crate::strategy::kept_out::{assert_changes_are_kept_out, impatient};
-use crate::strategy::owner::model::{Bench, Told, abandon, key, outcomes, while_an_owner_is_kept};
+use crate::strategy::owner::model::{Bench, Told, abandon, key, while_an_owner_is_kept};
 use crate::strategy::{Strategy, StrategyConfig};
+use crate::sync::schedules::outcomes;
 
 /// Two or three owners, each with a queue of one place, and a level of each owner.
 fn bench(owners: usize) -> (Arc<Bench<Partitioned>>, Arc<[StockKey]>) {
