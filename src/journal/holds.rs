@@ -197,16 +197,8 @@ impl Holds {
     /// as it was before.
     pub fn walk(&self, mut each: impl FnMut(Found)) {
         for shard in &self.shards {
-            let (holds, finished) = {
-                let shard = shard.lock();
-                let finished: BTreeMap<_, _> = shard.finished.iter().map(|(ms, id)| (*id, *ms)).collect();
-                (shard.all.values().cloned().collect::<Vec<_>>(), finished)
-            };
-            for hold in holds {
-                if let Some(found) = hold.as_found(finished.get(&hold.id()).copied()) {
-                    each(found);
-                }
-            }
+            let holds: Vec<_> = shard.lock().all.values().cloned().collect();
+            holds.iter().filter_map(|hold| hold.as_found()).for_each(&mut each);
         }
     }
 

@@ -35,6 +35,8 @@ struct Inner {
     phase: Phase,
     expires_ms: u64,
     expires_date_ms: u64,
+    /// When it was finished, by the time in which things grow old; 0 before.
+    finished_ms: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -104,28 +106,33 @@ impl Hold {
             ReservationState::Released => Phase::Released,
             ReservationState::Expired => Phase::Expired,
         };
-        let finished_ms = (state != ReservationState::Pending).then_some(finished_ms);
-        (Self::of(term, lines, phase), finished_ms)
+        let is_finished = state != ReservationState::Pending;
+        let hold = Self::of(term, lines, phase);
+        if is_finished {
+            hold.inner.lock().finished_ms = finished_ms;
+        }
+        (hold, is_finished.then_some(finished_ms))
     }
 
     fn of(term: Term, lines: Box<[HeldLine]>, phase: Phase) -> Self {
         let Term { id, created_ms, expires_date_ms, expires_ms } = term;
-        Self { id, created_ms, lines, inner: Mutex::new(Inner { phase, expires_ms, expires_date_ms }) }
+        let inner = Inner { phase, expires_ms, expires_date_ms, finished_ms: 0 };
+        Self { id, created_ms, lines, inner: Mutex::new(inner) }
     }
 
-    /// What a snapshot keeps of it; `finished_ms`, if it is finished.
-    pub(super) fn as_found(&self, finished_ms: Option<u64>) -> Option<Found> {
-        let reservation = self.reservation()?;
-        let committed = match &self.inner.lock().phase {
+    /// What a snapshot keeps of it: all as of one instant.
+    pub(super) fn as_found(&self) -> Option<Found> {
+        let inner = self.inner.lock();
+        let committed = match &inner.phase {
             Phase::Committed(shipped) => shipped.clone(),
             _ => Box::default(),
         };
         Some(Found {
-            term: reservation.term,
-            state: reservation.state,
+            term: inner.term(self),
+            state: inner.phase.state()?,
             lines: self.lines.clone(),
             committed,
-            finished_ms: finished_ms.unwrap_or(0),
+            finished_ms: inner.finished_ms,
         })
     }
 
@@ -215,9 +222,13 @@ impl Opening {
         &self.hold
     }
 
-    /// Its units were taken.
-    pub fn made(self) {
-        self.hold.inner.lock().phase = Phase::Pending;
+    /// Its units were taken; `record` records that.
+    pub fn made(self, record: impl FnOnce()) {
+        {
+            let mut inner = self.hold.inner.lock();
+            record();
+            inner.phase = Phase::Pending;
+        }
         self.holds.changed.notify_waiters();
     }
 }
@@ -245,43 +256,47 @@ impl Settlement {
         &self.hold
     }
 
-    /// Its units went that way, at that time as it grows old.
-    pub fn settled(mut self, way: Way, steady_ms: u64) {
-        // First: who looks what is due of a level is not sent to one that is finished.
-        self.holds.leave(&self.hold, self.hold.term().expires_ms);
-        self.end(match way {
+    /// Its units went that way, at that time as it grows old; `record` records that.
+    pub fn settled(mut self, way: Way, steady_ms: u64, record: impl FnOnce()) {
+        let phase = match way {
             Way::Commit(shipped) => Phase::Committed(shipped),
             Way::Release => Phase::Released,
             Way::Expire => Phase::Expired,
+        };
+        self.end(|holds, hold, inner| {
+            record();
+            // First: who looks what is due of a level is not sent to one that is finished.
+            holds.leave(hold, inner.expires_ms);
+            (inner.phase, inner.finished_ms) = (phase, steady_ms);
         });
         self.holds.finished(&self.hold, steady_ms);
     }
 
     /// It holds until then; `record` records that, before anybody sees it.
     pub fn extended<T>(mut self, term: Term, record: impl FnOnce() -> T) -> T {
-        let recorded = record();
-        // First: who finds the old deadline meanwhile waits, as it is still being extended.
-        self.holds.postpone(&self.hold, self.hold.term().expires_ms, term.expires_ms);
-        {
-            let mut inner = self.hold.inner.lock();
+        self.end(|holds, hold, inner| {
+            let recorded = record();
+            // First: who finds the old deadline meanwhile waits, as it is still being extended.
+            holds.postpone(hold, inner.expires_ms, term.expires_ms);
             (inner.expires_ms, inner.expires_date_ms) = (term.expires_ms, term.expires_date_ms);
-        }
-        self.end(Phase::Pending);
-        recorded
+            inner.phase = Phase::Pending;
+            recorded
+        })
     }
 
     /// From here on it is somebody else's.
-    fn end(&mut self, phase: Phase) {
+    fn end<T>(&mut self, change: impl FnOnce(&Holds, &Hold, &mut Inner) -> T) -> T {
         self.is_over = true;
-        self.hold.inner.lock().phase = phase;
+        let changed = change(&self.holds, &self.hold, &mut self.hold.inner.lock());
         self.holds.changed.notify_waiters();
+        changed
     }
 }
 
 impl Drop for Settlement {
     fn drop(&mut self) {
         if !self.is_over {
-            self.end(Phase::Pending);
+            self.end(|_, _, inner| inner.phase = Phase::Pending);
         }
     }
 }

@@ -26,7 +26,7 @@ fn lines(names: &[&str]) -> Box<[HeldLine]> {
 fn made(holds: &Arc<Holds>, number: u128, expires_ms: u64, names: &[&str]) -> Arc<Hold> {
     let opening = holds.open(term(number, expires_ms), lines(names), usize::MAX).unwrap();
     let hold = Arc::clone(opening.hold());
-    opening.made();
+    opening.made(|| ());
     hold
 }
 
@@ -50,7 +50,7 @@ fn a_reservation_is_due_from_its_deadline_on() {
     assert!(holds.due_of(&key("c"), 1_000).is_none());
     assert!(matches!(hold.begin(&holds, 99, true), Begun::NotDue));
     assert!(matches!(hold.begin(&holds, 100, false), Begun::Due));
-    mine(hold.begin(&holds, 100, true)).settled(Way::Expire, 5);
+    mine(hold.begin(&holds, 100, true)).settled(Way::Expire, 5, || ());
     assert_eq!((holds.earliest_ms(), hold.state()), (None, Some(ReservationState::Expired)));
     assert!(holds.due_of(&key("a"), 1_000).is_none() && holds.due(1_000, 9).is_empty());
 }
@@ -67,7 +67,7 @@ fn a_reservation_is_settled_once() {
         assert!(matches!(hold.begin(&holds, 200, expires), Begun::UnderWay));
     }
     assert_eq!(hold.state(), Some(ReservationState::Pending), "as it was before, until it is known");
-    settlement.settled(Way::Commit(Box::new([Quantity::new(1).unwrap()])), 5);
+    settlement.settled(Way::Commit(Box::new([Quantity::new(1).unwrap()])), 5, || ());
     for expires in [true, false] {
         assert!(matches!(hold.begin(&holds, 200, expires), Begun::Finished));
     }
@@ -85,7 +85,7 @@ fn what_is_given_up_is_as_it_was() {
     let hold = made(&holds, 1, 100, &["a"]);
     drop(mine(hold.begin(&holds, 50, false)));
     assert!(!hold.is_under_way() && holds.earliest_ms() == Some(100));
-    mine(hold.begin(&holds, 50, false)).settled(Way::Release, 5);
+    mine(hold.begin(&holds, 50, false)).settled(Way::Release, 5, || ());
     drop(holds.open(term(2, 70), lines(&["a"]), usize::MAX).unwrap());
     assert_eq!((holds.get(id(2)).is_none(), holds.earliest_ms(), holds.open_count()), (true, None, 0));
 }
@@ -95,10 +95,48 @@ fn what_is_given_up_is_as_it_was() {
 fn an_extended_reservation_is_due_later() {
     let holds = Arc::new(Holds::new(10));
     let hold = made(&holds, 1, 100, &["a", "b"]);
-    mine(hold.begin(&holds, 50, false)).extended(term(1, 300), || assert!(hold.is_under_way()));
+    mine(hold.begin(&holds, 50, false)).extended(term(1, 300), || ());
     assert_eq!((holds.earliest_ms(), hold.term().expires_date_ms), (Some(300), 307));
     assert!(holds.due_of(&key("a"), 299).is_none() && holds.due_of(&key("a"), 300).is_some());
     assert!(matches!(hold.begin(&holds, 299, true), Begun::NotDue));
+}
+
+/// What a walk finds that begins when the record of a deed has been handed over and the deed is not over: called by that deed.
+fn walked_during<T>(holds: &Arc<Holds>, deed: impl FnOnce(&mut dyn FnMut()) -> T) -> Vec<Found> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let walk = || {
+        let (holds, tell) = (Arc::clone(holds), tell.clone());
+        std::thread::spawn(move || {
+            let mut found = Vec::new();
+            holds.walk(|one| found.push(one));
+            let _ = tell.send(found);
+        });
+    };
+    let mut first = None;
+    deed(&mut || {
+        walk();
+        // Long enough for one that is not kept waiting to be over; one that is kept waiting is over after the deed.
+        first = told.recv_timeout(std::time::Duration::from_millis(50)).ok();
+    });
+    first.unwrap_or_else(|| told.recv().expect("the walk ends"))
+}
+
+/// P7, P9: the log may have the record of a deed on disk before the deed is over; a snapshot that starts after that record has what it did.
+#[test]
+fn a_walk_finds_what_was_handed_over_before_it() {
+    let holds = Arc::new(Holds::new(SHARDS * 3));
+    let opening = holds.open(term(1, 100), lines(&["a"]), usize::MAX).unwrap();
+    let hold = Arc::clone(opening.hold());
+    let found = walked_during(&holds, |handed_over| opening.made(handed_over));
+    assert_eq!(found.iter().map(|found| found.state).collect::<Vec<_>>(), [ReservationState::Pending]);
+    let extending = mine(hold.begin(&holds, 50, false));
+    let found = walked_during(&holds, |handed_over| extending.extended(term(1, 300), handed_over));
+    assert_eq!(found[0].term, term(1, 300));
+    let committing = mine(hold.begin(&holds, 50, false));
+    let way = Way::Commit(Box::new([Quantity::new(1).unwrap()]));
+    let found = walked_during(&holds, |handed_over| committing.settled(way, 5, handed_over));
+    assert_eq!((found[0].state, found[0].committed.len()), (ReservationState::Committed, 1));
+    assert_eq!(found[0].finished_ms, 5, "it is kept for as long as any other");
 }
 
 #[test]
@@ -116,7 +154,7 @@ fn finished_ones_go() {
     let holds = Arc::new(Holds::new(SHARDS * 3));
     for number in 0..1_000 {
         let hold = made(&holds, number, 100, &["a"]);
-        mine(hold.begin(&holds, 50, false)).settled(Way::Release, u64::try_from(number).unwrap());
+        mine(hold.begin(&holds, 50, false)).settled(Way::Release, u64::try_from(number).unwrap(), || ());
     }
     assert!(holds.len() <= SHARDS * 3, "{}", holds.len());
     assert!(holds.get(id(999)).is_some() && holds.get(id(0)).is_none());
@@ -131,7 +169,7 @@ fn pages_are_in_the_order_of_making_and_complete() {
     for number in 0..500 {
         let hold = made(&holds, number, 100, &["a"]);
         if number % 5 == 0 {
-            mine(hold.begin(&holds, 50, false)).settled(Way::Release, 1);
+            mine(hold.begin(&holds, 50, false)).settled(Way::Release, 1, || ());
         }
     }
     for (state, expected) in
@@ -184,7 +222,7 @@ proptest! {
                 }
                 Step::Settle(number) if model.contains_key(&number) => {
                     let hold = holds.get(id(number)).unwrap();
-                    mine(hold.begin(&holds, u64::MAX, true)).settled(Way::Expire, 1);
+                    mine(hold.begin(&holds, u64::MAX, true)).settled(Way::Expire, 1, || ());
                     model.remove(&number);
                 }
                 Step::Extend(number, ms) if model.get(&number).is_some_and(|before| ms > *before) => {

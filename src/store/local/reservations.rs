@@ -313,8 +313,7 @@ impl HandOff for Making {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.permit.hand_over(changes);
-        self.opening.made();
+        self.opening.made(|| self.permit.hand_over(changes));
     }
 }
 
@@ -331,8 +330,7 @@ impl HandOff for Settling {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.permit.hand_over(changes);
-        self.settlement.settled(self.way, self.steady_ms);
+        self.settlement.settled(self.way, self.steady_ms, || self.permit.hand_over(changes));
     }
 }
 
