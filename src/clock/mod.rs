@@ -9,7 +9,8 @@
 //!   away.
 //! - **Whether it is due** ([`Clock::now_ms`]) counts, beside that, what the service was away for, as far as the system's clock says so at the start:
 //!   what was promised until a moment ends then, also while nobody serves it. Set while the service runs, that clock makes nothing due
-//!   early or late; set while it does not, by as much as it is wrong at that start, and never earlier than where the log ends.
+//!   early or late. At a start, what is taken for the time away is what passed by that clock since the newest movement was dated: if either was wrong, or
+//!   that clock was set in between by more than the date has followed, things are due early or late by as much; never earlier than where the log ends.
 //! - **What date it is** ([`Clock::date_ms`]) follows the system's clock, by running a tenth faster or slower until it has caught up,
 //!   never by a step and never back. Only a start believes the system's clock as it is: what was dated ten years ahead by a clock that
 //!   was wrong is followed by what has its right date. A start that would go back by less than [`DATED_AHEAD_MAX`] goes on from

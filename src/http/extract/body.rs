@@ -77,6 +77,15 @@ impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBodyOrNone<BYTES_MA
         if request.body().is_end_stream() || request.body().size_hint().exact() == Some(0) {
             return Ok(Self(JsonBody { bytes: Bytes::new(), plain: OnceLock::new() }));
         }
+        if !request.headers().contains_key(header::CONTENT_TYPE) {
+            // Of one that does not say how long it is, only its end tells that there is none.
+            let (parts, body) = request.into_parts();
+            if read(body, 0).await.is_ok() {
+                return Ok(Self(JsonBody { bytes: Bytes::new(), plain: OnceLock::new() }));
+            }
+            check_media_type(&parts.headers, "application/json", is_json)?;
+            return Err(Problem::new(ProblemKind::InvalidRequest, "the body ended before it was complete"));
+        }
         JsonBody::from_request(request, state).await.map(Self)
     }
 }

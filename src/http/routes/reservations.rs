@@ -296,7 +296,7 @@ fn id(path: &RawPathParams, uri: &Uri) -> Result<ReservationId, Problem> {
     Query::parse(uri, &[])?;
     let text = path.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
     ReservationId::parse(text)
-        .ok_or_else(|| Problem::parameter("id", "must be a UUID, as the reservation says it"))
+        .ok_or_else(|| Problem::parameter("id", "must be a UUID in lower case, as the reservation says it"))
 }
 
 fn not_found(id: ReservationId) -> Problem {

@@ -79,7 +79,7 @@ impl Table {
     fn make(&self, opening: Opening) -> Arc<Hold> {
         let hold = Arc::clone(opening.hold());
         self.held.fetch_add(1, SeqCst);
-        opening.made();
+        opening.made(|| ());
         hold
     }
 
@@ -90,7 +90,7 @@ impl Table {
     /// Gives the units back. Whoever does it twice comes below zero.
     fn settle(&self, settlement: Settlement, way: Way) {
         assert_eq!(self.held.fetch_sub(1, SeqCst), 1, "given back once");
-        settlement.settled(way, 1);
+        settlement.settled(way, 1, || ());
     }
 
     /// Does that, unless something else was done before: whether it did.

@@ -24,7 +24,7 @@ use crate::journal::verify::{self, Live, Progress, VerifyError};
 use crate::journal::{Journal, JournalConfig, Start, snapshot};
 use crate::stock::StockKey;
 use crate::store::chores::{Finding, ImportError, VerifyReport};
-use crate::store::{Keeping, NotDone, Storage};
+use crate::store::{Keeping, Storage};
 use crate::strategy::{AnyStrategy, KeyIndex, Ledger, StrategyConfig, StrategyKind};
 
 /// Levels that are handed to the strategy at once when they are restored.
@@ -74,9 +74,6 @@ pub enum OpenError {
         "an import was under way when the service stopped, and is not complete: `serve` completes it first"
     )]
     ImportPending,
-    /// Reservations whose deadline came while nobody served them could not be ended.
-    #[error("reservations that expired while the service was away cannot be ended: {0}")]
-    Due(#[from] NotDone),
     /// The thread that reads it panicked.
     #[error("reading what is on disk panicked")]
     Panicked,
@@ -138,8 +135,11 @@ impl Opening {
         local.restore(levels).await;
         local.finish_imports(&disk, &pending).await?;
         if self.intent == Intent::Serve {
-            // What was due while nobody served it is over before anybody asks.
-            local.expire_all_due().await?;
+            // What was due while nobody served it is over before anybody asks. Where it cannot be ended now (on a full disk), whoever touches
+            // its levels does it, or is told.
+            if let Err(not_done) = local.expire_all_due().await {
+                tracing::warn!(%not_done, "reservations that expired while the service was away are not ended yet");
+            }
             local.start_sweeping();
         }
         Ok(local)

@@ -228,8 +228,8 @@ impl Local {
         &self,
         query: ReservationQuery,
     ) -> Result<ReservationPage, NotDone> {
-        // What is due is not pending any more: it is settled before it is looked what is.
-        self.expire_all_due().await?;
+        // What is due is not pending any more: it is settled before it is looked what is. If that fails, each that is shown is asked itself.
+        let _ = self.expire_all_due().await;
         let page = self.holds().page(query.state, query.after, query.limit);
         let mut reservations = Vec::with_capacity(page.holds.len());
         for hold in page.holds {
@@ -250,8 +250,13 @@ impl Local {
             if due.is_empty() {
                 return Ok(());
             }
+            // One that cannot be ended does not keep the others from it.
+            let mut failed = None;
             for hold in due {
-                self.expire(&hold, now_ms).await?;
+                failed = self.expire(&hold, now_ms).await.err().or(failed);
+            }
+            if let Some(not_done) = failed {
+                return Err(not_done);
             }
             tokio::task::yield_now().await;
         }

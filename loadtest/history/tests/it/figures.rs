@@ -148,7 +148,9 @@ fn shift_keys(record: &mut Record, shift: u32) {
     match &mut record.outcome {
         Outcome::Read(seen) => seen.key.0 += shift,
         Outcome::Snapshot { levels: seen, .. } | Outcome::Applied(seen) => {
-            seen.iter_mut().for_each(|seen| seen.key.0 += shift);
+            for seen in seen {
+                seen.key.0 += shift;
+            }
         }
         Outcome::Refused(refused) => refused.iter_mut().for_each(|refused| refused.seen.key.0 += shift),
         Outcome::NotApplied | Outcome::Unknown => {}

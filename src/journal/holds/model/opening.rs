@@ -108,7 +108,7 @@ fn an_earlier_deadline_wakes() {
             thread::spawn(move || {
                 let lines = Box::new([HeldLine { key: key(), quantity: Quantity::new(1).unwrap() }]);
                 let term = term(number, DEADLINE * number);
-                table.holds.open(term, lines, usize::MAX).unwrap().made();
+                table.holds.open(term, lines, usize::MAX).unwrap().made(|| ());
             })
         });
         let mut slept = 0;
