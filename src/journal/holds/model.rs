@@ -119,7 +119,7 @@ impl Table {
         let hold = Arc::clone(settlement.hold());
         let expires_ms = self.now_ms() + TTL;
         let until = Term { expires_ms, ..hold.term() };
-        settlement.extended(until, || assert!(hold.is_under_way(), "recorded before anybody sees it"));
+        settlement.extended(until, || ());
     }
 
     /// Expires it if it is due; whoever else is at it is let finish.
