@@ -1,4 +1,4 @@
-//! How far a run is, on standard error: a [view](crate::view) on a terminal that is large enough, a bar on others and where a
+//! How far a run is, on standard error: a [view] on a terminal that is large enough, a bar on others and where a
 //! command has no more to show, a plain line every few seconds elsewhere, where logs are kept.
 //!
 //! Clients only add to what is their thread's; whoever shows the sum reads them all.
