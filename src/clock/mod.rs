@@ -177,7 +177,8 @@ impl Clock {
         let slewed = (allowed / SLEW).min(behind.unsigned_abs());
         // Kept for the next time, so that who asks every millisecond gets there, too; not for when it is off again.
         date.rest = if behind == 0 { 0 } else { allowed - slewed * SLEW };
-        date.rest = date.rest.min(SLEW);
+        // Less than makes a millisecond: or the date would go back where no time has passed.
+        date.rest = date.rest.min(SLEW - 1);
         let slewed = i64::try_from(slewed).unwrap_or(i64::MAX);
         date.lead_ms = date.lead_ms.saturating_add(if behind < 0 { -slewed } else { slewed });
         tell(date, behind);
