@@ -18,9 +18,8 @@ fn drive(description: &str, url: &str, more: &[&str]) -> (Output, Value) {
     std::fs::write(&file, description).expect("written");
     let out = format!("json={}", report.display());
     let file = file.display().to_string();
-    let fixed =
-        ["run", "--target", &file, url, "--warmup", "20ms", "--skus", "3", "--seed", "7", "--out", &out];
-    let common = [("--requests", "1500"), ("--ceiling", "none"), ("--concurrency", "16")];
+    let fixed = ["run", "--target", &file, url, "--warmup", "20ms", "--seed", "7", "--out", &out];
+    let common = [("--requests", "1500"), ("--ceiling", "none"), ("--concurrency", "16"), ("--skus", "3")];
     let is_asked =
         |option: &str| more.contains(&option) || option == "--requests" && more.contains(&"--duration");
     let common = common.iter().filter(|(option, _)| !is_asked(option));
@@ -82,9 +81,10 @@ fn a_sound_target_is_consistent_with_versions_without_and_without_quantities() {
 #[test]
 fn a_lost_update_is_convicted_with_both_culprits() {
     let react = |asked: &Asked| if asked.is_every(20) { Reaction::LostUpdate } else { Reaction::Honest };
-    for description in [SHOP.to_owned(), unversioned()] {
-        assert_told(&description, react, &[], 4, &["VIOLATED", "Culprit 1", "Culprit 2"]);
-    }
+    assert_told(SHOP, react, &[], 4, &["VIOLATED", "Culprit 1", "Culprit 2"]);
+    // Of a level without versions the first contradiction is told. Where the change that got lost had been answered long before, it is
+    // what the other is told to contradict: hence many levels.
+    assert_told(&unversioned(), react, &["--skus", "24"], 4, &["VIOLATED", "Culprit 1", "Culprit 2"]);
     // Nothing but the sums can tell.
     assert_told(&silent(), react, &[], 4, &["UNBALANCED BOOKS"]);
 }
@@ -93,7 +93,9 @@ fn a_lost_update_is_convicted_with_both_culprits() {
 fn what_is_sold_and_was_not_there_is_convicted() {
     let react = |asked: &Asked| if asked.is_adjust() { Reaction::BelowZero } else { Reaction::Honest };
     assert_told(&unversioned(), react, &[], 4, &["a level has -"]);
-    assert_told(&silent(), react, &[], 4, &["OVERSOLD"]);
+    // Sales and restocks alone: where a read is among many culprits, and the search for the fewest has reached its bound, it is the read that
+    // is called wrong.
+    assert_told(&silent(), react, &["--mix", "adjust=1"], 4, &["OVERSOLD"]);
 }
 
 #[test]
