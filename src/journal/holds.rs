@@ -121,8 +121,15 @@ impl Holds {
         self.shard(id).lock().all.get(&id).cloned()
     }
 
-    /// A page of those after `after`, in the order of their names; `state` is what they are to be.
-    pub fn page(&self, state: Option<ReservationState>, after: Option<ReservationId>, limit: usize) -> Page {
+    /// A page of those after `after`, in the order of their names, that are of that state at that time, or may be once it is known what
+    /// becomes of them. One whose deadline has come is as good as expired, whether or not that was done: it is left to who shows it.
+    pub fn page(
+        &self,
+        state: Option<ReservationState>,
+        now_ms: u64,
+        after: Option<ReservationId>,
+        limit: usize,
+    ) -> Page {
         use std::ops::Bound::{Excluded, Unbounded};
         let (mut found, mut bound) = (Vec::new(), None::<ReservationId>);
         for shard in &self.shards {
@@ -131,13 +138,13 @@ impl Holds {
             for (id, hold) in shard.all.range((after.map_or(Unbounded, Excluded), Unbounded)) {
                 if examined == EXAMINED_MAX || taken > limit {
                     // Beyond this one of the shard nothing is known.
-                    bound = Some(bound.map_or(last, |bound| Some(bound).min(last)).unwrap_or(*id));
+                    let known = last.unwrap_or(*id);
+                    bound = Some(bound.map_or(known, |bound| bound.min(known)));
                     break;
                 }
                 examined += 1;
                 last = Some(*id);
-                let is = hold.state();
-                if is.is_some() && (state.is_none() || state == is) {
+                if hold.may_be(state, now_ms) {
                     taken += 1;
                     found.push(Arc::clone(hold));
                 }
@@ -153,16 +160,6 @@ impl Holds {
     /// How many are not finished.
     pub fn open_count(&self) -> usize {
         self.open.load(Ordering::Relaxed)
-    }
-
-    /// How many there are, finished ones too.
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().all.len()).sum()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Enters a reservation whose units are about to be taken: whoever meets it waits for that. `None` where there are

@@ -237,6 +237,26 @@ fn intervals(title: &str, x: &str, reference: f64, rows: &[Interval]) -> Option<
     })
 }
 
+/// Draws the axis of rows: their names stand in the chart, so there is none for them.
+pub(super) fn draw_mesh<'a, X>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>,
+    x: &str,
+) -> Result<(), Failed>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .x_desc(x)
+        .x_label_formatter(&|value| number(*value))
+        .label_style((FONT, 13))
+        .light_line_style(WHITE)
+        .disable_y_mesh()
+        .disable_y_axis()
+        .draw()?;
+    Ok(())
+}
+
 fn fill_intervals<'a, X>(
     mut chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>,
     x: &str,
@@ -247,15 +267,7 @@ where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let count = rows.len() as f64;
-    chart
-        .configure_mesh()
-        .x_desc(x)
-        .x_label_formatter(&|value| number(*value))
-        .label_style((FONT, 13))
-        .light_line_style(WHITE)
-        .disable_y_mesh()
-        .disable_y_axis()
-        .draw()?;
+    draw_mesh(&mut chart, x)?;
     chart.draw_series([PathElement::new([(reference, 0.0), (reference, count)], BLACK.stroke_width(1))])?;
     for (at, (row, colour)) in rows.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
         // From top to bottom, in the middle of its stripe.

@@ -10,7 +10,7 @@ use plotters::prelude::{Cartesian2d, PathElement, Rectangle, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{BLACK, Color, TextStyle, WHITE};
 
-use super::charts::{Area, COLOURS, FONT, Failed, WIDTH, draw, number};
+use super::charts::{Area, COLOURS, FONT, Failed, WIDTH, draw, draw_mesh};
 use super::document::{Bar, Chart, Lane};
 
 /// The height of a bar with what is around it, and of what is above and below all of them.
@@ -74,15 +74,7 @@ fn fill<'a>(
     x: &str,
     lanes: &[Lane],
 ) -> Result<(), Failed> {
-    chart
-        .configure_mesh()
-        .x_desc(x)
-        .x_label_formatter(&|value| number(*value))
-        .label_style((FONT, 13))
-        .light_line_style(WHITE)
-        .disable_y_mesh()
-        .disable_y_axis()
-        .draw()?;
+    draw_mesh(&mut chart, x)?;
     let (right, rows) = (chart.x_range().end, chart.y_range().end);
     let mut below = rows;
     for lane in lanes {

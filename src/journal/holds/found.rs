@@ -42,16 +42,6 @@ impl AllFound {
         all
     }
 
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes one in, as a snapshot has it.
     pub fn insert(&mut self, found: Found) {
         self.0.insert(found.term.id, found);

@@ -156,6 +156,18 @@ impl Hold {
         self.inner.lock().phase.state()
     }
 
+    /// Whether it is of that state (of any, if none is named) at that time, or may be: what somebody is at may end as anything.
+    pub(super) fn may_be(&self, state: Option<ReservationState>, now_ms: u64) -> bool {
+        let inner = self.inner.lock();
+        let is = match inner.phase {
+            Phase::Never => return false,
+            Phase::Opening | Phase::Settling => return true,
+            Phase::Pending if inner.expires_ms <= now_ms => Some(ReservationState::Expired),
+            _ => inner.phase.state(),
+        };
+        state.is_none() || state == is
+    }
+
     /// Whether somebody is making, settling or extending it.
     pub fn is_under_way(&self) -> bool {
         matches!(self.inner.lock().phase, Phase::Opening | Phase::Settling)

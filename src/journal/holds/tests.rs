@@ -7,6 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::stock::{Location, Quantity, Sku};
 
+impl Holds {
+    /// How many there are, finished ones too.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().all.len()).sum()
+    }
+}
+
 fn key(name: &str) -> StockKey {
     StockKey::new(Sku::parse(name).unwrap(), Location::DEFAULT)
 }
@@ -178,7 +185,7 @@ fn pages_are_in_the_order_of_making_and_complete() {
         for limit in [1, 7, 499, 500, 1_000] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = holds.page(state, after, limit);
+                let page = holds.page(state, 50, after, limit);
                 assert!(page.holds.len() <= limit);
                 seen.extend(page.holds.iter().map(|hold| hold.id()));
                 after = page.next;

@@ -149,7 +149,7 @@ impl Local {
     /// a strategy that has ended never answers, so this ends when the service stops.
     async fn live_level(&self, key: &StockKey) -> Result<Option<Level>, Stopped> {
         loop {
-            if self.0.rights.stopping().load(Ordering::Relaxed) {
+            if self.0.rights.is_stopping() {
                 return Err(Stopped);
             }
             if let Ok(level) = self.0.stock.read(key).await {

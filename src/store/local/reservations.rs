@@ -60,12 +60,17 @@ impl Local {
 
     /// [`Local::settle_due`] of the levels of a transaction.
     pub(super) async fn settle_due_of_all(&self, transaction: &Transaction) -> Result<(), NotDone> {
-        if self.is_due() {
-            for entry in transaction.entries() {
-                Box::pin(self.expire_due_of(&entry.key)).await?;
-            }
+        if !self.is_due() {
+            return Ok(());
         }
-        Ok(())
+        // Apart, so that the future of what nearly every transaction is has no room for it.
+        let due = async {
+            for entry in transaction.entries() {
+                self.expire_due_of(&entry.key).await?;
+            }
+            Ok(())
+        };
+        Box::pin(due).await
     }
 
     async fn expire_due_of(&self, key: &StockKey) -> Result<(), NotDone> {
@@ -228,9 +233,7 @@ impl Local {
         &self,
         query: ReservationQuery,
     ) -> Result<ReservationPage, NotDone> {
-        // What is due is not pending any more: it is settled before it is looked what is. If that fails, each that is shown is asked itself.
-        let _ = self.expire_all_due().await;
-        let page = self.holds().page(query.state, query.after, query.limit);
+        let page = self.holds().page(query.state, self.now_ms(), query.after, query.limit);
         let mut reservations = Vec::with_capacity(page.holds.len());
         for hold in page.holds {
             self.settled_as_of_now(&hold).await?;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::entries::{Entries, Entry};
@@ -180,7 +179,7 @@ impl Local {
         ) {
             return Err(not_done);
         }
-        if self.0.rights.stopping().load(Ordering::Relaxed) {
+        if self.0.rights.is_stopping() {
             let later = "the service stops; the next start completes the import";
             return Err(NotDone::unknown(Why::Unavailable(later.to_owned())));
         }
@@ -304,7 +303,7 @@ impl Drop for Happening<'_> {
     fn drop(&mut self) {
         let Local(parts) = self.store;
         // A service that stops leaves it to the next start in any case; one in memory has no other.
-        let is_left_on = parts.rights.home().is_some() && !parts.rights.stopping().load(Ordering::Relaxed);
+        let is_left_on = parts.rights.home().is_some() && !parts.rights.is_stopping();
         if is_left_on && !self.is_over {
             let reason = self.reason.as_deref().unwrap_or("an import that has happened was given up");
             tracing::error!("{reason}; the next start completes it");

@@ -13,6 +13,7 @@
 //! that: [`ties`] lays out the levels that are tied, [`whole`] searches for an order of all of them, and [`torn`] names the
 //! fewest answers that have none. Where that search reaches its bound, each level still is judged by itself.
 
+mod anchors;
 pub(super) mod books;
 pub(super) mod render;
 pub(super) mod search;

@@ -7,8 +7,9 @@
 //! place as soon as the units are as it says, which never spoils a solution. And where answers tell the units after a
 //! change, only one that leads there can come next.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
+use super::anchors::{Anchor, Anchors};
 use super::{Act, Deed, NEVER};
 use crate::model::Level;
 
@@ -26,20 +27,9 @@ pub(in super::super) enum Ending {
     Explained,
     /// There is none: not even of those that come before the return of this operation, and itself. All was known at
     /// the anchor, which is the last before it was sent.
-    Stuck { at: usize, anchor: Anchor },
+    Stuck { at: usize, anchor: Anchor<Level> },
     /// The bound was reached.
     GaveUp,
-}
-
-/// A moment at which all was known: the units, and what was under way and had not taken place.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Anchor {
-    pub(in super::super) level: Level,
-    /// The operation whose return it was; none for the beginning.
-    pub(in super::super) told_by: Option<usize>,
-    pub(in super::super) under_way: Vec<usize>,
-    /// The first operation that had not been sent.
-    pub(in super::super) next: usize,
 }
 
 /// How many anchors there may be before those that are of no use any more are looked for.
@@ -63,8 +53,7 @@ struct Search<'a> {
     situations: Vec<Situation>,
     visited: HashSet<Situation>,
     next: usize,
-    /// By time. As many as operations under way may need: one before each was sent.
-    anchors: VecDeque<Anchor>,
+    anchors: Anchors<Level>,
 }
 
 /// Looks for an order of operations (by invocation) from these units on; each situation that is tried costs a step.
@@ -78,7 +67,7 @@ pub(in super::super) fn search(base: Level, acts: &[Act], steps_left: &mut u64) 
         situations: vec![Situation { done: 0, level: base }],
         visited: HashSet::new(),
         next: 0,
-        anchors: VecDeque::from([Anchor { level: base, ..Anchor::default() }]),
+        anchors: Anchors::new(base),
     };
     let mut returns: Vec<usize> = (0..acts.len()).filter(|at| acts[*at].returned != NEVER).collect();
     returns.sort_unstable_by_key(|at| (acts[*at].returned, *at));
@@ -87,7 +76,8 @@ pub(in super::super) fn search(base: Level, acts: &[Act], steps_left: &mut u64) 
             return Ending::GaveUp;
         }
         if search.situations.is_empty() {
-            return Ending::Stuck { at, anchor: search.anchor_before(at) };
+            let anchor = search.anchors.take_before(acts[at].invoked, |act| acts[act].returned);
+            return Ending::Stuck { at, anchor };
         }
         search.drop_anchor(at);
     }
@@ -189,8 +179,8 @@ impl Search<'_> {
         }
         let under_way = bits((self.looks | self.changes) & !only.done);
         let under_way = under_way.map(|slot| self.slots[slot as usize]).collect();
-        let anchor = Anchor { level: only.level, told_by: Some(at), under_way, next: self.next };
-        self.anchors.push_back(anchor);
+        let anchor = Anchor { known: only.level, told_by: Some(at), under_way, next: self.next };
+        self.anchors.push(anchor);
         if self.anchors.len() > ANCHORS_MANY {
             self.drop_old_anchors();
         }
@@ -201,20 +191,7 @@ impl Search<'_> {
         let can_stick = bits(self.looks | self.changes).map(|slot| &self.acts[self.slots[slot as usize]]);
         let first = can_stick.filter(|act| act.returned != NEVER).map(|act| act.invoked).min();
         let first = first.unwrap_or(NEVER);
-        while self.anchors.get(1).is_some_and(|anchor| self.is_before(anchor, first)) {
-            self.anchors.pop_front();
-        }
-    }
-
-    fn is_before(&self, anchor: &Anchor, moment: u64) -> bool {
-        anchor.told_by.is_none_or(|act| self.acts[act].returned < moment)
-    }
-
-    /// The last anchor before an operation was sent.
-    fn anchor_before(&mut self, at: usize) -> Anchor {
-        let sent = self.acts[at].invoked;
-        let place = self.anchors.iter().rposition(|anchor| self.is_before(anchor, sent));
-        self.anchors.swap_remove_back(place.unwrap_or(0)).unwrap_or_default()
+        self.anchors.forget_before(first, |act| self.acts[act].returned);
     }
 }
 

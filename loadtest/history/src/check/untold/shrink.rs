@@ -5,7 +5,8 @@
 //! of it forgotten as well, it can. Answers are forgotten in halves, quarters, and so on, down to one (Zeller and Hildebrandt,
 //! "Simplifying and isolating failure-inducing input", 2002).
 
-use super::search::{Anchor, Ending, search};
+use super::anchors::Anchor;
+use super::search::{Ending, search};
 use super::{Act, Deed, NEVER};
 use crate::model::Level;
 use crate::record::Stock;
@@ -36,7 +37,7 @@ pub(in super::super) struct Contradiction {
 }
 
 /// Shrinks what a search was stuck with at an operation.
-pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor) -> Contradiction {
+pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor<Level>) -> Contradiction {
     let end = acts[at].returned;
     let mut kept: Vec<Act> = anchor.under_way.iter().map(|act| acts[*act]).collect();
     kept.extend(acts[anchor.next..].iter().take_while(|act| act.invoked <= end));
@@ -52,18 +53,18 @@ pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor) -> Cont
     let mut budget = Budget { steps: STEPS_ALL, fell_short: false };
     let mut size = kept.len().div_ceil(2);
     while size > 0 {
-        forget_in_chunks(anchor.level, &mut kept, size, &mut budget);
+        forget_in_chunks(anchor.known, &mut kept, size, &mut budget);
         size = if size == 1 { 0 } else { size.div_ceil(2) };
     }
     // Forgetting one may have made another superfluous.
     budget.fell_short = false;
-    forget_in_chunks(anchor.level, &mut kept, 1, &mut budget);
+    forget_in_chunks(anchor.known, &mut kept, 1, &mut budget);
     let is_minimal = !budget.fell_short;
     let (others, culprits): (Vec<Act>, Vec<Act>) =
         kept.into_iter().partition(|act| matches!(act.deed, Deed::Maybe(_)));
-    let kind = kind(anchor.level, &culprits, &others);
+    let kind = kind(anchor.known, &culprits, &others);
     let told_by = anchor.told_by.map(|act| acts[act].record);
-    Contradiction { kind, before: anchor.level, told_by, acts: culprits, is_minimal, others: others.len() }
+    Contradiction { kind, before: anchor.known, told_by, acts: culprits, is_minimal, others: others.len() }
 }
 
 /// Forgets so many answers at a time, wherever what remains is still a contradiction.

@@ -1,7 +1,8 @@
 //! Of levels that have no order together, the fewest answers that cannot all be true: as in [`super::shrink`], over several
 //! levels. An answer is forgotten on all levels of its operation at once.
 
-use super::whole::{Act, Anchor, Ending, search};
+use super::anchors::Anchor;
+use super::whole::{Act, Ending, search};
 use super::{Deed, NEVER};
 use crate::model::Level;
 
@@ -27,7 +28,7 @@ pub(in super::super) struct Torn {
 }
 
 /// Shrinks what a search was stuck with at an operation.
-pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor) -> Torn {
+pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor<Vec<Level>>) -> Torn {
     let end = acts[at].returned;
     let under_way = anchor.under_way.iter().map(|act| &acts[*act]);
     let sent = acts[anchor.next..].iter().take_while(|act| act.invoked <= end);
@@ -37,12 +38,12 @@ pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor) -> Torn
     kept.sort_unstable_by_key(|act| (act.invoked, act.returned, act.record));
     let mut size = kept.len().div_ceil(2);
     while size > 0 {
-        forget_in_chunks(&anchor.levels, &mut kept, size);
+        forget_in_chunks(&anchor.known, &mut kept, size);
         size = if size == 1 { 0 } else { size.div_ceil(2) };
     }
     // Forgetting one may have made another superfluous.
-    forget_in_chunks(&anchor.levels, &mut kept, 1);
-    drop_others(&anchor.levels, &mut kept);
+    forget_in_chunks(&anchor.known, &mut kept, 1);
+    drop_others(&anchor.known, &mut kept);
     let (others, culprits): (Vec<Act>, Vec<Act>) = kept.into_iter().partition(Act::is_optional);
     let mut rows: Vec<u32> = culprits.iter().flat_map(|act| act.parts.iter().map(|(row, _)| *row)).collect();
     rows.sort_unstable();
@@ -52,7 +53,7 @@ pub(in super::super) fn shrink(acts: &[Act], at: usize, anchor: &Anchor) -> Torn
     Torn {
         others: others.len() - tying.len(),
         tying,
-        before: rows.iter().map(|row| (*row, anchor.levels[*row as usize])).collect(),
+        before: rows.iter().map(|row| (*row, anchor.known[*row as usize])).collect(),
         told_by: anchor.told_by.map(|act| acts[act].record),
         records: culprits.iter().map(|act| act.record).collect(),
         has_snapshot: culprits.iter().any(|act| act.is_look() && act.parts.len() > 1),

@@ -9,8 +9,9 @@
 //! It is exact where it comes to an end; where it reaches its bound nothing is concluded. A level that does tell versions
 //! is left out, with its part of what joins it to others.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
+use super::anchors::{Anchor, Anchors};
 use super::{Deed, NEVER, search};
 use crate::model::{Change, Level};
 use crate::record::Stock;
@@ -53,18 +54,9 @@ pub(in super::super) enum Ending {
     /// There is an order.
     Explained,
     /// There is none, not even of what came before the return of this operation; all was known at the anchor.
-    Stuck { at: usize, anchor: Anchor },
+    Stuck { at: usize, anchor: Anchor<Vec<Level>> },
     /// The bound was reached.
     GaveUp,
-}
-
-/// A moment at which all was known, as in [`search::Anchor`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Anchor {
-    pub(in super::super) levels: Vec<Level>,
-    pub(in super::super) told_by: Option<usize>,
-    pub(in super::super) under_way: Vec<usize>,
-    pub(in super::super) next: usize,
 }
 
 /// What could be true at a moment.
@@ -86,7 +78,7 @@ struct Search<'a> {
     changes: u128,
     situations: Vec<Situation>,
     next: usize,
-    anchors: VecDeque<Anchor>,
+    anchors: Anchors<Vec<Level>>,
 }
 
 /// Looks for an order of operations (by invocation) from these levels on; each situation that is tried costs a step.
@@ -100,9 +92,8 @@ pub(in super::super) fn search(base: &[Level], acts: &[Act], steps_left: &mut u6
         changes: 0,
         situations: vec![Situation { done: 0, others: Vec::new() }],
         next: 0,
-        anchors: VecDeque::new(),
+        anchors: Anchors::new(base.to_vec()),
     };
-    search.anchors.push_back(Anchor { levels: base.to_vec(), told_by: None, under_way: Vec::new(), next: 0 });
     let mut returns: Vec<usize> = (0..acts.len()).filter(|at| acts[*at].returned != NEVER).collect();
     returns.sort_unstable_by_key(|at| (acts[*at].returned, *at));
     for at in returns {
@@ -110,7 +101,8 @@ pub(in super::super) fn search(base: &[Level], acts: &[Act], steps_left: &mut u6
             return Ending::GaveUp;
         }
         if search.situations.is_empty() {
-            return Ending::Stuck { at, anchor: search.anchor_before(at) };
+            let anchor = search.anchors.take_before(acts[at].invoked, |act| acts[act].returned);
+            return Ending::Stuck { at, anchor };
         }
         search.settle_known();
         search.drop_anchor(at);
@@ -307,35 +299,20 @@ impl Search<'_> {
     fn drop_anchor(&mut self, at: usize) {
         let [only] = self.situations.as_slice() else { return };
         let apart = ANCHORS_APART.max(self.known.len() / 8);
-        let is_near = self.anchors.back().is_some_and(|anchor| self.next < anchor.next + apart);
+        let is_near = self.next < self.anchors.next() + apart;
         if only.done & self.changes != 0 || is_near {
             return;
         }
         let under_way = search::bits((self.looks | self.changes) & !only.done);
         let under_way = under_way.map(|slot| self.slots[slot as usize]).collect();
-        let anchor = Anchor { levels: self.known.clone(), told_by: Some(at), under_way, next: self.next };
-        self.anchors.push_back(anchor);
+        let anchor = Anchor { known: self.known.clone(), told_by: Some(at), under_way, next: self.next };
+        self.anchors.push(anchor);
         // Those that are followed by another from before the first of what can still get stuck was sent are of no use any more.
         let can_stick =
             search::bits(self.looks | self.changes).map(|slot| &self.acts[self.slots[slot as usize]]);
         let first =
             can_stick.filter(|act| act.returned != NEVER).map(|act| act.invoked).min().unwrap_or(NEVER);
-        while self.anchors.get(1).is_some_and(|anchor| self.is_before(anchor, first)) {
-            self.anchors.pop_front();
-        }
-    }
-
-    fn is_before(&self, anchor: &Anchor, moment: u64) -> bool {
-        anchor.told_by.is_none_or(|act| self.acts[act].returned < moment)
-    }
-
-    /// The last anchor before an operation was sent.
-    fn anchor_before(&mut self, at: usize) -> Anchor {
-        let sent = self.acts[at].invoked;
-        let place = self.anchors.iter().rposition(|anchor| self.is_before(anchor, sent));
-        let beginning =
-            || Anchor { levels: self.known.clone(), told_by: None, under_way: Vec::new(), next: 0 };
-        self.anchors.swap_remove_back(place.unwrap_or(0)).unwrap_or_else(beginning)
+        self.anchors.forget_before(first, |act| self.acts[act].returned);
     }
 }
 
