@@ -222,6 +222,33 @@ for_each_strategy! {
         }
     }
 
+    /// P9: a page by state shows what is due as expired, and not as pending, though nobody has come round to it; it ends what it shows,
+    /// and leaves the rest to others.
+    async fn a_page_by_state_goes_by_the_deadline(kind: StrategyKind) {
+        let shop = Shop::with(kind, 9).await;
+        let mut made = Vec::new();
+        for turn in 0..6 {
+            let ttl = if turn % 2 == 0 { TTL } else { 2 * TTL };
+            made.push(shop.reserve(&[(0, 1)], ttl).await.expect("nine are there").term.id);
+            shop.time.pass(MOMENT);
+        }
+        let page = async |state, limit| {
+            let query = ReservationQuery { state: Some(state), after: None, limit };
+            let page = shop.service.store.reservations(query).await.expect("a page");
+            page.reservations.into_iter().map(|reservation| reservation.term.id).collect::<Vec<_>>()
+        };
+        let open = || shop.service.journal().shared().holds.open_count();
+        assert_eq!(page(ReservationState::Pending, 9).await, made);
+        assert_eq!(page(ReservationState::Expired, 9).await, []);
+        shop.time.pass(TTL);
+        assert_eq!(page(ReservationState::Pending, 9).await, [made[1], made[3], made[5]]);
+        assert_eq!(open(), 6, "nothing that is due was shown");
+        assert_eq!(page(ReservationState::Expired, 2).await, [made[0], made[2]]);
+        assert_eq!(open(), 4, "those that were shown have ended");
+        assert_eq!(page(ReservationState::Expired, 9).await, [made[0], made[2], made[4]]);
+        shop.assert_books().await;
+    }
+
     /// P9: a commit before the deadline ships, one from the deadline on does not; whatever comes second is told what came first.
     async fn the_first_transition_is_the_only_one(kind: StrategyKind) {
         let shop = Shop::with(kind, 10).await;
