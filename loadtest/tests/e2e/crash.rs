@@ -195,6 +195,21 @@ fn a_data_directory_that_was_given_is_used_again_and_left() {
     assert!(folder.path().join("data-logs/life-0001.log").is_file());
 }
 
+/// The rest of a line that a kill met in the middle: a start that went on writing behind it would lose the first change of
+/// its life to the next one, and be rightly accused.
+#[test]
+fn a_line_that_a_kill_cut_off_takes_no_other_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("journal"), "{\"method\":\"POST\",\"uri\":\"/v1/adj").unwrap();
+    let options = ["--cycles", "2", "--data-dir", data.to_str().unwrap()];
+    let output = command(folder.path(), "none", &options).output().expect("the program runs");
+    assert_exit(&output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(count(&report, "/accounts/missing"), 0, "{report}");
+}
+
 #[test]
 fn the_report_is_written_for_people_too() {
     let folder = tempfile::tempdir().unwrap();
