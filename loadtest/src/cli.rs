@@ -20,7 +20,7 @@ use crate::output::{Colours, Out, Way, file};
 use crate::report::sometimes::Wanted;
 use crate::schedule::{Dispatch, Limit, Pattern, Rate};
 use crate::threshold::Threshold;
-use crate::workload::{Keys, Mix, OPENING_STOCK, Profile, SKUS_MAX, Spec};
+use crate::workload::{CLIENTS, Keys, Mix, OPENING_STOCK, Profile, SKUS, SKUS_MAX, Spec};
 
 /// Drives the inventory service and proves that no update was lost.
 #[derive(Debug, Parser)]
@@ -76,13 +76,13 @@ pub enum Command {
 /// The workload, the same for `run` and `compare`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkloadArgs {
-    /// Requests in flight at once, at most; as many connections are kept alive.
-    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub concurrency: u32,
-    /// Skus of the run, each with a level at two locations.
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SKUS_MAX)))]
-    pub skus: u32,
-    /// A workload by name: what is asked, of which skus, with how much stock, as far as nothing else is said.
+    /// Requests in flight at once, at most; as many connections are kept alive [default: 32].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: Option<u32>,
+    /// Skus of the run, each with a level at two locations [default: 100].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SKUS_MAX)))]
+    pub skus: Option<u32>,
+    /// A workload by name: what is asked, of which skus, with how much stock, by how many clients, as far as nothing else is said.
     #[arg(long, value_name = "NAME", value_parser = profile::ProfileParser)]
     pub profile: Option<Profile>,
     /// How skus are drawn: uniform, zipf:S, hotspot:F:S (the part F has the share S), or single [default: zipf:1].
@@ -117,15 +117,15 @@ pub struct RunArgs {
     /// (docs/targets.md).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub target: Option<PathBuf>,
-    /// How long to measure [default: 10s].
+    /// How long to measure [default: 10s; a flash sale goes on until each unit was asked for some five times].
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "requests")]
     pub duration: Option<Duration>,
     /// How many requests to measure, instead of a duration.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub requests: Option<u64>,
-    /// How long to ask before measuring.
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration)]
-    pub warmup: Duration,
+    /// How long to ask before measuring [default: 1s; a flash sale begins at once].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub warmup: Option<Duration>,
     /// Open loop: requests a second, whatever the server does; a ramp FROM:TO, or steps R1,R2,R3. Latency counts from the
     /// intended start.
     #[arg(long, value_name = "R")]
@@ -254,6 +254,11 @@ impl RunArgs {
 }
 
 impl WorkloadArgs {
+    /// Requests in flight at once, at most.
+    pub fn concurrency(&self) -> u32 {
+        self.concurrency.or(self.profile.map(Profile::clients)).unwrap_or(CLIENTS)
+    }
+
     /// Whether operations were asked for by name.
     pub fn is_mixed(&self) -> bool {
         self.mix.is_some() || self.profile.is_some()
@@ -268,7 +273,7 @@ impl WorkloadArgs {
             (None, named) => named.map(Profile::mix).unwrap_or_default(),
         };
         Spec {
-            skus: self.skus,
+            skus: self.skus.or(named.map(Profile::skus)).unwrap_or(SKUS),
             keys: self.keys.or(named.map(Profile::keys)).unwrap_or(Keys::Zipf(1.0)),
             mix,
             opening_stock: self.opening_stock.or(named.map(Profile::opening_stock)).unwrap_or(OPENING_STOCK),

@@ -167,7 +167,7 @@ fn plan(args: &CompareArgs, earlier: Option<u64>) -> Plan {
         // Each part of a turn has a prefix of its own.
         target: None,
         prefix: String::new(),
-        concurrency: args.workload.concurrency,
+        concurrency: args.workload.concurrency(),
         warmup: args.warmup,
         limit: limit(args.duration, args.requests, DURATION),
         offered: None,

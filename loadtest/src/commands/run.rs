@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use history::{Log, Verdict};
+
 use super::{command_line, fail, misused, save};
 use crate::calibrate::{self, Ceiling, CeilingPlan};
 use crate::cli::{RunArgs, limit};
@@ -12,15 +14,20 @@ use crate::output::{self, Progress};
 use crate::report::VerdictReport;
 use crate::report::headline::FAILED_SHARE_MAX;
 use crate::report::run::{Asked, DeathReport, RunReport};
+use crate::report::sale::Sale;
 use crate::report::sometimes::Sometimes;
 use crate::runner::{self, Plan, Run};
 use crate::schedule::Offered;
 use crate::target::{Target, TargetError, Unable};
 use crate::threshold::Threshold;
+use crate::workload::Profile;
 use crate::{verdict, workload};
 
 /// How long `run` measures when it is not told.
 const DURATION: Duration = Duration::from_secs(10);
+
+/// How long `run` warms up when it is not told.
+const WARMUP: Duration = Duration::from_secs(1);
 
 /// Runs the workload, verifies it, reports it.
 pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
@@ -43,19 +50,25 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     let history = std::mem::take(&mut run.history);
     let unsaved = save(&history, args.history.as_deref());
     let (history, checked, took) = verdict::check(history).await;
+    let (history, sale) = close_sale(history, &plan, &checked).await;
     // What cannot be read back has no verdict either, which is told.
     let sometimes = Sometimes::of(history).await.unwrap_or_default();
     progress.close();
     let mut findings: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
 
     let thresholds = args.thresholds();
-    let asked = Asked { thresholds: &thresholds, ceiling, interrupted: stop.requested() };
+    let asked =
+        Asked { thresholds: &thresholds, ceiling, interrupted: stop.requested(), sale: sale.as_ref() };
     let mut report = RunReport::new(&args.url, &plan, &run, VerdictReport::new(checked, took), asked);
     for (finding, remark) in sometimes.missed(&args.require_sometimes) {
         findings.push(finding);
         report.remarks.push(remark);
     }
     report.sometimes = sometimes;
+    for (finding, remark) in sale.iter().flat_map(Sale::findings) {
+        findings.push(finding);
+        report.remarks.push(remark);
+    }
     if report.thresholds.iter().any(|threshold| !threshold.kept) {
         findings.push(Exit::ThresholdMissed);
     }
@@ -71,9 +84,18 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     Exit::worst(findings)
 }
 
+/// The books of a sale, if nothing but a sale was asked for. What cannot be read back has no verdict either, which is told.
+async fn close_sale(history: Log, plan: &Plan, verdict: &Verdict) -> (Log, Option<Sale>) {
+    if !plan.spec.is_sale() {
+        return (history, None);
+    }
+    let (history, sale) = Sale::of(history, &plan.spec, verdict).await;
+    (history, sale.ok())
+}
+
 /// What the generator itself can do, or why that is not known.
 async fn ceiling(args: &RunArgs, stop: &Stop) -> (Option<Ceiling>, Option<String>) {
-    let (client, concurrency) = (args.client, args.workload.concurrency);
+    let (client, concurrency) = (args.client, args.workload.concurrency());
     match args.ceiling {
         CeilingPlan::Waived => (None, None),
         CeilingPlan::Given(requests_per_s) => {
@@ -97,13 +119,19 @@ fn plan(args: &RunArgs, target: Option<Arc<Target>>) -> Result<Plan, Unable> {
             target.can_replay()?;
         }
     }
+    let profile = args.workload.profile;
+    let of_profile =
+        profile.and_then(|profile| profile.requests(args.workload.concurrency(), spec.opening_stock));
+    let requests = args.requests.or(of_profile.filter(|_| args.duration.is_none()));
+    let limit = limit(args.duration, requests, DURATION);
+    let warms_up = profile.is_none_or(Profile::warms_up);
     Ok(Plan {
         spec,
         target,
         prefix: format!("lt-{}-", workload::fresh_run_id()),
-        concurrency: args.workload.concurrency,
-        warmup: args.warmup,
-        limit: limit(args.duration, args.requests, DURATION),
+        concurrency: args.workload.concurrency(),
+        warmup: args.warmup.unwrap_or(if warms_up { WARMUP } else { Duration::ZERO }),
+        limit,
         offered: args.rate.clone().map(|rate| Offered {
             rate,
             pattern: args.arrivals,

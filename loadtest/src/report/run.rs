@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::document::{Better, Block, CaseOutcome, Document, Spectrum};
 use super::headline::{self, Evidence, Headline};
 use super::over_time::OverTime;
+use super::sale::Sale;
 use super::sometimes::Sometimes;
 use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures};
 use crate::calibrate::Ceiling;
@@ -71,6 +72,9 @@ pub struct RunReport {
     pub contention: BTreeMap<String, u64>,
     /// Which interesting situations the run reached, by name, with how often; those that it never reached are 0.
     pub sometimes: Sometimes,
+    /// What became of a sale; absent if more was asked than to sell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale: Option<Sale>,
     /// Whether the server told them; if not, its contention is unknown, not none.
     pub contention_known: bool,
     /// When the server died, if it did.
@@ -193,6 +197,8 @@ pub struct Asked<'a> {
     pub ceiling: Option<Ceiling>,
     /// Whether it was interrupted.
     pub interrupted: bool,
+    /// The books of a sale, if it was one.
+    pub sale: Option<&'a Sale>,
 }
 
 impl LoadReport {
@@ -265,7 +271,10 @@ impl RunReport {
             ceiling_per_s: asked.ceiling.map(|ceiling| ceiling.requests_per_s),
             cut_short: died.or_else(|| asked.interrupted.then_some("the run was interrupted")),
         };
-        let judged = evidence.headline();
+        let is_clean = asked.sale.is_none_or(|sale| sale.findings().is_empty());
+        let unclean = || vec!["the sale was not sold out, or not once".to_owned()];
+        let judged =
+            evidence.headline().and_then(|headline| is_clean.then_some(headline).ok_or_else(unclean));
         let (samples, elapsed, dropped) =
             (&run.measured.samples, run.measured.elapsed, run.measured.open_loop.not_sent);
         let measured = Measured { samples, elapsed, dropped };
@@ -292,6 +301,7 @@ impl RunReport {
             faults: run.faults,
             contention: run.contention.clone(),
             sometimes: Sometimes::default(),
+            sale: asked.sale.cloned(),
             contention_known: run.contention_known,
             server_died: DeathReport::of(run),
             verdict,
@@ -340,6 +350,9 @@ impl RunReport {
             document.line(line);
         }
         document.line(format!("Refusals: {}", counts(&self.refusals)));
+        if let Some(sale) = &self.sale {
+            sale.tell(&mut document, &self.verdict.detail);
+        }
         tell_failures(&mut document, &self.failures);
         let contention = if self.contention_known { counts(&self.contention) } else { "unknown".to_owned() };
         document.line(format!("Contention: {contention}"));

@@ -70,12 +70,16 @@ pub struct Shape {
     pub sale_percent: u32,
     /// Units of a sale.
     pub sale: (i64, i64),
+    /// How many of a hundred sales are of more units, which these are.
+    pub bulk: (u32, (i64, i64)),
     /// Lines of a transfer.
     pub moves: (u32, u32),
     /// Units of a restock.
     pub restock: (i64, i64),
     /// How many of a hundred counts read first, and demand the version they saw.
     pub read_first_percent: u32,
+    /// Whether one level in ten is asked for at the second location; else only transfers go there.
+    pub has_annex: bool,
 }
 
 impl Default for Shape {
@@ -86,8 +90,10 @@ impl Default for Shape {
             moves: (1, 3),
             sale_percent: 65,
             sale: (1, 6),
+            bulk: (0, (1, 6)),
             restock: (2, 10),
             read_first_percent: 50,
+            has_annex: true,
         }
     }
 }

@@ -27,6 +27,12 @@ use mix::Shape;
 /// The second location. It sorts before `main`, which the numbering of the keys relies on.
 const ANNEX: &str = "annex";
 
+/// The number of skus where nothing else is said.
+pub const SKUS: u32 = 100;
+
+/// The number of clients where nothing else is said.
+pub const CLIENTS: u32 = 32;
+
 /// The largest number of skus: every level is addressed and read back by name, so they are held in memory.
 pub const SKUS_MAX: u32 = 100_000;
 
@@ -63,11 +69,25 @@ impl Spec {
     /// when the first transfer reaches them, which is a rule of the service worth testing.
     pub fn opening(&self) -> Vec<Call> {
         let create = |key| Call::Create { key, on_hand: self.opening_stock };
+        let has_annex = |sku: u32| self.mix.shape().has_annex && sku.is_multiple_of(2);
         (0..self.skus)
-            .flat_map(|sku| [Some(at_main(sku)), sku.is_multiple_of(2).then(|| at_annex(sku))])
+            .flat_map(|sku| [Some(at_main(sku)), has_annex(sku).then(|| at_annex(sku))])
             .flatten()
             .map(create)
             .collect()
+    }
+
+    /// Whether the levels at `main` are only ever sold from, one at a time, so that what was sold and what is left are what
+    /// there was: a sale, of which the books can be closed.
+    pub fn is_sale(&self) -> bool {
+        let Shape { sale_percent, has_annex, .. } = *self.mix.shape();
+        let is_other = |operation: &Operation| !matches!(operation, Operation::Adjust | Operation::Read);
+        let others: u32 = Operation::ALL
+            .iter()
+            .filter(|operation| is_other(operation))
+            .map(|other| self.mix.weight(*other))
+            .sum();
+        sale_percent == 100 && !has_annex && others == 0
     }
 
     /// The generator of one client in one phase (warm-up, measured part).
@@ -117,22 +137,28 @@ impl Generator {
         heard(&mut self.follow_up, self.opening_stock, seen);
     }
 
-    /// One level in ten is drawn at the annex, the rest at the main location.
+    /// One level in ten is drawn at the annex, if that is asked for, the rest at the main location.
     fn level(&mut self) -> Key {
         let sku = self.picker.pick(&mut self.rng);
-        if self.rng.random_range(0..10) == 0 { at_annex(sku) } else { at_main(sku) }
+        let is_annex = self.mix.shape().has_annex && self.rng.random_range(0..10) == 0;
+        if is_annex { at_annex(sku) } else { at_main(sku) }
     }
 
     fn change(&mut self) -> Change {
         let key = self.level();
-        let Shape { sale_percent, sale, restock, .. } = *self.mix.shape();
+        let Shape { sale_percent, restock, .. } = *self.mix.shape();
         let is_sale = self.rng.random_range(0..100) < sale_percent;
-        let delta = if is_sale {
-            -self.rng.random_range(sale.0..=sale.1)
-        } else {
-            self.rng.random_range(restock.0..=restock.1)
-        };
+        let delta = if is_sale { -self.sold() } else { self.rng.random_range(restock.0..=restock.1) };
         Change { key, delta }
+    }
+
+    /// The units of a sale.
+    fn sold(&mut self) -> i64 {
+        let Shape { sale, bulk: (percent, more), .. } = *self.mix.shape();
+        // Nothing is drawn where all sales are alike: what a seed asks for stays what it was.
+        let is_bulk = percent > 0 && self.rng.random_range(0..100) < percent;
+        let (least, most) = if is_bulk { more } else { sale };
+        self.rng.random_range(least..=most)
     }
 
     fn changes(&mut self) -> Vec<Change> {

@@ -4,13 +4,20 @@
 //! an adjustment, a read-modify-write a read followed by a count that demands the version it saw; keys by a scrambled Zipf
 //! law with exponent 0.99. TPC-C's New-Order (TPC-C 5.11, 2.4) takes 5 to 15 items, 1 to 10 units of each, all or
 //! nothing, and Stock-Level (2.8) looks at the stock of recent orders while they come in. Where TPC-C puts 91 units on the shelf
-//! once fewer than ten would be left, one line in eleven is a delivery here. A flash sale is one sku in a hundred that
-//! nearly everybody wants one unit of.
+//! once fewer than ten would be left, one line in eleven is a delivery here. A flash sale is one sku that everybody wants at once,
+//! one unit of it, now and then two or three; nothing comes in. It goes on for a while after it is sold out, so that it
+//! says both that no unit was sold twice and that nobody was refused one that was there.
 
 use clap::ValueEnum;
 
 use super::mix::{Mix, Operation, Shape};
-use super::{Keys, OPENING_STOCK};
+use super::{CLIENTS, Keys, OPENING_STOCK, SKUS};
+
+/// How often each unit of a flash sale is asked for, about.
+const DEMAND: u64 = 5;
+
+/// The least number of requests of each client of a flash sale.
+const REQUESTS_OF_EACH: u64 = 20;
 
 /// A workload by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,7 +38,7 @@ impl Profile {
         match self {
             Self::YcsbA | Self::YcsbB | Self::YcsbC | Self::YcsbF => Keys::Zipf(0.99),
             Self::TpccNewOrder | Self::TpccStockLevel => Keys::Uniform,
-            Self::FlashSale => Keys::Hotspot { skus: 0.01, share: 0.95 },
+            Self::FlashSale => Keys::Single,
         }
     }
 
@@ -58,7 +65,9 @@ impl Profile {
             Self::TpccNewOrder | Self::TpccStockLevel => {
                 Shape { lines: (5, 15), sale_percent: 91, sale: (1, 10), restock: (46, 64), ..usual }
             }
-            Self::FlashSale => Shape { sale_percent: 99, sale: (1, 1), restock: (1, 1), ..usual },
+            Self::FlashSale => {
+                Shape { sale_percent: 100, sale: (1, 1), bulk: (10, (2, 3)), has_annex: false, ..usual }
+            }
         }
     }
 
@@ -69,18 +78,49 @@ impl Profile {
             _ => OPENING_STOCK,
         }
     }
+
+    /// The number of skus.
+    pub const fn skus(self) -> u32 {
+        match self {
+            Self::FlashSale => 1,
+            _ => SKUS,
+        }
+    }
+
+    /// Clients at once.
+    pub const fn clients(self) -> u32 {
+        match self {
+            Self::FlashSale => 256,
+            _ => CLIENTS,
+        }
+    }
+
+    /// Whether it begins at once: what is asked for before anything is measured would be a part of the sale.
+    pub const fn warms_up(self) -> bool {
+        !matches!(self, Self::FlashSale)
+    }
+
+    /// How many requests it takes, of so many clients and a level of so many units; `None` if it goes on for ever. A sale
+    /// is asked for some five times what there is, and by each client often enough for all of them to meet.
+    pub fn requests(self, clients: u32, opening_stock: u64) -> Option<u64> {
+        let of_each = u64::from(clients) * REQUESTS_OF_EACH;
+        matches!(self, Self::FlashSale).then(|| opening_stock.saturating_mul(DEMAND).max(of_each))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Spec;
+    use super::super::{Spec, at_main};
     use super::*;
     use crate::client::Call;
 
-    fn calls(profile: Profile) -> Vec<Call> {
+    fn spec(profile: Profile) -> Spec {
         let (keys, mix) = (profile.keys(), profile.mix());
-        let spec = Spec { skus: 200, keys, mix, opening_stock: profile.opening_stock(), seed: 3 };
-        let mut generator = spec.generator(1, 0);
+        Spec { skus: 200, keys, mix, opening_stock: profile.opening_stock(), seed: 3 }
+    }
+
+    fn calls(profile: Profile) -> Vec<Call> {
+        let mut generator = spec(profile).generator(1, 0);
         (0..4_000).map(|_| generator.next_call()).collect()
     }
 
@@ -118,12 +158,31 @@ mod tests {
     }
 
     #[test]
-    fn a_flash_sale_is_about_one_sku_in_a_hundred() {
+    fn a_flash_sale_sells_one_level_a_unit_or_a_few_at_a_time() {
         let calls = calls(Profile::FlashSale);
-        // Two of 200 skus, each with two levels.
-        let hot = |call: &Call| call.keys().iter().all(|key| key.0 < 4);
-        assert!((share(&calls, hot) - 0.95).abs() < 0.02);
-        let sells = |call: &Call| matches!(call, Call::Adjust(change) if change.delta == -1);
-        assert!((share(&calls, sells) - 0.9 * 0.99).abs() < 0.02);
+        assert!(calls.iter().all(|call| call.keys() == [at_main(0)]));
+        let sells =
+            |units: i64| share(&calls, |call| matches!(call, Call::Adjust(change) if change.delta == -units));
+        assert!((sells(1) - 0.9 * 0.9).abs() < 0.02);
+        assert!((sells(2) + sells(3) - 0.9 * 0.1).abs() < 0.02 && sells(2) > 0.0 && sells(3) > 0.0);
+        assert!((share(&calls, Call::is_read) - 0.1).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_flash_sale_opens_what_it_sells_and_nothing_else() {
+        let profile = Profile::FlashSale;
+        let spec = Spec { skus: profile.skus(), ..spec(profile) };
+        assert_eq!(spec.opening(), [Call::Create { key: at_main(0), on_hand: 1_000 }]);
+        assert!(spec.is_sale());
+        let mix = "adjust=9,put=1".parse::<Mix>().unwrap().shaped(profile.shape());
+        assert!(!Spec { mix, ..spec }.is_sale() && !self::spec(Profile::YcsbA).is_sale());
+    }
+
+    #[test]
+    fn a_flash_sale_asks_for_more_than_there_is_whatever_there_is() {
+        let sale = Profile::FlashSale;
+        assert_eq!(sale.requests(sale.clients(), sale.opening_stock()), Some(5_120));
+        assert_eq!(sale.requests(256, 10_000), Some(50_000));
+        assert_eq!(Profile::YcsbA.requests(32, 50), None);
     }
 }

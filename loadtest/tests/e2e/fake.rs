@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     LostUpdate,
     /// Every 20th single adjustment is refused for want of stock that is there.
     Undersell,
+    /// Every 20th single adjustment is sold what is there, as if it were enough.
+    Oversell,
     /// Some single adjustments are shed, time out inside after taking effect, or lose their connection after it.
     Unreliable,
     /// Some single adjustments take effect and are never answered.
@@ -273,6 +275,11 @@ async fn adjust(
                     409,
                     json!({ "lines": [witness(&key, *level, delta)] }),
                 );
+            }
+            (Fault::Oversell, 7) if level.on_hand.is_some_and(|on_hand| on_hand < delta.unsigned_abs()) => {
+                let sold = Level { on_hand: Some(0), version: level.version + 1, before: level.on_hand };
+                *level = sold;
+                return shown(200, &key, sold);
             }
             (Fault::Gibberish, 7) => return Json(json!({ "sku": sku })).into_response(),
             _ => {}

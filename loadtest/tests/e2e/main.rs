@@ -8,6 +8,7 @@ mod crash;
 mod ends;
 mod fake;
 mod faults;
+mod flash_sale;
 mod hostile;
 mod inproc;
 mod replay;
