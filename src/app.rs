@@ -2,7 +2,7 @@
 
 mod offline;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
@@ -42,7 +42,7 @@ impl App {
     pub fn build(config: Config) -> Result<Self, OpenError> {
         let opening = Opening::begin(config.kind, config.strategy, &config.storage, Intent::Serve)?;
         // Leaked on purpose: it lives as long as the process, and needs no reference count (see `HttpState`).
-        let state = Box::leak(Box::new(HttpState::new(config.kind)));
+        let state = Box::leak(Box::new(HttpState::new(config.kind, &config.http)));
         Ok(Self { state, config, opening })
     }
 
@@ -73,7 +73,10 @@ impl App {
                 ended = opened => early = Some(ended),
             }
         };
+        let grace = config.server.shutdown_grace;
+        let mut stopped = Instant::now();
         let draining = || {
+            stopped = Instant::now();
             state.readiness.set(false);
             if let Ok(store) = state.store() {
                 store.stop();
@@ -84,6 +87,7 @@ impl App {
             return ended;
         }
         if let (Drained::Clean, Ok(store)) = (drained, state.store()) {
+            drain(store, grace.saturating_sub(stopped.elapsed())).await;
             // Requests that were cut off may have left a strategy's thread at work on what will never end.
             store.shut_down().await;
             // What was accepted may have found no room on the disk to the end.
@@ -94,6 +98,16 @@ impl App {
             }
         }
         Ended::Shutdown(drained)
+    }
+}
+
+/// Lets the orders that are queued have their turn, as far as there is time. Nobody places one any more.
+async fn drain(store: &AnyStore, time: Duration) {
+    if tokio::time::timeout(time, store.drain()).await.is_err() {
+        // None is lost: that is what the journal is for.
+        tracing::warn!(
+            "the shutdown grace ran out; orders that are queued have their turn after the next start"
+        );
     }
 }
 

@@ -73,6 +73,8 @@ const KEPT_MAX: (Duration, &str) = (Duration::from_hours(24 * 36_525), "100 year
 /// More connections, messages or partitions than a machine has room for; and more idempotency keys.
 const COUNT_MAX: usize = 1_000_000;
 const KEYS_MAX: usize = 1_000_000_000;
+/// More orders at once than any machine has use for.
+const WORKERS_MAX: usize = 1_024;
 
 impl Config {
     /// The defaults, with that strategy.
@@ -121,6 +123,8 @@ impl Config {
             ("--shutdown-grace", self.server.shutdown_grace, WAIT_MAX),
             ("--idempotency-retention", keeping.keys_retention, KEPT_MAX),
             ("--reservation-retention", keeping.reservations_retention, KEPT_MAX),
+            ("--order-ageing", keeping.orders.ageing, WAIT_MAX),
+            ("--order-retention", keeping.orders.retention, KEPT_MAX),
             ("--snapshot-interval", keeping.snapshot_interval, KEPT_MAX),
             ("--retain-age", keeping.retain_age.unwrap_or(KEPT_MAX.0), KEPT_MAX),
         ];
@@ -143,6 +147,9 @@ impl Config {
             ("--partitions", self.strategy.partitions, COUNT_MAX),
             ("--idempotency-keys", keeping.keys_max, KEYS_MAX),
             ("--reservations", keeping.reservations_max, KEYS_MAX),
+            ("--queue-capacity", keeping.orders.queue_max, COUNT_MAX),
+            ("--order-workers", keeping.orders.workers, WORKERS_MAX),
+            ("--backorder-capacity", keeping.orders.backorders_max, KEYS_MAX),
         ];
         for (flag, count, max) in counts {
             if count == 0 {

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args};
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
 use crate::http::server::Drained;
 use crate::shutdown;
-use crate::store::{Keeping, Storage};
+use crate::store::{Discipline, Keeping, Orders, Storage};
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
 
 /// Its switches are off where they are `=false`, as flags and as variables: so a flag beats a variable either way.
@@ -66,6 +66,24 @@ pub(super) struct ServeArgs {
     /// How long reservations that are committed, released or expired can be read; of the newest 100 000
     #[arg(long, env = "INVENTORY_RESERVATION_RETENTION", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     reservation_retention: Duration,
+    /// Which of the queued orders is next: the first placed, the last, or the most urgent
+    #[arg(long, env = "INVENTORY_QUEUE_DISCIPLINE", value_name = "NAME", default_value = "fifo", value_parser = discipline())]
+    queue_discipline: Discipline,
+    /// How many orders may be queued at once; a new one beyond gets 503 `queue-full`
+    #[arg(long, env = "INVENTORY_QUEUE_CAPACITY", value_name = "N", default_value_t = 10_000)]
+    queue_capacity: usize,
+    /// How many orders have their turn at the same time
+    #[arg(long, env = "INVENTORY_ORDER_WORKERS", value_name = "N", default_value_t = 4)]
+    order_workers: usize,
+    /// With the discipline `priority`: how long an order waits for as much as one priority more, so that none starves
+    #[arg(long, env = "INVENTORY_ORDER_AGEING", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    order_ageing: Duration,
+    /// How many orders may wait for stock at once; one beyond is rejected where it finds too little
+    #[arg(long, env = "INVENTORY_BACKORDER_CAPACITY", value_name = "N", default_value_t = 100_000)]
+    backorder_capacity: usize,
+    /// How long orders that are fulfilled, rejected or cancelled can be read, and given back; of the newest 100 000
+    #[arg(long, env = "INVENTORY_ORDER_RETENTION", value_name = "DURATION", default_value = "30d", value_parser = humantime::parse_duration)]
+    order_retention: Duration,
     /// Allow a strategy that breaks its promises on purpose (`racy`)
     #[arg(long, env = "INVENTORY_ALLOW_RACY", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     allow_racy: bool,
@@ -135,6 +153,18 @@ impl ServeArgs {
         config.check(self.allow_racy)
     }
 
+    fn orders(&self) -> Orders {
+        Orders {
+            discipline: self.queue_discipline,
+            queue_max: self.queue_capacity,
+            workers: self.order_workers,
+            ageing: self.order_ageing,
+            backorders_max: self.backorder_capacity,
+            retention: self.order_retention,
+            ..Orders::default()
+        }
+    }
+
     /// Of `--data-dir` and `--ephemeral`, what was said on the command line beats what the environment says.
     fn storage(&self) -> Result<Storage, ConfigError> {
         let keeping = Keeping {
@@ -146,6 +176,7 @@ impl ServeArgs {
             retain_bytes: self.retain_bytes,
             reservations_max: self.reservations,
             reservations_retention: self.reservation_retention,
+            orders: self.orders(),
             ..Keeping::default()
         };
         match self.said_by.ephemeral.cmp(&self.said_by.data_dir) {
@@ -154,6 +185,12 @@ impl ServeArgs {
             _ => Ok(Storage::Folder { path: self.data_dir.clone(), keeping }),
         }
     }
+}
+
+/// The names of the disciplines, and what they stand for.
+fn discipline() -> impl TypedValueParser<Value = Discipline> {
+    PossibleValuesParser::new(Discipline::ALL.map(Discipline::name))
+        .map(|name| Discipline::named(&name).expect("it is one of them"))
 }
 
 /// Serves until it is told to stop, or fails.

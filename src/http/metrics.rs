@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 26] = [
+pub const ROUTES: [&str; 29] = [
     "none",
     "/",
     "/v1/stock",
@@ -24,6 +24,9 @@ pub const ROUTES: [&str; 26] = [
     "/v1/reservations/{id}/commit",
     "/v1/reservations/{id}/release",
     "/v1/reservations/{id}/extend",
+    "/v1/orders",
+    "/v1/orders/{id}",
+    "/v1/orders/{id}/returns",
     "/v1/movements",
     "/v1/export",
     "/v1/import",

@@ -22,13 +22,12 @@ pub mod server;
 pub mod stack;
 pub mod write_bound;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
@@ -53,14 +52,16 @@ pub struct HttpState {
     pub metrics: HttpMetrics,
     /// Whether to tell a load balancer to send requests here.
     pub readiness: Readiness,
+    /// How long a request may wait for what it wants, before it is answered as things are: well within what it may take in all.
+    pub wait_max: Duration,
     /// When the service started.
     pub started: Instant,
     documents: Documents,
 }
 
-/// Whether the service takes requests: from the end of start-up to the beginning of shutdown.
+/// Whether the service takes requests: from the end of start-up to the beginning of shutdown. An event: its end can be waited for.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicBool);
+pub struct Readiness(watch::Sender<bool>);
 
 /// The bounds of the HTTP face that a user may set.
 #[derive(Debug, Clone)]
@@ -71,7 +72,7 @@ pub struct HttpConfig {
 
 impl HttpState {
     /// The state of a service that has just started, and has yet to recover what it had.
-    pub fn new(strategy: Strategy) -> Self {
+    pub fn new(strategy: Strategy, config: &HttpConfig) -> Self {
         Self {
             store: OnceLock::new(),
             opened: Notify::new(),
@@ -79,6 +80,8 @@ impl HttpState {
             strategy,
             metrics: HttpMetrics::default(),
             readiness: Readiness::default(),
+            // What is left is for the body to come, the change to be made, and the answer to leave.
+            wait_max: config.request_timeout * 9 / 10,
             started: Instant::now(),
             documents: Documents::new(),
         }
@@ -117,12 +120,18 @@ impl HttpState {
 impl Readiness {
     /// Says whether requests are taken.
     pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+        self.0.send_replace(ready);
     }
 
     /// Whether requests are taken.
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        *self.0.borrow()
+    }
+
+    /// Completes once no requests are taken; at once while none are yet.
+    pub async fn lost(&self) {
+        let mut ready = self.0.subscribe();
+        let _it_lives_as_long_as_this = ready.wait_for(|ready| !ready).await;
     }
 }
 

@@ -20,6 +20,7 @@ use super::routes;
         (name = "stock", description = "Stock levels, one at a time"),
         (name = "batches", description = "Several stock levels in one request"),
         (name = "reservations", description = "Units held for somebody until a deadline"),
+        (name = "orders", description = "Units that leave the house in turn, and may come back"),
         (name = "ledger", description = "Every change there was, in the order of the log; whole stocks out and in"),
         (name = "operations", description = "For those who run the service")
     )

@@ -34,6 +34,10 @@ pub struct JournalConfig {
     pub reservations_finished_max: usize,
     /// How long they are.
     pub reservations_retention: Duration,
+    /// How many orders are kept that are over.
+    pub orders_finished_max: usize,
+    /// How long they are.
+    pub orders_retention: Duration,
     /// Where the time comes from.
     pub time: Arc<dyn TimeSource>,
 }
@@ -53,6 +57,8 @@ impl Default for JournalConfig {
             volatile_bytes_max: 64 * 1024 * 1024,
             reservations_finished_max: 100_000,
             reservations_retention: Duration::from_hours(24),
+            orders_finished_max: 100_000,
+            orders_retention: Duration::from_hours(24),
             time: Arc::new(SystemTimeSource::default()),
         }
     }
@@ -69,6 +75,7 @@ impl JournalConfig {
             bytes_max: self.retain_bytes,
             key_retention: self.keys_retention,
             reservations_retention: self.reservations_retention,
+            orders_retention: self.orders_retention,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::record::{self, Line, Record, RecordError, RecordKind};
 use super::scan::{Scan, Step};
 use super::segment;
 use super::watermark::Watermark;
-use crate::stock::{Level, Operation, ReservationId, StockKey};
+use crate::stock::{Level, Operation, OrderId, ReservationId, StockKey};
 
 /// The most movements of a page.
 pub const PAGE_MAX: usize = 1000;
@@ -61,6 +61,8 @@ pub struct Movement {
     pub reference: String,
     /// Which reservation made it, if one did.
     pub reservation: Option<ReservationId>,
+    /// Which order made it, if one did.
+    pub order: Option<OrderId>,
 }
 
 /// A place in the history of a level: right before the movement of that version, in the record at that position. The position alone
@@ -412,6 +414,7 @@ fn movement(record: &Record<'_>, index: usize, line: &Line<'_>) -> Option<Moveme
         reason: note.reason.to_owned(),
         reference: note.reference.to_owned(),
         reservation: record.term().map(|term| term.id),
+        order: record.order_id(),
     })
 }
 

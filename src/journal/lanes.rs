@@ -20,12 +20,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+use super::freed::Freed;
 use super::keys::Claim;
+use super::orders;
 use super::record::{self, RecordHead, RecordKind};
 use super::settled::Settled;
 use super::stored::Stored;
 use super::watermark::Failed;
-use crate::stock::{Changed, HandOff, Remark, Term};
+use crate::stock::{Changed, HandOff, Remark, StockKey, Term};
 use crate::telemetry::{log, striped};
 
 /// Lanes. Threads past this share.
@@ -44,6 +46,7 @@ const _: () = assert!(MUCH / (record::HEAD_BYTES + record::LINE_HEAD_BYTES) < SL
 pub struct Lanes {
     all: Box<[Arc<Lane>]>,
     bell: Arc<Bell>,
+    freed: Arc<Freed>,
     /// The disk is full: no slot is given out. Beside what everybody reads who wants one, and seldom changed.
     full: AtomicBool,
 }
@@ -55,6 +58,10 @@ pub struct Lane {
     slots: Semaphore,
     /// Nobody takes anything from it any more: see [`Lanes::give_up`]. Changed under the queue's lock.
     given_up: AtomicBool,
+    /// Somebody waits for units of some level: who hands a change over tells it. Changed under the queue's lock, and read under it: who
+    /// handed a change over before it was set made the change before that, and is seen by who looks at the level after it.
+    watched: AtomicBool,
+    freed: Arc<Freed>,
     settled: Settled,
     bell: Arc<Bell>,
     /// Bytes of records from which on a hand-over wakes the writer.
@@ -79,9 +86,16 @@ pub struct Permit {
     kind: RecordKind,
     claim: Option<Claim>,
     remark: Option<Arc<Remark>>,
-    /// Of which reservation the record is, if it is of one. Boxed: most are not.
-    term: Option<Box<Term>>,
+    /// Of which reservation or order the record is, if it is of one. Boxed: most are not.
+    of: Option<Box<Of>>,
     used: bool,
+}
+
+/// What the lines of a record are of, beside their levels.
+#[derive(Debug)]
+enum Of {
+    Reservation(Term),
+    Order(orders::Found),
 }
 
 /// Why no slot was given out.
@@ -114,20 +128,23 @@ impl Lanes {
     pub fn new(is_volatile: bool) -> Self {
         let rings_at = if is_volatile { MUCH } else { 1 };
         let stamps_since = is_volatile.then(Instant::now);
-        let bell = Arc::new(Bell::default());
+        let (bell, freed) = (Arc::new(Bell::default()), Arc::new(Freed::default()));
         let lane = || {
             let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
             Arc::new(Lane {
                 queue: Mutex::default(),
                 slots,
                 given_up,
+                watched: AtomicBool::new(false),
+                freed: Arc::clone(&freed),
                 settled: Settled::default(),
                 bell: Arc::clone(&bell),
                 rings_at,
                 stamps_since,
             })
         };
-        Self { all: (0..LANES).map(|_| lane()).collect(), bell, full: AtomicBool::new(false) }
+        let all = (0..LANES).map(|_| lane()).collect();
+        Self { all, bell, freed, full: AtomicBool::new(false) }
     }
 
     /// Waits for a slot in the lane of this thread, a bounded time; while the disk is full, not at all.
@@ -149,7 +166,7 @@ impl Lanes {
                 return Err(NoSlot::DiskFull);
             }
         }
-        Ok(Permit { lane: Arc::clone(lane), kind, claim, remark, term: None, used: false })
+        Ok(Permit { lane: Arc::clone(lane), kind, claim, remark, of: None, used: false })
     }
 
     /// Whether no slots are given out because the disk is full.
@@ -219,6 +236,29 @@ impl Lanes {
         waits.into_iter().all(|told| told.blocking_recv().is_ok())
     }
 
+    /// From here on [`Lanes::freed`] is told of units of these levels that come free. Whatever was handed over before was changed before:
+    /// who looks at the levels after this has seen it.
+    pub fn watch<'k>(&self, keys: impl Iterator<Item = &'k StockKey>) {
+        self.freed.watch(keys, || self.set_watched(true));
+    }
+
+    /// Takes [`Lanes::watch`] of the same levels back.
+    pub fn unwatch<'k>(&self, keys: impl Iterator<Item = &'k StockKey>) {
+        self.freed.unwatch(keys, || self.set_watched(false));
+    }
+
+    fn set_watched(&self, watched: bool) {
+        for lane in &self.all {
+            let _queue = lane.queue.lock();
+            lane.watched.store(watched, Ordering::Relaxed);
+        }
+    }
+
+    /// Which of the levels that are watched had units come free.
+    pub fn freed(&self) -> &Arc<Freed> {
+        &self.freed
+    }
+
     /// Gives the slots of records that are in a group back to their lane.
     pub fn release(&self, lane: usize, slots: usize) {
         self.all[lane].slots.add_permits(slots);
@@ -272,7 +312,15 @@ impl Permit {
     #[must_use]
     pub fn of_reservation(mut self, term: Term) -> Self {
         debug_assert!(self.kind.is_of_reservation());
-        self.term = Some(Box::new(term));
+        self.of = Some(Box::new(Of::Reservation(term)));
+        self
+    }
+
+    /// The record is of that order, as it is after it.
+    #[must_use]
+    pub fn of_order(mut self, found: orders::Found) -> Self {
+        debug_assert!(self.kind.moves_an_order());
+        self.of = Some(Box::new(Of::Order(found)));
         self
     }
 
@@ -280,9 +328,9 @@ impl Permit {
     ///
     /// # Panics
     ///
-    /// If the permit was not taken for that: under a key, unless it is an extension.
+    /// If the permit was not taken for that: under a key, unless it is of a reservation or an order.
     pub fn store(mut self, stored: &Stored) -> oneshot::Receiver<()> {
-        let needs_key = !matches!(stored, Stored::Extended(..));
+        let needs_key = !matches!(stored, Stored::Extended(..) | Stored::Order(_));
         assert!(self.claim.is_some() || !needs_key, "what is stored is stored under a key");
         let (told, telling) = oneshot::channel();
         let nobody_waits = self.lane.rings_at > 1;
@@ -298,7 +346,8 @@ impl Permit {
         telling
     }
 
-    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue)) {
+    /// Returns whether units that come free are to be told of.
+    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue)) -> bool {
         let remark = self.remark.as_deref();
         let head = RecordHead {
             kind: self.kind,
@@ -322,11 +371,13 @@ impl Permit {
             *queue = Queue::default();
         }
         let rings = queue.records.len() >= self.lane.rings_at;
+        let is_watched = self.lane.watched.load(Ordering::Relaxed);
         drop(queue);
         self.used = true;
         if rings {
             self.lane.bell.ring();
         }
+        is_watched
     }
 }
 
@@ -335,11 +386,20 @@ impl HandOff for Permit {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        let term = self.term.take();
-        self.push(|head, queue| match term {
+        let of = self.of.take();
+        let told = changes.clone();
+        let is_watched = self.push(|head, queue| match of.map(|of| *of) {
             None => record::encode(&mut queue.records, head, changes),
-            Some(term) => record::encode_of_reservation(&mut queue.records, head, changes, &term),
+            Some(Of::Reservation(term)) => {
+                record::encode_with(&mut queue.records, head, changes, |out| record::put_term(out, &term));
+            }
+            Some(Of::Order(found)) => {
+                record::encode_with(&mut queue.records, head, changes, |out| found.write(out));
+            }
         });
+        if is_watched {
+            self.lane.freed.tell(told);
+        }
     }
 }
 

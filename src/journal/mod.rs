@@ -23,6 +23,7 @@ pub mod config;
 pub mod control;
 pub mod data_dir;
 pub mod disk;
+pub mod freed;
 pub mod group;
 pub mod heads;
 pub mod history;
@@ -34,6 +35,7 @@ pub mod log;
 pub mod marks;
 pub mod metrics;
 pub mod order;
+pub mod orders;
 pub mod pace;
 pub mod prepare;
 pub mod record;
@@ -71,6 +73,7 @@ use self::keys::{Claim, Keys};
 use self::lanes::{Denied, Lanes, NoSlot, Permit};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
+use self::orders::Orders;
 use self::record::RecordKind;
 use self::retention::trim::Trimmer;
 use self::retention::{Parts, Snapshotter};
@@ -88,6 +91,8 @@ pub struct Start {
     pub keys: Keys,
     /// The reservations that were made.
     pub holds: AllFound,
+    /// The orders that were placed.
+    pub orders: orders::AllFound,
     /// The segments there are.
     pub log: Log,
     /// The last segment, if it is not sealed.
@@ -106,11 +111,12 @@ impl Start {
     /// A log in which nothing was ever written.
     pub fn empty() -> Self {
         let (heads, keys, log, control) = (Heads::new(), Keys::new(), Log::default(), Content::fresh());
-        let holds = AllFound::default();
+        let (holds, orders) = (AllFound::default(), orders::AllFound::default());
         Self {
             heads,
             keys,
             holds,
+            orders,
             log,
             tail: None,
             end: GroupEnd::GENESIS,
@@ -143,6 +149,8 @@ pub struct Shared {
     pub keys: Arc<Keys>,
     /// Which reservations there are.
     pub holds: Arc<Holds>,
+    /// Which orders there are.
+    pub orders: Arc<Orders>,
     /// The files.
     pub log: Arc<Log>,
     /// Whose they are.
@@ -177,11 +185,8 @@ impl Journal {
             Control::open(Arc::clone(&disk), content, start.end, log.bases())?
         };
         let control = Arc::new(control);
-        let holds = Holds::new(config.reservations_finished_max);
-        let retention_ms = u64::try_from(config.reservations_retention.as_millis()).unwrap_or(u64::MAX);
-        let mut found = start.holds;
-        found.forget(start.end.time_ms.saturating_sub(retention_ms), config.reservations_finished_max);
-        found.into_sorted().into_iter().for_each(|found| holds.restore(found));
+        let holds = found_holds(start.holds, start.end.time_ms, config);
+        let orders = found_orders(start.orders, start.end.time_ms, config);
         let segment_bytes = config.segment_bytes_on(is_volatile);
         let trimmer = is_volatile.then(|| {
             Trimmer::new(Arc::clone(&disk), Arc::clone(&log), config.volatile_bytes_max, segment_bytes)
@@ -199,6 +204,7 @@ impl Journal {
             heads: Arc::new(start.heads),
             keys: Arc::new(start.keys),
             holds: Arc::new(holds),
+            orders: Arc::new(orders),
             log,
             control,
             clock: clock.clone(),
@@ -383,6 +389,27 @@ impl Drop for Journal {
     }
 }
 
+/// The reservations that a start found, but for those that are over for longer than they are kept.
+fn found_holds(mut found: AllFound, steady_ms: u64, config: &JournalConfig) -> Holds {
+    let holds = Holds::new(config.reservations_finished_max);
+    let before_ms = before(steady_ms, config.reservations_retention);
+    found.forget(before_ms, config.reservations_finished_max);
+    found.into_sorted().into_iter().for_each(|found| holds.restore(found));
+    holds
+}
+
+/// The orders.
+fn found_orders(mut found: orders::AllFound, steady_ms: u64, config: &JournalConfig) -> Orders {
+    let orders = Orders::new(config.orders_finished_max);
+    found.forget(before(steady_ms, config.orders_retention), config.orders_finished_max);
+    found.into_sorted().into_iter().for_each(|found| orders.restore(found));
+    orders
+}
+
+fn before(steady_ms: u64, kept: Duration) -> u64 {
+    steady_ms.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX))
+}
+
 impl Shared {
     fn snapshot_parts(&self, disk: &Arc<dyn Disk>) -> Parts {
         Parts {
@@ -392,6 +419,7 @@ impl Shared {
             heads: Arc::clone(&self.heads),
             keys: Arc::clone(&self.keys),
             holds: Arc::clone(&self.holds),
+            orders: Arc::clone(&self.orders),
             lanes: Some(Arc::clone(&self.lanes)),
             watermark: Arc::clone(&self.watermark),
         }

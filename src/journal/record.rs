@@ -13,7 +13,7 @@
 //!         28 reason_len u16, 30 reference_len u16     bytes of UTF-8
 //!         32 [key 16, fingerprint 32]                 if flagged
 //!            reason, reference, lines; then what is stored, where there are no lines: see `stored`;
-//!            of a reservation: id u128, created_ms u64, expires_date_ms u64, expires_ms u64
+//!            of a reservation: id u128, created_ms u64, expires_date_ms u64, expires_ms u64; of an order: see `orders::found`
 //! line     0 operation u8, 1 key_len u8
 //!          2 operand i64    see Line
 //!         10 after u128     Level::to_bits: quantities, version, flags
@@ -31,8 +31,9 @@ use std::time::Duration;
 use bytes::{Buf, BufMut};
 use thiserror::Error;
 
+use super::orders;
 use super::stored::{Reader, Stored};
-use crate::stock::{Changed, Level, Once, ReservationId, Term};
+use crate::stock::{Changed, Level, Once, OrderId, ReservationId, Term};
 
 mod line;
 
@@ -88,6 +89,18 @@ pub enum RecordKind {
     Expired = 12,
     /// A reservation was extended. No lines: nothing happened to a level.
     Extended = 13,
+    /// An order was placed. As of all of its records, it ends with the whole order. No lines.
+    Ordered = 14,
+    /// An order began to wait for units. No lines.
+    Backordered = 15,
+    /// An order took its units.
+    Fulfilled = 16,
+    /// An order was rejected. No lines.
+    Rejected = 17,
+    /// An order was cancelled. No lines.
+    Cancelled = 18,
+    /// Units came back that an order took.
+    Returned = 19,
 }
 
 impl RecordKind {
@@ -99,6 +112,16 @@ impl RecordKind {
     /// Whether it has lines, of a reservation.
     pub fn is_of_reservation(self) -> bool {
         matches!(self, Self::Reserved | Self::Committed | Self::Released | Self::Expired)
+    }
+
+    /// Whether it is of an order, and has lines.
+    pub fn moves_an_order(self) -> bool {
+        matches!(self, Self::Fulfilled | Self::Returned)
+    }
+
+    /// Whether it is of an order, and has none.
+    pub fn only_tells_of_an_order(self) -> bool {
+        matches!(self, Self::Ordered | Self::Backordered | Self::Rejected | Self::Cancelled)
     }
 }
 
@@ -153,18 +176,18 @@ pub fn encode<'c>(
     finish(out, start);
 }
 
-/// The same, of a reservation: the record ends with its term.
-pub fn encode_of_reservation<'c>(
+/// The same, of a reservation or an order: the record ends with which, as `tail` appends it.
+pub fn encode_with<'c>(
     out: &mut Vec<u8>,
     note: &RecordHead<'_>,
     changes: impl ExactSizeIterator<Item = Changed<'c>>,
-    term: &Term,
+    tail: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = begin(out, note, changes.len());
     for changed in changes {
         push_line(out, &changed);
     }
-    put_term(out, term);
+    tail(out);
     finish(out, start);
 }
 
@@ -312,6 +335,12 @@ impl<'a> Record<'a> {
             11 => RecordKind::Released,
             12 => RecordKind::Expired,
             13 => RecordKind::Extended,
+            14 => RecordKind::Ordered,
+            15 => RecordKind::Backordered,
+            16 => RecordKind::Fulfilled,
+            17 => RecordKind::Rejected,
+            18 => RecordKind::Cancelled,
+            19 => RecordKind::Returned,
             _ => return Err(RecordError::Part("kind")),
         };
         let once = match bytes[FLAGS] {
@@ -349,7 +378,12 @@ impl<'a> Record<'a> {
             (RecordKind::Change | RecordKind::Transfer | RecordKind::Import, 1.., 0) => true,
             (RecordKind::Change | RecordKind::Transfer | RecordKind::Import, ..) => false,
             (kind, lines, rest) if kind.is_of_reservation() => lines > 0 && rest == TERM_BYTES,
-            (kind @ RecordKind::Extended, 0, _) => read_stored(kind, &self.bytes[at..]).is_some(),
+            (kind, lines, _) if kind.moves_an_order() => {
+                lines > 0 && orders::Found::read(&self.bytes[at..]).is_some()
+            }
+            (kind, 0, _) if kind == RecordKind::Extended || kind.only_tells_of_an_order() => {
+                read_stored(kind, &self.bytes[at..]).is_some()
+            }
             (kind, 0, _) => self.note.once.is_some() && read_stored(kind, &self.bytes[at..]).is_some(),
             _ => false,
         };
@@ -406,6 +440,19 @@ impl<'a> Record<'a> {
         self.note.kind.is_of_reservation().then(|| take_term(&mut rest)).flatten()
     }
 
+    /// The order that it is of, if it is of one: as it was after it.
+    pub fn order(&self) -> Option<orders::Found> {
+        let kind = self.note.kind;
+        let is_of_order = kind.moves_an_order() || kind.only_tells_of_an_order();
+        is_of_order.then(|| orders::Found::read(&self.bytes[self.lines_end..])).flatten()
+    }
+
+    /// The name of the order whose units its lines are, if they are of one.
+    pub fn order_id(&self) -> Option<OrderId> {
+        let mut rest = &self.bytes[self.lines_end..];
+        self.note.kind.moves_an_order().then(|| rest.try_get_u128_le().ok()).flatten().map(OrderId::from_bits)
+    }
+
     /// What is stored under its key, if it is no change.
     pub fn stored(&self) -> Option<Stored> {
         read_stored(self.note.kind, &self.bytes[self.lines_end..])
@@ -421,7 +468,12 @@ fn read_stored(kind: RecordKind, bytes: &[u8]) -> Option<Stored> {
         | RecordKind::Reserved
         | RecordKind::Committed
         | RecordKind::Released
-        | RecordKind::Expired => None,
+        | RecordKind::Expired
+        | RecordKind::Fulfilled
+        | RecordKind::Returned => None,
+        RecordKind::Ordered | RecordKind::Backordered | RecordKind::Rejected | RecordKind::Cancelled => {
+            reader.order()
+        }
         RecordKind::Extended => reader.extended(),
         RecordKind::Answer => reader.written(),
         RecordKind::Refused => reader.refused(),

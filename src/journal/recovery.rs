@@ -35,6 +35,7 @@ use super::heads::Heads;
 use super::holds::AllFound;
 use super::keys::Keys;
 use super::log::{Log, Segment};
+use super::orders;
 use super::scan::{PIECE_BYTES, Scan, Step};
 use super::segment::HeaderError;
 use super::snapshot::{self, Loaded, SnapshotError};
@@ -81,6 +82,8 @@ pub struct Recovered {
     pub keys: Keys,
     /// The reservations.
     pub holds: AllFound,
+    /// The orders.
+    pub orders: orders::AllFound,
     /// The segments.
     pub log: Log,
     /// The segment to write on: none if there is none yet, or the last one is sealed.
@@ -308,15 +311,15 @@ fn read(
     let started = Instant::now();
     let files = Files::open(disk.as_ref(), options)?;
     let mut report = Report::default();
-    let (loaded, heads, keys, holds) = load_snapshot(disk.as_ref(), &files, &mut report)?;
+    let loading = load_snapshot(disk.as_ref(), &files, &mut report)?;
     // Who does not know the control file may have been killed since it was written.
     let is_closed =
         !files.is_unsigned && files.control.as_ref().is_some_and(|control| control.sealed_end().is_some());
-    let mut replay = Replay::new(heads, keys, holds, loaded, is_closed, &mut report, progress);
+    let mut replay = Replay::new(loading, is_closed, &mut report, progress);
     let segments = replay.run(&files)?;
     let last_group = replay.last_group;
     let (heads, keys, tail, end) = (replay.heads, replay.keys, replay.tail, replay.end);
-    let holds = replay.holds;
+    let (holds, orders) = (replay.holds, replay.orders);
     let control = files.control_at(end, tail.is_some())?;
     if files.control.as_ref().is_some_and(|before| before.unsigned < control.unsigned) {
         let found = "a program of an earlier version has written here since this one did: what it wrote is gone on with";
@@ -325,25 +328,38 @@ fn read(
     report.segments = segments.len();
     (report.levels, report.keys) = (heads.len(), keys.len());
     report.duration = started.elapsed();
-    let recovered = Recovered { heads, keys, holds, log: Log::new(segments), tail, end, control, report };
+    let recovered =
+        Recovered { heads, keys, holds, orders, log: Log::new(segments), tail, end, control, report };
     Ok((recovered, files, last_group))
 }
 
+/// What a snapshot had, as far as it was read.
+#[derive(Debug, Default)]
+struct Loading {
+    loaded: Option<Loaded>,
+    heads: Heads,
+    keys: Keys,
+    holds: AllFound,
+    orders: orders::AllFound,
+}
+
+impl Loading {
+    fn load(&mut self, disk: &dyn Disk, name: &str) -> Result<Loaded, SnapshotError> {
+        snapshot::load(disk, name, &self.heads, &self.keys, &mut self.holds, &mut self.orders)
+    }
+}
+
 /// The newest valid snapshot; none is needed where the log is there from its first movement on.
-fn load_snapshot(
-    disk: &dyn Disk,
-    files: &Files,
-    report: &mut Report,
-) -> Result<(Option<Loaded>, Heads, Keys, AllFound), RecoveryError> {
+fn load_snapshot(disk: &dyn Disk, files: &Files, report: &mut Report) -> Result<Loading, RecoveryError> {
     let mut tried = Vec::new();
     for name in &files.snapshots {
-        let (heads, keys, mut holds) = (Heads::new(), Keys::new(), AllFound::default());
-        match snapshot::load(disk, name, &heads, &keys, &mut holds) {
+        let mut loading = Loading::default();
+        match loading.load(disk, name) {
             Ok(loaded) if files.reach_back_to(loaded.start.position) => {
                 files.check_snapshot(name, loaded.start.position, loaded.highest, loaded.whose)?;
                 report.warnings.append(&mut tried);
                 report.snapshot = Some(name.clone());
-                return Ok((Some(loaded), heads, keys, holds));
+                return Ok(Loading { loaded: Some(loaded), ..loading });
             }
             // Taken before anything was written, and of nothing: it says nothing of a log.
             Ok(loaded) if loaded.start.position == 0 && loaded.highest == 0 => {}
@@ -359,7 +375,7 @@ fn load_snapshot(
     };
     if whole {
         report.warnings.append(&mut tried);
-        return Ok((None, Heads::new(), Keys::new(), AllFound::default()));
+        return Ok(Loading::default());
     }
     let first = files.segments.first();
     let tried = if tried.is_empty() { "there is none".to_owned() } else { tried.join("; ") };

@@ -39,6 +39,8 @@ pub struct Policy {
     pub key_retention: Duration,
     /// How long finished reservations are kept.
     pub reservations_retention: Duration,
+    /// How long orders are kept that are over.
+    pub orders_retention: Duration,
 }
 
 /// What was removed.

@@ -39,6 +39,7 @@ use super::heads::{Head, Heads};
 use super::holds::{Found, Holds};
 use super::keys::Keys;
 use super::marks::Mark;
+use super::orders::{self, Orders};
 use super::watermark::{Failed, GroupEnd, Watermark};
 
 mod format;
@@ -65,6 +66,8 @@ pub struct Walked<'w> {
     pub keys: &'w Keys,
     /// The reservations.
     pub holds: &'w Holds,
+    /// The orders.
+    pub orders: &'w Orders,
     /// Waits until all that was handed over before is in the log; whether it is.
     pub caught_up: &'w dyn Fn() -> bool,
 }
@@ -192,10 +195,13 @@ fn write_file<'f>(
     content: &Walked<'_>,
     stop: &'f AtomicBool,
 ) -> Result<Out<'f>, SnapshotError> {
-    let Walked { heads, keys, holds, caught_up } = *content;
+    let Walked { heads, keys, holds, orders, caught_up } = *content;
     let mut out = Out::new(file, &Header { start, levels: heads.len() as u64, whose }, stop);
-    // Reservations are seen when they are handed over, levels when they are written: so first those, and on with what has caught up.
+    // Reservations and orders are seen when they are handed over, levels when they are written: so first those, and on with what has caught
+    // up.
     holds.walk(|found| out.reservation(&found));
+    out.end_block();
+    orders.walk(|found| out.order(&found));
     out.end_block();
     if !caught_up() {
         return Err(SnapshotError::NotWritten);
@@ -273,6 +279,11 @@ impl<'f> Out<'f> {
 
     fn reservation(&mut self, found: &Found) {
         self.begin_entry(BlockKind::Reservations);
+        found.write(&mut self.block);
+    }
+
+    fn order(&mut self, found: &orders::Found) {
+        self.begin_entry(BlockKind::Orders);
         found.write(&mut self.block);
     }
 

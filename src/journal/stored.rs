@@ -7,12 +7,14 @@
 //! batch     count u32, then per line: 0 u8, position u64 (of the record of its change), or a refusal
 //! imported  levels u64, created u64, counted u64, left_out u64
 //! extended  the term (see `record`), count u32, then per line: key_len u8, key, quantity u64
+//! order     see `orders::found`
 //! refusal   reason u8 (1 to 12), operand u64, found u128 (Level::to_bits)
 //! written   status u16, body: the answer itself, as version 1 of the format had it
 //! ```
 
 use bytes::{Buf, BufMut};
 
+use super::orders;
 use super::record::{put_term, take_term};
 use crate::stock::{HeldLine, Level, Precondition, Quantity, Reason, Refusal, RefusedLevel, StockKey, Term};
 
@@ -27,6 +29,8 @@ pub enum Stored {
     Imported(Imported),
     /// A reservation was extended: its new term, and what it holds.
     Extended(Term, Vec<HeldLine>),
+    /// An order was placed, began to wait, was rejected or cancelled: the whole of it.
+    Order(orders::Found),
     /// An answer as version 1 of the format stored it: in the words it was given in.
     Written(WrittenAnswer),
 }
@@ -69,14 +73,8 @@ impl Stored {
     /// Appends the bytes.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Refused(levels) => {
-                put_count(out, levels.len());
-                for RefusedLevel { key, line, refusal } in levels {
-                    put_key(out, key);
-                    out.put_u32_le(u32::try_from(*line).unwrap_or(u32::MAX));
-                    put_refusal(out, refusal);
-                }
-            }
+            Self::Refused(levels) => put_refused_levels(out, levels),
+            Self::Order(found) => found.write(out),
             Self::Batch(lines) => {
                 put_count(out, lines.len());
                 for line in lines {
@@ -121,9 +119,12 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn refused(mut self) -> Option<Stored> {
-        let count = self.count()?;
-        let levels = (0..count).map(|_| self.refused_level()).collect::<Option<Vec<_>>>()?;
-        (self.0.is_empty() && !levels.is_empty()).then_some(Stored::Refused(levels))
+        let levels = self.refused_levels()?;
+        self.0.is_empty().then_some(Stored::Refused(levels))
+    }
+
+    pub(super) fn order(self) -> Option<Stored> {
+        orders::Found::read(self.0).map(Stored::Order)
     }
 
     pub(super) fn batch(mut self) -> Option<Stored> {
@@ -161,6 +162,13 @@ impl<'b> Reader<'b> {
         (count as usize <= self.0.len()).then_some(count)
     }
 
+    /// Levels that stood in the way: at least one.
+    fn refused_levels(&mut self) -> Option<Vec<RefusedLevel>> {
+        let count = self.count()?;
+        let levels = (0..count).map(|_| self.refused_level()).collect::<Option<Vec<_>>>()?;
+        (!levels.is_empty()).then_some(levels)
+    }
+
     fn refused_level(&mut self) -> Option<RefusedLevel> {
         let key = self.key()?;
         let line = self.0.try_get_u32_le().ok()? as usize;
@@ -169,10 +177,7 @@ impl<'b> Reader<'b> {
     }
 
     fn key(&mut self) -> Option<StockKey> {
-        let len = self.0.try_get_u8().ok()?;
-        let (text, rest) = self.0.split_at_checked(usize::from(len))?;
-        self.0 = rest;
-        StockKey::from_text(std::str::from_utf8(text).ok()?)
+        take_key(&mut self.0)
     }
 
     fn batch_line(&mut self) -> Option<BatchLine> {
@@ -189,7 +194,34 @@ impl<'b> Reader<'b> {
     }
 }
 
-fn put_key(out: &mut Vec<u8>, key: &StockKey) {
+/// Appends levels that stood in the way.
+pub(super) fn put_refused_levels(out: &mut Vec<u8>, levels: &[RefusedLevel]) {
+    put_count(out, levels.len());
+    for RefusedLevel { key, line, refusal } in levels {
+        put_key(out, key);
+        out.put_u32_le(u32::try_from(*line).unwrap_or(u32::MAX));
+        put_refusal(out, refusal);
+    }
+}
+
+/// Reads them off the beginning of `bytes`: at least one.
+pub(super) fn take_refused_levels(bytes: &mut &[u8]) -> Option<Vec<RefusedLevel>> {
+    let mut reader = Reader(bytes);
+    let levels = reader.refused_levels();
+    *bytes = reader.0;
+    levels
+}
+
+/// Reads a key off the beginning of `bytes`.
+pub(super) fn take_key(bytes: &mut &[u8]) -> Option<StockKey> {
+    let len = bytes.try_get_u8().ok()?;
+    let (text, rest) = bytes.split_at_checked(usize::from(len))?;
+    *bytes = rest;
+    StockKey::from_text(std::str::from_utf8(text).ok()?)
+}
+
+/// Appends a key.
+pub(super) fn put_key(out: &mut Vec<u8>, key: &StockKey) {
     let text = key.text().as_bytes();
     out.push(u8::try_from(text.len()).expect("a key is at most 97 bytes"));
     out.extend_from_slice(text);
@@ -297,6 +329,7 @@ mod tests {
             Stored::Batch(_) => reader.batch(),
             Stored::Imported(_) => reader.imported(),
             Stored::Extended(..) => reader.extended(),
+            Stored::Order(_) => reader.order(),
             Stored::Written(_) => reader.written(),
         }
     }

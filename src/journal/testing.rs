@@ -13,6 +13,7 @@ use super::heads::{Head, Heads};
 use super::holds::Holds;
 use super::keys::Keys;
 use super::log::{Log, Segment};
+use super::orders::Orders;
 use super::record::{self, RecordHead, RecordKind};
 use super::segment::{self, Header};
 use super::snapshot::{self, Walked};
@@ -30,11 +31,11 @@ pub(crate) fn snapshot(
     watermark: &Watermark,
     stop: &AtomicBool,
 ) -> Result<snapshot::Written, snapshot::SnapshotError> {
-    let (holds, caught_up) = (Holds::new(0), || true);
+    let (holds, orders, caught_up) = (Holds::new(0), Orders::new(0), || true);
     snapshot::write(
         disk,
         None,
-        &Walked { heads, keys, holds: &holds, caught_up: &caught_up },
+        &Walked { heads, keys, holds: &holds, orders: &orders, caught_up: &caught_up },
         watermark,
         stop,
     )
@@ -334,6 +335,7 @@ impl Writer {
         let start = self.begin_record();
         let kind = match stored {
             Stored::Extended(..) => RecordKind::Extended,
+            Stored::Order(_) => RecordKind::Ordered,
             Stored::Written(_) => RecordKind::Answer,
             Stored::Refused(_) => RecordKind::Refused,
             Stored::Batch(_) => RecordKind::Batch,

@@ -20,6 +20,7 @@ use super::heads::{Head, Heads};
 use super::holds::AllFound;
 use super::keys::Keys;
 use super::log::{Log, Segment};
+use super::orders;
 use super::record::Record;
 use super::recovery::footer;
 use super::scan::{PIECE_BYTES, Scan, Search, Step};
@@ -216,7 +217,14 @@ impl<'r> Run<'r> {
             let candidate = Heads::new();
             let wanted = heads.is_none() && dropped.is_some();
             let outcome = if wanted {
-                snapshot::load(disk, &name, &candidate, &Keys::new(), &mut AllFound::default())
+                snapshot::load(
+                    disk,
+                    &name,
+                    &candidate,
+                    &Keys::new(),
+                    &mut AllFound::default(),
+                    &mut orders::AllFound::default(),
+                )
             } else {
                 snapshot::check(disk, &name)
             };

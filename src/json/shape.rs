@@ -16,6 +16,8 @@ pub enum Shape {
         /// What else there is to say.
         why: &'static str,
     },
+    /// `true` or `false`.
+    Boolean,
     /// A string that this has nothing against.
     Text(fn(&str) -> Result<(), String>),
     /// One of these strings.
@@ -69,6 +71,7 @@ impl Shape {
                 let but_zero = if *but_zero { ", not 0" } else { "" };
                 format!("must be an integer from {min} to {max}{but_zero}{why}")
             }
+            Self::Boolean => "must be true or false".to_owned(),
             Self::Text(_) => "must be a string".to_owned(),
             Self::Choice(choices) => {
                 let choices: Vec<String> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();

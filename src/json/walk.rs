@@ -77,6 +77,7 @@ impl<'t> Walk<'t> {
                     _ => self.refuse(value, shape),
                 }
             }
+            Shape::Boolean if matches!(value, "true" | "false") => {}
             Shape::Text(check) => match text(value) {
                 Some(Ok(text)) => check(&text).unwrap_or_else(|detail| self.fault(|| detail)),
                 Some(Err(HalfACharacter)) => self.fault(|| HalfACharacter.to_string()),
@@ -97,7 +98,7 @@ impl<'t> Walk<'t> {
                 (&mut serde_json::Deserializer::from_str(value))
                     .deserialize_map(Entries { fields, walk: self })?;
             }
-            Shape::Lines(_) | Shape::Object(_) => self.refuse(value, shape),
+            Shape::Boolean | Shape::Lines(_) | Shape::Object(_) => self.refuse(value, shape),
         }
         Ok(())
     }

@@ -6,14 +6,16 @@
 //!
 //! Start with [`level`] (the value), then [`operation`] (what may be asked of it), [`refusal`] (why not), then
 //! [`transaction`] (many levels, all or nothing), then [`changed`] (what has happened, and who is told),
-//! and [`reservation`] (units held for somebody).
+//! [`reservation`] (units held for somebody) and [`order`] (units that are to leave the house, in turn).
 
 pub mod changed;
+pub mod id;
 pub mod key;
 pub mod level;
 pub mod name;
 pub mod once;
 pub mod operation;
+pub mod order;
 pub mod quantity;
 pub mod refusal;
 pub mod remark;
@@ -21,11 +23,13 @@ pub mod reservation;
 pub mod transaction;
 
 pub use changed::{Changed, HandOff};
+pub use id::Id;
 pub use key::StockKey;
 pub use level::{Level, VERSION_MAX};
 pub use name::{LOCATION_CHARS_MAX, Location, NameError, SKU_CHARS_MAX, Sku};
 pub use once::Once;
 pub use operation::{Applied, Change, IfMissing, Operation, Precondition};
+pub use order::{Order, OrderId, OrderLine, OrderProblem, OrderState, OrderTimes};
 pub use quantity::{QUANTITY_MAX, Quantity};
 pub use refusal::{Reason, Refusal};
 pub use remark::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark};

@@ -4,10 +4,7 @@
 //! *pending* until it is committed, released or has expired, whichever is first, once. The units are in the levels
 //! ([`Operation::Reserve`](super::Operation::Reserve) and what undoes it); what is here says whose they are.
 
-use std::fmt;
-
-use uuid::Uuid;
-
+use super::id::Id;
 use super::key::StockKey;
 use super::quantity::Quantity;
 
@@ -20,9 +17,8 @@ pub const TTL_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 /// The time unless another is asked for: 15 minutes.
 pub const TTL_SECONDS_DEFAULT: u64 = 15 * 60;
 
-/// The name of a reservation: a UUID of version 7 (RFC 9562), so that names sort by the time of their making.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReservationId(u128);
+/// The name of a reservation.
+pub type ReservationId = Id<Reservation>;
 
 /// Which reservation, and how long it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,38 +68,6 @@ pub struct Reservation {
     pub committed: Vec<HeldLine>,
 }
 
-impl ReservationId {
-    /// A name for what is made at that time, told apart from others of the same millisecond by 74 of those bits.
-    pub fn new(date_ms: u64, random: u128) -> Self {
-        let bytes = random.to_le_bytes();
-        let random = bytes.first_chunk().expect("ten of sixteen");
-        Self(uuid::Builder::from_unix_timestamp_millis(date_ms, random).into_uuid().as_u128())
-    }
-
-    /// The name of those bits.
-    pub fn from_bits(bits: u128) -> Self {
-        Self(bits)
-    }
-
-    /// Its bits.
-    pub fn to_bits(self) -> u128 {
-        self.0
-    }
-
-    /// The name in its usual form, `0190b5a4-....`, in lower case, as it is told: `None` for any other text, so that a reservation has one
-    /// spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_usual = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        is_usual.then(|| Uuid::try_parse(text).ok()).flatten().map(|uuid| Self(uuid.as_u128()))
-    }
-}
-
-impl fmt::Display for ReservationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Uuid::from_u128(self.0).hyphenated().fmt(f)
-    }
-}
-
 impl ReservationState {
     /// Its name, as it is told.
     pub fn name(self) -> &'static str {
@@ -120,23 +84,5 @@ impl ReservationState {
         [Self::Pending, Self::Committed, Self::Released, Self::Expired]
             .into_iter()
             .find(|state| state.name() == name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_sort_by_time_and_read_back() {
-        let early = ReservationId::new(1_700_000_000_000, u128::MAX);
-        let late = ReservationId::new(1_700_000_000_001, 0);
-        assert!(early < late && early.to_string() < late.to_string());
-        assert_eq!(ReservationId::parse(&early.to_string()), Some(early));
-        assert_eq!(ReservationId::parse(&early.to_string().to_uppercase()), None, "one spelling");
-        assert_eq!(late.to_string(), "018bcfe5-6801-7000-8000-000000000000");
-        for wrong in ["", "x", "018bcfe5680170008000000000000000", "{018bcfe5-6801-7000-8000-000000000000}"] {
-            assert_eq!(ReservationId::parse(wrong), None, "{wrong}");
-        }
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! An enum, as [`AnyStrategy`](crate::strategy::AnyStrategy) is: the compiler finds a missing arm, and a call costs a jump.
 
+use std::time::Duration;
+
 use super::local::Local;
 use super::{
     Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, ReservationPage, ReservationQuery, Status, Store,
+    NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, Store,
 };
-use crate::stock::{Level, Reservation, ReservationId, StockKey};
+use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
 use crate::telemetry::Exposition;
 
 /// One of the stores.
@@ -62,6 +64,24 @@ impl Store for AnyStore {
         }
     }
 
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, NotDone> {
+        match self {
+            Self::Local(local) => local.order(id).await,
+        }
+    }
+
+    async fn order_when_final(&self, id: OrderId, patience: Duration) -> Result<Option<Order>, NotDone> {
+        match self {
+            Self::Local(local) => local.order_when_final(id, patience).await,
+        }
+    }
+
+    async fn orders(&self, query: OrderQuery) -> Result<OrderPage, NotDone> {
+        match self {
+            Self::Local(local) => local.orders(query).await,
+        }
+    }
+
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         match self {
             Self::Local(local) => local.movements(query).await,
@@ -89,6 +109,12 @@ impl Store for AnyStore {
     async fn failed(&self) -> String {
         match self {
             Self::Local(local) => local.failed().await,
+        }
+    }
+
+    async fn drain(&self) {
+        match self {
+            Self::Local(local) => local.drain().await,
         }
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::stock::{Change, HeldLine, Once, Remark, ReservationId, StockKey, Transaction};
+use crate::stock::{
+    Change, HeldLine, Once, OrderId, OrderLine, Quantity, Remark, ReservationId, StockKey, Transaction,
+};
 
 /// One deed, what makes it once, and what is said about it.
 #[derive(Debug)]
@@ -54,6 +56,38 @@ pub enum Deed {
         /// What.
         transition: Transition,
     },
+    /// An order: it is queued, and takes its units when it is its turn, all or none.
+    Order {
+        /// What it is for: ascending by key, each level once ([`combined`](crate::stock::order::combined)); at least one.
+        lines: Vec<OrderLine>,
+        /// From 0 to [`PRIORITY_MAX`](crate::stock::order::PRIORITY_MAX), the most urgent.
+        priority: u8,
+        /// Whether it waits for units where it finds too little, rather than be rejected.
+        backorder: bool,
+    },
+    /// An order is not wanted any more: only until it has taken its units. To ask for it again is answered the same.
+    Cancel {
+        /// Which.
+        id: OrderId,
+    },
+    /// What a fulfilled order took comes back, each unit once.
+    Return {
+        /// Which.
+        id: OrderId,
+        /// What; all that is not back yet, to where it was, if nothing is named.
+        lines: Option<Vec<ReturnLine>>,
+    },
+}
+
+/// Units that an order took, and that come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnLine {
+    /// The level they were taken from.
+    pub key: StockKey,
+    /// How many; at least one.
+    pub quantity: Quantity,
+    /// The level they go to: of the same sku. It is made where it is missing.
+    pub to: StockKey,
 }
 
 /// What may become of a reservation. Whichever is first happens, once; to ask for the same again is answered the same.

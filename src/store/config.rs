@@ -39,6 +39,74 @@ pub struct Keeping {
     pub reservations_finished_max: usize,
     /// How long finished reservations are kept, in which the service runs.
     pub reservations_retention: Duration,
+    /// How orders have their turn.
+    pub orders: Orders,
+}
+
+/// How orders have their turn, and how many are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orders {
+    /// Who is next.
+    pub discipline: Discipline,
+    /// How many orders may be queued.
+    pub queue_max: usize,
+    /// How many orders have their turn at the same time.
+    pub workers: usize,
+    /// Of [`Discipline::Priority`]: how much longer an order has to have waited to be before one that is a priority higher.
+    pub ageing: Duration,
+    /// How many orders may wait for units; one beyond is rejected where it finds too little.
+    pub backorders_max: usize,
+    /// How many orders are kept that are fulfilled, rejected or cancelled.
+    pub finished_max: usize,
+    /// How long they are kept, in which the service runs.
+    pub retention: Duration,
+}
+
+/// Which of the queued orders is next; and, of those that wait for units of one level, which is first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discipline {
+    /// The one that was placed first.
+    Fifo,
+    /// The one that was placed last.
+    Lifo,
+    /// The one of the highest priority; of the same, the one that was placed first. Each [`Orders::ageing`] of waiting counts as one
+    /// priority more, so an order is overtaken only by those that are placed at most nine times that after it.
+    Priority,
+}
+
+impl Default for Orders {
+    /// First in, first out; a queue of 10 000 and 4 at a time, 100 000 that wait for units, and of those that are over the last 100 000, for
+    /// 30 days.
+    fn default() -> Self {
+        Self {
+            discipline: Discipline::Fifo,
+            queue_max: 10_000,
+            workers: 4,
+            ageing: Duration::from_secs(10),
+            backorders_max: 100_000,
+            finished_max: 100_000,
+            retention: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+impl Discipline {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fifo, Self::Lifo, Self::Priority];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Lifo => "lifo",
+            Self::Priority => "priority",
+        }
+    }
+
+    /// The discipline of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|discipline| discipline.name() == name)
+    }
 }
 
 impl Default for Keeping {
@@ -54,6 +122,7 @@ impl Default for Keeping {
             reservations_max: 2_000_000,
             reservations_finished_max: 100_000,
             reservations_retention: Duration::from_hours(24),
+            orders: Orders::default(),
         }
     }
 }

@@ -37,5 +37,10 @@ fn copy(deed: &Deed) -> Deed {
         Deed::Each { lines } => Deed::Each { lines: lines.clone() },
         Deed::Reserve { transaction, ttl } => Deed::Reserve { transaction: transaction.clone(), ttl: *ttl },
         Deed::Settle { id, transition } => Deed::Settle { id: *id, transition: transition.clone() },
+        Deed::Order { lines, priority, backorder } => {
+            Deed::Order { lines: lines.clone(), priority: *priority, backorder: *backorder }
+        }
+        Deed::Cancel { id } => Deed::Cancel { id: *id },
+        Deed::Return { id, lines } => Deed::Return { id: *id, lines: lines.clone() },
     }
 }

@@ -27,20 +27,25 @@ pub mod query;
 pub mod local;
 
 use std::future::Future;
+use std::time::Duration;
 
 pub use any::AnyStore;
 pub use chores::Chores;
-pub use command::{Command, Deed, EachLine, Idempotency, KeyOfVersion1, TransactionKind, Transition};
-pub use config::{Keeping, Storage};
+pub use command::{
+    Command, Deed, EachLine, Idempotency, KeyOfVersion1, ReturnLine, TransactionKind, Transition,
+};
+pub use config::{Discipline, Keeping, Orders, Storage};
 pub use outcome::{
-    Answered, Imported, LineOutcome, NotDone, Outcome, ReservationRefused, WasApplied, Why, WrittenAnswer,
+    Answered, Imported, LineOutcome, NotDone, OrderRefused, Outcome, ReservationRefused, WasApplied, Why,
+    WrittenAnswer,
 };
 pub use query::{
     HistoryError, LevelCursor, LevelPage, LevelQuery, Lineage, Movement, MovementCursor, MovementKind,
-    MovementPage, MovementQuery, Numbered, ReservationPage, ReservationQuery, Seq, Status,
+    MovementPage, MovementQuery, Numbered, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Seq,
+    Status,
 };
 
-use crate::stock::{Level, Reservation, ReservationId, StockKey};
+use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
 use crate::telemetry::Exposition;
 
 /// What keeps stock.
@@ -62,6 +67,10 @@ use crate::telemetry::Exposition;
 ///
 /// **Held until the deadline, exactly** (P9). Whatever is asked from a reservation's deadline on sees its units free, whether or not anything
 /// runs in the background; whatever was answered before did not. It is settled once, whoever tries.
+///
+/// **An order that was accepted is not lost**: it is fulfilled, rejected or cancelled, once, or is still there, across crashes; one that
+/// is fulfilled has taken its units once. Who is next among those that are queued, and first among those that wait for units of one level,
+/// is said by the [`Discipline`]. What an order took is given back once, each unit.
 ///
 /// **Bounded** (P10), and **cancellation-safe** (P11): a future that is dropped leaves the whole effect of its command or none;
 /// a batch under a key is carried through.
@@ -88,6 +97,19 @@ pub trait Store: Send + Sync {
         query: ReservationQuery,
     ) -> impl Future<Output = Result<ReservationPage, NotDone>> + Send;
 
+    /// The order of that name, while it is kept.
+    fn order(&self, id: OrderId) -> impl Future<Output = Result<Option<Order>, NotDone>> + Send;
+
+    /// [`Store::order`] once it is fulfilled, rejected or cancelled; after `patience` as it is then.
+    fn order_when_final(
+        &self,
+        id: OrderId,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Option<Order>, NotDone>> + Send;
+
+    /// A page of orders, in the order in which they were placed; each is current when it is read.
+    fn orders(&self, query: OrderQuery) -> impl Future<Output = Result<OrderPage, NotDone>> + Send;
+
     /// A page of the ledger.
     fn movements(
         &self,
@@ -105,6 +127,11 @@ pub trait Store: Send + Sync {
 
     /// Completes with the reason when the store can keep nothing any more, and the process is to end.
     fn failed(&self) -> impl Future<Output = String> + Send;
+
+    /// Lets the orders that are queued have their turn, and completes when none is left to have it, or nobody gives turns any more: orders
+    /// that wait for units stay. For a service that stops, when it takes in no more orders; it may be given up at any time, and what is
+    /// left is there at the next start.
+    fn drain(&self) -> impl Future<Output = ()> + Send;
 
     /// Tells whatever runs in the background to end: the service stops. Does not wait.
     fn stop(&self);

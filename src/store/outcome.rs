@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::stock::{Applied, Refusal, RefusedLevel, Reservation, StockKey};
+use crate::stock::{Applied, Order, Refusal, RefusedLevel, Reservation, StockKey};
 
 /// What came of a command that was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Outcome {
     Each(Vec<LineOutcome>),
     /// Of [`Deed::Reserve`](super::Deed::Reserve) and [`Deed::Settle`](super::Deed::Settle): the reservation after it, or why not.
     Reservation(Result<Reservation, ReservationRefused>),
+    /// Of [`Deed::Order`](super::Deed::Order), [`Deed::Cancel`](super::Deed::Cancel) and [`Deed::Return`](super::Deed::Return): the
+    /// order after it, or why not. Of an order that is placed it is the order as it was placed, which may have gone on since.
+    Order(Result<Order, OrderRefused>),
     /// Of an import.
     Import(Imported),
     /// Of any of these, as the first version of the service kept it: in the words it was answered with then.
@@ -49,6 +52,29 @@ pub enum ReservationRefused {
         /// The units that are held of it.
         held: u64,
     },
+}
+
+/// Why nothing became of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderRefused {
+    /// There is none of that name, or not any more.
+    NotFound,
+    /// It is in a state in which that cannot be: of a cancel, it is fulfilled or rejected; of a return, it is not fulfilled.
+    State(Box<Order>),
+    /// Of a return: the order is not for this level.
+    NotOrdered {
+        /// The level.
+        key: StockKey,
+    },
+    /// Of a return: not as many units of this level are left to be given back.
+    Returned {
+        /// The level; the first that is short, where nothing was named.
+        key: StockKey,
+        /// How many are left.
+        left: u64,
+    },
+    /// Of a return: these levels cannot take the units; at least one.
+    Levels(Vec<RefusedLevel>),
 }
 
 /// What an import did.
@@ -138,6 +164,12 @@ pub enum Why {
     #[error("as many reservations are pending as may be; commit or release some, or wait until some expire")]
     ReservationsFull {
         /// When the next one expires.
+        retry_after: Duration,
+    },
+    /// As many orders are queued as may be.
+    #[error("as many orders are queued as may be; send this one again when some have had their turn")]
+    QueueFull {
+        /// When there is likely to be room, by how fast orders have had their turn lately.
         retry_after: Duration,
     },
     /// So many lines of batches with idempotency keys are under way that no more may be.

@@ -12,7 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
 use super::outcome::NotDone;
-use crate::stock::{Level, Location, Operation, Reservation, ReservationId, ReservationState, Sku, StockKey};
+use crate::stock::{
+    Level, Location, Operation, Order, OrderId, OrderState, Reservation, ReservationId, ReservationState,
+    Sku, StockKey,
+};
 use crate::strategy::ContentionReport;
 
 /// Which levels, and from where on.
@@ -112,6 +115,26 @@ pub struct ReservationPage {
     pub next: Option<ReservationId>,
 }
 
+/// Which orders to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderQuery {
+    /// Only those of this state.
+    pub state: Option<OrderState>,
+    /// Only those after this one.
+    pub after: Option<OrderId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of orders.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OrderPage {
+    /// In the order in which they were placed.
+    pub orders: Vec<Order>,
+    /// After which the next page begins, if there may be one.
+    pub next: Option<OrderId>,
+}
+
 /// What happened to one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
@@ -133,6 +156,8 @@ pub struct Movement {
     pub reference: String,
     /// Which reservation made it, if one did.
     pub reservation: Option<ReservationId>,
+    /// Which order made it, if one did.
+    pub order: Option<OrderId>,
 }
 
 /// What a movement was.
@@ -156,6 +181,10 @@ pub enum MovementKind {
     Shipped,
     /// Held units were let go, as their deadline had come.
     Expired,
+    /// An order took them.
+    Fulfilled,
+    /// An order gave them back.
+    Returned,
     /// The level was removed; its units went with it.
     Deleted,
 }
@@ -397,6 +426,8 @@ impl MovementKind {
             Self::Released => "released",
             Self::Shipped => "shipped",
             Self::Expired => "expired",
+            Self::Fulfilled => "fulfilled",
+            Self::Returned => "returned",
             Self::Deleted => "deleted",
         }
     }

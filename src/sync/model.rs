@@ -195,6 +195,12 @@ impl Notify {
         self.wakes.notified()
     }
 
+    /// Wakes one, or whoever is next to wait.
+    pub fn notify_one(&self) {
+        drop(self.step.lock());
+        self.wakes.notify_one();
+    }
+
     /// Wakes all.
     pub fn notify_waiters(&self) {
         drop(self.step.lock());

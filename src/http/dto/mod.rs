@@ -7,7 +7,9 @@ mod answers;
 mod chores;
 mod export;
 mod fields;
+mod lines;
 mod movements;
+mod orders;
 mod requests;
 mod reservations;
 mod shapes;
@@ -21,12 +23,14 @@ pub use chores::{
 };
 pub use export::{Export, export_lines};
 pub use fields::{Delta, MovedUnits, Object, Text, Units};
+pub use lines::{QuantityLine, QuantityLineAnswer, ReturnedLine};
 pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer, time};
+pub use orders::{OrderAnswer, OrderRequest, OrderStateAnswer, OrdersAnswer, ReturnRequest};
 pub use requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, Mode, PutRequest, TransferLine,
     TransfersRequest, WrongLine,
 };
 pub use reservations::{
-    CommitRequest, ExtendRequest, HeldLineAnswer, HeldLineRequest, ReleaseRequest, ReservationAnswer,
-    ReservationStateAnswer, ReservationsAnswer, ReserveRequest,
+    CommitRequest, ExtendRequest, ReleaseRequest, ReservationAnswer, ReservationStateAnswer,
+    ReservationsAnswer, ReserveRequest,
 };

@@ -47,6 +47,10 @@ pub struct MovementAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e")]
     reservation: Option<String>,
+    /// The order that made it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e")]
+    order: Option<String>,
 }
 
 /// Units of a level at one moment.
@@ -80,6 +84,10 @@ pub enum MovementKind {
     Shipped,
     /// Held units were let go, as their deadline had come.
     Expired,
+    /// An order took them.
+    Fulfilled,
+    /// An order gave them back.
+    Returned,
     /// The level was removed; its units went with it.
     Deleted,
 }
@@ -117,6 +125,7 @@ impl<'a> MovementAnswer<'a> {
             reason: &movement.reason,
             reference: &movement.reference,
             reservation: movement.reservation.map(|id| id.to_string()),
+            order: movement.order.map(|id| id.to_string()),
         }
     }
 }
@@ -138,6 +147,8 @@ impl From<Kind> for MovementKind {
             Kind::Released => Self::Released,
             Kind::Shipped => Self::Shipped,
             Kind::Expired => Self::Expired,
+            Kind::Fulfilled => Self::Fulfilled,
+            Kind::Returned => Self::Returned,
             Kind::Deleted => Self::Deleted,
         }
     }

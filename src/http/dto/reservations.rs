@@ -8,16 +8,16 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::fields::{MovedUnits, Object, Text};
-use super::requests::{check_count, each_line, field, line_error, not_a_transaction, remark};
+use super::fields::{Object, Text};
+use super::lines::{QuantityLine, QuantityLineAnswer};
+use super::requests::{check_count, each_line, line_error, not_a_transaction, remark};
 use super::time;
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 use crate::stock::reservation::{
     RESERVATION_LINES_MAX, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX, TTL_SECONDS_MIN,
 };
 use crate::stock::{
-    Change, Entry, HeldLine, Location, Operation, Remark, Reservation, ReservationState, Sku, StockKey,
-    Transaction,
+    Change, Entry, HeldLine, Operation, Remark, Reservation, ReservationState, StockKey, Transaction,
 };
 
 /// How long a reservation holds: an integer number of seconds, 1 to 30 days of them.
@@ -30,8 +30,8 @@ pub(super) struct Ttl(Duration);
 pub struct ReserveRequest<'a> {
     /// What to hold: all lines or none. Lines that name the same level are one.
     #[serde(borrow)]
-    #[schema(value_type = Vec<HeldLineRequest<'static>>, min_items = 1, max_items = 1_000)]
-    pub lines: Vec<Object<HeldLineRequest<'a>>>,
+    #[schema(value_type = Vec<QuantityLine<'static>>, min_items = 1, max_items = 1_000)]
+    pub lines: Vec<Object<QuantityLine<'a>>>,
     /// How long, in seconds; 900 where it is left out.
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_592_000, example = 900)]
@@ -46,31 +46,14 @@ pub struct ReserveRequest<'a> {
     reference: Option<Text<'a>>,
 }
 
-/// Units of one level.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HeldLineRequest<'a> {
-    /// The sku.
-    #[serde(borrow)]
-    #[schema(value_type = String, max_length = 64, example = "85123A")]
-    sku: Text<'a>,
-    /// The location; `main` where it is left out.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>, max_length = 32)]
-    location: Option<Text<'a>>,
-    /// The units, at least 1.
-    #[schema(value_type = u64, minimum = 1, maximum = 1_099_511_627_775_u64, example = 3)]
-    quantity: MovedUnits,
-}
-
 /// What of a reservation leaves the house.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitRequest<'a> {
     /// What leaves the house; the rest is let go. All that is held where it is left out.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<Vec<HeldLineRequest<'static>>>, min_items = 1, max_items = 1_000)]
-    pub lines: Option<Vec<Object<HeldLineRequest<'a>>>>,
+    #[schema(value_type = Option<Vec<QuantityLine<'static>>>, min_items = 1, max_items = 1_000)]
+    pub lines: Option<Vec<Object<QuantityLine<'a>>>>,
     /// Why: free text.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, max_length = 64)]
@@ -122,7 +105,7 @@ pub struct ReservationAnswer<'a> {
     /// How far it is: `pending` until one of the others.
     state: ReservationStateAnswer,
     /// What it holds, or held: one for each level, ascending by sku, then location.
-    lines: Vec<HeldLineAnswer<'a>>,
+    lines: Vec<QuantityLineAnswer<'a>>,
     /// When it was made (RFC 3339, UTC).
     #[schema(example = "2026-11-22T14:05:00.123Z")]
     created_at: String,
@@ -131,7 +114,7 @@ pub struct ReservationAnswer<'a> {
     expires_at: String,
     /// Of one that was committed: what left the house.
     #[serde(skip_serializing_if = "Option::is_none")]
-    committed: Option<Vec<HeldLineAnswer<'a>>>,
+    committed: Option<Vec<QuantityLineAnswer<'a>>>,
 }
 
 /// How far a reservation is.
@@ -146,20 +129,6 @@ pub enum ReservationStateAnswer {
     Released,
     /// Its deadline came first: its units were let go.
     Expired,
-}
-
-/// Units of one level.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct HeldLineAnswer<'a> {
-    /// The sku.
-    #[schema(example = "85123A")]
-    sku: &'a str,
-    /// The location.
-    #[schema(example = "main")]
-    location: &'a str,
-    /// The units.
-    #[schema(example = 3)]
-    quantity: u64,
 }
 
 /// A page of reservations, in the order in which they were made. Each is current when it was read.
@@ -210,8 +179,8 @@ impl ReserveRequest<'_> {
     pub fn transaction(&self) -> Result<Transaction, Problem> {
         check_count(self.lines.len(), RESERVATION_LINES_MAX)?;
         let keys = each_line(&self.lines, |index, Object(line), errors| line.key(index, errors))?;
-        let entry = |(line, (key, Object(wanted))): (usize, (StockKey, &Object<HeldLineRequest<'_>>))| {
-            let change = Change::unconditional(Operation::Reserve { quantity: wanted.quantity.0 });
+        let entry = |(line, (key, Object(wanted))): (usize, (StockKey, &Object<QuantityLine<'_>>))| {
+            let change = Change::unconditional(Operation::Reserve { quantity: wanted.quantity() });
             Entry { key, change, line }
         };
         let entries = keys.into_iter().zip(&self.lines).enumerate().map(entry);
@@ -240,9 +209,9 @@ impl CommitRequest<'_> {
         if !errors.is_empty() {
             return Err(Problem::fields(errors));
         }
-        let line = |(key, Object(line)): (StockKey, &Object<HeldLineRequest<'_>>)| HeldLine {
+        let line = |(key, Object(line)): (StockKey, &Object<QuantityLine<'_>>)| HeldLine {
             key,
-            quantity: line.quantity.0,
+            quantity: line.quantity(),
         };
         Ok(Some(keys.into_iter().zip(lines).map(line).collect()))
     }
@@ -271,21 +240,13 @@ fn ttl(asked: Option<Ttl>) -> Duration {
     asked.map_or(Duration::from_secs(TTL_SECONDS_DEFAULT), |Ttl(ttl)| ttl)
 }
 
-impl HeldLineRequest<'_> {
-    /// The level that the line names; if it names none, what is wrong goes to `errors`.
-    fn key(&self, index: usize, errors: &mut Vec<FieldError>) -> Option<StockKey> {
-        let sku = field(errors, index, "sku", Sku::parse(&self.sku.0));
-        let location = self.location.as_ref().map_or(Ok(Location::DEFAULT), |text| Location::parse(&text.0));
-        let location = field(errors, index, "location", location);
-        Some(StockKey::new(sku?, location?))
-    }
-}
-
 impl<'a> ReservationAnswer<'a> {
     /// A reservation, as it is told.
     pub fn new(reservation: &'a Reservation) -> Self {
         let Reservation { term, state, lines, committed } = reservation;
-        let told = |lines: &'a [HeldLine]| lines.iter().map(HeldLineAnswer::new).collect();
+        let told = |lines: &'a [HeldLine]| {
+            lines.iter().map(|line| QuantityLineAnswer::new(&line.key, line.quantity)).collect()
+        };
         Self {
             id: term.id.to_string(),
             state: (*state).into(),
@@ -294,12 +255,6 @@ impl<'a> ReservationAnswer<'a> {
             expires_at: time(term.expires_date_ms),
             committed: (*state == ReservationState::Committed).then(|| told(committed)),
         }
-    }
-}
-
-impl<'a> HeldLineAnswer<'a> {
-    fn new(line: &'a HeldLine) -> Self {
-        Self { sku: line.key.sku(), location: line.key.location(), quantity: line.quantity.units() }
     }
 }
 

@@ -2,11 +2,13 @@
 //! together.
 
 use super::chores::BackupRequest;
+use super::orders::{OrderRequest, ReturnRequest};
 use super::requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, PutRequest, TransfersRequest,
 };
 use super::reservations::{CommitRequest, ExtendRequest, ReleaseRequest, ReserveRequest};
 use crate::json::{Field, Needed, Shape, Shaped};
+use crate::stock::order::PRIORITY_MAX;
 use crate::stock::reservation::{TTL_SECONDS_MAX, TTL_SECONDS_MIN};
 use crate::stock::{Location, QUANTITY_MAX, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Sku};
 
@@ -41,12 +43,26 @@ const MOVE: &[Field] = &[
 const TRANSFERS: &[Field] = &[always("lines", Shape::Lines(&Shape::Object(MOVE))), REASON, REFERENCE];
 const TTL_MAX: i64 = TTL_SECONDS_MAX.cast_signed();
 const TTL: Field = optional("ttl_seconds", Shape::integer(TTL_SECONDS_MIN.cast_signed(), TTL_MAX));
-const HELD: &[Field] =
+const UNITS: &[Field] =
     &[SKU, optional("location", Shape::Text(location)), always("quantity", Shape::integer(1, UNITS_MAX))];
-const RESERVE: &[Field] = &[always("lines", Shape::Lines(&Shape::Object(HELD))), TTL, REASON, REFERENCE];
-const COMMIT: &[Field] = &[optional("lines", Shape::Lines(&Shape::Object(HELD))), REASON, REFERENCE];
+const RESERVE: &[Field] = &[always("lines", Shape::Lines(&Shape::Object(UNITS))), TTL, REASON, REFERENCE];
+const COMMIT: &[Field] = &[optional("lines", Shape::Lines(&Shape::Object(UNITS))), REASON, REFERENCE];
 const RELEASE: &[Field] = &[REASON, REFERENCE];
 const EXTEND: &[Field] = &[TTL, REASON, REFERENCE];
+const ORDER: &[Field] = &[
+    always("lines", Shape::Lines(&Shape::Object(UNITS))),
+    optional("priority", Shape::integer(0, PRIORITY_MAX as i64)),
+    Field { name: "backorder", needed: Needed::Defaulted, shape: Shape::Boolean },
+    REASON,
+    REFERENCE,
+];
+const RETURNED: &[Field] = &[
+    SKU,
+    optional("location", Shape::Text(location)),
+    always("quantity", Shape::integer(1, UNITS_MAX)),
+    optional("to", Shape::Text(location)),
+];
+const RETURN: &[Field] = &[optional("lines", Shape::Lines(&Shape::Object(RETURNED))), REASON, REFERENCE];
 const BACKUP: &[Field] = &[always("name", Shape::Text(backup))];
 
 impl Shaped for PutRequest<'_> {
@@ -87,6 +103,14 @@ impl Shaped for ReleaseRequest<'_> {
 
 impl Shaped for ExtendRequest<'_> {
     const SHAPE: &'static Shape = &Shape::Object(EXTEND);
+}
+
+impl Shaped for OrderRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(ORDER);
+}
+
+impl Shaped for ReturnRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(RETURN);
 }
 
 impl Shaped for BackupRequest<'_> {
@@ -156,6 +180,7 @@ mod tests {
             "\"both\"",
             "null",
             "true",
+            "false",
             "{}",
             "[]",
             "[1]",
@@ -182,13 +207,15 @@ mod tests {
         })
     }
 
-    /// A body whose lines are mostly objects of these fields.
-    fn batch(fields: &'static [&'static str]) -> impl Strategy<Value = String> {
+    /// A body whose lines are mostly objects of these fields, and which has those around them.
+    fn batch(
+        fields: &'static [&'static str],
+        around: &'static [&'static str],
+    ) -> impl Strategy<Value = String> {
         let line = prop_oneof![9 => object(fields), 1 => value()];
         let lines =
             prop::collection::vec(line, 0..4).prop_map(|lines| format!("\"lines\":[{}]", lines.join(",")));
-        let around = object(&["mode", "reason", "reference"]);
-        (lines, around).prop_map(|(lines, around)| match around.strip_prefix('{') {
+        (lines, object(around)).prop_map(|(lines, around)| match around.strip_prefix('{') {
             Some("}") | None => format!("{{{lines}}}"),
             Some(around) => format!("{{{lines},{around}"),
         })
@@ -219,9 +246,11 @@ mod tests {
             put in object(&["on_hand", "reason", "reference"]),
             adjust in object(&["delta", "reason", "reference"]),
             line in object(&["sku", "location", "delta"]),
-            adjustments in batch(&["sku", "location", "delta"]),
-            transfers in batch(&["sku", "from", "to", "quantity"]),
-            reserve in batch(&["sku", "location", "quantity", "ttl_seconds"]),
+            adjustments in batch(&["sku", "location", "delta"], &["mode", "reason", "reference"]),
+            transfers in batch(&["sku", "from", "to", "quantity"], &["reason", "reference"]),
+            reserve in batch(&["sku", "location", "quantity"], &["ttl_seconds", "reason"]),
+            order in batch(&["sku", "location", "quantity"], &["priority", "backorder", "reason"]),
+            returned in batch(&["sku", "location", "quantity", "to"], &["reason", "reference"]),
             extend in object(&["ttl_seconds", "reason", "reference"]),
             named in object(&["name"]),
         ) {
@@ -247,6 +276,14 @@ mod tests {
                 read.transaction().map(drop)
             })?;
             agree(&reserve, &OnceLock::new(), |read: CommitRequest<'_>| {
+                read.remark()?;
+                read.lines().map(drop)
+            })?;
+            agree(&order, &OnceLock::new(), |read: OrderRequest<'_>| {
+                read.remark()?;
+                read.lines().map(drop)
+            })?;
+            agree(&returned, &OnceLock::new(), |read: ReturnRequest<'_>| {
                 read.remark()?;
                 read.lines().map(drop)
             })?;

@@ -81,6 +81,10 @@ impl Conditions {
     }
 }
 
+/// A change that takes no conditions: a client that sends some believes that they count.
+#[derive(Debug)]
+pub struct NoConditions;
+
 /// A change that takes neither conditions nor parameters: a client that sends some believes that they count.
 #[derive(Debug)]
 pub struct Unconditional;
@@ -88,8 +92,17 @@ pub struct Unconditional;
 impl<S: Sync> FromRequestParts<S> for Unconditional {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Query::parse(&parts.uri, &[])?;
+        NoConditions::from_request_parts(parts, state).await?;
+        Ok(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for NoConditions {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         for name in [&header::IF_MATCH, &header::IF_NONE_MATCH] {
             if parts.headers.contains_key(name) {
                 return Err(invalid(name, "has no meaning for this request"));

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::http::Uri;
 
 use crate::http::problem::Problem;
+use crate::stock::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark};
 
 /// The parameters of a query string, each of them one of those a route knows.
 #[derive(Debug, Default)]
@@ -48,6 +50,19 @@ impl Query<'_> {
     ) -> Result<Option<T>, Problem> {
         let value = self.get(name).map(read).transpose();
         value.map_err(|error| Problem::parameter(name, error.to_string()))
+    }
+
+    /// What a request without a body says about itself, by the parameters `reason` and `reference`.
+    pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
+        let texts = [("reason", REASON_CHARS_MAX), ("reference", REFERENCE_CHARS_MAX)];
+        for (name, chars_max) in texts {
+            if self.get(name).is_some_and(|text| text.chars().nth(chars_max).is_some()) {
+                return Err(Problem::parameter(name, format!("must be at most {chars_max} characters long")));
+            }
+        }
+        let [reason, reference] = texts.map(|(name, _)| self.get(name).unwrap_or_default().to_owned());
+        let remark = Remark { reason, reference };
+        Ok((remark != Remark::default()).then(|| Arc::new(remark)))
     }
 
     /// Which page of a list is asked for, by the parameters `limit` and `cursor`.

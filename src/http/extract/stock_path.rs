@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 
 use super::query::Query;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{Location, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Sku, StockKey};
+use crate::stock::{Location, Remark, Sku, StockKey};
 
 /// The level named by `/v1/stock/{sku}...?location=`.
 #[derive(Debug)]
@@ -34,15 +34,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RemarkedStockPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let params = RawPathParams::from_request_parts(parts, state).await;
         let query = Query::parse(&parts.uri, &["location", "reason", "reference"])?;
-        let texts = [("reason", REASON_CHARS_MAX), ("reference", REFERENCE_CHARS_MAX)];
-        for (name, chars_max) in texts {
-            if query.get(name).is_some_and(|text| text.chars().nth(chars_max).is_some()) {
-                return Err(Problem::parameter(name, format!("must be at most {chars_max} characters long")));
-            }
-        }
-        let [reason, reference] = texts.map(|(name, _)| query.get(name).unwrap_or_default().to_owned());
-        let remark = Remark { reason, reference };
-        let remark = (remark != Remark::default()).then(|| Arc::new(remark));
+        let remark = query.remark()?;
         Ok(Self(key(params, &query)?, remark))
     }
 }

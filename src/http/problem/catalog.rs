@@ -16,6 +16,8 @@ pub enum ProblemKind {
     /// 404
     ReservationNotFound,
     /// 404
+    OrderNotFound,
+    /// 404
     ProblemNotFound,
     /// 405
     MethodNotAllowed,
@@ -33,6 +35,16 @@ pub enum ProblemKind {
     ReservationReleased,
     /// 409
     ReservationExpired,
+    /// 409
+    OrderFulfilled,
+    /// 409
+    OrderRejected,
+    /// 409
+    OrderNotFulfilled,
+    /// 409
+    StockPromised,
+    /// 409
+    ReturnedAlready,
     /// 409
     IdempotencyKeyInProgress,
     /// 409
@@ -66,6 +78,8 @@ pub enum ProblemKind {
     /// 503
     Overloaded,
     /// 503
+    QueueFull,
+    /// 503
     JournalUnavailable,
     /// 503, or 408 where it is the body that did not come.
     RequestTimeout,
@@ -86,11 +100,12 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 38] = [
         Self::InvalidRequest,
         Self::NotFound,
         Self::StockNotFound,
         Self::ReservationNotFound,
+        Self::OrderNotFound,
         Self::ProblemNotFound,
         Self::LedgerNotKept,
         Self::MethodNotAllowed,
@@ -100,6 +115,11 @@ impl ProblemKind {
         Self::ReservationCommitted,
         Self::ReservationReleased,
         Self::ReservationExpired,
+        Self::OrderFulfilled,
+        Self::OrderRejected,
+        Self::OrderNotFulfilled,
+        Self::StockPromised,
+        Self::ReturnedAlready,
         Self::IdempotencyKeyInProgress,
         Self::BackupExists,
         Self::AlreadyRunning,
@@ -116,6 +136,7 @@ impl ProblemKind {
         Self::Contention,
         Self::NotReady,
         Self::Overloaded,
+        Self::QueueFull,
         Self::JournalUnavailable,
         Self::RequestTimeout,
     ];
@@ -177,6 +198,42 @@ impl ProblemKind {
                 title: "The reservation has expired",
                 explanation: "Its deadline came before this request: its units were let go. Reserve again, for longer, or extend a reservation before it expires.",
             },
+            Self::OrderNotFound => ProblemPage {
+                name: "order-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is no such order",
+                explanation: "No order has this name, or it was fulfilled, rejected or cancelled so long ago that it is not kept any more (--order-retention, 30 days unless said otherwise, and the newest 100 000). Nothing was changed.",
+            },
+            Self::OrderFulfilled => ProblemPage {
+                name: "order-fulfilled",
+                status: StatusCode::CONFLICT,
+                title: "The order was fulfilled",
+                explanation: "Its units have left the house before it could be cancelled. POST /v1/orders/{id}/returns without a body gives all of them back.",
+            },
+            Self::OrderRejected => ProblemPage {
+                name: "order-rejected",
+                status: StatusCode::CONFLICT,
+                title: "The order was rejected",
+                explanation: "When it was its turn it found too little stock, and took none: there is nothing to cancel. The order says in problem what it lacked.",
+            },
+            Self::OrderNotFulfilled => ProblemPage {
+                name: "order-not-fulfilled",
+                status: StatusCode::CONFLICT,
+                title: "The order is not fulfilled",
+                explanation: "Only what an order took can be given back, and this one has taken nothing: the detail says in which state it is. Cancel one that is queued or backordered with DELETE.",
+            },
+            Self::StockPromised => ProblemPage {
+                name: "stock-promised",
+                status: StatusCode::CONFLICT,
+                title: "The stock is promised to an order that waits",
+                explanation: "In the problem of a rejected order: there may be units of the level, but an order that came before waits for more of them than there are, and is first. Order again with backorder: true, which waits in turn, or once there is more.",
+            },
+            Self::ReturnedAlready => ProblemPage {
+                name: "returned-already",
+                status: StatusCode::CONFLICT,
+                title: "That was given back before",
+                explanation: "Each unit that an order took can be given back once. The line says how many units of the level are left to be given back; nothing was changed. After a request whose answer was lost, read the order: its returned says what has come back.",
+            },
             Self::ProblemNotFound => ProblemPage {
                 name: "problem-not-found",
                 status: StatusCode::NOT_FOUND,
@@ -217,7 +274,7 @@ impl ProblemKind {
                 name: "request-too-large",
                 status: StatusCode::PAYLOAD_TOO_LARGE,
                 title: "The body is too large",
-                explanation: "Bodies are limited to 64 KiB, those of reservations to 512 KiB, of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
+                explanation: "Bodies are limited to 64 KiB, those of reservations and orders to 512 KiB, of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
             },
             Self::UnsupportedMediaType => ProblemPage {
                 name: "unsupported-media-type",
@@ -241,7 +298,7 @@ impl ProblemKind {
                 name: "too-many-lines",
                 status: StatusCode::UNPROCESSABLE_ENTITY,
                 title: "Too many lines in one request",
-                explanation: "A request has at most 10 000 lines, a reservation 1 000. Split it.",
+                explanation: "A request has at most 10 000 lines, a reservation or an order 1 000. Split it.",
             },
             Self::PreconditionRequired => ProblemPage {
                 name: "precondition-required",
@@ -308,6 +365,12 @@ impl ProblemKind {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "More is asked than can be taken in",
                 explanation: "A bound was reached: the journal is slower than the changes that come, its disk is full, or all room for idempotency keys is taken. Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the change was let in just before the disk was full: it is kept once there is room, and lost if the service ends before; repeat it with the same Idempotency-Key, or read the level. A read says so as well where what it would show is not on disk yet.",
+            },
+            Self::QueueFull => ProblemPage {
+                name: "queue-full",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "The queue of orders is full",
+                explanation: "As many orders are queued as may be (--queue-capacity). The order was not accepted and nothing was changed: place it again after Retry-After, which is when there is likely to be room, by how fast orders have had their turn lately.",
             },
             Self::JournalUnavailable => ProblemPage {
                 name: "journal-unavailable",

@@ -5,9 +5,11 @@
 
 pub mod catalog;
 mod chores;
+mod orders;
 mod refused;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -96,8 +98,12 @@ pub struct ProblemLine {
     /// The units that were available; absent where there is no level.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available: Option<u64>,
-    /// The version of the level at which this was judged.
-    pub version: u64,
+    /// Of what is to be given back: the units that still can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
+    /// The version of the level at which this was judged; absent where it was not the level that was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// The longest text of a request that an answer repeats, in characters: a client is told what was wrong, not sent
@@ -120,7 +126,10 @@ impl Problem {
     pub fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
         let page = kind.page();
         let applied = match kind {
-            ProblemKind::Contention | ProblemKind::NotReady | ProblemKind::Overloaded => Some(WasApplied::No),
+            ProblemKind::Contention
+            | ProblemKind::NotReady
+            | ProblemKind::Overloaded
+            | ProblemKind::QueueFull => Some(WasApplied::No),
             ProblemKind::RequestTimeout | ProblemKind::InternalError | ProblemKind::JournalUnavailable => {
                 Some(WasApplied::Unknown)
             }
@@ -219,7 +228,6 @@ impl Problem {
         if !matches!(self.status, 429 | 503) {
             return None;
         }
-        // Whole seconds, rounded up: nobody is asked back too early.
         let seconds = self.retry_after_s.map_or(1, |seconds| seconds.max(1));
         Some(HeaderValue::try_from(seconds.to_string()).expect("digits are visible ASCII"))
     }
@@ -262,8 +270,12 @@ impl From<NotDone> for Problem {
             | Why::ReservationsFull { retry_after: after }
             | Why::DiskFull { retry_after: after }
             | Why::Unwritten { retry_after: after } => {
-                retry_after_s = Some(u32::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX));
+                retry_after_s = Some(seconds_up(*after));
                 ProblemKind::Overloaded
+            }
+            Why::QueueFull { retry_after: after } => {
+                retry_after_s = Some(seconds_up(*after));
+                ProblemKind::QueueFull
             }
             Why::KeyInProgress => return Self::new(ProblemKind::IdempotencyKeyInProgress, why.to_string()),
             Why::OutcomeDropped => return Self::new(ProblemKind::HistoryCompacted, why.to_string()),
@@ -277,6 +289,11 @@ impl From<NotDone> for Problem {
         });
         Self { applied, retry_after_s, ..Self::new(kind, why.to_string()) }
     }
+}
+
+/// Whole seconds, rounded up: nobody is asked back too early.
+fn seconds_up(after: Duration) -> u32 {
+    u32::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
 }
 
 fn type_of(kind: ProblemKind) -> String {

@@ -12,7 +12,8 @@ impl Problem {
             location: key.location().to_owned(),
             requested: None,
             available: None,
-            version,
+            left: None,
+            version: Some(version),
         };
         Self { lines: Box::new([line]), ..Self::new(ProblemKind::StockNotFound, missing(key)) }
     }
@@ -26,6 +27,11 @@ impl Problem {
     /// A transaction that its levels forbid, at least one. Where they do for several reasons, the one that comes first in the order
     /// of precedence is told, with every line it concerns.
     pub fn refused_together(levels: &[RefusedLevel]) -> Self {
+        Self::refused_at(levels, |level| format!("/lines/{}", level.line))
+    }
+
+    /// [`Problem::refused_together`], where `pointer` says which field of the body asked for a level.
+    pub fn refused_at(levels: &[RefusedLevel], pointer: impl Fn(&RefusedLevel) -> String) -> Self {
         let first = levels.iter().min_by_key(|level| level.refusal.reason.precedence());
         let first = first.expect("a refusal names at least one level");
         let told = kind(first.refusal.reason);
@@ -36,7 +42,6 @@ impl Problem {
         if concerned.len() > 1 {
             detail = format!("{detail} ({} stock levels in all)", concerned.len());
         }
-        let pointer = |level: &RefusedLevel| format!("/lines/{}", level.line);
         let lines = concerned.into_iter().map(|level| line(level.refusal, &level.key, pointer(level)));
         Self { lines: lines.collect(), ..Self::new(told, detail) }
     }
@@ -64,7 +69,8 @@ fn line(refusal: Refusal, key: &StockKey, pointer: String) -> ProblemLine {
         location: key.location().to_owned(),
         requested: requested(refusal.reason),
         available: found.exists().then(|| found.available()),
-        version: found.version(),
+        left: None,
+        version: Some(found.version()),
     }
 }
 
@@ -127,6 +133,7 @@ fn missing(key: &StockKey) -> String {
     format!("{} does not exist", place(key))
 }
 
-fn place(key: &StockKey) -> String {
+/// A level, in words.
+pub(super) fn place(key: &StockKey) -> String {
     format!("sku {} at location {}", key.sku(), key.location())
 }

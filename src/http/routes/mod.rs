@@ -8,7 +8,9 @@ pub mod export;
 pub mod import;
 mod independent;
 pub mod movements;
+mod named;
 pub mod operations;
+pub mod orders;
 pub mod page;
 pub mod reservations;
 pub mod stock;
@@ -26,8 +28,8 @@ use super::HttpState;
 
 /// Bodies of most requests.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Bodies of reservations.
-const RESERVATION_BYTES_MAX: usize = 512 * 1024;
+/// Bodies of reservations and orders.
+const LINES_BYTES_MAX: usize = 512 * 1024;
 /// Bodies of batches.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -51,6 +53,9 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(reservations::commit))
         .routes(routes!(reservations::release))
         .routes(routes!(reservations::extend))
+        .routes(routes!(orders::place, orders::list))
+        .routes(routes!(orders::read, orders::cancel))
+        .routes(routes!(orders::give_back))
         .routes(routes!(movements::list))
         .routes(routes!(export::export))
         .routes(routes!(import::import))

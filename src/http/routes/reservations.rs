@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::RawPathParams;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
 
-use super::{BODY_BYTES_MAX, RESERVATION_BYTES_MAX, answer};
+use super::named::{self, After};
+use super::{BODY_BYTES_MAX, LINES_BYTES_MAX, answer};
 use crate::http::dto::{
     CommitRequest, ExtendRequest, ReleaseRequest, ReservationAnswer, ReservationsAnswer, ReserveRequest,
 };
@@ -47,7 +46,7 @@ pub async fn reserve(
     Service(store): Service,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
-    body: JsonBody<RESERVATION_BYTES_MAX>,
+    body: JsonBody<LINES_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let asked = |request: ReserveRequest<'_>| Ok((request.transaction()?, request.ttl(), request.remark()?));
     let (transaction, ttl, remark) = body.read(asked)?;
@@ -97,24 +96,19 @@ pub async fn read(Service(store): Service, uri: Uri, path: RawPathParams) -> Res
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["limit", "cursor", "state"])?;
-    let Page { limit, cursor } = query.page::<Cursor>()?;
+    let Page { limit, cursor } = query.page::<After<Reservation>>()?;
     let named =
         |text: &str| ReservationState::named(text).ok_or("must be pending, committed, released or expired");
     let state = query.read("state", named)?;
-    let after = cursor.map(|Cursor(id)| id);
+    let after = cursor.map(|After(id)| id);
     let page = store.reservations(ReservationQuery { state, after, limit }).await?;
     let items = page.reservations.iter().map(ReservationAnswer::new).collect();
-    let next_cursor = page.next.map(|id| id.to_string());
-    let link = next_cursor.as_ref().map(|cursor| {
+    let next = page.next.map(|id| {
         let state = state.map(|state| format!("&state={}", state.name())).unwrap_or_default();
-        let link = format!("</v1/reservations?limit={limit}&cursor={cursor}{state}>; rel=\"next\"");
-        HeaderValue::try_from(link).expect("names and cursors are visible ASCII")
+        format!("/v1/reservations?limit={limit}&cursor={id}{state}")
     });
-    let mut response = json(&ReservationsAnswer { items, next_cursor }, StatusCode::OK);
-    if let Some(link) = link {
-        response.headers_mut().insert(header::LINK, link);
-    }
-    Ok(response)
+    let next_cursor = page.next.map(|id| id.to_string());
+    Ok(named::page(&ReservationsAnswer { items, next_cursor }, next))
 }
 
 /// Commit a reservation
@@ -145,7 +139,7 @@ pub async fn commit(
     path: RawPathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
-    body: JsonBodyOrNone<RESERVATION_BYTES_MAX>,
+    body: JsonBodyOrNone<LINES_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let id = id(&path, &uri)?;
     let (lines, remark) =
@@ -275,28 +269,17 @@ async fn carry_out(
 }
 
 fn told(reservation: &Reservation, status: StatusCode) -> Response {
-    let mut response = json(&ReservationAnswer::new(reservation), status);
-    if status == StatusCode::CREATED {
-        let place = format!("/v1/reservations/{}", reservation.term.id);
-        let place = HeaderValue::try_from(place).expect("a UUID is visible ASCII");
-        response.headers_mut().insert(header::LOCATION, place);
+    let response = named::json(&ReservationAnswer::new(reservation), status);
+    if status != StatusCode::CREATED {
+        return response;
     }
-    response
-}
-
-fn json(answer: &impl Serialize, status: StatusCode) -> Response {
-    let body = serde_json::to_vec(answer).expect("an answer has string keys and plain values");
-    let mut response = answer::typed(Body::from(body), HeaderValue::from_static("application/json"));
-    *response.status_mut() = status;
-    response
+    named::at(response, format!("/v1/reservations/{}", reservation.term.id))
 }
 
 /// The reservation that the path names, of a request without parameters.
 fn id(path: &RawPathParams, uri: &Uri) -> Result<ReservationId, Problem> {
     Query::parse(uri, &[])?;
-    let text = path.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
-    ReservationId::parse(text)
-        .ok_or_else(|| Problem::parameter("id", "must be a UUID in lower case, as the reservation says it"))
+    named::id(path)
 }
 
 fn not_found(id: ReservationId) -> Problem {
@@ -319,15 +302,4 @@ fn settled_before(reservation: &Reservation) -> Problem {
         _ => format!("reservation {id} was {name} before; nothing was changed"),
     };
     Problem::new(kind, detail)
-}
-
-/// Where a page begins: after a reservation.
-struct Cursor(ReservationId);
-
-impl std::str::FromStr for Cursor {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ReservationId::parse(text).map(Self).ok_or("must be the next_cursor of an earlier page")
-    }
 }

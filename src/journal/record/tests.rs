@@ -373,9 +373,11 @@ fn parts_that_cannot_be_are_named() {
     };
     let part = |name| Some(RecordError::Part(name));
     assert_eq!(with(KIND, 0), part("kind"));
-    assert_eq!(with(KIND, 14), part("kind"));
+    assert_eq!(with(KIND, 20), part("kind"));
     assert_eq!(with(KIND, RecordKind::Reserved as u8), part("lines"), "a reservation has a term");
     assert_eq!(with(KIND, RecordKind::Extended as u8), part("lines"), "an extension has no lines");
+    assert_eq!(with(KIND, RecordKind::Fulfilled as u8), part("lines"), "it says of which order");
+    assert_eq!(with(KIND, RecordKind::Ordered as u8), part("lines"), "an order that is placed moves nothing");
     assert_eq!(with(KIND, RecordKind::Refused as u8), part("lines"), "a refusal has no lines");
     assert_eq!(with(FLAGS, 2), part("flags"));
     assert_eq!(with(FLAGS, 3), part("flags"));

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::files::{SegmentFile, footer};
 use super::tail::{self, Tail};
-use super::{Cut, Files, Progress, RecoveryError, Report};
+use super::{Cut, Files, Loading, Progress, RecoveryError, Report};
 use crate::journal::check::{self, Finding};
 use crate::journal::group::{self, Group, GroupError, SECTOR};
 use crate::journal::heads::Heads;
 use crate::journal::holds::AllFound;
 use crate::journal::keys::Keys;
 use crate::journal::log::Segment;
+use crate::journal::orders;
 use crate::journal::record::Record;
 use crate::journal::scan::{PIECE_BYTES, Scan, Step};
 use crate::journal::segment::Header;
@@ -29,6 +30,7 @@ pub(super) struct Replay<'r> {
     pub(super) heads: Heads,
     pub(super) keys: Keys,
     pub(super) holds: AllFound,
+    pub(super) orders: orders::AllFound,
     pub(super) tail: Option<Arc<Segment>>,
     /// Where the last group that was read ends.
     pub(super) end: GroupEnd,
@@ -63,14 +65,12 @@ enum Stop {
 
 impl<'r> Replay<'r> {
     pub(super) fn new(
-        heads: Heads,
-        keys: Keys,
-        holds: AllFound,
-        snapshot: Option<Loaded>,
+        from: Loading,
         is_closed: bool,
         report: &'r mut Report,
         progress: &'r dyn Fn(Progress),
     ) -> Self {
+        let Loading { loaded: snapshot, heads, keys, holds, orders } = from;
         let end = GroupEnd::GENESIS;
         let told = Progress { bytes: 0, bytes_total: 0, movements: 0 };
         let applies = snapshot.is_none();
@@ -79,6 +79,7 @@ impl<'r> Replay<'r> {
             heads,
             keys,
             holds,
+            orders,
             tail,
             end,
             last_group,
@@ -240,7 +241,7 @@ impl<'r> Replay<'r> {
 
     fn group(&mut self, file: &SegmentFile, offset: u64, group: &Group<'_>) -> Result<(), RecoveryError> {
         let (before, position) = (self.end, file.header.base + offset);
-        let Self { heads, keys, holds, applies, .. } = self;
+        let Self { heads, keys, holds, orders, applies, .. } = self;
         let steady_ms = group.header.time_ms;
         let mut records = 0;
         let each = |position: u64, record: &Record<'_>| {
@@ -258,6 +259,7 @@ impl<'r> Replay<'r> {
                 }
             }
             record.lines().try_for_each(|line| check::line(heads, &line, position))?;
+            orders.replay(record, steady_ms);
             holds.replay(record, steady_ms).map_err(Finding::Reservation)
         };
         let checked = check::group(group, &before, position, each);

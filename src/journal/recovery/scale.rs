@@ -87,7 +87,15 @@ fn read() {
     std::fs::copy(path.join("aside"), path.join(&name)).unwrap();
     let (heads, keys) = (Heads::new(), Keys::new());
     let began = Instant::now();
-    snapshot::load(disk.as_ref(), &name, &heads, &keys, &mut AllFound::default()).unwrap();
+    snapshot::load(
+        disk.as_ref(),
+        &name,
+        &heads,
+        &keys,
+        &mut AllFound::default(),
+        &mut orders::AllFound::default(),
+    )
+    .unwrap();
     println!("snapshot alone: {:?}", began.elapsed());
     drop((heads, keys));
     let with = recover(&disk, &options, &|_| {}).unwrap();

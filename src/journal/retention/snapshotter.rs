@@ -22,6 +22,7 @@ use crate::journal::holds::Holds;
 use crate::journal::keys::Keys;
 use crate::journal::lanes::Lanes;
 use crate::journal::log::Log;
+use crate::journal::orders::Orders;
 use crate::journal::snapshot::{self, SnapshotError, Walked, Written};
 use crate::journal::watermark::Watermark;
 
@@ -78,7 +79,9 @@ pub struct Parts {
     pub keys: Arc<Keys>,
     /// The reservations.
     pub holds: Arc<Holds>,
-    /// Where changes are handed over: a snapshot of reservations waits for what was. `None` where they are not.
+    /// The orders.
+    pub orders: Arc<Orders>,
+    /// Where changes are handed over: a snapshot of reservations and orders waits for what was. `None` where they are not.
     pub lanes: Option<Arc<Lanes>>,
     /// How far the log is on disk.
     pub watermark: Arc<Watermark>,
@@ -259,9 +262,12 @@ impl Thread {
         self.clock.behind_ms();
         let (now_ms, end) = (self.clock.steady_ms(), watermark.end());
         keys.marks().mark_end(end.time_ms, end.position);
-        let retention = u64::try_from(self.policy.reservations_retention.as_millis()).unwrap_or(u64::MAX);
-        if let Some(before_ms) = now_ms.checked_sub(retention) {
+        let before = |kept: Duration| now_ms.checked_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+        if let Some(before_ms) = before(self.policy.reservations_retention) {
             self.parts.holds.forget_before(before_ms);
+        }
+        if let Some(before_ms) = before(self.policy.orders_retention) {
+            self.parts.orders.forget_before(before_ms);
         }
         if let Some(position) = keys.expire(now_ms, self.policy.key_retention) {
             log.kept().forget_before(position);
@@ -342,12 +348,12 @@ impl Thread {
 
 /// Takes a snapshot. It says whose it is, so the file `control` has to say so before: on a disk that was full it may not yet.
 fn write(parts: &Parts, stop: &AtomicBool) -> Result<Written, SnapshotError> {
-    let Parts { disk, control, heads, keys, holds, lanes, watermark, .. } = parts;
+    let Parts { disk, control, heads, keys, holds, orders, lanes, watermark, .. } = parts;
     let behind = |source| SnapshotError::Io { file: control::NAME.to_owned(), source };
     control.as_ref().map_or(Ok(()), |control| control.catch_up()).map_err(behind)?;
     let whose = control.as_ref().map(|control| control.identity());
     let caught_up = || lanes.as_ref().is_none_or(|lanes| lanes.wait_until_caught_up());
-    let content = Walked { heads, keys, holds, caught_up: &caught_up };
+    let content = Walked { heads, keys, holds, orders, caught_up: &caught_up };
     snapshot::write(disk.as_ref(), whose, &content, watermark, stop)
 }
 

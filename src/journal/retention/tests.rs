@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::manual::Manual;
 use crate::clock::{Clock, Left};
 use crate::journal::holds::Holds;
+use crate::journal::orders::Orders;
 use crate::journal::recovery::{self, Options};
 use crate::journal::testing::{self, Memory, Writer, levels};
 
@@ -13,8 +14,13 @@ mod failures;
 
 const HOUR: Duration = Duration::from_hours(1);
 const HOUR_MS: u64 = 3_600_000;
-const KEEP: Policy =
-    Policy { age_max: None, bytes_max: None, key_retention: HOUR, reservations_retention: HOUR };
+const KEEP: Policy = Policy {
+    age_max: None,
+    bytes_max: None,
+    key_retention: HOUR,
+    reservations_retention: HOUR,
+    orders_retention: HOUR,
+};
 
 /// An hour between groups; a segment has two of them.
 fn groups(writer: &mut Writer, count: usize) {
@@ -134,6 +140,7 @@ fn parts(writer: &Writer) -> Parts {
         heads: Arc::clone(&writer.heads),
         keys: Arc::clone(&writer.keys),
         holds: Arc::new(Holds::new(0)),
+        orders: Arc::new(Orders::new(0)),
         lanes: None,
         watermark: Arc::clone(&writer.watermark),
     }

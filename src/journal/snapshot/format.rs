@@ -10,8 +10,9 @@ use crate::journal::watermark::GroupEnd;
 /// A block is written once it has this many bytes.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
-/// The longest block: it may have been one byte short before its last entry, which may be a reservation of 1 000 lines.
-pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 128 * 1024;
+/// The longest block: it may have been one byte short before its last entry, which may be an order of 1 000 lines that all stood in
+/// its way.
+pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 256 * 1024;
 
 /// The most bytes of the file's header.
 pub(super) const HEADER_BYTES_MAX: usize = 120;
@@ -53,6 +54,7 @@ pub(super) enum BlockKind {
     Trailer = 4,
     Chunks = 5,
     Reservations = 6,
+    Orders = 7,
 }
 
 /// A block's head.
@@ -164,6 +166,7 @@ impl BlockHead {
             4 => BlockKind::Trailer,
             5 => BlockKind::Chunks,
             6 => BlockKind::Reservations,
+            7 => BlockKind::Orders,
             _ => return None,
         };
         let body_len = (&head[8..]).get_u32_le() as usize;

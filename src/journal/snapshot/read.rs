@@ -15,6 +15,7 @@ use crate::journal::heads::{Head, Heads};
 use crate::journal::holds::{AllFound, Found};
 use crate::journal::keys::Keys;
 use crate::journal::marks::Mark;
+use crate::journal::orders;
 use crate::journal::watermark::GroupEnd;
 use crate::stock::Level;
 
@@ -49,15 +50,18 @@ pub enum Item<'a> {
     Chunk(u128, u64),
     /// A reservation.
     Reservation(&'a Found),
+    /// An order.
+    Order(&'a orders::Found),
 }
 
-/// Fills levels, keys and reservations, which are empty, from a snapshot. After an error they hold a part of it.
+/// Fills levels, keys, reservations and orders, which are empty, from a snapshot. After an error they hold a part of it.
 pub fn load(
     disk: &dyn Disk,
     file: &str,
     heads: &Heads,
     keys: &Keys,
     holds: &mut AllFound,
+    orders: &mut orders::AllFound,
 ) -> Result<Loaded, SnapshotError> {
     let expect = |levels: u64| heads.reserve(usize::try_from(levels).unwrap_or(0));
     read(disk, file, expect, |entry| match entry {
@@ -79,6 +83,10 @@ pub fn load(
         }
         Item::Reservation(found) => {
             holds.insert(found.clone());
+            Ok(())
+        }
+        Item::Order(found) => {
+            orders.insert(found.clone());
             Ok(())
         }
     })
@@ -143,6 +151,10 @@ fn entries(
             each(Item::Reservation(&Found::take(&mut body).ok_or("a reservation is none")?))?;
             continue;
         }
+        if head.kind == BlockKind::Orders {
+            each(Item::Order(&orders::Found::take(&mut body).ok_or("an order is none")?))?;
+            continue;
+        }
         let (entry, rest) = match head.kind {
             BlockKind::Levels => level(body).ok_or("a level is none")?,
             BlockKind::Keys | BlockKind::Chunks => {
@@ -155,7 +167,9 @@ fn entries(
                 let (entry, rest) = body.split_at_checked(16).ok_or(SHORT)?;
                 (Item::Mark(Mark { time_ms: u64_at(entry, 0), position: u64_at(entry, 8) }), rest)
             }
-            BlockKind::Reservations | BlockKind::Trailer => return Err("a trailer has no entries"),
+            BlockKind::Reservations | BlockKind::Orders | BlockKind::Trailer => {
+                return Err("a trailer has no entries");
+            }
         };
         match entry {
             Item::Level(_, head) => {
@@ -167,7 +181,7 @@ fn entries(
                 seen.highest = seen.highest.max(position);
             }
             Item::Mark(_) => seen.marks += 1,
-            Item::Reservation(_) => {}
+            Item::Reservation(_) | Item::Order(_) => {}
             Item::Chunk(_, position) => seen.highest = seen.highest.max(position),
         }
         each(entry)?;

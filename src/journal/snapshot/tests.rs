@@ -224,7 +224,7 @@ fn a_snapshot_gets_its_name_only_once_what_it_saw_is_on_disk() {
 /// A snapshot that starts at `start` and of which a walk saw these levels and keys.
 fn put_snapshot(writer: &Writer, start: GroupEnd, heads: &Heads, keys: &Keys) {
     let file = writer.disk.create(TEMPORARY).unwrap();
-    let content = Walked { heads, keys, holds: &Holds::new(0), caught_up: &|| true };
+    let content = Walked { heads, keys, holds: &Holds::new(0), orders: &Orders::new(0), caught_up: &|| true };
     write_file(&file, None, start, &content, &AtomicBool::new(false)).unwrap().finish().unwrap();
     writer.disk.rename(TEMPORARY, &name(start.position)).unwrap();
 }

@@ -59,11 +59,11 @@ fn recover(disk: &FaultyDisk) -> Recovered {
 }
 
 fn started(disk: &FaultyDisk) -> Journal {
-    let Recovered { heads, keys, holds, log, tail, end, control, .. } = recover(disk);
+    let Recovered { heads, keys, holds, orders, log, tail, end, control, .. } = recover(disk);
     let config = JournalConfig { segment_bytes: 8 * 1024, ..JournalConfig::default() };
     Journal::start(
         disk.disk(),
-        Start { heads, keys, holds, log, tail, end, covered: 0, control, only_reads: false },
+        Start { heads, keys, holds, orders, log, tail, end, covered: 0, control, only_reads: false },
         &config,
     )
     .unwrap()
@@ -195,10 +195,10 @@ async fn the_gap_that_is_told_is_not_in_the_record() {
     let disk = FaultyDisk::new();
     let (start, config) =
         (recover(&disk), JournalConfig { held_back_max: Duration::ZERO, ..JournalConfig::default() });
-    let Recovered { heads, keys, holds, log, tail, end, control, .. } = start;
+    let Recovered { heads, keys, holds, orders, log, tail, end, control, .. } = start;
     let journal = Journal::start(
         disk.disk(),
-        Start { heads, keys, holds, log, tail, end, covered: 0, control, only_reads: false },
+        Start { heads, keys, holds, orders, log, tail, end, covered: 0, control, only_reads: false },
         &config,
     )
     .unwrap();

@@ -148,8 +148,11 @@ fn shown(movement: history::Movement) -> Movement {
         RecordKind::Transfer => MovementKind::Transferred,
         RecordKind::Import => MovementKind::Imported,
         RecordKind::Expired => MovementKind::Expired,
+        RecordKind::Fulfilled => MovementKind::Fulfilled,
+        RecordKind::Returned => MovementKind::Returned,
         _ => MovementKind::of(movement.operation),
     };
-    let history::Movement { seq, time_ms, key, before, after, reason, reference, reservation, .. } = movement;
-    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference, reservation }
+    let history::Movement { seq, time_ms, key, before, after, reason, reference, reservation, order, .. } =
+        movement;
+    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference, reservation, order }
 }

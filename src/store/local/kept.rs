@@ -6,7 +6,9 @@ use crate::journal::stored::{self, Stored};
 use crate::stock::{
     Applied, IfMissing, Level, Once, Operation, Refusal, Reservation, ReservationState, StockKey,
 };
-use crate::store::{Deed, Imported, LineOutcome, NotDone, Outcome, ReservationRefused, Why, WrittenAnswer};
+use crate::store::{
+    Deed, Imported, LineOutcome, NotDone, OrderRefused, Outcome, ReservationRefused, Why, WrittenAnswer,
+};
 
 /// A record that was read back, and is whole.
 #[derive(Debug)]
@@ -48,6 +50,16 @@ impl KeptRecord {
             (Some(Stored::Extended(term, lines)), Deed::Settle { .. }) => {
                 let (state, committed) = (ReservationState::Pending, Vec::new());
                 Ok(Outcome::Reservation(Ok(Reservation { term, state, lines, committed })))
+            }
+            (None, Deed::Return { .. }) => {
+                let found = self.record().order().ok_or_else(other)?;
+                Ok(Outcome::Order(Ok((*found.order).clone())))
+            }
+            (Some(Stored::Order(found)), Deed::Order { .. } | Deed::Cancel { .. }) => {
+                Ok(Outcome::Order(Ok((*found.order).clone())))
+            }
+            (Some(Stored::Refused(levels)), Deed::Return { .. }) => {
+                Ok(Outcome::Order(Err(OrderRefused::Levels(levels))))
             }
             (Some(Stored::Refused(levels)), Deed::Reserve { .. }) => {
                 Ok(Outcome::Reservation(Err(ReservationRefused::Levels(levels))))

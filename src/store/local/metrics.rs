@@ -16,6 +16,7 @@ pub(super) fn expose(text: &mut Exposition, parts: &Parts) {
     writing(text, journal);
     order(text, journal);
     snapshots(text, journal);
+    orders(text, parts);
 }
 
 fn stock(text: &mut Exposition, parts: &Parts) {
@@ -27,6 +28,19 @@ fn stock(text: &mut Exposition, parts: &Parts) {
     );
     for (reason, count) in parts.refusals.all() {
         text.sample("inventory_refusals_total", &[("reason", reason)], count);
+    }
+}
+
+fn orders(text: &mut Exposition, parts: &Parts) {
+    let (orders, ended) = (&parts.books.shared().orders, &parts.pipeline.ended);
+    gauge(text, "inventory_orders_queued", "Orders that wait for their turn.", orders.queued() as u64);
+    gauge(text, "inventory_orders_backordered", "Orders that wait for units.", orders.backordered() as u64);
+    let name = "inventory_orders_ended_total";
+    text.counter(name, "Orders that are over since the start, by what became of them.");
+    let outcomes =
+        [("fulfilled", &ended.fulfilled), ("rejected", &ended.rejected), ("cancelled", &ended.cancelled)];
+    for (outcome, count) in outcomes {
+        text.sample(name, &[("outcome", outcome)], read(count));
     }
 }
 

@@ -7,6 +7,7 @@
 //! - `once`: a command under an idempotency key. `each`: many that stand alone, with and without one.
 //! - `levels`: reads and pages. `history`: the ledger. `metrics`: what is counted.
 //! - `open`: from what is on disk to a store. `chores`, `import`: what is done now and then.
+//! - `orders`: placed, had their turn, cancelled, given back. `pipeline`: whose turn it is, and who waits for which level.
 //! - `reservations`: units held until a deadline. `sweeper`: who tidies them up.
 //! - `refusals`: refusals by reason.
 //!
@@ -22,6 +23,8 @@ mod levels;
 mod metrics;
 mod once;
 mod open;
+mod orders;
+mod pipeline;
 mod refusals;
 mod reservations;
 mod sweeper;
@@ -30,19 +33,22 @@ mod sweeper;
 mod faults;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::books::Books;
 use self::chores::Rights;
+use self::pipeline::Pipeline;
 use self::refusals::RefusalCounts;
 use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::stock::{
-    Applied, Change, EntryRefusal, Level, Refusal, RefusedLevel, Remark, Reservation, ReservationId,
-    StockKey, Transaction,
+    Applied, Change, EntryRefusal, Level, Order, OrderId, Refusal, RefusedLevel, Remark, Reservation,
+    ReservationId, StockKey, Transaction,
 };
 use crate::store::{
     Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, Outcome, ReservationPage, ReservationQuery, Status, Store, TransactionKind, WasApplied, Why,
+    NotDone, OrderPage, OrderQuery, Outcome, ReservationPage, ReservationQuery, Status, Store,
+    TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRejected};
 use crate::telemetry::Exposition;
@@ -60,6 +66,7 @@ struct Parts {
     index: Arc<KeyIndex>,
     books: Books,
     refusals: RefusalCounts,
+    pipeline: Arc<Pipeline>,
     rights: Rights,
 }
 
@@ -87,6 +94,9 @@ impl Store for Local {
             (Deed::Settle { id, transition }, None) => {
                 Outcome::Reservation(Box::pin(self.settle(id, &transition, remark, None)).await?)
             }
+            (deed @ (Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. }), None) => {
+                Outcome::Order(Box::pin(self.of_order(&deed, remark, None)).await?)
+            }
             (Deed::Each { lines }, Some(idempotency)) => {
                 return Box::pin(self.each_once(lines, idempotency, remark)).await;
             }
@@ -111,6 +121,18 @@ impl Store for Local {
 
     async fn reservations(&self, query: ReservationQuery) -> Result<ReservationPage, NotDone> {
         self.page_of_reservations(query).await
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, NotDone> {
+        self.order_named(id).await
+    }
+
+    async fn order_when_final(&self, id: OrderId, patience: Duration) -> Result<Option<Order>, NotDone> {
+        self.order_named_when_final(id, patience).await
+    }
+
+    async fn orders(&self, query: OrderQuery) -> Result<OrderPage, NotDone> {
+        self.page_of_orders(query).await
     }
 
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
@@ -140,12 +162,18 @@ impl Store for Local {
         self.0.books.journal().failed().await.reason
     }
 
+    async fn drain(&self) {
+        self.drained().await;
+    }
+
     fn stop(&self) {
         self.0.rights.stop();
     }
 
     async fn shut_down(&self) {
         self.stop();
+        self.0.pipeline.stop();
+        self.0.pipeline.joined().await;
         self.0.stock.shut_down().await;
         let store = self.clone();
         // It blocks until the last group is on disk. A panic in there has failed the journal, which is told otherwise.

@@ -3,7 +3,7 @@
 //! The key is claimed before the change, and the record of the change carries it; so does the record of a refusal, which is
 //! written after the witness of what it says. A retry is answered from that record. What was not judged (contention, overload,
 //! a failure) is not recorded, and the key is free again. Nor is what changed nothing and would come out the same again: that a reservation is
-//! not there, or was settled before.
+//! not there, or was settled before; nor what an order is not ready for yet.
 
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{RefusedLevel, Remark};
-use crate::store::{Answered, Deed, Idempotency, NotDone, Outcome, ReservationRefused, WasApplied, Why};
+use crate::store::{
+    Answered, Deed, Idempotency, NotDone, OrderRefused, Outcome, ReservationRefused, WasApplied, Why,
+};
 
 impl Local {
     /// Carries a deed out, unless it was before.
@@ -62,6 +64,9 @@ impl Local {
             Deed::Settle { id, transition } => {
                 Ok(Outcome::Reservation(self.settle(*id, transition, remark, Some(claim)).await?))
             }
+            Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. } => {
+                Ok(Outcome::Order(self.of_order(deed, remark, Some(claim)).await?))
+            }
             Deed::Each { .. } => unreachable!("lines that stand alone are once each"),
         }
     }
@@ -75,7 +80,9 @@ fn refused(deed: &Deed, outcome: &Outcome) -> Option<Vec<RefusedLevel>> {
         }
         (
             _,
-            Outcome::Transaction(Err(levels)) | Outcome::Reservation(Err(ReservationRefused::Levels(levels))),
+            Outcome::Transaction(Err(levels))
+            | Outcome::Reservation(Err(ReservationRefused::Levels(levels)))
+            | Outcome::Order(Err(OrderRefused::Levels(levels))),
         ) => Some(levels.clone()),
         _ => None,
     }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::books::Books;
 use super::chores::{Home, Rights};
+use super::pipeline::Pipeline;
 use super::refusals::RefusalCounts;
 use super::{Local, Parts, chores, import};
 use crate::clock::wall_ms;
@@ -112,6 +113,7 @@ impl Opening {
             let journal = Journal::start(Arc::new(MemoryDisk::default()), start, &config)?;
             let local = Local::new(self.kind, strategy, journal, &self.keeping, None);
             local.start_sweeping();
+            local.start_orders();
             return Ok(local);
         };
         let disk = data.disk();
@@ -141,6 +143,7 @@ impl Opening {
                 tracing::warn!(%not_done, "reservations that expired while the service was away are not ended yet");
             }
             local.start_sweeping();
+            local.start_orders();
         }
         Ok(local)
     }
@@ -159,7 +162,9 @@ impl Local {
         let stock = AnyStrategy::new(kind, strategy, Ledger::new(Arc::clone(&index)));
         let books = Books::new(journal, keeping);
         let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
-        Self(Arc::new(Parts { stock, index, books, refusals, rights }))
+        let lanes = Arc::clone(&books.shared().lanes);
+        let pipeline = Arc::new(Pipeline::new(keeping.orders.clone(), lanes));
+        Self(Arc::new(Parts { stock, index, books, refusals, pipeline, rights }))
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
@@ -250,6 +255,8 @@ fn journal_config(keeping: &Keeping) -> JournalConfig {
         retain_bytes: keeping.retain_bytes,
         reservations_finished_max: keeping.reservations_finished_max,
         reservations_retention: keeping.reservations_retention,
+        orders_finished_max: keeping.orders.finished_max,
+        orders_retention: keeping.orders.retention,
         volatile_bytes_max: keeping.retain_bytes.unwrap_or(defaults.volatile_bytes_max),
         ..defaults
     }
@@ -270,13 +277,13 @@ async fn recover(
         _ => recovery::recover(&disk, &options, &report_progress()),
     };
     let recovered = tokio::task::spawn_blocking(read).await.map_err(|_| OpenError::Panicked)??;
-    let Recovered { heads, keys, holds, log, tail, end, control, report } = recovered;
+    let Recovered { heads, keys, holds, orders, log, tail, end, control, report } = recovered;
     log_report(&report, data.is_new(), intent);
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
     let only_reads = intent == Intent::Read;
     // Who only reads ends nothing: what is shown is what is in the log.
     let holds = if only_reads { AllFound::default() } else { holds };
-    Ok(Start { heads, keys, holds, log, tail, end, covered, control, only_reads })
+    Ok(Start { heads, keys, holds, orders, log, tail, end, covered, control, only_reads })
 }
 
 /// Tells the operator what recovery found.

@@ -92,6 +92,26 @@ fn a_database_says_the_same(data: &Path, database: &Path) {
     assert_eq!(ask("SELECT count(*) FROM movements WHERE kind = 'imported' AND reason = 'import'"), 24_690);
 }
 
+/// A movement in a database names the order that made it.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_database_names_the_orders() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let server = served(&path("data"));
+    server.send("PUT", "/v1/stock/A", "{\"on_hand\":5}");
+    let placed = server.send("POST", "/v1/orders", "{\"lines\":[{\"sku\":\"A\",\"quantity\":2}]}");
+    let placed: Value = serde_json::from_str(placed.split_once("\r\n\r\n").expect("a head").1).unwrap();
+    server.signal(Signal::SIGTERM);
+    // It has its turn before that.
+    assert_eq!(server.end().0, Some(0));
+    printed(&path("data"), &["export", "--sqlite", path("stock.db").to_str().expect("UTF-8")]);
+    let database = Connection::open(path("stock.db")).expect("a database");
+    let sql = "SELECT order_id FROM movements WHERE kind = 'fulfilled' AND delta = -2";
+    let named: String = database.query_row(sql, [], |row| row.get(0)).expect("one movement");
+    assert_eq!(placed["id"], named);
+}
+
 /// What is wrong with a file is one line that names its lines; nothing is applied.
 #[test]
 fn a_wrong_file_changes_nothing() {

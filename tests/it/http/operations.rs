@@ -155,7 +155,7 @@ async fn a_service_that_runs_is_alive_and_ready() {
 #[tokio::test]
 async fn a_service_that_starts_is_alive_and_not_ready() {
     let config = Config::new(StrategyKind::Mutex);
-    let state: &'static HttpState = Box::leak(Box::new(HttpState::new(config.kind)));
+    let state: &'static HttpState = Box::leak(Box::new(HttpState::new(config.kind, &config.http)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = http::router(state, &config.http);

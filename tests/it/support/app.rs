@@ -16,7 +16,7 @@ use axum::http::Method;
 use inventory::app::{App, Ended};
 use inventory::config::Config;
 use inventory::http::server::Drained;
-use inventory::store::{Keeping, Storage};
+use inventory::store::{Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,6 +64,16 @@ impl Builder {
     /// With its stock kept otherwise.
     pub(crate) fn with_storage(mut self, storage: Storage) -> Self {
         self.config.storage = storage;
+        self
+    }
+
+    /// With orders that have their turn otherwise.
+    pub(crate) fn with_orders(mut self, orders: Orders) -> Self {
+        let keeping = Keeping { orders, ..self.config.storage.keeping().clone() };
+        self.config.storage = match self.config.storage {
+            Storage::Folder { path, .. } => Storage::Folder { path, keeping },
+            Storage::Memory(_) => Storage::Memory(keeping),
+        };
         self
     }
 

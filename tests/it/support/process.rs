@@ -39,6 +39,13 @@ impl Server {
         Self::run(command, kind, Some(data))
     }
 
+    /// The same, with further arguments.
+    pub(crate) fn with_arguments(kind: StrategyKind, data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        let mut command = serve_over(kind, &data);
+        command.args(arguments);
+        Self::run(command, kind, Some(data))
+    }
+
     /// With stock in memory only.
     pub(crate) fn ephemeral(kind: StrategyKind) -> Self {
         let mut command = serve(kind);

@@ -13,7 +13,7 @@ proptest! {
         let plain = sample.unsealed();
         let mut bytes = Vec::new();
         let changes = sample.lines.iter().map(SampleLine::changed);
-        encode_of_reservation(&mut bytes, &sample.note(), changes, &term);
+        encode_with(&mut bytes, &sample.note(), changes, |out| put_term(out, &term));
         prop_assert_eq!(&bytes[4..plain.len()], &plain[4..]);
         bytes[KIND] = which;
         seal(&mut bytes, 7, 8, |line| sample.lines[line].previous);

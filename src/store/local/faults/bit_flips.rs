@@ -52,6 +52,7 @@ async fn written() -> [FaultyDisk; 2] {
                     heads: &shared.heads,
                     keys: &shared.keys,
                     holds: &shared.holds,
+                    orders: &shared.orders,
                     caught_up: &|| true,
                 },
                 &shared.watermark,

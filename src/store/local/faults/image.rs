@@ -229,9 +229,9 @@ pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history:
 
 /// What a journal goes on from, and what recovery reported.
 pub(super) fn start(recovered: Recovered) -> (Start, Report) {
-    let Recovered { heads, keys, holds, log, tail, end, control, report } = recovered;
+    let Recovered { heads, keys, holds, orders, log, tail, end, control, report } = recovered;
     let covered = report.snapshot.as_deref().and_then(snapshot::start_of).unwrap_or(0);
-    (Start { heads, keys, holds, log, tail, end, covered, control, only_reads: false }, report)
+    (Start { heads, keys, holds, orders, log, tail, end, covered, control, only_reads: false }, report)
 }
 
 /// What the service goes on from.

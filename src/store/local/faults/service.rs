@@ -99,13 +99,24 @@ impl Service {
         through: Arc<dyn Disk>,
         config: &JournalConfig,
     ) -> Result<Arc<Self>, RecoveryError> {
+        Self::open_keeping(kind, disk, through, config, &Keeping::default()).await
+    }
+
+    /// The same, within these bounds.
+    pub(super) async fn open_keeping(
+        kind: StrategyKind,
+        disk: &FaultyDisk,
+        through: Arc<dyn Disk>,
+        config: &JournalConfig,
+        keeping: &Keeping,
+    ) -> Result<Arc<Self>, RecoveryError> {
         let (start, _) = start_of(&through)?;
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let failed = |source| RecoveryError::Io { file: control::NAME.to_owned(), source };
         let journal = Journal::start(through, start, config).map_err(failed)?;
         let patient = StrategyConfig { lock_timeout: Duration::from_mins(1), ..StrategyConfig::default() };
-        let store = Local::new(kind, patient, journal, &Keeping::default(), None);
+        let store = Local::new(kind, patient, journal, keeping, None);
         store.restore(levels).await;
         let (shown, acknowledged) = (Mutex::default(), AtomicU64::new(0));
         Ok(Arc::new(Self { store, disk: disk.clone(), shown, acknowledged }))

@@ -17,7 +17,7 @@ pub(crate) static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(&Documents::new().json).expect("the document is JSON"));
 
 /// Headers that a route must document when it answers with them.
-const DOCUMENTED_HEADERS: [&str; 3] = ["ETag", "Location", "Link"];
+const DOCUMENTED_HEADERS: [&str; 4] = ["ETag", "Location", "Link", "Preference-Applied"];
 
 /// Fails the test if `answer` is not what the document says of `method` and `path`.
 pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
