@@ -75,7 +75,8 @@ impl Freed {
     }
 
     /// How many levels are watched.
-    pub fn watched(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn watched(&self) -> usize {
         self.inner.lock().watched.len()
     }
 

@@ -21,7 +21,6 @@ mod deadlines;
 pub mod found;
 pub mod hold;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,54 +28,32 @@ pub use found::{AllFound, Found};
 pub use hold::{Begun, Hold, Opening, Settlement, Way};
 
 use self::deadlines::{ByLevel, Deadlines};
-use crate::stock::{HeldLine, ReservationId, ReservationState, StockKey, Term};
-use crate::sync::{Mutex, Notify};
-
-const SHARDS: usize = 16;
-
-/// How many of a shard a page looks at, whether or not they are what is asked for.
-const EXAMINED_MAX: usize = 4 * 1024;
+use super::register::{Kept, Page, Register};
+use crate::stock::{HeldLine, Reservation, ReservationId, ReservationState, StockKey, Term};
+use crate::sync::Notify;
 
 /// All reservations: those that hold something, and the last of those that do not any more.
 #[derive(Debug)]
 pub struct Holds {
-    shards: Box<[Mutex<Shard>]>,
+    register: Register<Hold>,
     deadlines: Deadlines,
     by_level: ByLevel,
     /// Those that are not finished.
     open: AtomicUsize,
-    finished_max: usize,
     /// Something was settled, or given up: who waits looks again.
     changed: Notify,
     /// The earliest deadline has become earlier.
     earlier: Notify,
 }
 
-/// Those whose names fall here, and of the finished ones when that was, oldest first.
-#[derive(Debug, Default)]
-struct Shard {
-    all: BTreeMap<ReservationId, Arc<Hold>>,
-    finished: VecDeque<(u64, ReservationId)>,
-}
-
-/// A page of reservations.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// Ascending by name, and so by when they were made.
-    pub holds: Vec<Arc<Hold>>,
-    /// After which name the next page begins, if there may be one.
-    pub next: Option<ReservationId>,
-}
-
 impl Holds {
     /// None. Of finished ones `finished_max` stay at most.
     pub fn new(finished_max: usize) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            register: Register::new(finished_max),
             deadlines: Deadlines::default(),
             by_level: ByLevel::default(),
             open: AtomicUsize::new(0),
-            finished_max,
             changed: Notify::new(),
             earlier: Notify::new(),
         }
@@ -118,7 +95,7 @@ impl Holds {
 
     /// The reservation of that name, while it is there.
     pub fn get(&self, id: ReservationId) -> Option<Arc<Hold>> {
-        self.shard(id).lock().all.get(&id).cloned()
+        self.register.get(id)
     }
 
     /// A page of those after `after`, in the order of their names, that are of that state at that time, or may be once it is known what
@@ -129,32 +106,8 @@ impl Holds {
         now_ms: u64,
         after: Option<ReservationId>,
         limit: usize,
-    ) -> Page {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let (mut found, mut bound) = (Vec::new(), None::<ReservationId>);
-        for shard in &self.shards {
-            let shard = shard.lock();
-            let (mut examined, mut taken, mut last) = (0, 0, None);
-            for (id, hold) in shard.all.range((after.map_or(Unbounded, Excluded), Unbounded)) {
-                if examined == EXAMINED_MAX || taken > limit {
-                    // Beyond this one of the shard nothing is known.
-                    let known = last.unwrap_or(*id);
-                    bound = Some(bound.map_or(known, |bound| bound.min(known)));
-                    break;
-                }
-                examined += 1;
-                last = Some(*id);
-                if hold.may_be(state, now_ms) {
-                    taken += 1;
-                    found.push(Arc::clone(hold));
-                }
-            }
-        }
-        found.retain(|hold| bound.is_none_or(|bound| hold.id() <= bound));
-        found.sort_unstable_by_key(|hold| hold.id());
-        let next = if found.len() > limit { found.get(limit - 1).map(|last| last.id()) } else { bound };
-        found.truncate(limit);
-        Page { holds: found, next }
+    ) -> Page<Hold> {
+        self.register.page(after, limit, |hold| hold.may_be(state, now_ms))
     }
 
     /// How many are not finished.
@@ -183,9 +136,9 @@ impl Holds {
                 self.enter(&hold, hold.term().expires_ms);
             }
             Some(finished_ms) => {
-                let mut shard = self.shard(hold.id()).lock();
-                shard.finished.push_back((finished_ms, hold.id()));
-                shard.all.insert(hold.id(), hold);
+                let id = hold.id();
+                self.register.insert(hold);
+                self.register.finished(id, finished_ms);
             }
         }
     }
@@ -193,20 +146,12 @@ impl Holds {
     /// Calls `each` with every reservation that is neither being made nor forgotten, a shard at a time; one that is being settled is
     /// as it was before.
     pub fn walk(&self, mut each: impl FnMut(Found)) {
-        for shard in &self.shards {
-            let holds: Vec<_> = shard.lock().all.values().cloned().collect();
-            holds.iter().filter_map(|hold| hold.as_found()).for_each(&mut each);
-        }
+        self.register.walk(|hold| hold.as_found().into_iter().for_each(&mut each));
     }
 
     /// Forgets finished ones that were finished at `before_ms` or earlier.
     pub fn forget_before(&self, before_ms: u64) {
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            while shard.finished.front().is_some_and(|(finished_ms, _)| *finished_ms <= before_ms) {
-                shard.forget_oldest();
-            }
-        }
+        self.register.forget_before(before_ms);
     }
 
     /// Waits until nobody is making, settling or extending that reservation.
@@ -223,7 +168,7 @@ impl Holds {
 
     fn enter(&self, hold: &Arc<Hold>, expires_ms: u64) {
         let id = hold.id();
-        self.shard(id).lock().all.insert(id, Arc::clone(hold));
+        self.register.insert(Arc::clone(hold));
         for line in hold.lines() {
             self.by_level.insert(&line.key, expires_ms, id);
         }
@@ -244,17 +189,13 @@ impl Holds {
 
     /// Its units were never taken: there is no such reservation any more.
     fn never(&self, hold: &Hold) {
-        self.shard(hold.id()).lock().all.remove(&hold.id());
+        self.register.remove(hold.id());
         self.changed.notify_waiters();
     }
 
     /// It is finished, at that time as it grows old: the oldest that are go.
     fn finished(&self, hold: &Hold, finished_ms: u64) {
-        let mut shard = self.shard(hold.id()).lock();
-        shard.finished.push_back((finished_ms, hold.id()));
-        while shard.finished.len() > self.finished_max.div_ceil(SHARDS) {
-            shard.forget_oldest();
-        }
+        self.register.finished(hold.id(), finished_ms);
     }
 
     /// Its deadline is another one.
@@ -269,18 +210,13 @@ impl Holds {
         self.deadlines.insert(to_ms, hold.id());
         self.deadlines.remove(from_ms, hold.id());
     }
-
-    fn shard(&self, id: ReservationId) -> &Mutex<Shard> {
-        // The low bits are random.
-        &self.shards[usize::try_from(id.to_bits() % SHARDS as u128).expect("below the number of shards")]
-    }
 }
 
-impl Shard {
-    fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.finished.pop_front() {
-            self.all.remove(&id);
-        }
+impl Kept for Hold {
+    type Of = Reservation;
+
+    fn id(&self) -> ReservationId {
+        self.id()
     }
 }
 

@@ -40,6 +40,7 @@ pub mod pace;
 pub mod prepare;
 pub mod record;
 pub mod recovery;
+pub mod register;
 pub mod retention;
 pub mod room;
 pub mod scan;

@@ -10,36 +10,23 @@
 
 pub mod found;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use found::{AllFound, Found};
 
+use super::register::{Kept, Page, Register};
 use crate::stock::{Order, OrderId, OrderState};
 use crate::sync::{Mutex, Notify};
-
-const SHARDS: usize = 16;
-
-/// How many of a shard a page looks at, whether or not they are what is asked for.
-const EXAMINED_MAX: usize = 4 * 1024;
 
 /// All orders.
 #[derive(Debug)]
 pub struct Orders {
-    shards: Box<[Mutex<Shard>]>,
+    register: Register<Entry>,
     /// The name that was given last.
     last_id: Mutex<OrderId>,
     queued: AtomicUsize,
     backordered: AtomicUsize,
-    finished_max: usize,
-}
-
-/// Those whose names fall here, and of those that are over when that was, oldest first.
-#[derive(Debug, Default)]
-struct Shard {
-    all: BTreeMap<OrderId, Arc<Entry>>,
-    finished: VecDeque<(u64, OrderId)>,
 }
 
 /// One order.
@@ -68,15 +55,6 @@ enum Phase {
     Taken,
 }
 
-/// A page of orders.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// Ascending by name, and so in the order in which they were placed.
-    pub entries: Vec<Arc<Entry>>,
-    /// After which name the next page begins, if there may be one.
-    pub next: Option<OrderId>,
-}
-
 /// An order that is being placed. Dropped before it is, it never was.
 #[derive(Debug)]
 pub struct Placing {
@@ -99,11 +77,10 @@ impl Orders {
     /// None. Of those that are over `finished_max` stay at most.
     pub fn new(finished_max: usize) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            register: Register::new(finished_max),
             last_id: Mutex::new(OrderId::from_bits(0)),
             queued: AtomicUsize::new(0),
             backordered: AtomicUsize::new(0),
-            finished_max,
         }
     }
 
@@ -126,12 +103,12 @@ impl Orders {
     }
 
     /// Enters an order that is about to be placed, and that nobody is shown before. `None` where `queue_max` are queued already.
-    pub fn place(self: &Arc<Self>, order: Order, queue_max: usize) -> Option<Placing> {
+    pub fn place(self: &Arc<Self>, order: Arc<Order>, queue_max: usize) -> Option<Placing> {
         // In one step: others are let in at the same time.
         let counted = |queued| (queued < queue_max).then_some(queued + 1);
         self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted).ok()?;
-        let entry = Arc::new(Entry::new(Arc::new(order), 0, 0, Phase::Placing));
-        self.shard(entry.id).lock().all.insert(entry.id, Arc::clone(&entry));
+        let entry = Arc::new(Entry::new(order, 0, 0, Phase::Placing));
+        self.register.insert(Arc::clone(&entry));
         Some(Placing { orders: Arc::clone(self), entry, is_placed: false })
     }
 
@@ -144,76 +121,37 @@ impl Orders {
         drop(last);
         self.count(None, Some(state));
         let entry = Arc::new(Entry::new(order, revision, grown_ms, Phase::Idle));
-        let mut shard = self.shard(id).lock();
+        self.register.insert(entry);
         if state.is_final() {
-            shard.finished.push_back((grown_ms, id));
+            self.register.finished(id, grown_ms);
         }
-        shard.all.insert(id, entry);
     }
 
     /// The order of that name, while it is there.
     pub fn get(&self, id: OrderId) -> Option<Arc<Entry>> {
-        let entry = self.shard(id).lock().all.get(&id).cloned();
-        entry.filter(|entry| !entry.is_being_placed())
+        self.register.get(id).filter(|entry| !entry.is_being_placed())
     }
 
     /// All that are not over, in no particular order.
     pub fn open(&self) -> Vec<Arc<Order>> {
         let mut open = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock();
-            open.extend(
-                shard.all.values().map(|entry| entry.order()).filter(|order| !order.state.is_final()),
-            );
-        }
+        self.register.walk(|entry| open.extend(Some(entry.order()).filter(|order| !order.state.is_final())));
         open
     }
 
     /// A page of those after `after`, in the order of their names, that are of that state, or may be once a turn is over.
-    pub fn page(&self, state: Option<OrderState>, after: Option<OrderId>, limit: usize) -> Page {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let (mut found, mut bound) = (Vec::new(), None::<OrderId>);
-        for shard in &self.shards {
-            let shard = shard.lock();
-            let (mut examined, mut taken, mut last) = (0, 0, None);
-            for (id, entry) in shard.all.range((after.map_or(Unbounded, Excluded), Unbounded)) {
-                if examined == EXAMINED_MAX || taken > limit {
-                    // Beyond this one of the shard nothing is known.
-                    let known = last.unwrap_or(*id);
-                    bound = Some(bound.map_or(known, |bound| bound.min(known)));
-                    break;
-                }
-                examined += 1;
-                last = Some(*id);
-                if entry.may_be(state) {
-                    taken += 1;
-                    found.push(Arc::clone(entry));
-                }
-            }
-        }
-        found.retain(|entry| bound.is_none_or(|bound| entry.id <= bound));
-        found.sort_unstable_by_key(|entry| entry.id);
-        let next = if found.len() > limit { found.get(limit - 1).map(|last| last.id) } else { bound };
-        found.truncate(limit);
-        Page { entries: found, next }
+    pub fn page(&self, state: Option<OrderState>, after: Option<OrderId>, limit: usize) -> Page<Entry> {
+        self.register.page(after, limit, |entry| entry.may_be(state))
     }
 
     /// Calls `each` with every order that was placed and is not forgotten, a shard at a time; one whose turn is under way is as it was before.
     pub fn walk(&self, mut each: impl FnMut(Found)) {
-        for shard in &self.shards {
-            let entries: Vec<_> = shard.lock().all.values().cloned().collect();
-            entries.iter().filter_map(|entry| entry.as_found()).for_each(&mut each);
-        }
+        self.register.walk(|entry| entry.as_found().into_iter().for_each(&mut each));
     }
 
     /// Forgets those that were over at `before_ms` or earlier.
     pub fn forget_before(&self, before_ms: u64) {
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            while shard.finished.front().is_some_and(|(grown_ms, _)| *grown_ms <= before_ms) {
-                shard.forget_oldest();
-            }
-        }
+        self.register.forget_before(before_ms);
     }
 
     fn count(&self, from: Option<OrderState>, to: Option<OrderState>) {
@@ -228,26 +166,13 @@ impl Orders {
             }
         }
     }
-
-    fn finished(&self, id: OrderId, grown_ms: u64) {
-        let mut shard = self.shard(id).lock();
-        shard.finished.push_back((grown_ms, id));
-        while shard.finished.len() > self.finished_max.div_ceil(SHARDS) {
-            shard.forget_oldest();
-        }
-    }
-
-    fn shard(&self, id: OrderId) -> &Mutex<Shard> {
-        // Names of one moment count up, and the low bits of the first are random.
-        &self.shards[usize::try_from(id.to_bits() % SHARDS as u128).expect("below the number of shards")]
-    }
 }
 
-impl Shard {
-    fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.finished.pop_front() {
-            self.all.remove(&id);
-        }
+impl Kept for Entry {
+    type Of = Order;
+
+    fn id(&self) -> OrderId {
+        self.id
     }
 }
 
@@ -273,23 +198,23 @@ impl Entry {
         (inner.phase == Phase::Idle).then(|| Arc::clone(&inner.order))
     }
 
-    /// Completes when a turn of it is over, from when this is called.
-    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
-        self.changed.notified()
+    /// What `look` finds of it, once it finds something: it looks again whenever a turn is over.
+    pub async fn once<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Before it is looked at: what happens from here on is not missed.
+            changed.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
     }
 
     /// Waits until the order is as it is wanted.
     pub async fn until(&self, is_wanted: impl Fn(&Order) -> bool) {
-        loop {
-            let changed = self.changed();
-            tokio::pin!(changed);
-            // Before it is looked at: what happens from here on is not missed.
-            changed.as_mut().enable();
-            if is_wanted(&self.order()) {
-                return;
-            }
-            changed.await;
-        }
+        self.once(|| is_wanted(&self.order()).then_some(())).await;
     }
 
     /// Takes its turn; `None` while somebody else has it.
@@ -340,7 +265,7 @@ impl Placing {
 impl Drop for Placing {
     fn drop(&mut self) {
         if !self.is_placed {
-            self.orders.shard(self.entry.id).lock().all.remove(&self.entry.id);
+            self.orders.register.remove(self.entry.id);
             self.orders.count(Some(OrderState::Queued), None);
         }
     }
@@ -374,7 +299,7 @@ impl Turn {
         };
         self.orders.count(Some(from), Some(to));
         if is_over_now {
-            self.orders.finished(self.entry.id, steady_ms.max(1));
+            self.orders.register.finished(self.entry.id, steady_ms.max(1));
         }
         self.entry.changed.notify_waiters();
         recorded

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 
 use axum::extract::RawPathParams;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 
 use super::answer;
+use crate::http::extract::{Page, Query};
 use crate::http::problem::Problem;
 use crate::stock::Id;
 
@@ -17,8 +18,15 @@ pub(super) fn id<Of>(path: &RawPathParams) -> Result<Id<Of>, Problem> {
     Id::parse(text).ok_or_else(|| Problem::parameter("id", "must be a UUID in lower case, as it was told"))
 }
 
+/// A page that is asked for: of what is in that state, or in any.
+pub(super) struct Asked<Of, S> {
+    pub(super) limit: usize,
+    pub(super) after: Option<Id<Of>>,
+    pub(super) state: Option<S>,
+}
+
 /// Where a page begins: after what is named.
-pub(super) struct After<Of>(pub(super) Id<Of>);
+struct After<Of>(Id<Of>);
 
 impl<Of> FromStr for After<Of> {
     type Err = &'static str;
@@ -26,6 +34,25 @@ impl<Of> FromStr for After<Of> {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Id::parse(text).map(Self).ok_or("must be the next_cursor of an earlier page")
     }
+}
+
+impl<Of, S> Asked<Of, S> {
+    /// What the parameters `limit`, `cursor` and `state` ask for; `state` reads that one.
+    pub(super) fn parse(
+        uri: &Uri,
+        state: impl FnOnce(&str) -> Result<S, &'static str>,
+    ) -> Result<Self, Problem> {
+        let query = Query::parse(uri, &["limit", "cursor", "state"])?;
+        let Page { limit, cursor } = query.page::<After<Of>>()?;
+        let (after, state) = (cursor.map(|After(id)| id), query.read("state", state)?);
+        Ok(Self { limit, after, state })
+    }
+}
+
+/// Where the page after this one is: the path and query, of `limit` in the state of that name.
+pub(super) fn next<Of>(path: &str, after: Id<Of>, limit: usize, state: Option<&str>) -> String {
+    let state = state.map(|state| format!("&state={state}")).unwrap_or_default();
+    format!("{path}?limit={limit}&cursor={after}{state}")
 }
 
 /// An answer in JSON.

@@ -4,12 +4,12 @@ use axum::extract::RawPathParams;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
-use super::named::{self, After};
+use super::named::{self, Asked};
 use super::{LINES_BYTES_MAX, answer};
 use crate::http::dto::{OrderAnswer, OrderRequest, OrdersAnswer, ReturnRequest};
 use crate::http::extract::{
-    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, PREFERENCE_APPLIED, Page, Patience,
-    Prefer, Query, Service, Unconditional, Unkeyed,
+    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, PREFERENCE_APPLIED, Patience, Prefer,
+    Query, Service, Unconditional, Unkeyed,
 };
 use crate::http::problem::Problem;
 use crate::stock::{Order, OrderId, OrderState, Quantity, RefusedLevel};
@@ -123,19 +123,13 @@ pub async fn read(
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["limit", "cursor", "state"])?;
-    let Page { limit, cursor } = query.page::<After<Order>>()?;
     let named = |text: &str| {
         OrderState::named(text).ok_or("must be queued, backordered, fulfilled, rejected or cancelled")
     };
-    let state = query.read("state", named)?;
-    let after = cursor.map(|After(id)| id);
+    let Asked { limit, after, state } = Asked::parse(&uri, named)?;
     let page = store.orders(OrderQuery { state, after, limit }).await?;
     let items = page.orders.iter().map(OrderAnswer::new).collect();
-    let next = page.next.map(|id| {
-        let state = state.map(|state| format!("&state={}", state.name())).unwrap_or_default();
-        format!("/v1/orders?limit={limit}&cursor={id}{state}")
-    });
+    let next = page.next.map(|after| named::next("/v1/orders", after, limit, state.map(OrderState::name)));
     let next_cursor = page.next.map(|id| id.to_string());
     Ok(named::page(&OrdersAnswer { items, next_cursor }, next))
 }

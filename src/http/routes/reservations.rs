@@ -6,12 +6,12 @@ use axum::extract::RawPathParams;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
-use super::named::{self, After};
+use super::named::{self, Asked};
 use super::{BODY_BYTES_MAX, LINES_BYTES_MAX, answer};
 use crate::http::dto::{
     CommitRequest, ExtendRequest, ReleaseRequest, ReservationAnswer, ReservationsAnswer, ReserveRequest,
 };
-use crate::http::extract::{IdempotencyKey, JsonBody, JsonBodyOrNone, Page, Query, Service, Unconditional};
+use crate::http::extract::{IdempotencyKey, JsonBody, JsonBodyOrNone, Query, Service, Unconditional};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{HeldLine, Remark, Reservation, ReservationId, ReservationState};
 use crate::store::{
@@ -95,18 +95,14 @@ pub async fn read(Service(store): Service, uri: Uri, path: RawPathParams) -> Res
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["limit", "cursor", "state"])?;
-    let Page { limit, cursor } = query.page::<After<Reservation>>()?;
     let named =
         |text: &str| ReservationState::named(text).ok_or("must be pending, committed, released or expired");
-    let state = query.read("state", named)?;
-    let after = cursor.map(|After(id)| id);
+    let Asked { limit, after, state } = Asked::parse(&uri, named)?;
     let page = store.reservations(ReservationQuery { state, after, limit }).await?;
     let items = page.reservations.iter().map(ReservationAnswer::new).collect();
-    let next = page.next.map(|id| {
-        let state = state.map(|state| format!("&state={}", state.name())).unwrap_or_default();
-        format!("/v1/reservations?limit={limit}&cursor={id}{state}")
-    });
+    let next = page
+        .next
+        .map(|after| named::next("/v1/reservations", after, limit, state.map(ReservationState::name)));
     let next_cursor = page.next.map(|id| id.to_string());
     Ok(named::page(&ReservationsAnswer { items, next_cursor }, next))
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use bytes::{Buf, BufMut};
 
 use crate::journal::record::{Record, RecordKind, put_term, take_term};
+use crate::journal::register;
 use crate::journal::stored::Stored;
 use crate::stock::{
     HeldLine, Operation, Quantity, Reservation, ReservationId, ReservationState, StockKey, Term,
@@ -71,21 +72,9 @@ impl AllFound {
 
     /// Forgets what was finished at `before_ms` or earlier, and of the others that are finished all but the newest `finished_max`.
     pub fn forget(&mut self, before_ms: u64, finished_max: usize) {
-        let is_finished = |found: &Found| found.state != ReservationState::Pending;
-        self.0.retain(|_, found| !is_finished(found) || found.finished_ms > before_ms);
-        let mut finished: Vec<(u64, ReservationId)> = self
-            .0
-            .values()
-            .filter(|found| is_finished(found))
-            .map(|found| (found.finished_ms, found.term.id))
-            .collect();
-        let surplus = finished.len().saturating_sub(finished_max);
-        if surplus > 0 {
-            finished.sort_unstable();
-            for (_, id) in finished.drain(..surplus) {
-                self.0.remove(&id);
-            }
-        }
+        register::forget(&mut self.0, before_ms, finished_max, |found| {
+            (found.state != ReservationState::Pending).then_some(found.finished_ms)
+        });
     }
 }
 

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::journal::register::SHARDS;
 use crate::stock::{Location, Quantity, Sku};
 
 impl Holds {
     /// How many there are, finished ones too.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().all.len()).sum()
+        self.register.len()
     }
 }
 
@@ -186,8 +187,8 @@ fn pages_are_in_the_order_of_making_and_complete() {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
                 let page = holds.page(state, 50, after, limit);
-                assert!(page.holds.len() <= limit);
-                seen.extend(page.holds.iter().map(|hold| hold.id()));
+                assert!(page.kept.len() <= limit);
+                seen.extend(page.kept.iter().map(|hold| hold.id()));
                 after = page.next;
                 if after.is_none() {
                     break;

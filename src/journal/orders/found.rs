@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut};
 
 use crate::journal::record::Record;
+use crate::journal::register;
 use crate::journal::stored::{put_key, put_refused_levels, take_key, take_refused_levels};
 use crate::stock::order::PRIORITY_MAX;
 use crate::stock::{Order, OrderId, OrderLine, OrderProblem, OrderState, OrderTimes, Quantity, Remark};
@@ -68,17 +69,9 @@ impl AllFound {
 
     /// Forgets what ended at `before_ms` or earlier, and of the others that have ended all but the newest `finished_max`.
     pub fn forget(&mut self, before_ms: u64, finished_max: usize) {
-        let is_over = |found: &Found| found.order.state.is_final();
-        self.0.retain(|_, found| !is_over(found) || found.grown_ms > before_ms);
-        let over = self.0.values().filter(|found| is_over(found));
-        let mut over: Vec<(u64, OrderId)> = over.map(|found| (found.grown_ms, found.order.id)).collect();
-        let surplus = over.len().saturating_sub(finished_max);
-        if surplus > 0 {
-            over.sort_unstable();
-            for (_, id) in over.drain(..surplus) {
-                self.0.remove(&id);
-            }
-        }
+        register::forget(&mut self.0, before_ms, finished_max, |found| {
+            found.order.state.is_final().then_some(found.grown_ms)
+        });
     }
 }
 

@@ -24,26 +24,19 @@ fn assert_occurred(occurred: &BTreeSet<String>, expected: &[&str]) {
 
 fn placed(orders: &Arc<Orders>) -> Arc<Entry> {
     let id = orders.next_id(7, 0);
-    orders.place(order(id), 9).unwrap().placed(drop);
+    orders.place(Arc::new(order(id)), 9).unwrap().placed(drop);
     orders.get(id).unwrap()
 }
 
 /// Waits for the turn, and ends the order that way, unless it is over; whether it did.
 async fn end(orders: &Arc<Orders>, entry: &Arc<Entry>, state: OrderState, gives_up: bool) -> bool {
-    loop {
-        let changed = entry.changed();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if let Some(turn) = entry.begin(orders) {
-            if turn.order().state.is_final() || gives_up {
-                return false;
-            }
-            let order = Arc::new(Order { state, ..(**turn.order()).clone() });
-            turn.done(order, 1, || ());
-            return true;
-        }
-        changed.await;
+    let turn = entry.once(|| entry.begin(orders)).await;
+    if turn.order().state.is_final() || gives_up {
+        return false;
     }
+    let order = Arc::new(Order { state, ..(**turn.order()).clone() });
+    turn.done(order, 1, || ());
+    true
 }
 
 /// A worker, a cancel, one that gives its turn up, and one who waits for the outcome: one of the first two ends it, and the last is told.

@@ -20,7 +20,7 @@ pub(super) fn order(id: OrderId) -> Order {
 
 fn placed(orders: &Arc<Orders>) -> Arc<Entry> {
     let id = orders.next_id(7, 0);
-    orders.place(order(id), usize::MAX).unwrap().placed(drop);
+    orders.place(Arc::new(order(id)), usize::MAX).unwrap().placed(drop);
     orders.get(id).unwrap()
 }
 
@@ -34,7 +34,7 @@ fn becomes(orders: &Arc<Orders>, entry: &Arc<Entry>, state: OrderState, grown_ms
 #[test]
 fn the_queue_is_bounded() {
     let orders = Arc::new(Orders::new(100));
-    let place = |max| orders.place(order(orders.next_id(1, 0)), max);
+    let place = |max| orders.place(Arc::new(order(orders.next_id(1, 0))), max);
     let (first, second) = (place(2).unwrap(), place(2).unwrap());
     assert!(place(2).is_none());
     drop(first);
@@ -69,9 +69,9 @@ fn later_orders_have_higher_names() {
 #[test]
 fn one_has_the_turn_and_a_turn_that_is_dropped_changes_nothing() {
     let orders = Arc::new(Orders::new(100));
-    let placing = orders.place(order(orders.next_id(1, 0)), 9).unwrap();
+    let placing = orders.place(Arc::new(order(orders.next_id(1, 0))), 9).unwrap();
     let id = placing.entry.id;
-    assert!(orders.get(id).is_none() && orders.page(None, None, 9).entries.is_empty());
+    assert!(orders.get(id).is_none() && orders.page(None, None, 9).kept.is_empty());
     orders.walk(|_| panic!("a snapshot of what was not handed over"));
     assert!(placing.entry.begin(&orders).is_none());
     placing.placed(|found| assert_eq!(found.revision, 0));
@@ -100,8 +100,8 @@ fn pages_show_all_that_are_kept() {
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = orders.page(Some(OrderState::Queued), after, 7);
-        assert!(page.entries.len() <= 7);
-        seen.extend(page.entries.iter().map(|entry| entry.id));
+        assert!(page.kept.len() <= 7);
+        seen.extend(page.kept.iter().map(|entry| entry.id));
         after = page.next;
         if after.is_none() {
             break;
@@ -110,9 +110,9 @@ fn pages_show_all_that_are_kept() {
     let odd = entries.iter().enumerate().filter(|(at, _)| at / 16 % 2 == 1);
     let queued: Vec<_> = odd.map(|(_, entry)| entry.id).collect();
     assert_eq!(seen, queued);
-    let kept = orders.page(Some(OrderState::Fulfilled), None, 500).entries;
+    let kept = orders.page(Some(OrderState::Fulfilled), None, 500).kept;
     assert_eq!(kept.len(), 32);
     assert!(kept.iter().all(|entry| entry.inner.lock().grown_ms >= 128), "the oldest go");
     orders.forget_before(190);
-    assert_eq!(orders.page(Some(OrderState::Fulfilled), None, 500).entries.len(), 8);
+    assert_eq!(orders.page(Some(OrderState::Fulfilled), None, 500).kept.len(), 8);
 }

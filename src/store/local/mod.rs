@@ -50,7 +50,7 @@ use crate::store::{
     NotDone, OrderPage, OrderQuery, Outcome, ReservationPage, ReservationQuery, Status, Store,
     TransactionKind, WasApplied, Why,
 };
-use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRejected};
+use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRefused, TransactRejected};
 use crate::telemetry::Exposition;
 
 pub use open::{Intent, OfflineVerification, OpenError, Opening, verify_offline};
@@ -250,18 +250,29 @@ impl Local {
             }
             Err(TransactRejected::Refused(refused)) => {
                 self.0.refusals.count(refusals::most_telling(&refused.refusals).reason);
-                let found = entries.iter().zip(&refused.found);
-                let seen = found.map(|(entry, found)| (&entry.key, found.version()));
-                self.0.books.witness_levels(seen, WasApplied::No).await?;
-                let named = |refused: &EntryRefusal| {
-                    let entry = &entries[refused.entry];
-                    RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
-                };
-                Ok(Err(refused.refusals.iter().map(named).collect()))
+                self.0.books.witness_levels(versions_seen(transaction, &refused), WasApplied::No).await?;
+                Ok(Err(levels_refused(transaction, &refused)))
             }
             Err(TransactRejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
         }
     }
+}
+
+/// The levels that stood in the way of a transaction.
+fn levels_refused(transaction: &Transaction, refused: &TransactRefused) -> Vec<RefusedLevel> {
+    let named = |refused: &EntryRefusal| {
+        let entry = &transaction.entries()[refused.entry];
+        RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
+    };
+    refused.refusals.iter().map(named).collect()
+}
+
+/// The versions at which a transaction was refused, of all of its levels.
+fn versions_seen<'t>(
+    transaction: &'t Transaction,
+    refused: &'t TransactRefused,
+) -> impl Iterator<Item = (&'t StockKey, u64)> {
+    transaction.entries().iter().zip(&refused.found).map(|(entry, found)| (&entry.key, found.version()))
 }
 
 impl From<TransactionKind> for RecordKind {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Local;
 use super::pipeline::{Task, What};
+use super::{Local, levels_refused, versions_seen};
 use crate::journal::control::random;
 use crate::journal::keys::Claim;
 use crate::journal::lanes::Permit;
@@ -71,7 +71,7 @@ impl Local {
         let permit = self.0.books.permit(RecordKind::Ordered, remark.clone(), claim).await?;
         let created_ms = self.date_ms();
         let random = u128::from(random()) << 64 | u128::from(random());
-        let order = Order {
+        let order = Arc::new(Order {
             id: self.register().next_id(created_ms, random),
             state: OrderState::Queued,
             lines: lines.to_vec(),
@@ -81,14 +81,14 @@ impl Local {
             times: OrderTimes { created_ms, ..OrderTimes::default() },
             returned: Vec::new(),
             problem: None,
-        };
-        let placing = self.register().place(order.clone(), self.0.pipeline.how().queue_max);
+        });
+        let placing = self.register().place(Arc::clone(&order), self.0.pipeline.how().queue_max);
         let full = || NotDone::no(Why::QueueFull { retry_after: self.0.pipeline.until_there_is_room() });
         let placing = placing.ok_or_else(full)?;
         let told = placing.placed(|found| permit.store(&Stored::Order(found)));
         // Whoever placed it may go away: it has its turn all the same.
-        let (pipeline, placed, (done, telling)) =
-            (Arc::clone(&self.0.pipeline), Arc::new(order.clone()), tokio::sync::oneshot::channel());
+        let (pipeline, placed) = (Arc::clone(&self.0.pipeline), Arc::clone(&order));
+        let (done, telling) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             if told.await.is_ok() {
                 pipeline.add(placed);
@@ -96,7 +96,7 @@ impl Local {
             }
         });
         self.0.books.told(telling, WasApplied::Unknown).await?;
-        Ok(order)
+        Ok((*order).clone())
     }
 
     /// Cancels an order that has not taken its units.
@@ -210,14 +210,8 @@ impl Local {
             }
             Err(TransactRejected::Contention(_)) => Err(NotDone::no(Why::Contention)),
             Err(TransactRejected::Refused(refused)) => {
-                let entries = transaction.entries();
-                let level = |refused: &crate::stock::EntryRefusal| {
-                    let entry = &entries[refused.entry];
-                    RefusedLevel { key: entry.key.clone(), line: entry.line, refusal: refused.refusal }
-                };
-                let seen = entries.iter().zip(&refused.found);
-                let seen = seen.map(|(entry, found)| (entry.key.clone(), found.version())).collect();
-                Ok(Tried::Short(refused.refusals.iter().map(level).collect(), seen))
+                let seen = versions_seen(&transaction, &refused).map(|(key, version)| (key.clone(), version));
+                Ok(Tried::Short(levels_refused(&transaction, &refused), seen.collect()))
             }
         }
     }
@@ -290,12 +284,12 @@ impl Local {
 
     /// The turn of an order, once nobody else has it.
     async fn turn_of(&self, entry: &Arc<Entry>) -> Result<Turn, NotDone> {
-        once(entry, |entry| entry.begin(self.register())).await
+        within_bounds(entry.once(|| entry.begin(self.register()))).await
     }
 
     /// The order, once nobody has its turn: what somebody is at may be seen in the levels already.
-    async fn known(&self, entry: &Arc<Entry>) -> Result<Arc<Order>, NotDone> {
-        once(entry, |entry| entry.at_rest()).await
+    async fn known(&self, entry: &Entry) -> Result<Arc<Order>, NotDone> {
+        within_bounds(entry.once(|| entry.at_rest())).await
     }
 
     /// The order of that name, as it is, witnessed.
@@ -323,8 +317,8 @@ impl Local {
     /// A page of orders, each as it is when it is read, witnessed together.
     pub(super) async fn page_of_orders(&self, query: OrderQuery) -> Result<OrderPage, NotDone> {
         let page = self.register().page(query.state, query.after, query.limit);
-        let mut orders = Vec::with_capacity(page.entries.len());
-        for entry in page.entries {
+        let mut orders = Vec::with_capacity(page.kept.len());
+        for entry in page.kept {
             let order = self.known(&entry).await?;
             if query.state.is_none_or(|state| state == order.state) {
                 orders.push((*order).clone());
@@ -357,21 +351,9 @@ fn said_of(order: &Order) -> Option<Arc<Remark>> {
     order.remark.as_deref().map(|remark| Arc::new(remark.clone()))
 }
 
-/// What `look` finds of an order, once it does: it is asked again whenever a turn is over, for a bounded time.
-async fn once<T>(entry: &Arc<Entry>, look: impl Fn(&Arc<Entry>) -> Option<T>) -> Result<T, NotDone> {
-    let found = async {
-        loop {
-            let changed = entry.changed();
-            tokio::pin!(changed);
-            // Before it is looked at: what happens from here on is not missed.
-            changed.as_mut().enable();
-            if let Some(found) = look(entry) {
-                return found;
-            }
-            changed.await;
-        }
-    };
-    tokio::time::timeout(UNDER_WAY_MAX, found).await.map_err(|_| NotDone::no(Why::Contention))
+/// Waits for another who has the turn of the same order, a bounded time.
+async fn within_bounds<T>(known: impl Future<Output = T>) -> Result<T, NotDone> {
+    tokio::time::timeout(UNDER_WAY_MAX, known).await.map_err(|_| NotDone::no(Why::Contention))
 }
 
 /// The hand-off of what moves the units of an order: who applied it has recorded it, and with that the order has become `order`.

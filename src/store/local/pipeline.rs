@@ -141,6 +141,12 @@ impl Pipeline {
         self.pace.lock().until_left((self.how.queue_max / 10).max(1), Instant::now())
     }
 
+    /// Whether an order could have its turn, if there were a worker.
+    #[cfg(test)]
+    pub(super) fn has_work(&self) -> bool {
+        self.counter.lock().has_work()
+    }
+
     /// Tells the workers to end once each has done what it is at.
     pub(super) fn stop(&self) {
         self.stops.store(true, Ordering::SeqCst);

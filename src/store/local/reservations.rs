@@ -234,8 +234,8 @@ impl Local {
         query: ReservationQuery,
     ) -> Result<ReservationPage, NotDone> {
         let page = self.holds().page(query.state, self.now_ms(), query.after, query.limit);
-        let mut reservations = Vec::with_capacity(page.holds.len());
-        for hold in page.holds {
+        let mut reservations = Vec::with_capacity(page.kept.len());
+        for hold in page.kept {
             self.settled_as_of_now(&hold).await?;
             reservations
                 .extend(hold.reservation().filter(|it| query.state.is_none_or(|state| state == it.state)));

@@ -111,17 +111,7 @@ proptest! {
 /// order younger.
 #[test]
 fn what_has_ended_is_forgotten_and_nothing_else() {
-    let order = |id: u128, state| Order {
-        id: OrderId::from_bits(id),
-        state,
-        lines: vec![OrderLine { key: key("a"), quantity: Quantity::new(3).unwrap() }],
-        priority: 0,
-        backorder: false,
-        remark: None,
-        times: OrderTimes::default(),
-        returned: Vec::new(),
-        problem: None,
-    };
+    let order = |id, state| Order { state, ..super::super::tests::order(OrderId::from_bits(id)) };
     let mut all = AllFound::default();
     let mut put = |id, state, revision, grown_ms| {
         all.insert(Found { order: Arc::new(order(id, state)), revision, grown_ms });

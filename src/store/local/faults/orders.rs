@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::for_each_strategy;
 use super::reservations::reserve;
@@ -10,7 +14,7 @@ use super::service::{Service, config, key, quantity};
 use crate::clock::manual::Manual;
 use crate::journal::JournalConfig;
 use crate::journal::disk;
-use crate::journal::disk::faulty::FaultyDisk;
+use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::stock::{
     Change, IfMissing, Location, Once, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
     Precondition, Remark, Sku, StockKey,
@@ -462,4 +466,32 @@ for_each_strategy! {
         }
         shop.assert_books(1_000).await;
     }
+}
+
+/// P7, P8: an order that is not on disk yet does not have its turn. Else a crash could leave what it took without its key, and a retry would
+/// order again. One thread, so that whoever could put it into the queue has had its go.
+#[tokio::test]
+async fn an_order_has_its_turn_when_it_is_on_disk() {
+    let shop = Shop::closed(StrategyKind::Mutex, 5, Orders::default()).await;
+    let (asked, (go, wait)) = (Arc::new(AtomicBool::new(false)), mpsc::channel::<()>());
+    shop.service.disk.at_each(Call::Sync, {
+        let (asked, wait) = (Arc::clone(&asked), Mutex::new(wait));
+        move |_| {
+            asked.store(true, Ordering::SeqCst);
+            // Until the other end is gone.
+            let _ = wait.lock().recv();
+        }
+    });
+    let (store, pipeline) = (shop.service.store.clone(), &shop.service.store.0.pipeline);
+    let placed = tokio::spawn(async move { store.execute(Command::new(order(&[(0, 1)], false))).await });
+    while !asked.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!pipeline.has_work() && !placed.is_finished());
+    drop(go);
+    ordered(placed.await.expect("it does not panic").expect("it is taken in")).expect("an order");
+    assert!(pipeline.has_work());
 }
