@@ -167,3 +167,51 @@ pub(super) fn forget<Of, F>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Numbered(u64);
+
+    impl Kept for Numbered {
+        type Of = Self;
+
+        fn id(&self) -> Id<Self> {
+            Id::from_bits(self.0.into())
+        }
+    }
+
+    /// P10: a page looks at so many and no more; page by page whatever is wanted is there once, in order, however much stands before it.
+    #[test]
+    fn pages_that_stop_early_leave_nothing_out_and_show_nothing_twice() {
+        let register = Register::new(9);
+        // All of one shard, of which two are wanted, far into it; beside it a few of others.
+        let (in_the_way, shards) = (3 * EXAMINED_MAX as u64, SHARDS as u64);
+        let wanted: Vec<u64> =
+            (0..40).map(|number| 1 + number * in_the_way * shards / 40 + number % 7).collect();
+        let far = [in_the_way / 2 * shards, in_the_way * shards];
+        for number in (0..=in_the_way).map(|number| number * shards).chain(wanted.iter().copied()) {
+            register.insert(Arc::new(Numbered(number)));
+        }
+        let mut expected: Vec<u64> = wanted.iter().copied().filter(|number| number % shards != 0).collect();
+        expected.extend(far);
+        expected.sort_unstable();
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let mut examined = 0;
+            let page = register.page(after, 30, |kept| {
+                examined += 1;
+                !kept.0.is_multiple_of(shards) || far.contains(&kept.0)
+            });
+            assert!(page.kept.len() <= 30 && examined <= EXAMINED_MAX * SHARDS);
+            seen.extend(page.kept.iter().map(|kept| kept.0));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, expected);
+    }
+}

@@ -122,7 +122,11 @@ fn what_has_ended_is_forgotten_and_nothing_else() {
         put(id, OrderState::Fulfilled, 1, grown_ms);
     }
     put(4, OrderState::Fulfilled, 2, 90);
+    let left = |all: &AllFound| -> Vec<u128> {
+        all.clone().into_sorted().iter().map(|found| found.order.id.to_bits()).collect()
+    };
+    all.forget(10, 9);
+    assert_eq!(left(&all), [1, 2, 4, 5, 6], "what was over for long enough");
     all.forget(10, 2);
-    let left: Vec<u128> = all.into_sorted().iter().map(|found| found.order.id.to_bits()).collect();
-    assert_eq!(left, [1, 2, 5, 6]);
+    assert_eq!(left(&all), [1, 2, 5, 6], "and of the rest the oldest");
 }
