@@ -3,7 +3,8 @@
 //! It stands before the service of `fake.rs` and keeps a journal of the requests it has executed, a line each, with
 //! their answers. Recovery executes them again. What is written to a file survives `kill -9`, so nothing is synced; but
 //! a `write` that the kill meets ends at a page, so a start cuts off what is no whole line: it was never answered, and
-//! what is written next would be joined to it and lost with it. Every request waits a moment before it is executed and another before it is answered, so that kills hit either side.
+//! what is written next would be joined to it and lost with it. Every request waits a moment before it is executed and
+//! another before it is answered, so that kills hit either side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
