@@ -9,6 +9,7 @@
 //! - [`check()`]: whether a history can be explained by the model, in O(n log n), and who is to blame if not;
 //! - [`brute`]: the same question answered by trying every order, for a handful of operations;
 //! - [`sometimes`]: which interesting situations a history reached;
+//! - [`shop`]: reservations, orders and returns, judged by the ledger of the service;
 //! - [`sample`] and [`plant`]: good histories made by the model, and the faults to plant in them.
 //!
 //! Nothing here knows HTTP, links the service, or shares a line with its rules: a checker that borrowed the rules
@@ -23,6 +24,7 @@ pub mod plant;
 pub mod record;
 pub mod sample;
 mod shape;
+pub mod shop;
 pub mod sometimes;
 
 pub use check::{
