@@ -14,6 +14,7 @@
 //! * [`inproc`] measures the strategies in this process, without HTTP in the way.
 //! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
 //! * [`crash`] kills a server again and again, and sees what it kept.
+//! * [`shop`] keeps shop: reservations, orders and returns, of a server that runs or is killed again and again.
 //! * [`selftest`] tries the checks on what is wrong on purpose.
 //! * [`statistics`] tells a difference from noise, for [`compare`].
 //! * [`report`] writes text, JSON, HTML and more from one document; [`output`] is the only place that prints, but for
@@ -40,6 +41,7 @@ pub mod report;
 pub mod runner;
 pub mod schedule;
 pub mod selftest;
+pub mod shop;
 pub mod statistics;
 pub mod sweep;
 pub mod target;

@@ -41,8 +41,8 @@ pub use outcome::{
 };
 pub use query::{
     HistoryError, LevelCursor, LevelPage, LevelQuery, Lineage, Movement, MovementCursor, MovementKind,
-    MovementPage, MovementQuery, Numbered, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Seq,
-    Status,
+    MovementPage, MovementQuery, Numbered, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
+    ReservationQuery, Seq, Status,
 };
 
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};

@@ -6,11 +6,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
+use super::config::Discipline;
 use super::outcome::NotDone;
 use crate::stock::{
     Level, Location, Operation, Order, OrderId, OrderState, Reservation, ReservationId, ReservationState,
@@ -265,6 +267,21 @@ pub struct Status {
     pub levels: usize,
     /// What sharing has cost so far.
     pub contention: ContentionReport,
+    /// The queue of orders.
+    pub orders: OrdersStatus,
+}
+
+/// The queue of orders, and who waits.
+#[derive(Debug, Clone, Copy)]
+pub struct OrdersStatus {
+    /// Whose turn it is.
+    pub discipline: Discipline,
+    /// How long an order waits for each priority more, where priorities count.
+    pub ageing: Duration,
+    /// Orders whose turn it is not yet.
+    pub queued: usize,
+    /// Orders that wait for units.
+    pub backordered: usize,
 }
 
 impl Lineage {

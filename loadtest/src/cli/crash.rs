@@ -11,12 +11,22 @@ use crate::crash::workload::{MIX, SKUS_MIN};
 use crate::output::{Out, file};
 use crate::workload::{Keys, Mix};
 
+/// What the clients of a crash test do, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CrashProfile {
+    /// A shop: reservations, orders and returns.
+    Shop,
+}
+
 /// Arguments of `crash`.
 #[derive(Debug, Args)]
 pub struct CrashArgs {
     /// How many lives of the server are ended, by `kill -9` or now and then by SIGTERM.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub cycles: u32,
+    /// What the clients do, but change and read levels: `shop`, where they reserve, commit, order, wait, cancel and give back.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["come_and_go", "listers", "mix", "skus", "keys", "history"])]
+    pub profile: Option<CrashProfile>,
     /// Clients that change and read what is fought over, each with one request in flight.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub clients: u32,

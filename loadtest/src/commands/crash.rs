@@ -21,12 +21,10 @@ use crate::{verdict, workload};
 
 /// Kills and restarts a server of its own, verifies what it kept, reports it.
 pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
-    let Some(program) = args.server_bin.clone().or_else(server_beside) else {
-        return fail(
-            "there is no `inventory` beside this program; build it with `cargo build --release --workspace`, \
-             or give it with --server-bin",
-        );
-    };
+    if args.profile.is_some() {
+        return super::shop::crash(args, stop).await;
+    }
+    let Some(program) = server_program(&args) else { return no_server() };
     let plan = match plan(&args) {
         Ok(plan) => plan,
         Err(exit) => return exit,
@@ -77,6 +75,19 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
     Exit::worst(exits)
 }
 
+/// The server to start.
+pub(super) fn server_program(args: &CrashArgs) -> Option<PathBuf> {
+    args.server_bin.clone().or_else(server_beside)
+}
+
+/// There is none.
+pub(super) fn no_server() -> Exit {
+    fail(
+        "there is no `inventory` beside this program; build it with `cargo build --release --workspace`, or give it \
+         with --server-bin",
+    )
+}
+
 fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
     let spec = workload::Spec {
         skus: args.skus,
@@ -103,23 +114,23 @@ fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
 }
 
 /// Where the server's data and logs are. What is temporary is removed in the end, however it comes to it.
-struct Home {
-    data: PathBuf,
-    logs: PathBuf,
+pub(super) struct Home {
+    pub(super) data: PathBuf,
+    pub(super) logs: PathBuf,
     temporary: Option<PathBuf>,
 }
 
 /// A folder that could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} could not be made: {source}; choose another place with --data-dir")]
-struct HomeError {
+pub(super) struct HomeError {
     path: String,
     source: std::io::Error,
 }
 
 impl Home {
     /// The data directory that was given, with the logs beside it; or else both in a temporary folder.
-    fn make(args: &CrashArgs) -> Result<Self, HomeError> {
+    pub(super) fn make(args: &CrashArgs) -> Result<Self, HomeError> {
         let temporary = std::env::temp_dir().join(format!("loadtest-crash-{}", workload::fresh_run_id()));
         let home = match &args.data_dir {
             Some(data) => Self { logs: beside(data), data: data.clone(), temporary: None },
@@ -137,7 +148,7 @@ impl Home {
     }
 
     /// Leaves everything where it is, and says where that is.
-    fn keep(&mut self) -> String {
+    pub(super) fn keep(&mut self) -> String {
         self.temporary = None;
         format!("{} (data), {} (logs, history)", self.data.display(), self.logs.display())
     }

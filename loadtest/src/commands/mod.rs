@@ -10,6 +10,7 @@ mod replay;
 mod report;
 mod run;
 mod selftest;
+mod shop;
 mod sweep;
 
 use clap::Parser;

@@ -31,6 +31,9 @@ const WARMUP: Duration = Duration::from_secs(1);
 
 /// Runs the workload, verifies it, reports it.
 pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
+    if args.workload.profile == Some(Profile::Shop) {
+        return super::shop::run(args, stop).await;
+    }
     let target = match args.target.as_deref().map(Target::load).transpose() {
         Ok(target) => target.map(Arc::new),
         Err(error @ TargetError::Unreadable { .. }) => return fail(error),

@@ -130,6 +130,23 @@ pub struct StatusAnswer {
     pub levels: usize,
     /// What sharing has cost so far.
     pub contention: ContentionAnswer,
+    /// The queue of orders.
+    pub orders: OrderQueueAnswer,
+}
+
+/// The queue of orders, and who waits for stock.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderQueueAnswer {
+    /// Whose turn it is: `fifo`, `lifo` or `priority`.
+    #[schema(example = "fifo")]
+    pub discipline: &'static str,
+    /// Milliseconds of waiting that count as one priority more, where priorities count.
+    #[schema(example = 10_000)]
+    pub ageing_ms: u64,
+    /// Orders whose turn it is not yet.
+    pub queued: usize,
+    /// Orders that wait for stock.
+    pub backordered: usize,
 }
 
 /// What sharing the stock has cost since the service started.

@@ -16,7 +16,7 @@ mod shapes;
 
 pub use answers::{
     AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
-    PageAnswer, StatusAnswer, StockLevel, WriteJson,
+    OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
 pub use chores::{
     BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, ImportLine, VerifyAnswer,

@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 
 use super::answer;
-use crate::http::dto::{ContentionAnswer, StatusAnswer};
+use crate::http::dto::{ContentionAnswer, OrderQueueAnswer, StatusAnswer};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{HttpState, metrics as exposed};
 use crate::store::{Status, Store as _};
@@ -18,7 +18,7 @@ use crate::telemetry::exposition::CONTENT_TYPE;
     responses((status = 200, description = "What runs, since when, and what sharing has cost", body = StatusAnswer))
 )]
 pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
-    let Status { strategy, durable, levels, contention, lineage, .. } = state.store()?.status();
+    let Status { strategy, durable, levels, contention, lineage, orders, .. } = state.store()?.status();
     let holds = contention.holds;
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
@@ -34,6 +34,12 @@ pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<Stat
             retries: contention.retries,
             wait_ns: contention.waits.sum_ns,
             hold_ns_mean: holds.sum_ns.checked_div(holds.count),
+        },
+        orders: OrderQueueAnswer {
+            discipline: orders.discipline.name(),
+            ageing_ms: u64::try_from(orders.ageing.as_millis()).unwrap_or(u64::MAX),
+            queued: orders.queued,
+            backordered: orders.backordered,
         },
     }))
 }

@@ -47,7 +47,7 @@ use crate::stock::{
 };
 use crate::store::{
     Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, OrderPage, OrderQuery, Outcome, ReservationPage, ReservationQuery, Status, Store,
+    NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage, ReservationQuery, Status, Store,
     TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRefused, TransactRejected};
@@ -151,6 +151,12 @@ impl Store for Local {
             full: self.0.books.is_full(),
             levels: self.0.index.len(),
             contention: self.0.stock.contention(),
+            orders: OrdersStatus {
+                discipline: self.0.pipeline.how().discipline,
+                ageing: self.0.pipeline.how().ageing,
+                queued: self.register().queued(),
+                backordered: self.register().backordered(),
+            },
         }
     }
 

@@ -1,0 +1,167 @@
+//! `--profile shop` of `run` and of `crash`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use history::shop::{Audit, audit};
+use tokio::sync::watch;
+
+use super::crash::{Home, server_program};
+use super::{command_line, fail, misused};
+use crate::cli::crash::CrashArgs;
+use crate::cli::{RunArgs, limit};
+use crate::crash::server::Launch;
+use crate::exit::Exit;
+use crate::interrupt::Stop;
+use crate::output::{self, Out, Progress};
+use crate::schedule::Limit;
+use crate::shop::clerk::Hours;
+use crate::shop::course::{Brought, Course};
+use crate::shop::report::ShopReport;
+use crate::shop::{Plan, lives};
+use crate::workload::{self, Profile};
+
+/// How long `run` asks when it is not told.
+const DURATION: Duration = Duration::from_secs(10);
+
+/// How long a question is sent again before a running server is given up.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// The levels and the stock of a crash test, whose lives are short.
+const CRASH_SKUS: u32 = 8;
+
+/// Drives a running server as a shop.
+pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
+    let foreign = foreign(&args);
+    if !foreign.is_empty() {
+        return misused(format!("a shop has a course of its own: leave out {}", foreign.join(", ")));
+    }
+    let profile = Profile::Shop;
+    let plan = Plan {
+        prefix: format!("lt-{}-", workload::fresh_run_id()),
+        skus: args.workload.skus.unwrap_or(profile.skus()),
+        opening_stock: args.workload.opening_stock.unwrap_or(profile.opening_stock()),
+        clients: args.workload.concurrency(),
+        limit: limit(args.duration, args.requests, DURATION),
+        seed: args.workload.seed.unwrap_or_else(workload::fresh_seed),
+        timeout: args.workload.timeout,
+        give_up: GIVE_UP,
+        command: command_line(),
+    };
+    let url: Arc<str> = args.url.trim_end_matches('/').into();
+    // Nobody is to be asked again for half a minute where there is nobody.
+    if let Err(error) = reqwest::Client::builder().no_proxy().build() {
+        return fail(error);
+    }
+    if let Err(error) = reachable(&url, plan.timeout).await {
+        return fail(format!("{url} cannot be driven: {error}"));
+    }
+    let (_door, opened) = watch::channel(Some(Arc::clone(&url)));
+    let progress = Progress::every(args.progress_every);
+    progress.begin("opening the levels", None);
+    let course = match Course::open(&plan, opened).await {
+        Ok(course) => course,
+        Err(error) => return fail(error),
+    };
+    progress.begin("keeping shop", Some(plan.limit));
+    let clients = course.hire(&plan, &Arc::new(Hours::new(plan.limit, stop)));
+    let (desk, board) = (course.desk(), course.board());
+    let brought = course.close(clients, plan.skus as usize, &progress).await;
+    if !args.keep {
+        progress.begin("removing the levels", None);
+        Course::clean_up(&desk, board.orders(), plan.skus as usize).await;
+    }
+    let (brought, audit) = judge(brought, &progress).await;
+    progress.close();
+    let (report, exits) = ShopReport::new(&plan, &url, &brought, audit.as_ref(), None);
+    publish(report, exits, args.out.as_ref(), stop)
+}
+
+/// Drives a server of its own as a shop, and kills it.
+pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
+    let Some(program) = server_program(&args) else { return super::crash::no_server() };
+    let mut home = match Home::make(&args) {
+        Ok(home) => home,
+        Err(error) => return fail(error),
+    };
+    let launch = Launch {
+        program,
+        strategy: args.strategy.clone(),
+        data_dir: home.data.clone(),
+        logs: home.logs.clone(),
+        arguments: args.server_arguments.clone(),
+        recovery_max: args.recovery_max,
+    };
+    let plan = Plan {
+        prefix: format!("lt-{}-", workload::fresh_run_id()),
+        skus: CRASH_SKUS,
+        opening_stock: args.opening_stock,
+        clients: args.clients,
+        limit: Limit::Requests(args.max_records),
+        seed: args.seed.unwrap_or_else(workload::fresh_seed),
+        timeout: args.timeout,
+        give_up: args.recovery_max + args.timeout,
+        command: command_line(),
+    };
+    let progress = Progress::new();
+    let driven = lives::drive(&plan, &launch, (args.cycles, args.life), stop, &progress).await;
+    let (brought, lives) = match driven {
+        Ok(driven) => driven,
+        Err(error) => return fail(error),
+    };
+    let (brought, audit) = judge(brought, &progress).await;
+    progress.close();
+    let server = launch.program.display().to_string();
+    let (mut report, exits) = ShopReport::new(&plan, &server, &brought, audit.as_ref(), Some(lives));
+    if args.keep || exits.contains(&Exit::Violation) {
+        report.kept = Some(home.keep());
+    }
+    let out = if args.json { Some(args.out.unwrap_or_default().with_json_shown()) } else { args.out };
+    publish(report, exits, out.as_ref(), stop)
+}
+
+/// What was asked for that a shop does not know.
+fn foreign(args: &RunArgs) -> Vec<&'static str> {
+    let given = [
+        ("--target", args.target.is_some()),
+        ("--warmup", args.warmup.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--fault", args.fault.is_some()),
+        ("--history", args.history.is_some()),
+        ("--require-sometimes", !args.require_sometimes.is_empty()),
+        ("--threshold", !args.thresholds().is_empty()),
+        ("--keys", args.workload.keys.is_some()),
+        ("--mix", args.workload.mix.is_some()),
+    ];
+    given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+}
+
+async fn reachable(url: &str, timeout: Duration) -> Result<(), reqwest::Error> {
+    let http = reqwest::Client::builder().no_proxy().timeout(timeout).build()?;
+    http.get(format!("{url}/livez")).send().await.map(|_| ())
+}
+
+/// Judges the books, off the runtime's threads.
+async fn judge(brought: Brought, progress: &Progress) -> (Brought, Option<Audit>) {
+    progress.begin("judging what was told", None);
+    let work = move || {
+        let audit = brought.books.as_ref().ok().map(audit);
+        (brought, audit)
+    };
+    // A panic is passed on: there is nothing to report.
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn publish(mut report: ShopReport, mut exits: Vec<Exit>, out: Option<&Out>, stop: &Stop) -> Exit {
+    if stop.requested() {
+        exits.push(Exit::Interrupted);
+        report.remarks.push("interrupted; what had been asked until then was judged".to_owned());
+    }
+    report.exit_code = Exit::worst(exits.iter().copied()).code();
+    if let Err(error) = output::publish(out, &report.document(), &report) {
+        exits.push(fail(error));
+    }
+    Exit::worst(exits)
+}

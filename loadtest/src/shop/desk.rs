@@ -1,0 +1,169 @@
+//! One question, until it is answered.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use history::shop::{Answer, Ask, Told};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::Plan;
+use super::names::Names;
+use super::wire::{self, Meaning, Request};
+
+/// Until a question is sent again that nobody answered, or that was turned away.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Where the server is, while there is one.
+pub type Door = watch::Receiver<Option<Arc<str>>>;
+
+/// Asks for one client after the other; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    http: reqwest::Client,
+    door: Door,
+    names: Arc<Names>,
+    start: Instant,
+    give_up: Duration,
+}
+
+/// What it took to have an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Attempts that got no answer, or were turned away for now.
+    pub again: u64,
+    /// Attempts that may have been carried out, and whose answer never came.
+    pub in_doubt: u64,
+}
+
+/// A question and its answer, and what it took.
+#[derive(Debug)]
+pub struct Asked {
+    /// For the books.
+    pub told: Told,
+    /// What it took.
+    pub effort: Effort,
+    /// An answer that does not fit the contract.
+    pub breach: Option<String>,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Answer(Answer),
+    Again { in_doubt: bool },
+    Breach(String),
+}
+
+impl Desk {
+    /// For the levels of a plan.
+    pub fn new(plan: &Plan, names: Arc<Names>, door: Door) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder().no_proxy().timeout(plan.timeout).build()?;
+        Ok(Self { http, door, names, start: Instant::now(), give_up: plan.give_up })
+    }
+
+    /// Nanoseconds since it was made.
+    pub fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).expect("a run is no centuries")
+    }
+
+    /// The levels.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Asks until there is an answer, or it has taken too long. An order waits for its outcome for so many seconds, if any are given.
+    pub async fn ask(&self, number: u64, ask: Ask, patience_s: Option<u32>) -> Asked {
+        let request = wire::request(&self.names, number, &ask);
+        let (begun, mut asked_ns, mut effort) = (Instant::now(), self.now_ns(), Effort::default());
+        let is_look = matches!(ask, Ask::Read { .. } | Ask::SeeHold { .. } | Ask::SeeOrder { .. });
+        let (answer, breach) = loop {
+            let left = self.give_up.saturating_sub(begun.elapsed());
+            // Nobody opens any more, or not in time.
+            let Some(base) = self.base(left).await else { break (Answer::Unknown, None) };
+            if is_look {
+                // What was looked at before, and not told, is no part of the answer.
+                asked_ns = self.now_ns();
+            }
+            match self.attempt(&base, number, &ask, &request, patience_s).await {
+                Attempt::Answer(answer) => break (answer, None),
+                Attempt::Breach(breach) => break (Answer::Unknown, Some(breach)),
+                Attempt::Again { in_doubt } => {
+                    effort.again += 1;
+                    effort.in_doubt += u64::from(in_doubt && !is_look);
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        let answered_ns = if answer == Answer::Unknown { u64::MAX } else { self.now_ns() };
+        Asked { told: Told { number, asked_ns, answered_ns, ask, answer }, effort, breach }
+    }
+
+    /// Where the server is, once there is one; `None` if there is none in time.
+    async fn base(&self, left: Duration) -> Option<Arc<str>> {
+        let mut door = self.door.clone();
+        let open = timeout(left, door.wait_for(Option::is_some)).await;
+        open.ok()?.ok()?.clone()
+    }
+
+    async fn attempt(
+        &self,
+        base: &str,
+        number: u64,
+        ask: &Ask,
+        request: &Request,
+        patience_s: Option<u32>,
+    ) -> Attempt {
+        let mut builder = self.http.request(request.method.clone(), format!("{base}{}", request.path));
+        if request.method == reqwest::Method::POST {
+            builder = builder.header("idempotency-key", self.names.reference(number));
+        }
+        if let (Ask::Order { .. }, Some(seconds)) = (ask, patience_s) {
+            builder = builder.header("prefer", format!("wait={seconds}"));
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        let answer = match builder.send().await {
+            Ok(answer) => answer,
+            Err(error) => return Attempt::Again { in_doubt: !error.is_connect() },
+        };
+        let status = answer.status().as_u16();
+        let Ok(body) = answer.bytes().await else { return Attempt::Again { in_doubt: true } };
+        match wire::meaning(&self.names, ask, status, &body) {
+            Ok(Meaning::Answer(answer)) => Attempt::Answer(answer),
+            Ok(Meaning::Again) => Attempt::Again { in_doubt: false },
+            Err(breach) => {
+                let shown: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+                Attempt::Breach(format!(
+                    "{} {} answered {status}: {breach}: {shown}",
+                    request.method, request.path
+                ))
+            }
+        }
+    }
+
+    /// The body of a page, asked for until it comes.
+    pub async fn page(&self, path: &str) -> Option<Vec<u8>> {
+        let begun = Instant::now();
+        while begun.elapsed() < self.give_up {
+            let base = self.base(self.give_up.saturating_sub(begun.elapsed())).await?;
+            let answer = self.http.get(format!("{base}{path}")).send().await;
+            if let Ok(answer) = answer
+                && answer.status().is_success()
+                && let Ok(body) = answer.bytes().await
+            {
+                return Some(body.to_vec());
+            }
+            sleep(PAUSE).await;
+        }
+        None
+    }
+
+    /// Removes a level; whether that was done.
+    pub async fn remove(&self, level: usize) -> bool {
+        let Some(base) = self.door.borrow().clone() else { return false };
+        let url = format!("{base}/v1/stock/{}", self.names.sku(level));
+        let answer = self.http.delete(url).header("if-match", "*").send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+}

@@ -1,0 +1,168 @@
+//! A shop whose server is killed again and again, on the same data.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::Plan;
+use super::clerk::Hours;
+use super::course::{Brought, Course, CourseError};
+use crate::client::Options;
+use crate::crash::fate::{Ending, Fates, Span};
+use crate::crash::server::{Launch, Server, StartError};
+use crate::interrupt::Stop;
+use crate::output::Progress;
+use crate::schedule::Limit;
+
+/// How often a life looks whether to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A start that is to be killed before it is ready is killed after this at the latest.
+const STILLBORN_MAX: Duration = Duration::from_secs(5);
+
+/// Why there was no crash test.
+#[derive(Debug, thiserror::Error)]
+pub enum LivesError {
+    /// The first life did not begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The shop did not open.
+    #[error(transparent)]
+    Course(#[from] CourseError),
+}
+
+/// How the lives ended.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Lives {
+    /// Lives that were planned to end.
+    pub planned: u32,
+    /// By SIGKILL, under traffic.
+    pub killed: u32,
+    /// By SIGTERM, under traffic.
+    pub terminated: u32,
+    /// By SIGKILL, before they were ready.
+    pub killed_early: u32,
+    /// The longest from a start to being ready, in milliseconds.
+    pub recovery_max_ms: u64,
+    /// Stops by SIGTERM that did not go as they should, and lives that ended by themselves.
+    pub unclean: Vec<String>,
+    /// Why the server did not come back.
+    pub lost: Option<String>,
+}
+
+/// The server that lives, and the door to it.
+struct House<'a> {
+    launch: &'a Launch,
+    door: watch::Sender<Option<Arc<str>>>,
+    starts: u32,
+    recovery: Duration,
+    timeout: Duration,
+    lives: Lives,
+}
+
+/// Runs a shop over so many lives of a server.
+pub async fn drive(
+    plan: &Plan,
+    launch: &Launch,
+    (cycles, span): (u32, Span),
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<(Brought, Lives), LivesError> {
+    let (door, opened) = watch::channel(None);
+    let lives = Lives { planned: cycles, ..Lives::default() };
+    let (recovery, timeout) = (Duration::ZERO, plan.timeout);
+    let mut house = House { launch, door, starts: 0, recovery, timeout, lives };
+    progress.begin("opening the levels", None);
+    let mut server = house.start(false).await?;
+    let course = Course::open(plan, opened).await?;
+    let hours = Arc::new(Hours::new(plan.limit, stop));
+    let clients = course.hire(plan, &hours);
+    progress.begin("killing and restarting", Some(Limit::Requests(cycles.into())));
+    let mut fates = Fates::new(plan.seed, span);
+    for _ in 0..cycles {
+        if stop.requested() {
+            break;
+        }
+        let fate = fates.draw();
+        if let Some(how) = wait(&mut server, fate.traffic, stop).await {
+            house.lives.unclean.push(format!("life {} ended by itself, with {how}", server.number()));
+        } else if fate.ending == Ending::Terminate {
+            // The clients go on: what they send while it drains is answered, or turned away.
+            house.lives.unclean.extend(server.terminate().await);
+            house.lives.terminated += 1;
+        } else {
+            server.kill();
+            house.lives.killed += 1;
+        }
+        server.ended().await;
+        house.door.send_replace(None);
+        if let Some(part) = fate.stillborn {
+            house.stillborn(house.recovery.mul_f64(part).min(STILLBORN_MAX)).await?;
+        }
+        match house.start(fate.impatient).await {
+            Ok(next) => server = next,
+            Err(error) => {
+                house.lives.lost = Some(error.to_string());
+                break;
+            }
+        }
+        progress.advance();
+    }
+    hours.over.store(true, Ordering::Relaxed);
+    let brought = course.close(clients, plan.skus as usize, progress).await;
+    if house.lives.lost.is_none() {
+        house.lives.unclean.extend(server.terminate().await);
+    }
+    progress.end();
+    Ok((brought, house.lives))
+}
+
+/// Waits for the end of a life; answers how it ended, if it did so by itself.
+async fn wait(server: &mut Server, traffic: Duration, stop: &Stop) -> Option<String> {
+    let end = Instant::now() + traffic;
+    while !stop.requested() && Instant::now() < end {
+        let pause = LOOK.min(end.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            how = server.ended() => return Some(how),
+            () = sleep(pause) => {}
+        }
+    }
+    None
+}
+
+impl House<'_> {
+    fn options(&self) -> Options {
+        Options { connections: 1, timeout: self.timeout }
+    }
+
+    /// Starts a life and opens the door when it is ready; to the impatient as soon as it listens.
+    async fn start(&mut self, impatient: bool) -> Result<Server, StartError> {
+        self.starts += 1;
+        let mut server = self.launch.start(self.starts)?;
+        let client = server.client(&Arc::default(), self.options()).await?;
+        let url: Arc<str> = client.base().to_string().trim_end_matches('/').into();
+        if impatient {
+            self.door.send_replace(Some(Arc::clone(&url)));
+        }
+        self.recovery = server.ready(&client).await?;
+        let recovery_ms = u64::try_from(self.recovery.as_millis()).unwrap_or(u64::MAX);
+        self.lives.recovery_max_ms = self.lives.recovery_max_ms.max(recovery_ms);
+        self.door.send_replace(Some(url));
+        Ok(server)
+    }
+
+    /// A start that is killed while it recovers.
+    async fn stillborn(&mut self, after: Duration) -> Result<(), StartError> {
+        self.starts += 1;
+        let mut server = self.launch.start(self.starts)?;
+        sleep(after).await;
+        server.kill();
+        server.ended().await;
+        self.lives.killed_early += 1;
+        Ok(())
+    }
+}
