@@ -19,7 +19,7 @@ use super::segment::{self, Header};
 use super::snapshot::{self, Walked};
 use super::stored::{Stored, WrittenAnswer};
 use super::watermark::{GroupEnd, Watermark};
-use crate::stock::{Change, Changed, Level, Once, Operation, Quantity, StockKey};
+use crate::stock::{Change, Changed, Level, Once, Operation, Quantity, StockKey, Term};
 
 pub(crate) const EMPTY: GroupEnd = GroupEnd::GENESIS;
 
@@ -288,6 +288,21 @@ impl Writer {
     }
 
     pub(crate) fn record(&mut self, changes: &[(&str, Operation)], once: Option<Once>) -> bool {
+        self.record_as(RecordKind::Change, changes, once, None)
+    }
+
+    /// The same of a reservation: `kind` says what became of it.
+    pub(crate) fn record_of(&mut self, kind: RecordKind, term: Term, changes: &[(&str, Operation)]) -> bool {
+        self.record_as(kind, changes, None, Some(term))
+    }
+
+    fn record_as(
+        &mut self,
+        kind: RecordKind,
+        changes: &[(&str, Operation)],
+        once: Option<Once>,
+        term: Option<Term>,
+    ) -> bool {
         // Several lines may be of one level: each is judged by what the one before made of it.
         let mut levels = HashMap::new();
         let judged: Option<Vec<(StockKey, Operation, Level, Level)>> = changes
@@ -301,14 +316,15 @@ impl Writer {
             .collect();
         let Some(judged) = judged else { return false };
         let start = self.begin_record();
-        let head = RecordHead { kind: RecordKind::Change, once, reason: "test", reference: "" };
+        let head = RecordHead { kind, once, reason: "test", reference: "" };
         let lines = judged.iter().map(|(key, operation, before, after)| Changed {
             key,
             operation: *operation,
             before: *before,
             after: *after,
         });
-        record::encode(&mut self.group, &head, lines);
+        let tail = |out: &mut Vec<u8>| term.iter().for_each(|term| record::put_term(out, term));
+        record::encode_with(&mut self.group, &head, lines, tail);
         let position = self.seal_record(start, changes);
         for (key, operation, before, after) in judged {
             let head = Head { level: after, position };

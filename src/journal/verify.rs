@@ -1,10 +1,14 @@
 //! [`verify`]: reads the whole log again and says where it, or the live stock, is not what was written.
 //!
 //! It goes from the oldest segment to the end of the log when it began: checksums, chain, numbers, times, every link, and each
-//! level as the rules of the stock make it; then it compares the levels with the live ones. Where the beginning of the log was
-//! dropped, the oldest snapshot says what the levels were. It goes on after what it finds, and lists the first hundred.
+//! level as the rules of the stock make it; then it compares the levels with the live ones, and what is reserved of each with
+//! what the reservations hold that are pending ([`held`]). Where the beginning of the log was dropped, the oldest snapshot says
+//! what there was. It goes on after what it finds, and lists the first hundred.
 //!
-//! It changes nothing and holds no lock while it reads: the writer goes on. Memory: the levels once more, and one piece of file.
+//! It changes nothing and holds no lock while it reads: the writer goes on. Memory: the levels and the pending reservations once
+//! more, and one piece of file.
+
+mod held;
 
 use std::fmt;
 use std::io;
@@ -13,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
+use self::held::Held;
 use super::check::{self, Finding};
 use super::disk::Disk;
 use super::group::{self, Group, SECTOR};
@@ -79,6 +84,15 @@ pub enum Problem {
         /// As it is.
         live: Option<Level>,
     },
+    /// What is reserved of a level is not what the pending reservations hold of it.
+    Held {
+        /// Which.
+        key: StockKey,
+        /// The units that the level says are reserved.
+        reserved: u64,
+        /// The units that they hold.
+        held: u64,
+    },
 }
 
 /// What was verified, and what was found.
@@ -135,7 +149,7 @@ pub fn verify(
     let segments = log.segments();
     let mut run = Run::new(end, stop, progress);
     let oldest = segments.first().map(|oldest| oldest.header);
-    run.heads = run.beginning(disk, oldest.as_ref())?;
+    (run.heads, run.held) = run.beginning(disk, oldest.as_ref())?;
     let from = oldest.map_or(end.position, |oldest| oldest.base);
     run.told.bytes_total = end.position.saturating_sub(from);
     for segment in segments.iter().filter(|segment| segment.header.base < end.position) {
@@ -180,6 +194,10 @@ impl fmt::Display for Problem {
                 let live = live.as_ref().map_or_else(|| "nothing".to_owned(), show);
                 write!(f, "level {key}: the log has {}; live is {live}", show(log))
             }
+            Self::Held { key, reserved, held } => write!(
+                f,
+                "level {key}: {reserved} are reserved, and the reservations that are pending hold {held}"
+            ),
         }
     }
 }
@@ -187,6 +205,7 @@ impl fmt::Display for Problem {
 /// A verification under way.
 struct Run<'r> {
     heads: Heads,
+    held: Held,
     /// Where the last group ends; `None` where it is unknown, as something before is damaged, and the next group is believed.
     before: Option<GroupEnd>,
     /// Where to stop.
@@ -200,11 +219,12 @@ struct Run<'r> {
 impl<'r> Run<'r> {
     fn new(end: GroupEnd, stop: &'r AtomicBool, progress: &'r dyn Fn(Progress)) -> Self {
         let told = Progress { bytes: 0, bytes_total: 0 };
-        Self { heads: Heads::new(), before: None, end, report: Report::default(), stop, progress, told }
+        let (heads, held, report) = (Heads::new(), Held::default(), Report::default());
+        Self { heads, held, before: None, end, report, stop, progress, told }
     }
 
-    /// The levels before the oldest segment: those of the oldest snapshot that starts in the log. Checks all snapshots.
-    fn beginning(&mut self, disk: &dyn Disk, oldest: Option<&Header>) -> Result<Heads, VerifyError> {
+    /// What there was before the oldest segment: what the oldest snapshot has that starts in the log. Checks all snapshots.
+    fn beginning(&mut self, disk: &dyn Disk, oldest: Option<&Header>) -> Result<(Heads, Held), VerifyError> {
         let names = disk.list();
         let names =
             names.map_err(|source| VerifyError::Io { file: "the data directory".to_owned(), source })?;
@@ -212,19 +232,13 @@ impl<'r> Run<'r> {
             names.into_iter().filter(|name| snapshot::start_of(name).is_some()).collect();
         snapshots.sort();
         let dropped = oldest.filter(|oldest| oldest.first_seq > 1 || oldest.anchor != [0; 32]);
-        let mut heads = None;
+        let mut beginning = None;
         for name in snapshots {
-            let candidate = Heads::new();
-            let wanted = heads.is_none() && dropped.is_some();
+            let (heads, mut holds) = (Heads::new(), AllFound::default());
+            let wanted = beginning.is_none() && dropped.is_some();
             let outcome = if wanted {
-                snapshot::load(
-                    disk,
-                    &name,
-                    &candidate,
-                    &Keys::new(),
-                    &mut AllFound::default(),
-                    &mut orders::AllFound::default(),
-                )
+                let orders = &mut orders::AllFound::default();
+                snapshot::load(disk, &name, &heads, &Keys::new(), &mut holds, orders)
             } else {
                 snapshot::check(disk, &name)
             };
@@ -233,7 +247,7 @@ impl<'r> Run<'r> {
                     if wanted && dropped.is_some_and(|oldest| oldest.base <= loaded.start.position) =>
                 {
                     self.report.snapshot = Some(name);
-                    heads = Some(candidate);
+                    beginning = Some((heads, Held::at(loaded.start.position, holds)));
                 }
                 Ok(_) => {}
                 // Retention may remove it meanwhile.
@@ -242,9 +256,9 @@ impl<'r> Run<'r> {
                 Err(error) => self.report.add(Problem::Snapshot(error.to_string())),
             }
         }
-        match (heads, dropped) {
-            (Some(heads), _) => Ok(heads),
-            (None, None) => Ok(Heads::new()),
+        match (beginning, dropped) {
+            (Some(beginning), _) => Ok(beginning),
+            (None, None) => Ok((Heads::new(), Held::default())),
             (None, Some(oldest)) => Err(VerifyError::NoBeginning(oldest.first_seq)),
         }
     }
@@ -324,9 +338,9 @@ impl<'r> Run<'r> {
         };
         let before = self.before.unwrap_or(believed);
         let mut wrong = Vec::new();
-        let (heads, report) = (&self.heads, &mut self.report);
+        let (heads, held, report) = (&self.heads, &mut self.held, &mut self.report);
         let checked = check::group(group, &before, header.base + offset, |position, record| {
-            lines(heads, position, record, &mut wrong);
+            lines(heads, held, position, record, &mut wrong);
             report.records += 1;
             report.movements += record.line_count();
             Ok(())
@@ -346,7 +360,8 @@ impl<'r> Run<'r> {
     }
 
     fn compare(&mut self, live: Live<'_>) -> Result<(), VerifyError> {
-        let (report, stop) = (&mut self.report, self.stop);
+        let (report, stop, end) = (&mut self.report, self.stop, self.end);
+        let mut held = std::mem::take(&mut self.held).by_level();
         let mut stopped = false;
         // A walk cannot be left: once it is to stop, the rest is passed over.
         self.heads.walk(|key, head| {
@@ -364,8 +379,19 @@ impl<'r> Run<'r> {
             } else if found != Some(head.level) {
                 report.add(Problem::Level { key: key.clone(), log: head.level, live: found });
             }
+            // A snapshot that was taken since the end was noted may have seen what this log does not tell.
+            let held = held.of(key).filter(|_| head.position < end.position);
+            if let Some(held) = held.filter(|held| *held != head.level.reserved()) {
+                report.add(Problem::Held { key: key.clone(), reserved: head.level.reserved(), held });
+            }
         });
-        if stopped { Err(VerifyError::Stopped) } else { Ok(()) }
+        if stopped {
+            return Err(VerifyError::Stopped);
+        }
+        for (key, held) in held.of_no_level() {
+            self.report.add(Problem::Held { key, reserved: 0, held });
+        }
+        Ok(())
     }
 
     fn found(&mut self, header: &Header, offset: u64, finding: Finding) {
@@ -375,12 +401,25 @@ impl<'r> Run<'r> {
 }
 
 /// Applies a record's lines. One that is wrong is believed after it was noted, so that each fault is told once.
-fn lines(heads: &Heads, position: u64, record: &Record<'_>, wrong: &mut Vec<(u64, Finding)>) {
+fn lines(
+    heads: &Heads,
+    held: &mut Held,
+    position: u64,
+    record: &Record<'_>,
+    wrong: &mut Vec<(u64, Finding)>,
+) {
+    let mut note = |finding| {
+        if wrong.len() < FINDINGS_MAX {
+            wrong.push((position, finding));
+        }
+    };
+    if let Err(finding) = held.apply(position, record) {
+        note(finding);
+    }
     for line in record.lines() {
         if let Err(finding) = check::line(heads, &line, position) {
-            if wrong.len() < FINDINGS_MAX {
-                wrong.push((position, finding));
-            }
+            note(finding);
+            held.doubt(line.key);
             let believed = |_| Ok::<_, std::convert::Infallible>(Some(Head { level: line.after, position }));
             // A key that is no level's was noted, and has no level to compare.
             let Ok(_) = heads.replay(line.key, believed);

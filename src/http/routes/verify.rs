@@ -10,8 +10,9 @@ use crate::store::Chores as _;
 /// Verify
 ///
 /// Reads the whole log again: every checksum, the chain, the numbers, every link; recomputes every level by the rules of the
-/// stock; and compares it with the live one. Changes go on meanwhile: a level that changed is not compared. One at a time. The
-/// body of the request, if there is one, is not looked at.
+/// stock; and compares it with the live one, and what is reserved of it with what the pending reservations hold by the log.
+/// Changes go on meanwhile: a level that changed is not compared with the live one. One at a time. The body of the request, if
+/// there is one, is not looked at.
 #[utoipa::path(
     post, path = "/v1/verify", tag = "ledger", operation_id = "verify",
     responses(

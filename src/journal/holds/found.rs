@@ -16,6 +16,9 @@ use crate::stock::{
     HeldLine, Operation, Quantity, Reservation, ReservationId, ReservationState, StockKey, Term,
 };
 
+/// What is wrong with a record of which [`found_in`] makes nothing.
+pub const UNFIT: &str = "a record of a reservation has a line that does not fit it";
+
 /// A reservation that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -43,6 +46,12 @@ impl AllFound {
         all
     }
 
+    /// Those that are pending, with what they hold.
+    pub fn into_pending(self) -> impl Iterator<Item = (ReservationId, Box<[HeldLine]>)> {
+        let pending = self.0.into_iter().filter(|(_, found)| found.state == ReservationState::Pending);
+        pending.map(|(id, found)| (id, found.lines))
+    }
+
     /// Takes one in, as a snapshot has it.
     pub fn insert(&mut self, found: Found) {
         self.0.insert(found.term.id, found);
@@ -60,8 +69,7 @@ impl AllFound {
             return Ok(());
         }
         let Some(term) = record.term() else { return Ok(()) };
-        let found = found_in(record, term, steady_ms)
-            .ok_or("a record of a reservation has a line that does not fit it")?;
+        let found = found_in(record, term, steady_ms).ok_or(UNFIT)?;
         let there = self.0.get(&term.id);
         if there.is_none_or(|there| there.state == ReservationState::Pending && found.state != there.state) {
             // The term of a final record is that of the reservation when it was begun to be settled.

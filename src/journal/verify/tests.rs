@@ -5,6 +5,8 @@ use std::cell::Cell;
 use super::*;
 use crate::journal::testing::{self, Memory, Writer};
 
+mod of_reservations;
+
 fn written(memory: &Memory) -> Writer {
     let mut writer = Writer::new(memory.disk(), 8 * 1024);
     for group in 0..40 {
@@ -22,11 +24,15 @@ fn written(memory: &Memory) -> Writer {
 }
 
 fn run(writer: &Writer, changing: bool) -> Result<Report, VerifyError> {
+    run_to(writer, writer.watermark.end(), changing)
+}
+
+fn run_to(writer: &Writer, end: GroupEnd, changing: bool) -> Result<Report, VerifyError> {
     let level = |key: &StockKey| {
         Ok(writer.heads.get(key.text(), writer.heads.hash(key.text())).map(|head| head.level))
     };
     let live = Live { level: &level, changing };
-    verify(writer.disk.as_ref(), &writer.log, writer.watermark.end(), live, &AtomicBool::new(false), &|_| {})
+    verify(writer.disk.as_ref(), &writer.log, end, live, &AtomicBool::new(false), &|_| {})
 }
 
 fn only(report: &Report) -> String {

@@ -189,7 +189,9 @@ fn finding(problem: &Problem) -> Finding {
             ..Finding::default()
         },
         Problem::Snapshot(_) => Finding { detail, ..Finding::default() },
-        Problem::Level { key, .. } => Finding { key: Some(key.clone()), detail, ..Finding::default() },
+        Problem::Level { key, .. } | Problem::Held { key, .. } => {
+            Finding { key: Some(key.clone()), detail, ..Finding::default() }
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl Shop {
         page.reservations.into_iter().map(|reservation| (reservation.term.id, reservation)).collect()
     }
 
-    /// P2: what the levels have reserved is what pending reservations hold, unit for unit.
+    /// P2: what the levels have reserved is what pending reservations hold, unit for unit; by the log, too.
     async fn assert_books(&self) {
         let mut held = BTreeMap::new();
         for reservation in self.all().await.into_values() {
@@ -116,6 +116,7 @@ impl Shop {
             let there = self.service.in_memory(level).await;
             assert_eq!(there.reserved(), held.get(key(level).text()).copied().unwrap_or(0), "level {level}");
         }
+        self.service.assert_verified();
     }
 
     fn snapshot(&self) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use super::script::{Ask, Deed};
 use crate::journal::disk::faulty::FaultyDisk;
 use crate::journal::disk::{self, Disk};
 use crate::journal::recovery::RecoveryError;
+use crate::journal::verify::{self, Live};
 use crate::journal::{Journal, JournalConfig, control};
 use crate::stock::{
     Change, IfMissing, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Sku, StockKey,
@@ -124,6 +125,18 @@ impl Service {
 
     pub(super) fn journal(&self) -> &Journal {
         self.store.0.books.journal()
+    }
+
+    /// The log on disk is as it was written, by itself, and what is reserved is held.
+    pub(super) fn assert_verified(&self) {
+        let shared = self.journal().shared();
+        let written = |key: &StockKey| shared.heads.get(key.text(), shared.heads.hash(key.text()));
+        let level = |key: &StockKey| Ok(written(key).map(|head| head.level));
+        let (live, stop, end) =
+            (Live { level: &level, changing: true }, AtomicBool::new(false), shared.watermark.end());
+        let report = verify::verify(&*self.disk.disk(), &shared.log, end, live, &stop, &|_| ());
+        let report = report.expect("it can be read");
+        assert!(report.is_clean(), "{:?}", report.problems);
     }
 
     /// All that was shown until now.
