@@ -485,9 +485,10 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     *blake3::hash(bytes).as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
-/// A number that nobody else has: each state is seeded by the system's randomness.
+/// A number that nobody else has: the states of a thread are seeded by the system's randomness, once, and no two of them are the same. So
+/// it costs a hash, and no call of the system: one is made for each reservation.
 pub fn random() -> u64 {
-    RandomState::new().hash_one(std::process::id())
+    RandomState::new().hash_one(0_u8)
 }
 
 #[cfg(test)]

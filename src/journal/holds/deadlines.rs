@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use hashbrown::hash_table::Entry as Place;
 
 use crate::stock::{ReservationId, StockKey};
 use crate::sync::{AtomicU64, Mutex};
@@ -18,7 +18,29 @@ const SHARDS: usize = 16;
 const LEVEL_SHARDS: usize = 64;
 
 /// Deadlines, the earliest first.
-type InOrder = BTreeSet<(u64, ReservationId)>;
+type InOrder = BTreeSet<Entry>;
+
+/// A deadline, and whose it is. There are two of these for each reservation, so the name lies in halves: a `u128` has to lie at a multiple of
+/// 16 bytes, which would pad an entry of 24 to 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    deadline_ms: u64,
+    /// The high half first.
+    id: [u64; 2],
+}
+
+impl Entry {
+    #[expect(clippy::cast_possible_truncation, reason = "the name is cut in two")]
+    fn new(deadline_ms: u64, id: ReservationId) -> Self {
+        let bits = id.to_bits();
+        Self { deadline_ms, id: [(bits >> 64) as u64, bits as u64] }
+    }
+
+    fn id(self) -> ReservationId {
+        let [high, low] = self.id;
+        ReservationId::from_bits(u128::from(high) << 64 | u128::from(low))
+    }
+}
 
 /// The deadlines of all reservations that hold something.
 #[derive(Debug)]
@@ -52,7 +74,7 @@ impl Deadlines {
     pub(super) fn insert(&self, deadline_ms: u64, id: ReservationId) -> bool {
         let shard = Self::shard_of(id);
         let mut deadlines = self.shards[shard].lock();
-        deadlines.insert((deadline_ms, id));
+        deadlines.insert(Entry::new(deadline_ms, id));
         self.note(shard, &deadlines)
     }
 
@@ -60,7 +82,7 @@ impl Deadlines {
     pub(super) fn remove(&self, deadline_ms: u64, id: ReservationId) {
         let shard = Self::shard_of(id);
         let mut deadlines = self.shards[shard].lock();
-        deadlines.remove(&(deadline_ms, id));
+        deadlines.remove(&Entry::new(deadline_ms, id));
         self.note(shard, &deadlines);
     }
 
@@ -69,15 +91,15 @@ impl Deadlines {
         let mut due = Vec::new();
         for shard in &self.shards {
             let deadlines = shard.lock();
-            let have_come = deadlines.iter().take_while(|(deadline_ms, _)| *deadline_ms <= now_ms);
-            due.extend(have_come.take(count - due.len()).map(|(_, id)| *id));
+            let have_come = deadlines.iter().take_while(|entry| entry.deadline_ms <= now_ms);
+            due.extend(have_come.take(count - due.len()).map(|entry| entry.id()));
         }
         due
     }
 
     /// Under the lock of the shard: its earliest may be another one.
     fn note(&self, shard: usize, deadlines: &InOrder) -> bool {
-        let first = deadlines.first().map_or(u64::MAX, |(deadline_ms, _)| *deadline_ms);
+        let first = deadlines.first().map_or(u64::MAX, |entry| entry.deadline_ms);
         let mut firsts = self.firsts.lock();
         if firsts[shard] == first {
             return false;
@@ -118,12 +140,12 @@ impl ByLevel {
         let mut shard = self.shard(hash).lock();
         let entry = shard.entry(hash, |of| of.key == *key, |of| self.hasher.hash_one(&of.key));
         let of_level = match entry {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
+            Place::Occupied(entry) => entry.into_mut(),
+            Place::Vacant(entry) => {
                 entry.insert(OfLevel { key: key.clone(), deadlines: InOrder::new() }).into_mut()
             }
         };
-        of_level.deadlines.insert((deadline_ms, id));
+        of_level.deadlines.insert(Entry::new(deadline_ms, id));
     }
 
     pub(super) fn remove(&self, key: &StockKey, deadline_ms: u64, id: ReservationId) {
@@ -131,7 +153,7 @@ impl ByLevel {
         let mut shard = self.shard(hash).lock();
         if let Ok(mut entry) = shard.find_entry(hash, |of| of.key == *key) {
             let deadlines = &mut entry.get_mut().deadlines;
-            deadlines.remove(&(deadline_ms, id));
+            deadlines.remove(&Entry::new(deadline_ms, id));
             if deadlines.is_empty() {
                 entry.remove();
             }
@@ -142,8 +164,8 @@ impl ByLevel {
     pub(super) fn due(&self, key: &StockKey, now_ms: u64) -> Option<ReservationId> {
         let hash = self.hasher.hash_one(key);
         let shard = self.shard(hash).lock();
-        let (deadline_ms, id) = *shard.find(hash, |of| of.key == *key)?.deadlines.first()?;
-        (deadline_ms <= now_ms).then_some(id)
+        let first = shard.find(hash, |of| of.key == *key)?.deadlines.first()?;
+        (first.deadline_ms <= now_ms).then(|| first.id())
     }
 
     fn shard(&self, hash: u64) -> &Mutex<HashTable<OfLevel>> {

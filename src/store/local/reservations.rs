@@ -22,13 +22,13 @@ use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{
-    Change, Changed, HandOff, HeldLine, Operation, Quantity, Remark, Reservation, ReservationId,
-    ReservationState, StockKey, Term, Transaction,
+    Applied, Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, Remark, Reservation,
+    ReservationId, ReservationState, StockKey, Term, Transaction,
 };
 use crate::store::{
     NotDone, ReservationPage, ReservationQuery, ReservationRefused, Transition, WasApplied, Why,
 };
-use crate::strategy::{Strategy as _, TransactRejected};
+use crate::strategy::{Rejected, Strategy as _, TransactRefused, TransactRejected};
 
 /// How a reservation is settled, and what is said about it.
 struct Going {
@@ -113,7 +113,7 @@ impl Local {
         let opening = opening.ok_or_else(|| NotDone::no(self.full()))?;
         let hold = Arc::clone(opening.hold());
         let hand_off = Making { permit: permit.of_reservation(term), opening };
-        let made = self.0.stock.transact(transaction, hand_off).await;
+        let made = self.together(transaction, hand_off).await;
         Ok(match self.told_of(transaction, made).await? {
             Ok(_) => {
                 let (lines, committed) = (hold.lines().to_vec(), Vec::new());
@@ -179,7 +179,7 @@ impl Local {
         let permit = self.0.books.permit(kind, remark, claim).await?.of_reservation(hold.term());
         let steady_ms = self.0.books.shared().clock.steady_ms();
         let hand_off = Settling { permit, settlement, way, steady_ms };
-        match self.0.stock.transact(&transaction, hand_off).await {
+        match self.together(&transaction, hand_off).await {
             Ok(applied) => {
                 let entries = transaction.entries().iter().zip(&applied);
                 Ok(entries.map(|(entry, made)| (entry.key.clone(), made.after.version())).collect())
@@ -192,6 +192,26 @@ impl Local {
                     "the levels of reservation {} do not hold its units",
                     hold.id()
                 ))))
+            }
+        }
+    }
+
+    /// [`Strategy::transact`](crate::strategy::Strategy::transact). What is of one level, as most reservations are, is one change of it, which
+    /// says the same and costs a fraction.
+    async fn together(
+        &self,
+        transaction: &Arc<Transaction>,
+        hand_off: impl HandOff,
+    ) -> Result<Vec<Applied>, TransactRejected> {
+        let [entry] = transaction.entries() else {
+            return self.0.stock.transact(transaction, hand_off).await;
+        };
+        match self.0.stock.apply(&entry.key, entry.change, hand_off).await {
+            Ok(applied) => Ok(vec![applied]),
+            Err(Rejected::Contention(contention)) => Err(contention.into()),
+            Err(Rejected::Refused(refusal)) => {
+                let refusals = vec![EntryRefusal { entry: 0, refusal }];
+                Err(TransactRefused { refusals, found: vec![refusal.found] }.into())
             }
         }
     }
