@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::check::Finding;
 use super::disk::DiskFile;
 use super::group::{self, HEADER_BYTES};
-use super::heads::Heads;
+use super::heads::Head;
 use super::log::{Log, Segment};
 use super::record::{self, Line, Record, RecordError, RecordKind};
 use super::scan::{Scan, Step};
@@ -129,17 +129,18 @@ impl<Next> Default for Page<Next> {
     }
 }
 
-/// The movements of one level, newest first: from the newest on, or from `from` on, the `next` of the page before.
+/// The movements of one level, newest first: from `head` on, its last one, or from `from` on, the `next` of the page before.
+///
+/// The record of the head has to be in the log: there is a moment in which the writer's heads have one that it is about to write.
 pub fn of_level(
     log: &Log,
-    heads: &Heads,
+    head: Option<Head>,
     watermark: &Watermark,
     key: &StockKey,
     from: Option<Before>,
     limit: usize,
 ) -> Result<Page<Before>, HistoryError> {
-    // First the heads, then how far the disk is: what the first have, the second soon reaches, and never the other way round.
-    let Some(head) = heads.get(key.text(), heads.hash(key.text())) else {
+    let Some(head) = head else {
         return from.map_or(Ok(Page::default()), |_| Err(HistoryError::Cursor));
     };
     let mut walk = Walk { log, key, position: head.position, version: head.level.version(), bytes: 0 };

@@ -2,10 +2,12 @@
 //! count on, whatever keeps the stock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use inventory::stock::{Once, Reason, Transaction};
 use inventory::store::{
-    Command, Deed, Keeping, LineOutcome, MovementKind, Outcome, Store as _, TransactionKind, WasApplied, Why,
+    Command, Deed, Keeping, LineOutcome, MovementKind, MovementQuery, Outcome, Store as _, TransactionKind,
+    WasApplied, Why,
 };
 
 use crate::support::for_each_store;
@@ -149,6 +151,35 @@ for_each_store! {
             assert_eq!(again.map(|answered| answered.outcome).ok(), outcome.map(|answered| answered.outcome).ok());
         }
         assert_eq!(opened.read(&a).await, on_hand);
+    }
+
+    /// P6: a history can be asked for at any moment, also while the next change of the level is being written: it is whole up to what was
+    /// answered before.
+    async fn a_history_is_whole_while_it_grows(opened: Opened) {
+        const CHANGES: u64 = 300;
+        let a = key("a");
+        opened.change(&a, create(0)).await.expect("a level");
+        let opened = Arc::new(opened);
+        let answered = Arc::new(AtomicU64::new(1));
+        let changes = tokio::spawn({
+            let (opened, answered, a) = (Arc::clone(&opened), Arc::clone(&answered), a.clone());
+            async move {
+                for _ in 0..CHANGES {
+                    let version = opened.change(&a, adjust(1)).await.expect("room").after.version();
+                    answered.store(version, Ordering::SeqCst);
+                }
+            }
+        });
+        while !changes.is_finished() {
+            let before = answered.load(Ordering::SeqCst);
+            let query = MovementQuery::OfLevel { key: a.clone(), cursor: None, limit: 1_000 };
+            let page = opened.store.movements(query).await.expect("a page");
+            let newest = page.movements.len() as u64;
+            assert!(newest >= before, "{before} were answered, {newest} are there");
+            assert!(page.movements.iter().rev().map(|movement| movement.after.version()).eq(1..=newest));
+        }
+        changes.await.expect("no panic");
+        assert_eq!(opened.history(&a).await.len() as u64, CHANGES + 1);
     }
 
     /// P7, P8: a store that outlives its process has after it what it had before: levels, histories and keys.

@@ -10,6 +10,10 @@ fn key(text: &str) -> StockKey {
     StockKey::from_text(text).unwrap()
 }
 
+fn newest(writer: &Writer, text: &str) -> Option<Head> {
+    writer.heads.get(text, writer.heads.hash(text))
+}
+
 fn add(delta: i64) -> Operation {
     Operation::Adjust { delta, if_missing: IfMissing::Create }
 }
@@ -51,7 +55,8 @@ fn the_links_of_a_level_give_its_whole_history_in_pages() {
         let (mut found, mut from) = (Vec::new(), None);
         loop {
             let page =
-                of_level(&writer.log, &writer.heads, &writer.watermark, &key(name), from, limit).unwrap();
+                of_level(&writer.log, newest(&writer, name), &writer.watermark, &key(name), from, limit)
+                    .unwrap();
             assert!(!page.compacted && page.movements.len() <= limit);
             found.extend(page.movements);
             from = page.next;
@@ -62,7 +67,8 @@ fn the_links_of_a_level_give_its_whole_history_in_pages() {
         assert_eq!(found.len(), told.len());
         found.iter().zip(told).for_each(|(movement, told)| assert_is(movement, told));
     }
-    let none = of_level(&writer.log, &writer.heads, &writer.watermark, &key("z main"), None, 10).unwrap();
+    let none = of_level(&writer.log, newest(&writer, "z main"), &writer.watermark, &key("z main"), None, 10)
+        .unwrap();
     assert_eq!(none, Page::default());
 }
 
@@ -95,7 +101,9 @@ fn movements_after_a_number_come_in_order_from_anywhere() {
 fn what_is_not_on_disk_is_not_shown() {
     let mut writer = written(&Memory::new());
     let newest = |writer: &Writer| {
-        let page = of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 1).unwrap();
+        let page =
+            of_level(&writer.log, newest(writer, "a main"), &writer.watermark, &key("a main"), None, 1)
+                .unwrap();
         let last = after(&writer.log, &writer.watermark, writer.told.len() as u64 - 2, 9, |_| true).unwrap();
         (page.movements[0].seq, last.movements.len())
     };
@@ -112,10 +120,14 @@ fn what_is_not_on_disk_is_not_shown() {
 fn links_and_numbers_into_dropped_segments_say_so() {
     let memory = Memory::new();
     let writer = written(&memory);
-    let cursor = of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 1000).unwrap();
+    let cursor =
+        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 1000)
+            .unwrap();
     let second = writer.log.segments()[1].clone();
     assert_eq!(writer.log.take_before(second.header.base).len(), 1);
-    let page = of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 1000).unwrap();
+    let page =
+        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 1000)
+            .unwrap();
     assert!(page.compacted && page.next.is_none() && !page.movements.is_empty());
     assert!(page.movements.len() < cursor.movements.len());
     assert!(page.movements.iter().all(|movement| movement.seq >= second.header.first_seq));
@@ -134,7 +146,8 @@ fn a_place_that_is_none_is_refused() {
         for version in [0, 1, 5, 30, u64::MAX] {
             let from = Some(Before { position, version });
             // Whatever a client sends: an error, or the history of that level and no other.
-            match of_level(&writer.log, &writer.heads, &writer.watermark, &key("b main"), from, 5) {
+            match of_level(&writer.log, newest(&writer, "b main"), &writer.watermark, &key("b main"), from, 5)
+            {
                 Ok(page) => assert!(page.movements.iter().all(|movement| movement.key.text() == "b main")),
                 Err(error) => assert!(matches!(error, HistoryError::Cursor), "{position}: {error}"),
             }
@@ -170,7 +183,8 @@ fn repeating(memory: &Memory) -> Writer {
 fn walked(writer: &Writer, name: &str, limit: usize) -> Vec<Movement> {
     let (mut found, mut from) = (Vec::new(), None);
     loop {
-        let page = of_level(&writer.log, &writer.heads, &writer.watermark, &key(name), from, limit).unwrap();
+        let page =
+            of_level(&writer.log, newest(writer, name), &writer.watermark, &key(name), from, limit).unwrap();
         assert!(!page.compacted && page.movements.len() <= limit);
         found.extend(page.movements);
         from = page.next;
@@ -205,7 +219,7 @@ fn a_place_names_a_version_that_its_record_holds() {
     let head = writer.heads.get("a main", writer.heads.hash("a main")).unwrap();
     let ask = |position, version| {
         let from = Some(Before { position, version });
-        of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), from, 1)
+        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), from, 1)
     };
     let newest = head.level.version();
     assert_eq!(ask(head.position, newest).unwrap().movements[0].after.version(), newest - 1);
@@ -226,7 +240,7 @@ fn a_link_to_its_own_record_needs_the_version_before_in_it() {
     writer.heads.set("a main", hash, Head { position: next, ..head }, &mut Vec::new());
     writer.add("a main", 1);
     writer.commit();
-    let page = of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 10);
+    let page = of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 10);
     assert!(matches!(page, Err(HistoryError::Damaged { finding: Finding::Link { .. }, .. })), "{page:?}");
 }
 
@@ -237,7 +251,8 @@ fn damage_is_found_and_named() {
     let name = segment::name(0);
     memory.edit(&name, |bytes| bytes[700] ^= 1);
     let error =
-        of_level(&writer.log, &writer.heads, &writer.watermark, &key("a main"), None, 1000).unwrap_err();
+        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 1000)
+            .unwrap_err();
     assert!(error.to_string().contains(&name), "{error}");
     let error = after(&writer.log, &writer.watermark, 0, 10, |_| true).unwrap_err();
     assert!(matches!(error, HistoryError::Damaged { offset: 512, .. }), "{error}");

@@ -102,9 +102,10 @@ async fn hand_over(journal: &Journal, disk: &FaultyDisk, made: &[Made], random: 
 /// The history of a level as a client pages through it.
 fn walked(recovered: &Recovered, key: &StockKey, limit: usize) -> Vec<Movement> {
     let watermark = Watermark::new(recovered.end);
+    let head = recovered.heads.get(key.text(), recovered.heads.hash(key.text()));
     let (mut all, mut from) = (Vec::new(), None);
     loop {
-        let page = history::of_level(&recovered.log, &recovered.heads, &watermark, key, from, limit).unwrap();
+        let page = history::of_level(&recovered.log, head, &watermark, key, from, limit).unwrap();
         all.extend(page.movements);
         from = page.next;
         if from.is_none() {

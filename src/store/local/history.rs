@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Local;
 use super::books::unread;
+use crate::journal::heads::Head;
 use crate::journal::history::{self, Before};
 use crate::journal::record::RecordKind;
 use crate::journal::{Shared, record};
@@ -27,13 +28,30 @@ impl Local {
         match query {
             MovementQuery::OfLevel { key, cursor, limit } => {
                 let from = cursor.map(|cursor| before(cursor, lineage)).transpose()?;
-                self.ask(move |journal| of_level(journal, lineage, &key, from, limit)).await
+                let head = self.newest_of(&key).await?;
+                self.ask(move |journal| of_level(journal, lineage, &key, head, from, limit)).await
             }
             MovementQuery::After { from, sku, location, limit } => {
                 let wants = Wants { sku, location };
                 self.ask(move |journal| after(journal, lineage, &from, &wants, limit)).await
             }
         }
+    }
+
+    /// The last movement of a level that is in the log. The writer notes it before it writes it, so what is noted may have to be waited for; what
+    /// comes meanwhile nobody was told of.
+    async fn newest_of(&self, key: &StockKey) -> Result<Option<Head>, NotDone> {
+        let books = &self.0.books;
+        let Shared { heads, watermark, .. } = &**books.shared();
+        let head = heads.get(key.text(), heads.hash(key.text()));
+        if let Some(head) = head.filter(|head| !watermark.covers(head.position)) {
+            if books.journal().is_volatile() {
+                books.caught_up(WasApplied::No).await?;
+            } else {
+                books.witness(key, head.level.version(), WasApplied::No).await?;
+            }
+        }
+        Ok(head)
     }
 
     async fn ask<T: Send + 'static>(
@@ -64,12 +82,13 @@ fn of_level(
     journal: &Shared,
     lineage: Lineage,
     key: &StockKey,
+    head: Option<Head>,
     from: Option<Before>,
     limit: usize,
 ) -> Result<MovementPage, HistoryError> {
-    let Shared { log, heads, watermark, .. } = journal;
+    let Shared { log, watermark, .. } = journal;
     let page =
-        history::of_level(log, heads, watermark, key, from, limit).map_err(|error| said(journal, error))?;
+        history::of_level(log, head, watermark, key, from, limit).map_err(|error| said(journal, error))?;
     let next = page.next.map(|Before { position, version }| MovementPlace::Before { position, version });
     Ok(MovementPage {
         movements: page.movements.into_iter().map(shown).collect(),

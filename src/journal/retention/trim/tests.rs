@@ -62,7 +62,8 @@ fn once(key: u128) -> Once {
 
 fn of_level(journal: &Journal, key: &StockKey, limit: usize) -> Page<history::Before> {
     let shared = journal.shared();
-    history::of_level(&shared.log, &shared.heads, &shared.watermark, key, None, limit).unwrap()
+    let head = shared.heads.get(key.text(), shared.heads.hash(key.text()));
+    history::of_level(&shared.log, head, &shared.watermark, key, None, limit).unwrap()
 }
 
 /// All movements that are there, by number.
@@ -127,8 +128,8 @@ fn every_movement_is_there_once_in_order_and_linked() {
         assert_eq!(versions, (1..=level.lock().version()).collect::<Vec<u64>>());
         let (shared, mut from, mut walked) = (journal.shared(), None, Vec::new());
         loop {
-            let page =
-                history::of_level(&shared.log, &shared.heads, &shared.watermark, key, from, 900).unwrap();
+            let head = shared.heads.get(key.text(), shared.heads.hash(key.text()));
+            let page = history::of_level(&shared.log, head, &shared.watermark, key, from, 900).unwrap();
             walked.extend(page.movements.iter().map(|movement| movement.after.version()));
             from = page.next;
             if from.is_none() {

@@ -194,7 +194,8 @@ pub(super) fn everything(
         let level = crate::stock::StockKey::from_text(key).expect("a key");
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let page = history::of_level(&recovered.log, &recovered.heads, &watermark, &level, from, 1000);
+            let newest = recovered.heads.get(level.text(), recovered.heads.hash(level.text()));
+            let page = history::of_level(&recovered.log, newest, &watermark, &level, from, 1000);
             let page = page.map_err(told)?;
             all.extend(page.movements);
             from = page.next;
