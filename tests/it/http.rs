@@ -10,6 +10,7 @@ mod errors;
 mod limits;
 mod listing;
 mod operations;
+mod order_disciplines;
 mod order_queue;
 mod orders;
 mod orders_refused;

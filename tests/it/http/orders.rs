@@ -24,13 +24,18 @@ pub(super) async fn fulfilled(app: &TestApp, lines: &Value) -> String {
 pub(super) async fn backordered(app: &TestApp, sku: &str, quantity: u64) -> String {
     let body = json!({ "lines": [{"sku": sku, "quantity": quantity}], "backorder": true });
     let path = place(app.post("/v1/orders", &body).await.assert_status(202));
+    waits_for_units(app, &path).await;
+    path
+}
+
+/// Completes once an order waits for stock.
+pub(super) async fn waits_for_units(app: &TestApp, path: &str) {
     let waits = async {
-        while app.get(&path).await.at("/state") != "backordered" {
+        while app.get(path).await.at("/state") != "backordered" {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(WATCHDOG, waits).await.expect("it waits for stock");
-    path
 }
 
 /// The path of an order that was placed, as its answer tells it.
@@ -50,7 +55,8 @@ async fn once(app: &TestApp, path: &str, key: &str, body: &Value) -> Answer {
     app.call(Method::POST, path).header("idempotency-key", key).json(body).send().await
 }
 
-async fn receive(app: &TestApp, sku: &str, units: u64) {
+/// Goods come in.
+pub(super) async fn receive(app: &TestApp, sku: &str, units: u64) {
     app.post(&format!("/v1/stock/{sku}/adjust"), &json!({ "delta": units })).await.assert_status(200);
 }
 
