@@ -50,9 +50,6 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     };
     let url: Arc<str> = args.url.trim_end_matches('/').into();
     // Nobody is to be asked again for half a minute where there is nobody.
-    if let Err(error) = reqwest::Client::builder().no_proxy().build() {
-        return fail(error);
-    }
     if let Err(error) = reachable(&url, plan.timeout).await {
         return fail(format!("{url} cannot be driven: {error}"));
     }
@@ -67,7 +64,7 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     let clients = course.hire(&plan, &Arc::new(Hours::new(plan.limit, stop)));
     let (desk, board) = (course.desk(), course.board());
     let brought = course.close(clients, plan.skus as usize, &progress).await;
-    if !args.keep {
+    if !args.keep && !desk.is_given_up() {
         progress.begin("removing the levels", None);
         Course::clean_up(&desk, board.orders(), plan.skus as usize).await;
     }

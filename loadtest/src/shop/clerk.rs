@@ -94,7 +94,7 @@ pub async fn work(client: u32, seed: u64, desk: Desk, board: Arc<Board>, hours: 
     let rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ (u64::from(client) << 32));
     let mut clerk = Clerk { rng, levels: desk.names().count() };
     let mut haul = Haul::default();
-    while !hours.are_over() {
+    while !hours.are_over() && !desk.is_given_up() {
         let ask = clerk.next(&board);
         let waits = matches!(ask, Ask::Order { .. }) && clerk.rng.random_range(0..5) == 0;
         let asked = desk.ask(board.next_number(), ask, waits.then_some(PATIENCE_S)).await;

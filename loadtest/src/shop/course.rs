@@ -184,7 +184,7 @@ impl Course {
     async fn quiet(&mut self, levels: usize) -> usize {
         let begun = Instant::now();
         let mut open = self.board.orders();
-        while begun.elapsed() < QUIET_MAX {
+        while begun.elapsed() < QUIET_MAX && !self.desk.is_given_up() {
             let mut queued = Vec::new();
             for of in open {
                 let seen = self.desk.ask(self.board.next_number(), Ask::SeeOrder { of }, None).await;
@@ -199,7 +199,7 @@ impl Course {
             sleep(GLANCE).await;
         }
         let (mut last, mut since) = (Vec::new(), Instant::now());
-        while begun.elapsed() < QUIET_MAX && since.elapsed() < QUIET {
+        while begun.elapsed() < QUIET_MAX && since.elapsed() < QUIET && !self.desk.is_given_up() {
             let mut seen = Vec::with_capacity(levels);
             for level in 0..levels {
                 seen.push(

@@ -1,6 +1,7 @@
 //! One question, until it is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use history::shop::{Answer, Ask, Told};
@@ -25,6 +26,8 @@ pub struct Desk {
     names: Arc<Names>,
     start: Instant,
     give_up: Duration,
+    /// A question was given up: the server does not answer any more, and nobody waits as long again.
+    is_given_up: Arc<AtomicBool>,
 }
 
 /// What it took to have an answer.
@@ -58,7 +61,14 @@ impl Desk {
     /// For the levels of a plan.
     pub fn new(plan: &Plan, names: Arc<Names>, door: Door) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().no_proxy().timeout(plan.timeout).build()?;
-        Ok(Self { http, door, names, start: Instant::now(), give_up: plan.give_up })
+        Ok(Self {
+            http,
+            door,
+            names,
+            start: Instant::now(),
+            give_up: plan.give_up,
+            is_given_up: Arc::default(),
+        })
     }
 
     /// Nanoseconds since it was made.
@@ -77,9 +87,12 @@ impl Desk {
         let (begun, mut asked_ns, mut effort) = (Instant::now(), self.now_ns(), Effort::default());
         let is_look = matches!(ask, Ask::Read { .. } | Ask::SeeHold { .. } | Ask::SeeOrder { .. });
         let (answer, breach) = loop {
-            let left = self.give_up.saturating_sub(begun.elapsed());
+            let left = self.left(begun);
             // Nobody opens any more, or not in time.
-            let Some(base) = self.base(left).await else { break (Answer::Unknown, None) };
+            let Some(base) = self.base(left).await.filter(|_| !left.is_zero()) else {
+                self.is_given_up.store(true, Ordering::Relaxed);
+                break (Answer::Unknown, None);
+            };
             if is_look {
                 // What was looked at before, and not told, is no part of the answer.
                 asked_ns = self.now_ns();
@@ -96,6 +109,17 @@ impl Desk {
         };
         let answered_ns = if answer == Answer::Unknown { u64::MAX } else { self.now_ns() };
         Asked { told: Told { number, asked_ns, answered_ns, ask, answer }, effort, breach }
+    }
+
+    /// Whether a question was never answered in time: nothing is to be expected any more.
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    /// How long something that was begun then is still tried.
+    fn left(&self, begun: Instant) -> Duration {
+        let left = if self.is_given_up() { Duration::ZERO } else { self.give_up };
+        left.saturating_sub(begun.elapsed())
     }
 
     /// Where the server is, once there is one; `None` if there is none in time.
@@ -145,8 +169,8 @@ impl Desk {
     /// The body of a page, asked for until it comes.
     pub async fn page(&self, path: &str) -> Option<Vec<u8>> {
         let begun = Instant::now();
-        while begun.elapsed() < self.give_up {
-            let base = self.base(self.give_up.saturating_sub(begun.elapsed())).await?;
+        while !self.left(begun).is_zero() {
+            let base = self.base(self.left(begun)).await?;
             let answer = self.http.get(format!("{base}{path}")).send().await;
             if let Ok(answer) = answer
                 && answer.status().is_success()

@@ -16,17 +16,22 @@ const SMALL: [&str; 8] =
     ["--concurrency", "48", "--opening-stock", "200", "--seed", "7", "--ceiling", "none"];
 
 /// The real service in a process of its own, until the test ends.
-struct Service {
+pub(crate) struct Service {
     child: Child,
-    url: String,
+    pub(crate) url: String,
+}
+
+/// The real service.
+pub(crate) fn program() -> String {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_loadtest")).with_file_name("examples/mutant_inventory");
+    program.display().to_string()
 }
 
 impl Service {
-    fn start(strategy: &str) -> Self {
-        let program =
-            PathBuf::from(env!("CARGO_BIN_EXE_loadtest")).with_file_name("examples/mutant_inventory");
-        let mut child = Command::new(program)
+    pub(crate) fn start(strategy: &str, more: &[&str]) -> Self {
+        let mut child = Command::new(program())
             .args(["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--strategy", strategy])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -57,7 +62,7 @@ fn sale(url: &str, more: &[&str]) -> (Output, Value) {
 }
 
 fn sells_each_unit_once(strategy: &str) {
-    let service = Service::start(strategy);
+    let service = Service::start(strategy, &[]);
     let (output, report) = sale(&service.url, &[]);
     assert_exit(&output, 0);
     let told = &report["sale"];

@@ -15,6 +15,7 @@ mod replay;
 mod reports;
 mod run;
 mod selftest;
+mod shop;
 mod sometimes;
 mod targets;
 mod view;
