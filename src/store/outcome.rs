@@ -26,10 +26,10 @@ pub enum Outcome {
     /// Of [`Deed::Each`](super::Deed::Each): of each line, in the order of the lines.
     Each(Vec<LineOutcome>),
     /// Of [`Deed::Reserve`](super::Deed::Reserve) and [`Deed::Settle`](super::Deed::Settle): the reservation after it, or why not.
-    Reservation(Result<Reservation, ReservationRefused>),
+    Reservation(Result<Box<Reservation>, ReservationRefused>),
     /// Of [`Deed::Order`](super::Deed::Order), [`Deed::Cancel`](super::Deed::Cancel) and [`Deed::Return`](super::Deed::Return): the
     /// order after it, or why not. Of an order that is placed it is the order as it was placed, which may have gone on since.
-    Order(Result<Order, OrderRefused>),
+    Order(Result<Box<Order>, OrderRefused>),
     /// Of an import.
     Import(Imported),
     /// Of any of these, as the first version of the service kept it: in the words it was answered with then.
@@ -44,7 +44,7 @@ pub enum ReservationRefused {
     /// There is none of that name, or not any more.
     NotFound,
     /// Something else became of it before.
-    State(Reservation),
+    State(Box<Reservation>),
     /// Of a commit of some lines: this one is not held, or not as many units of it.
     NotHeld {
         /// The level.

@@ -361,7 +361,8 @@ fn faults_of_the_clients_are_counted_and_what_is_done_twice_is_told() {
     let output = run(Fault::None, &["--fault", "replay=5%"]);
     assert_exit(&output, 4);
     let text = stdout(&output);
-    assert!(text.contains("asked again answered 200"), "{text}");
+    // The first of them may be a refusal: the one before had what there was.
+    assert!(text.contains("asked again answered "), "{text}");
     assert!(text.contains("disconnected, ") && !text.contains("(0 answered otherwise)"), "{text}");
     assert_exit(&loadtest(&["run", "http://127.0.0.1:1", "--fault", "vanish=1%"]), 2);
 }

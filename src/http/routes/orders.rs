@@ -60,7 +60,7 @@ pub async fn place(
     let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, remark }).await?;
     let Outcome::Order(Ok(placed)) = outcome else { return Err(Problem::unexpected()) };
     let response = match prefer.patience() {
-        Some(patience) => told_when_final(store, placed, patience).await,
+        Some(patience) => told_when_final(store, *placed, patience).await,
         None => at_its_place(&placed, StatusCode::ACCEPTED),
     };
     Ok(answer::marked(response, replayed))

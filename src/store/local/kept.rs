@@ -45,18 +45,18 @@ impl KeptRecord {
                 let (record, finished_ms) = (self.record(), 0);
                 let found =
                     record.term().and_then(|term| found_in(&record, term, finished_ms)).ok_or_else(other)?;
-                Ok(Outcome::Reservation(Ok(found.reservation())))
+                Ok(Outcome::Reservation(Ok(Box::new(found.reservation()))))
             }
             (Some(Stored::Extended(term, lines)), Deed::Settle { .. }) => {
                 let (state, committed) = (ReservationState::Pending, Vec::new());
-                Ok(Outcome::Reservation(Ok(Reservation { term, state, lines, committed })))
+                Ok(Outcome::Reservation(Ok(Box::new(Reservation { term, state, lines, committed }))))
             }
             (None, Deed::Return { .. }) => {
                 let found = self.record().order().ok_or_else(other)?;
-                Ok(Outcome::Order(Ok((*found.order).clone())))
+                Ok(Outcome::Order(Ok(Box::new((*found.order).clone()))))
             }
             (Some(Stored::Order(found)), Deed::Order { .. } | Deed::Cancel { .. }) => {
-                Ok(Outcome::Order(Ok((*found.order).clone())))
+                Ok(Outcome::Order(Ok(Box::new((*found.order).clone()))))
             }
             (Some(Stored::Refused(levels)), Deed::Return { .. }) => {
                 Ok(Outcome::Order(Err(OrderRefused::Levels(levels))))

@@ -88,14 +88,14 @@ impl Store for Local {
             }
             // Apart, so that the future of what nearly every command is has no room for them.
             (Deed::Each { lines }, None) => Outcome::Each(Box::pin(self.each(&lines, remark)).await),
-            (Deed::Reserve { transaction, ttl }, None) => {
-                Outcome::Reservation(Box::pin(self.reserve(&transaction, ttl, remark, None)).await?)
-            }
-            (Deed::Settle { id, transition }, None) => {
-                Outcome::Reservation(Box::pin(self.settle(id, &transition, remark, None)).await?)
-            }
+            (Deed::Reserve { transaction, ttl }, None) => Outcome::Reservation(
+                Box::pin(self.reserve(&transaction, ttl, remark, None)).await?.map(Box::new),
+            ),
+            (Deed::Settle { id, transition }, None) => Outcome::Reservation(
+                Box::pin(self.settle(id, &transition, remark, None)).await?.map(Box::new),
+            ),
             (deed @ (Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. }), None) => {
-                Outcome::Order(Box::pin(self.of_order(&deed, remark, None)).await?)
+                Outcome::Order(Box::pin(self.of_order(&deed, remark, None)).await?.map(Box::new))
             }
             (Deed::Each { lines }, Some(idempotency)) => {
                 return Box::pin(self.each_once(lines, idempotency, remark)).await;

@@ -58,14 +58,14 @@ impl Local {
                 let judged = self.transact(transaction, (*kind).into(), remark, Some(claim)).await?;
                 Ok(Outcome::Transaction(judged))
             }
-            Deed::Reserve { transaction, ttl } => {
-                Ok(Outcome::Reservation(self.reserve(transaction, *ttl, remark, Some(claim)).await?))
-            }
-            Deed::Settle { id, transition } => {
-                Ok(Outcome::Reservation(self.settle(*id, transition, remark, Some(claim)).await?))
-            }
+            Deed::Reserve { transaction, ttl } => Ok(Outcome::Reservation(
+                self.reserve(transaction, *ttl, remark, Some(claim)).await?.map(Box::new),
+            )),
+            Deed::Settle { id, transition } => Ok(Outcome::Reservation(
+                self.settle(*id, transition, remark, Some(claim)).await?.map(Box::new),
+            )),
             Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. } => {
-                Ok(Outcome::Order(self.of_order(deed, remark, Some(claim)).await?))
+                Ok(Outcome::Order(self.of_order(deed, remark, Some(claim)).await?.map(Box::new)))
             }
             Deed::Each { .. } => unreachable!("lines that stand alone are once each"),
         }

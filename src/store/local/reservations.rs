@@ -416,5 +416,5 @@ fn finished_before(hold: &Hold, transition: &Transition) -> Judged {
         }
         _ => false,
     };
-    if is_same { Ok(reservation) } else { Err(ReservationRefused::State(reservation)) }
+    if is_same { Ok(reservation) } else { Err(ReservationRefused::State(Box::new(reservation))) }
 }

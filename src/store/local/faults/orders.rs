@@ -166,7 +166,7 @@ fn back(level: usize, units: u64) -> ReturnLine {
 
 fn ordered(answered: Answered) -> Result<Order, OrderRefused> {
     match answered.outcome {
-        Outcome::Order(judged) => judged,
+        Outcome::Order(judged) => judged.map(|order| *order),
         other => panic!("{other:?}"),
     }
 }

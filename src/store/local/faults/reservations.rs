@@ -135,7 +135,7 @@ pub(super) fn reserve(lines: &[(usize, u64)], ttl: Duration) -> Deed {
 
 fn judged(answered: Answered) -> Result<Reservation, ReservationRefused> {
     match answered.outcome {
-        Outcome::Reservation(judged) => judged,
+        Outcome::Reservation(judged) => judged.map(|reservation| *reservation),
         other => panic!("{other:?}"),
     }
 }
@@ -265,7 +265,7 @@ for_each_strategy! {
                     Ok(same) if first == second && first < 3 => assert_eq!(same, settled),
                     // An extended one is pending: the first of the others settles it.
                     Ok(_) if first == 3 => {}
-                    Err(ReservationRefused::State(before)) if first != 3 => assert_eq!(before, settled),
+                    Err(ReservationRefused::State(before)) if first != 3 => assert_eq!(*before, settled),
                     Err(ReservationRefused::State(_)) => {}
                     other => panic!("{first} {second}: {other:?}"),
                 }
