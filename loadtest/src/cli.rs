@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
+use self::profile::Named;
 use crate::calibrate::{CeilingPlan, noop};
 use crate::client::Sender;
 use crate::client::faults::Faults;
@@ -84,7 +85,7 @@ pub struct WorkloadArgs {
     pub skus: Option<u32>,
     /// A workload by name: what is asked, of which skus, with how much stock, by how many clients, as far as nothing else is said.
     #[arg(long, value_name = "NAME", value_parser = profile::ProfileParser)]
-    pub profile: Option<Profile>,
+    pub profile: Option<Named>,
     /// How skus are drawn: uniform, zipf:S, hotspot:F:S (the part F has the share S), or single [default: zipf:1].
     #[arg(long, value_name = "KEYS")]
     pub keys: Option<Keys>,
@@ -256,7 +257,12 @@ impl RunArgs {
 impl WorkloadArgs {
     /// Requests in flight at once, at most.
     pub fn concurrency(&self) -> u32 {
-        self.concurrency.or(self.profile.map(Profile::clients)).unwrap_or(CLIENTS)
+        self.concurrency.or(self.profile().map(Profile::clients)).unwrap_or(CLIENTS)
+    }
+
+    /// The mix of operations that was asked for by name.
+    pub fn profile(&self) -> Option<Profile> {
+        self.profile.and_then(Named::mix)
     }
 
     /// Whether operations were asked for by name.
@@ -266,7 +272,7 @@ impl WorkloadArgs {
 
     /// What decides the workload, with a seed.
     pub fn spec(&self, seed: u64) -> Spec {
-        let named = self.profile;
+        let named = self.profile();
         let mix = match (self.mix.clone(), named) {
             (Some(mix), Some(profile)) => mix.shaped(profile.shape()),
             (Some(mix), None) => mix,

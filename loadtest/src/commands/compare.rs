@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::lineup::{self, Lineup, usage};
-use super::{command_line, fail};
+use super::{command_line, fail, misused};
 use crate::cli::compare::CompareArgs;
 use crate::cli::limit;
+use crate::cli::profile::Named;
 use crate::client::Sender;
 use crate::compare::contender::{Contender, Role};
 use crate::compare::earlier::Earlier;
@@ -33,6 +34,9 @@ const RATE_FRACTION: f64 = 0.5;
 
 /// Starts the servers, drives and verifies each, tells what differs.
 pub(super) async fn compare(args: CompareArgs, stop: &Stop) -> Exit {
+    if args.workload.profile == Some(Named::Shop) {
+        return misused("a shop is not compared, only judged: `loadtest run URL --profile shop`");
+    }
     let lineup = match lineup::prepare(&args).await {
         Ok(lineup) => lineup,
         Err(exit) => return exit,

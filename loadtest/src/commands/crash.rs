@@ -33,14 +33,7 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         Ok(home) => home,
         Err(error) => return fail(error),
     };
-    let launch = Launch {
-        program,
-        strategy: args.strategy.clone(),
-        data_dir: home.data.clone(),
-        logs: home.logs.clone(),
-        arguments: args.server_arguments.clone(),
-        recovery_max: args.recovery_max,
-    };
+    let launch = home.launch(program, &args);
     let progress = Progress::viewed_or_new("loadtest crash", stop);
     let mut crash = match drive(&plan, &launch, stop, &progress).await {
         Ok(crash) => crash,
@@ -115,8 +108,8 @@ fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
 
 /// Where the server's data and logs are. What is temporary is removed in the end, however it comes to it.
 pub(super) struct Home {
-    pub(super) data: PathBuf,
-    pub(super) logs: PathBuf,
+    data: PathBuf,
+    logs: PathBuf,
     temporary: Option<PathBuf>,
 }
 
@@ -145,6 +138,18 @@ impl Home {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         Ok(home)
+    }
+
+    /// How every life of the server is started.
+    pub(super) fn launch(&self, program: PathBuf, args: &CrashArgs) -> Launch {
+        Launch {
+            program,
+            strategy: args.strategy.clone(),
+            data_dir: self.data.clone(),
+            logs: self.logs.clone(),
+            arguments: args.server_arguments.clone(),
+            recovery_max: args.recovery_max,
+        }
     }
 
     /// Leaves everything where it is, and says where that is.

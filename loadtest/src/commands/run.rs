@@ -7,6 +7,7 @@ use history::{Log, Verdict};
 
 use super::{command_line, fail, misused, save};
 use crate::calibrate::{self, Ceiling, CeilingPlan};
+use crate::cli::profile::Named;
 use crate::cli::{RunArgs, limit};
 use crate::exit::Exit;
 use crate::interrupt::Stop;
@@ -31,7 +32,7 @@ const WARMUP: Duration = Duration::from_secs(1);
 
 /// Runs the workload, verifies it, reports it.
 pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
-    if args.workload.profile == Some(Profile::Shop) {
+    if args.workload.profile == Some(Named::Shop) {
         return super::shop::run(args, stop).await;
     }
     let target = match args.target.as_deref().map(Target::load).transpose() {
@@ -122,7 +123,7 @@ fn plan(args: &RunArgs, target: Option<Arc<Target>>) -> Result<Plan, Unable> {
             target.can_replay()?;
         }
     }
-    let profile = args.workload.profile;
+    let profile = args.workload.profile();
     let of_profile =
         profile.and_then(|profile| profile.requests(args.workload.concurrency(), spec.opening_stock));
     let requests = args.requests.or(of_profile.filter(|_| args.duration.is_none()));

@@ -10,7 +10,6 @@ use super::crash::{Home, server_program};
 use super::{command_line, fail, misused};
 use crate::cli::crash::CrashArgs;
 use crate::cli::{RunArgs, limit};
-use crate::crash::server::Launch;
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Out, Progress};
@@ -19,16 +18,19 @@ use crate::shop::clerk::Hours;
 use crate::shop::course::{Brought, Course};
 use crate::shop::report::ShopReport;
 use crate::shop::{Plan, lives};
-use crate::workload::{self, Profile};
+use crate::workload;
 
 /// How long `run` asks when it is not told.
 const DURATION: Duration = Duration::from_secs(10);
 
-/// How long a question is sent again before a running server is given up.
-const GIVE_UP: Duration = Duration::from_secs(30);
+/// For how many timeouts a question is sent again before a running server is given up.
+const TIMEOUTS: u32 = 3;
 
-/// The levels and the stock of a crash test, whose lives are short.
-const CRASH_SKUS: u32 = 8;
+/// Levels: so few that clients meet.
+const SKUS: u32 = 8;
+
+/// Units that each opens with.
+const OPENING_STOCK: u64 = 100;
 
 /// Drives a running server as a shop.
 pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
@@ -36,20 +38,19 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     if !foreign.is_empty() {
         return misused(format!("a shop has a course of its own: leave out {}", foreign.join(", ")));
     }
-    let profile = Profile::Shop;
     let plan = Plan {
         prefix: format!("lt-{}-", workload::fresh_run_id()),
-        skus: args.workload.skus.unwrap_or(profile.skus()),
-        opening_stock: args.workload.opening_stock.unwrap_or(profile.opening_stock()),
+        skus: args.workload.skus.unwrap_or(SKUS),
+        opening_stock: args.workload.opening_stock.unwrap_or(OPENING_STOCK),
         clients: args.workload.concurrency(),
         limit: limit(args.duration, args.requests, DURATION),
         seed: args.workload.seed.unwrap_or_else(workload::fresh_seed),
         timeout: args.workload.timeout,
-        give_up: GIVE_UP,
+        give_up: args.workload.timeout * TIMEOUTS,
         command: command_line(),
     };
     let url: Arc<str> = args.url.trim_end_matches('/').into();
-    // Nobody is to be asked again for half a minute where there is nobody.
+    // Nobody is to be asked again and again where there is nobody.
     if let Err(error) = reachable(&url, plan.timeout).await {
         return fail(format!("{url} cannot be driven: {error}"));
     }
@@ -62,11 +63,11 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     };
     progress.begin("keeping shop", Some(plan.limit));
     let clients = course.hire(&plan, &Arc::new(Hours::new(plan.limit, stop)));
-    let (desk, board) = (course.desk(), course.board());
-    let brought = course.close(clients, plan.skus as usize, &progress).await;
+    let desk = course.desk();
+    let brought = course.close(clients, &progress).await;
     if !args.keep && !desk.is_given_up() {
         progress.begin("removing the levels", None);
-        Course::clean_up(&desk, board.orders(), plan.skus as usize).await;
+        brought.clean_up(&desk).await;
     }
     let (brought, audit) = judge(brought, &progress).await;
     progress.close();
@@ -81,17 +82,10 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         Ok(home) => home,
         Err(error) => return fail(error),
     };
-    let launch = Launch {
-        program,
-        strategy: args.strategy.clone(),
-        data_dir: home.data.clone(),
-        logs: home.logs.clone(),
-        arguments: args.server_arguments.clone(),
-        recovery_max: args.recovery_max,
-    };
+    let launch = home.launch(program, &args);
     let plan = Plan {
         prefix: format!("lt-{}-", workload::fresh_run_id()),
-        skus: CRASH_SKUS,
+        skus: SKUS,
         opening_stock: args.opening_stock,
         clients: args.clients,
         limit: Limit::Requests(args.max_records),

@@ -1,15 +1,16 @@
 //! From opening the levels to the last look at everything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::shop::{Answer, Ask, Books, Bound, Name, OrderState, Turns};
+use history::shop::{Answer, Ask, Books, Bound, OrderState, Turns};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::board::Board;
 use super::clerk::{Haul, Hours, work};
-use super::desk::{Desk, Door};
+use super::desk::{Asked, Desk, Door};
 use super::names::Names;
 use super::{Plan, pages};
 use crate::output::Progress;
@@ -80,19 +81,15 @@ impl Course {
         let names = Arc::new(Names::new(&plan.prefix, plan.skus as usize));
         let desk = Desk::new(plan, names, door.clone())?;
         let (strategy, turns) = pages::told_of_itself(&desk).await;
-        // What is before is not of this run; where it cannot be read, the end will say so.
-        let after = pages::newest(&desk).await.unwrap_or(0);
-        let mut course = Self {
-            desk,
-            board: Arc::default(),
-            haul: Haul::default(),
-            opened_at: Instant::now(),
-            strategy,
-            turns,
-            after,
-        };
+        let opened_at = Instant::now();
+        let (board, haul) = (Arc::default(), Haul::default());
+        let mut course = Self { desk, board, haul, opened_at, strategy, turns, after: 0 };
         let open = |level| Ask::Open { level, on_hand: plan.opening_stock };
-        course.look((0..plan.skus as usize).map(open).collect()).await;
+        course.look(vec![open(0)]).await;
+        // What is before the first level is not of this run; where that is not known, all of it is read.
+        let first = pages::newest_of(&course.desk, 0).await;
+        course.after = first.map_or(0, |first| first.saturating_sub(1));
+        course.look((1..plan.skus as usize).map(open).collect()).await;
         let failed = course.haul.told.iter().find(|told| !matches!(told.answer, Answer::Level(_)));
         if let Some(failed) = failed {
             let url = door.borrow().as_deref().unwrap_or_default().to_owned();
@@ -100,11 +97,6 @@ impl Course {
             return Err(CourseError::Opening { url, example });
         }
         Ok(course)
-    }
-
-    /// The strategy of the server, if it told.
-    pub fn strategy(&self) -> Option<&str> {
-        self.strategy.as_deref()
     }
 
     /// Sends the clients in.
@@ -118,7 +110,8 @@ impl Course {
     }
 
     /// Takes in what the clients bring, looks at everything once more, and reads the ledger.
-    pub async fn close(mut self, mut clients: JoinSet<Haul>, levels: usize, progress: &Progress) -> Brought {
+    pub async fn close(mut self, mut clients: JoinSet<Haul>, progress: &Progress) -> Brought {
+        let levels = self.desk.names().count();
         while let Some(done) = clients.join_next().await {
             self.haul.merge(joined(done));
         }
@@ -145,29 +138,21 @@ impl Course {
         Brought { books, haul: self.haul, strategy: self.strategy, took, queued }
     }
 
-    /// Cancels what waits and removes the levels. What cannot be removed stays.
-    pub async fn clean_up(desk: &Desk, orders: Vec<Name>, levels: usize) {
-        for of in orders {
-            desk.ask(0, Ask::Cancel { of }, None).await;
-        }
-        for level in 0..levels {
-            desk.remove(level).await;
-        }
-    }
-
     /// Who asks, for what comes after the books are closed.
     pub fn desk(&self) -> Desk {
         self.desk.clone()
     }
 
-    /// What is known of reservations and orders.
-    pub fn board(&self) -> Arc<Board> {
-        Arc::clone(&self.board)
+    /// Asks all of this, and writes it down.
+    async fn look(&mut self, asks: Vec<Ask>) {
+        for asked in self.ask(asks).await {
+            self.haul.take(asked);
+        }
     }
 
-    /// Asks all of this, some at a time.
-    async fn look(&mut self, asks: Vec<Ask>) {
-        let mut asking = JoinSet::new();
+    /// Asks all of this, some at a time; the answers in no order.
+    async fn ask(&self, asks: Vec<Ask>) -> Vec<Asked> {
+        let (mut asking, mut answered) = (JoinSet::new(), Vec::with_capacity(asks.len()));
         let mut asks = asks.into_iter();
         loop {
             while asking.len() < LOOKS {
@@ -175,42 +160,66 @@ impl Course {
                 let (desk, number) = (self.desk.clone(), self.board.next_number());
                 asking.spawn(async move { desk.ask(number, ask, None).await });
             }
-            let Some(asked) = asking.join_next().await else { return };
-            self.haul.take(joined(asked));
+            let Some(asked) = asking.join_next().await else { return answered };
+            answered.push(joined(asked));
         }
     }
 
     /// Waits until no order is queued, and no level changes any more. Answers how many orders are queued all the same.
-    async fn quiet(&mut self, levels: usize) -> usize {
+    async fn quiet(&self, levels: usize) -> usize {
         let begun = Instant::now();
-        let mut open = self.board.orders();
-        while begun.elapsed() < QUIET_MAX && !self.desk.is_given_up() {
-            let mut queued = Vec::new();
-            for of in open {
-                let seen = self.desk.ask(self.board.next_number(), Ask::SeeOrder { of }, None).await;
-                if matches!(seen.told.answer, Answer::Order(seen) if seen.state == OrderState::Queued) {
-                    queued.push(of);
-                }
-            }
-            open = queued;
-            if open.is_empty() {
+        let goes_on = || begun.elapsed() < QUIET_MAX && !self.desk.is_given_up();
+        let mut queued = self.board.orders();
+        while goes_on() {
+            let seen = self.ask(queued.into_iter().map(|of| Ask::SeeOrder { of }).collect()).await;
+            let still = |asked: Asked| match asked.told.answer {
+                Answer::Order(seen) if seen.state == OrderState::Queued => Some(seen.id),
+                _ => None,
+            };
+            queued = seen.into_iter().filter_map(still).collect();
+            if queued.is_empty() {
                 break;
             }
             sleep(GLANCE).await;
         }
         let (mut last, mut since) = (Vec::new(), Instant::now());
-        while begun.elapsed() < QUIET_MAX && since.elapsed() < QUIET && !self.desk.is_given_up() {
-            let mut seen = Vec::with_capacity(levels);
-            for level in 0..levels {
-                seen.push(
-                    self.desk.ask(self.board.next_number(), Ask::Read { level }, None).await.told.answer,
-                );
-            }
+        while goes_on() && since.elapsed() < QUIET {
+            let seen = self.ask((0..levels).map(|level| Ask::Read { level }).collect()).await;
+            let version = |asked: Asked| match asked.told.answer {
+                Answer::Level(seen) => Some((seen.level, seen.version)),
+                _ => None,
+            };
+            let mut seen: Vec<(usize, u64)> = seen.into_iter().filter_map(version).collect();
+            seen.sort_unstable();
             if seen != last {
                 (last, since) = (seen, Instant::now());
             }
             sleep(GLANCE).await;
         }
-        open.len()
+        // Of a server that does not answer nothing is known.
+        if self.desk.is_given_up() { 0 } else { queued.len() }
+    }
+}
+
+impl Brought {
+    /// Cancels what still waits and removes the levels. What cannot be removed stays.
+    pub async fn clean_up(&self, desk: &Desk) {
+        let mut waiting = BTreeSet::new();
+        // The last that was told of each is the last look.
+        for told in self.books.iter().flat_map(|books| &books.told) {
+            if let Answer::Order(seen) = &told.answer {
+                if seen.state == OrderState::Backordered {
+                    waiting.insert(seen.id);
+                } else {
+                    waiting.remove(&seen.id);
+                }
+            }
+        }
+        for of in waiting {
+            desk.ask(0, Ask::Cancel { of }, None).await;
+        }
+        for level in 0..desk.names().count() {
+            desk.remove(level).await;
+        }
     }
 }

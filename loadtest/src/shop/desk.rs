@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use history::shop::{Answer, Ask, Told};
+use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -166,17 +167,17 @@ impl Desk {
         }
     }
 
-    /// The body of a page, asked for until it comes.
-    pub async fn page(&self, path: &str) -> Option<Vec<u8>> {
+    /// The status and the body of a page, asked for until there is an answer that stays; `None` if there is none in time.
+    pub async fn page(&self, path: &str) -> Option<(u16, Vec<u8>)> {
         let begun = Instant::now();
         while !self.left(begun).is_zero() {
             let base = self.base(self.left(begun)).await?;
-            let answer = self.http.get(format!("{base}{path}")).send().await;
-            if let Ok(answer) = answer
-                && answer.status().is_success()
-                && let Ok(body) = answer.bytes().await
-            {
-                return Some(body.to_vec());
+            if let Ok(answer) = self.http.get(format!("{base}{path}")).send().await {
+                let status = answer.status();
+                let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                if let (false, Ok(body)) = (passes, answer.bytes().await) {
+                    return Some((status.as_u16(), body.to_vec()));
+                }
             }
             sleep(PAUSE).await;
         }

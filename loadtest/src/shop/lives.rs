@@ -12,7 +12,7 @@ use super::Plan;
 use super::clerk::Hours;
 use super::course::{Brought, Course, CourseError};
 use crate::client::Options;
-use crate::crash::fate::{Ending, Fates, Span};
+use crate::crash::fate::{Ending, Fate, Fates, Span};
 use crate::crash::server::{Launch, Server, StartError};
 use crate::interrupt::Stop;
 use crate::output::Progress;
@@ -100,10 +100,7 @@ pub async fn drive(
         }
         server.ended().await;
         house.door.send_replace(None);
-        if let Some(part) = fate.stillborn {
-            house.stillborn(house.recovery.mul_f64(part).min(STILLBORN_MAX)).await?;
-        }
-        match house.start(fate.impatient).await {
+        match house.restart(&fate).await {
             Ok(next) => server = next,
             Err(error) => {
                 house.lives.lost = Some(error.to_string());
@@ -113,7 +110,7 @@ pub async fn drive(
         progress.advance();
     }
     hours.over.store(true, Ordering::Relaxed);
-    let brought = course.close(clients, plan.skus as usize, progress).await;
+    let brought = course.close(clients, progress).await;
     if house.lives.lost.is_none() {
         house.lives.unclean.extend(server.terminate().await);
     }
@@ -153,6 +150,14 @@ impl House<'_> {
         self.lives.recovery_max_ms = self.lives.recovery_max_ms.max(recovery_ms);
         self.door.send_replace(Some(url));
         Ok(server)
+    }
+
+    /// The next life, perhaps after a start that is killed.
+    async fn restart(&mut self, fate: &Fate) -> Result<Server, StartError> {
+        if let Some(part) = fate.stillborn {
+            self.stillborn(self.recovery.mul_f64(part).min(STILLBORN_MAX)).await?;
+        }
+        self.start(fate.impatient).await
     }
 
     /// A start that is killed while it recovers.

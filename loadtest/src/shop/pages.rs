@@ -10,7 +10,7 @@ use super::wire::parse_name;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// A page never came.
-    #[error("a page of the ledger never came")]
+    #[error("the server did not answer any more: a page of the ledger never came")]
     Missing,
     /// A page is none.
     #[error("a page of the ledger could not be read: {0}")]
@@ -24,8 +24,6 @@ pub enum LedgerError {
 struct Page {
     items: Vec<Item>,
     next_cursor: Option<String>,
-    #[serde(default)]
-    compacted: bool,
 }
 
 #[derive(Deserialize)]
@@ -60,37 +58,32 @@ struct Queue {
     ageing_ms: u64,
 }
 
-/// The number of the newest movement of all, as far as it is known: where this run begins.
-pub async fn newest(desk: &Desk) -> Result<u64, LedgerError> {
-    let mut newest = 0;
-    walk(desk, 0, |item| newest = item.seq).await.map(|_| newest)
+/// The number of the last movement of a level.
+pub async fn newest_of(desk: &Desk, level: usize) -> Result<u64, LedgerError> {
+    let page = page(desk, &format!("/v1/movements?limit=1&sku={}", desk.names().sku(level))).await?;
+    page.items.first().map(|item| item.seq).ok_or_else(|| LedgerError::Wrong("it is empty".to_owned()))
 }
 
 /// The movements of the levels of this run after that number.
 pub async fn ledger(desk: &Desk, after: u64) -> Result<Vec<Movement>, LedgerError> {
     let mut movements = Vec::new();
-    let compacted = walk(desk, after, |item| movements.extend(movement(desk, item))).await?;
-    // Of a level of this run the first version is here, or the service has dropped it.
-    let mut is_opened = vec![false; desk.names().count()];
-    for movement in &movements {
-        is_opened[movement.level] |= movement.version == 1;
-    }
-    if compacted && !is_opened.iter().all(|is_opened| *is_opened) {
-        return Err(LedgerError::Compacted);
-    }
-    Ok(movements)
-}
-
-/// Calls `each` with every movement after that number. Whether there were some before that are dropped.
-async fn walk(desk: &Desk, after: u64, mut each: impl FnMut(&Item)) -> Result<bool, LedgerError> {
     let mut path = format!("/v1/movements?limit=1000&after={after}");
     loop {
-        let body = desk.page(&path).await.ok_or(LedgerError::Missing)?;
-        let page: Page =
-            serde_json::from_slice(&body).map_err(|error| LedgerError::Wrong(error.to_string()))?;
-        page.items.iter().for_each(&mut each);
-        let Some(cursor) = page.next_cursor else { return Ok(page.compacted) };
+        let page = page(desk, &path).await?;
+        movements.extend(page.items.iter().filter_map(|item| movement(desk, item)));
+        let Some(cursor) = page.next_cursor else { return Ok(movements) };
         path = format!("/v1/movements?limit=1000&cursor={cursor}");
+    }
+}
+
+async fn page(desk: &Desk, path: &str) -> Result<Page, LedgerError> {
+    match desk.page(path).await {
+        None => Err(LedgerError::Missing),
+        Some((200, body)) => {
+            serde_json::from_slice(&body).map_err(|error| LedgerError::Wrong(error.to_string()))
+        }
+        Some((410, _)) => Err(LedgerError::Compacted),
+        Some((status, _)) => Err(LedgerError::Wrong(format!("it was answered {status}"))),
     }
 }
 
@@ -127,7 +120,7 @@ fn kind(name: &str) -> MovementKind {
 
 /// The strategy of the server and the discipline of its queue, as far as it tells.
 pub async fn told_of_itself(desk: &Desk) -> (Option<String>, Turns) {
-    let body = desk.page("/v1/status").await.unwrap_or_default();
+    let (_, body) = desk.page("/v1/status").await.unwrap_or_default();
     let Ok(Status { strategy, orders }) = serde_json::from_slice(&body) else { return (None, Turns::Untold) };
     let turns = orders.map_or(Turns::Untold, |queue| match queue.discipline.as_str() {
         "fifo" => Turns::Fifo,

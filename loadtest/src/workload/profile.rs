@@ -6,8 +6,7 @@
 //! nothing, and Stock-Level (2.8) looks at the stock of recent orders while they come in. Where TPC-C puts 91 units on the shelf
 //! once fewer than ten would be left, one line in eleven is a delivery here. A flash sale is one sku that everybody wants at once,
 //! one unit of it, now and then two or three; nothing comes in. It goes on for a while after it is sold out, so that it
-//! says both that no unit was sold twice and that nobody was refused one that was there. A shop is no mix of operations:
-//! see [`crate::shop`].
+//! says both that no unit was sold twice and that nobody was refused one that was there.
 
 use clap::ValueEnum;
 
@@ -31,7 +30,6 @@ pub enum Profile {
     TpccNewOrder,
     TpccStockLevel,
     FlashSale,
-    Shop,
 }
 
 impl Profile {
@@ -39,7 +37,7 @@ impl Profile {
     pub const fn keys(self) -> Keys {
         match self {
             Self::YcsbA | Self::YcsbB | Self::YcsbC | Self::YcsbF => Keys::Zipf(0.99),
-            Self::TpccNewOrder | Self::TpccStockLevel | Self::Shop => Keys::Uniform,
+            Self::TpccNewOrder | Self::TpccStockLevel => Keys::Uniform,
             Self::FlashSale => Keys::Single,
         }
     }
@@ -54,8 +52,6 @@ impl Profile {
             Self::TpccNewOrder => vec![(Operation::Batch, 100)],
             Self::TpccStockLevel => vec![(Operation::Read, 90), (Operation::Batch, 10)],
             Self::FlashSale => vec![(Operation::Adjust, 90), (Operation::Read, 10)],
-            // What it asks is no mix of these: it has a course of its own.
-            Self::Shop => vec![(Operation::Read, 1)],
         };
         Mix::new(weights, self.shape())
     }
@@ -64,7 +60,7 @@ impl Profile {
     pub fn shape(self) -> Shape {
         let usual = Shape::default();
         match self {
-            Self::YcsbA | Self::YcsbB | Self::YcsbC | Self::Shop => usual,
+            Self::YcsbA | Self::YcsbB | Self::YcsbC => usual,
             Self::YcsbF => Shape { read_first_percent: 100, ..usual },
             Self::TpccNewOrder | Self::TpccStockLevel => {
                 Shape { lines: (5, 15), sale_percent: 91, sale: (1, 10), restock: (46, 64), ..usual }
@@ -79,7 +75,6 @@ impl Profile {
     pub const fn opening_stock(self) -> u64 {
         match self {
             Self::FlashSale => 1_000,
-            Self::Shop => 100,
             _ => OPENING_STOCK,
         }
     }
@@ -88,7 +83,6 @@ impl Profile {
     pub const fn skus(self) -> u32 {
         match self {
             Self::FlashSale => 1,
-            Self::Shop => 8,
             _ => SKUS,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::finding::{Fault, Findings};
-use super::ledger::when;
+use super::ledger::{talks, when};
 use super::looks::Shown;
 use super::{Answer, Ask, Books, Bound, HoldSeen, HoldState, Ledger, Line, MovementKind, Name, Told};
 
@@ -29,7 +29,7 @@ pub type Lives = HashMap<Name, Life>;
 type Units = BTreeMap<usize, u64>;
 
 pub(super) fn judge(books: &Books, ledger: &Ledger<'_>, shown: &mut Shown, findings: &mut Findings) -> Lives {
-    let talks = talks(books, ledger);
+    let talks = talks(books, ledger.holds(), |deed, told| about(ledger, deed, told));
     let last_asked_ns = books.told.iter().map(|told| told.asked_ns).max().unwrap_or(0);
     let mut lives = Lives::new();
     for (name, talk) in &talks {
@@ -41,27 +41,16 @@ pub(super) fn judge(books: &Books, ledger: &Ledger<'_>, shown: &mut Shown, findi
     lives
 }
 
-/// What was asked about each reservation, and by what it was made.
-fn talks(books: &Books, ledger: &Ledger<'_>) -> BTreeMap<Name, Vec<usize>> {
-    let mut talks: BTreeMap<Name, Vec<usize>> = BTreeMap::new();
-    for (deed, told) in books.told.iter().enumerate() {
-        let name = match (&told.ask, &told.answer) {
-            (Ask::Reserve { .. }, Answer::Hold(seen)) => Some(seen.id),
-            (Ask::Reserve { .. }, _) => ledger.of_deed(deed).first().and_then(|&at| ledger.at(at).hold),
-            (
-                Ask::Commit { of, .. } | Ask::Release { of } | Ask::Extend { of, .. } | Ask::SeeHold { of },
-                _,
-            ) => Some(*of),
-            _ => None,
-        };
-        if let Some(name) = name {
-            talks.entry(name).or_default().push(deed);
+/// The reservation that a question is about.
+fn about(ledger: &Ledger<'_>, deed: usize, told: &Told) -> Option<Name> {
+    match (&told.ask, &told.answer) {
+        (Ask::Reserve { .. }, Answer::Hold(seen)) => Some(seen.id),
+        (Ask::Reserve { .. }, _) => ledger.of_deed(deed).first().and_then(|&at| ledger.at(at).hold),
+        (Ask::Commit { of, .. } | Ask::Release { of } | Ask::Extend { of, .. } | Ask::SeeHold { of }, _) => {
+            Some(*of)
         }
+        _ => None,
     }
-    for name in ledger.holds() {
-        talks.entry(name).or_default();
-    }
-    talks
 }
 
 /// One reservation.

@@ -1,6 +1,6 @@
 //! The ledger: every change of every level, in the order of its numbers; and whether it is a history at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::finding::{Fault, Findings};
 use super::{Books, Name, Told};
@@ -174,6 +174,22 @@ impl<'a> Ledger<'a> {
         }
         deeds
     }
+}
+
+/// What was asked about each reservation, or each order: `about` says about which a question is, if it is about one; those that are only in the
+/// ledger nobody asked about.
+pub(super) fn talks(
+    books: &Books,
+    in_ledger: impl Iterator<Item = Name>,
+    about: impl Fn(usize, &Told) -> Option<Name>,
+) -> BTreeMap<Name, Vec<usize>> {
+    let mut talks: BTreeMap<Name, Vec<usize>> = in_ledger.map(|name| (name, Vec::new())).collect();
+    for (deed, told) in books.told.iter().enumerate() {
+        if let Some(name) = about(deed, told) {
+            talks.entry(name).or_default().push(deed);
+        }
+    }
+    talks
 }
 
 /// When something was asked and answered, for people.

@@ -7,7 +7,7 @@
 use super::finding::{Fault, Findings};
 use super::holds::Lives;
 use super::ledger::when;
-use super::{Answer, Books, Ledger, MovementKind, Seen, Shortage, Told};
+use super::{Answer, Ask, Books, Ledger, Line, MovementKind, Seen, Shortage, Told};
 
 /// What answers say of places in the ledger.
 #[derive(Debug, Default)]
@@ -23,6 +23,17 @@ struct Look {
     at: usize,
     /// From when on the level may have been looked at.
     since_ns: u64,
+}
+
+/// What was refused for want of stock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused<'a> {
+    /// From when on the levels may have been looked at, if not only since the question.
+    pub(super) since_ns: u64,
+    /// What was asked for.
+    pub(super) wanted: &'a [Line],
+    /// What there was too little of, by the answer.
+    pub(super) short: &'a [Shortage],
 }
 
 /// What was known, and when.
@@ -88,8 +99,7 @@ impl Shown {
         books: &Books,
         ledger: &Ledger<'_>,
         (deed, told): (usize, &Told),
-        since_ns: u64,
-        short: &[Shortage],
+        Refused { since_ns, wanted, short }: Refused<'_>,
         findings: &mut Findings,
     ) {
         if !short.iter().any(|line| line.available < line.requested) {
@@ -98,6 +108,12 @@ impl Shown {
             });
         }
         for line in short {
+            if !wanted.contains(&Line { level: line.level, units: line.requested }) {
+                findings.add(Fault::FalseRefusal, || {
+                    let (requested, name) = (line.requested, &books.levels[line.level]);
+                    format!("{} was refused {requested} of {name}, which nobody had asked for", when(told))
+                });
+            }
             let place = ledger.version(line.level, line.version);
             let available = place
                 .map(|at| ledger.at(at).after)
@@ -148,7 +164,11 @@ pub(super) fn judge(
     for (deed, told) in books.told.iter().enumerate() {
         match &told.answer {
             Answer::Level(seen) => shown.seen(books, ledger, (deed, told), *seen, findings),
-            Answer::Short(short) => shown.short(books, ledger, (deed, told), u64::MAX, short, findings),
+            Answer::Short(short) => {
+                let wanted = wanted(&told.ask);
+                let refused = Refused { since_ns: u64::MAX, wanted: &wanted, short };
+                shown.short(books, ledger, (deed, told), refused, findings);
+            }
             _ => {}
         }
     }
@@ -206,6 +226,15 @@ pub(super) fn judge(
         }
     }
     known
+}
+
+/// The units that a question asks for.
+fn wanted(ask: &Ask) -> Vec<Line> {
+    match ask {
+        Ask::Adjust { level, delta } => vec![Line { level: *level, units: delta.min(&0).unsigned_abs() }],
+        Ask::Reserve { lines, .. } => lines.clone(),
+        _ => Vec::new(),
+    }
 }
 
 /// What it means that something was shown before that movement can have been made.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::deeds::{Fit, fit, taking};
 use super::finding::{Fault, Findings};
 use super::holds::units;
-use super::ledger::when;
-use super::looks::Shown;
+use super::ledger::{talks, when};
+use super::looks::{Refused, Shown};
 use super::{Answer, Ask, Books, Ledger, Line, MovementKind, Name, OrderSeen, OrderState, Told, Why};
 
 /// What became of an order.
@@ -32,7 +32,7 @@ pub struct Fate {
 pub type Fates = HashMap<Name, Fate>;
 
 pub(super) fn judge(books: &Books, ledger: &Ledger<'_>, shown: &mut Shown, findings: &mut Findings) -> Fates {
-    let mut talks = talks(books, ledger);
+    let mut talks = talks(books, ledger.orders(), |deed, told| about(ledger, deed, told));
     let waiters = waiters(books);
     let mut fates = Fates::new();
     for (name, talk) in &mut talks {
@@ -77,24 +77,14 @@ pub(super) fn judge(books: &Books, ledger: &Ledger<'_>, shown: &mut Shown, findi
     fates
 }
 
-/// What was asked about each order.
-fn talks(books: &Books, ledger: &Ledger<'_>) -> BTreeMap<Name, Vec<usize>> {
-    let mut talks: BTreeMap<Name, Vec<usize>> = BTreeMap::new();
-    for (deed, told) in books.told.iter().enumerate() {
-        let name = match (&told.ask, &told.answer) {
-            (Ask::Order { .. }, Answer::Order(seen)) => Some(seen.id),
-            (Ask::Order { .. }, _) => ledger.of_deed(deed).first().and_then(|&at| ledger.at(at).order),
-            (Ask::Cancel { of } | Ask::Return { of, .. } | Ask::SeeOrder { of }, _) => Some(*of),
-            _ => None,
-        };
-        if let Some(name) = name {
-            talks.entry(name).or_default().push(deed);
-        }
+/// The order that a question is about.
+fn about(ledger: &Ledger<'_>, deed: usize, told: &Told) -> Option<Name> {
+    match (&told.ask, &told.answer) {
+        (Ask::Order { .. }, Answer::Order(seen)) => Some(seen.id),
+        (Ask::Order { .. }, _) => ledger.of_deed(deed).first().and_then(|&at| ledger.at(at).order),
+        (Ask::Cancel { of } | Ask::Return { of, .. } | Ask::SeeOrder { of }, _) => Some(*of),
+        _ => None,
     }
-    for name in ledger.orders() {
-        talks.entry(name).or_default();
-    }
-    talks
 }
 
 /// When the first order that may wait was asked for, of each level.
@@ -249,7 +239,8 @@ impl One<'_> {
     ) {
         match &seen.why {
             Some(Why::Short(short)) => {
-                shown.short(self.books, self.ledger, (deed, told), self.placed.asked_ns, short, findings);
+                let refused = Refused { since_ns: self.placed.asked_ns, wanted: self.lines, short };
+                shown.short(self.books, self.ledger, (deed, told), refused, findings);
             }
             Some(Why::Promised(level)) if self.waiters[*level] > told.answered_ns => {
                 let level = &self.books.levels[*level];

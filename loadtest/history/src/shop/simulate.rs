@@ -33,6 +33,7 @@ pub enum Broken {
     ReadOld,
     ReadWrong,
     RefusedFalsely,
+    RefusedForMore,
     ExpiredEarly,
     ExpiredLate,
     SettledTwice,
@@ -49,7 +50,7 @@ pub enum Broken {
 
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AdjustLost,
         Self::AdjustTwice,
         Self::ReservedInPart,
@@ -57,6 +58,7 @@ impl Broken {
         Self::ReadOld,
         Self::ReadWrong,
         Self::RefusedFalsely,
+        Self::RefusedForMore,
         Self::ExpiredEarly,
         Self::ExpiredLate,
         Self::SettledTwice,
@@ -246,6 +248,10 @@ impl Shop {
             let requested = delta.min(0).unsigned_abs();
             let falsely =
                 requested > 0 && shop.available(level) >= requested && shop.breaks(Broken::RefusedFalsely);
+            if requested > 0 && shop.available(level) >= requested && shop.breaks(Broken::RefusedForMore) {
+                let (available, version) = (shop.available(level), shop.levels[level].2);
+                return Answer::Short(vec![Shortage { level, requested: available + 1, available, version }]);
+            }
             if shop.available(level) < requested || falsely {
                 let (_, _, version) = shop.levels[level];
                 let available = shop.available(level).min(requested - 1);

@@ -44,7 +44,7 @@ fn verdict(broken: Broken) -> Fault {
         Broken::RefusedAndDone | Broken::CancelledAndFulfilled => Fault::DoneAllTheSame,
         Broken::ReadOld => Fault::Stale,
         Broken::ReadWrong => Fault::WrongValue,
-        Broken::RefusedFalsely => Fault::FalseRefusal,
+        Broken::RefusedFalsely | Broken::RefusedForMore => Fault::FalseRefusal,
         Broken::ExpiredEarly => Fault::ExpiredEarly,
         Broken::ExpiredLate => Fault::HeldTooLong,
         Broken::SettledTwice => Fault::SettledTwice,
