@@ -11,6 +11,7 @@
 pub mod changed;
 pub mod id;
 pub mod key;
+pub mod key_set;
 pub mod level;
 pub mod name;
 pub mod once;
@@ -25,6 +26,7 @@ pub mod transaction;
 pub use changed::{Changed, HandOff};
 pub use id::Id;
 pub use key::StockKey;
+pub use key_set::{KEYS_MAX, KeySet};
 pub use level::{Level, VERSION_MAX};
 pub use name::{LOCATION_CHARS_MAX, Location, NameError, SKU_CHARS_MAX, Sku};
 pub use once::Once;

@@ -22,9 +22,9 @@
 use std::sync::Arc;
 
 use super::owner::Owners;
-use super::owner::message::{Apply, Read, Transact};
+use super::owner::message::{Apply, Read, Snapshot, Transact};
 use super::{Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 
 /// The only owner there is.
 const OWNER: usize = 0;
@@ -56,6 +56,10 @@ impl Actor {
 impl Strategy for Actor {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.owners.ask(OWNER, Read { key: key.clone() }).await
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        self.owners.ask(OWNER, Snapshot { keys: Arc::clone(keys) }).await
     }
 
     async fn apply<H: HandOff>(

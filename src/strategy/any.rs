@@ -19,7 +19,7 @@ use super::{
     Contention, ContentionReport, Immediate, Ledger, Rejected, Strategy, StrategyConfig, StrategyKind,
     TransactRejected,
 };
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 
 /// One of the strategies.
 #[derive(Debug)]
@@ -140,6 +140,10 @@ impl AnyStrategy {
 impl Strategy for AnyStrategy {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         each!(self, strategy => strategy.read_now(key), strategy.read(key).await)
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        each!(self, strategy => strategy.snapshot_now(keys), strategy.snapshot(keys).await)
     }
 
     async fn apply<H: HandOff>(

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::{Access, Contention, ContentionReport, Rejected, Strategy, TransactRejected};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 
 /// A [`Strategy`] of plain functions: the same contract, with nothing to drop half-way.
 ///
@@ -22,6 +22,9 @@ pub trait Immediate: Send + Sync {
 
     /// See [`Strategy::read`].
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention>;
+
+    /// See [`Strategy::snapshot`].
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention>;
 
     /// Judges one change and, if it is allowed, makes it; reports it to nobody.
     ///
@@ -65,6 +68,10 @@ pub trait Immediate: Send + Sync {
 impl<S: Immediate> Strategy for S {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.read_now(key)
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        self.snapshot_now(keys)
     }
 
     async fn apply<H: HandOff>(

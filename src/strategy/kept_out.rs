@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::{Contention, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
 use crate::stock::{
-    Applied, Change, Changed, HandOff, IfMissing, Level, Location, Operation, Quantity, Sku, StockKey,
-    Transaction,
+    Applied, Change, Changed, HandOff, IfMissing, KeySet, Level, Location, Operation, Quantity, Sku,
+    StockKey, Transaction,
 };
 
 /// A hand-off that is never called.
@@ -59,6 +59,11 @@ pub(super) fn five() -> Level {
 /// Reads a level that nobody holds.
 pub(super) fn read<S: Strategy>(strategy: &S, key: &StockKey) -> Result<Level, Contention> {
     ready(strategy.read(key))
+}
+
+/// Looks at several levels that nobody holds.
+pub(super) fn look<S: Strategy>(strategy: &S, keys: &[StockKey]) -> Result<Vec<Level>, Contention> {
+    ready(strategy.snapshot(&Arc::new(KeySet::new(keys.to_vec()))))
 }
 
 /// Takes one unit of a level.

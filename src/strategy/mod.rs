@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::stock::{Applied, Change, EntryRefusal, HandOff, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, EntryRefusal, HandOff, KeySet, Level, Refusal, StockKey, Transaction};
 
 pub use access::Access;
 pub use any::AnyStrategy;
@@ -62,7 +62,8 @@ pub use ledger::Ledger;
 /// **Linearizable.** Each call takes effect at one instant between its start and its end (promise P5).
 /// [`Strategy::apply`] judges and changes its level in that one instant: no other change of the level comes
 /// between the look and the act (P1). [`Strategy::transact`] changes all its levels in one instant, and no
-/// reader, of one level or of several in turn, sees some changed and some not (P4).
+/// reader, of one level or of several in turn, sees some changed and some not (P4). [`Strategy::snapshot`] shows all its
+/// levels as they were at one instant, so a sum over them is one that there was.
 ///
 /// **The domain decides.** The level after a change is what [`Change::judge`] or [`Transaction::judge`] says,
 /// so its version is one higher (P6) and `0 <= reserved <= on_hand` always holds (P2).
@@ -88,6 +89,9 @@ pub use ledger::Ledger;
 pub trait Strategy: Send + Sync {
     /// The level as it is; [`Level::ABSENT`] where it was never created.
     fn read(&self, key: &StockKey) -> impl Future<Output = Result<Level, Contention>> + Send;
+
+    /// Several levels, as all of them were at one instant. One level per key of the set, in its order.
+    fn snapshot(&self, keys: &Arc<KeySet>) -> impl Future<Output = Result<Vec<Level>, Contention>> + Send;
 
     /// Judges one change and, if it is allowed, makes it.
     fn apply<H: HandOff>(

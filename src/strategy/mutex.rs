@@ -14,7 +14,7 @@ use parking_lot::MutexGuard;
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, StockKey, Transaction};
 
 /// One map behind one mutex.
 #[derive(Debug)]
@@ -48,6 +48,10 @@ impl Immediate for Mutex {
         Ok(table::read(&*self.lock()?, key))
     }
 
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        Ok(table::read_all(&*self.lock()?, keys))
+    }
+
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         // The guard is a temporary of this expression: the lock is free before the ledger hears of the change.
         Ok(table::apply(&mut *self.lock()?, key, change)?)
@@ -61,7 +65,7 @@ impl Immediate for Mutex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, read, stocked};
+    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, look, read, stocked};
 
     /// P3, P10: while the lock is held nobody gets in; afterwards all is as it was.
     #[test]
@@ -71,6 +75,7 @@ mod tests {
         let held = strategy.table.lock();
         assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
         assert_eq!(read(&strategy, &keys[0]), Err(Contention));
+        assert_eq!(look(&strategy, &keys), Err(Contention));
         drop(held);
         assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));
     }

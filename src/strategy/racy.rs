@@ -17,7 +17,7 @@ use super::table::{self, Table};
 use super::{
     Access, Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
 };
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 
 /// One map whose check and act are two critical sections.
 #[derive(Debug)]
@@ -57,6 +57,16 @@ impl Racy {
 impl Strategy for Racy {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.look(key)
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        let mut levels = Vec::with_capacity(keys.keys().len());
+        for key in keys.keys() {
+            levels.push(self.look(key)?);
+            // The bug once more: what was read is no longer held while the rest is.
+            tokio::task::yield_now().await;
+        }
+        Ok(levels)
     }
 
     async fn apply<H: HandOff>(

@@ -25,7 +25,7 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, StockKey, Transaction};
 
 /// One map behind one re-entrant mutex.
 #[derive(Debug)]
@@ -58,6 +58,10 @@ impl Immediate for Reentrant {
 
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         Ok(table::read(&self.lock()?.borrow(), key))
+    }
+
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        Ok(table::read_all(&self.lock()?.borrow(), keys))
     }
 
     // The one-line path: the only place that changes a level. Its caller may hold the lock, which is one more reason why it
@@ -93,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::strategy::kept_out::{
-        adjust, assert_changes_are_kept_out, five, impatient, key, read, stocked, take,
+        adjust, assert_changes_are_kept_out, five, impatient, key, look, read, stocked, take,
     };
 
     /// P3, P10: while another thread holds the lock nobody gets in; afterwards all is as it was.
@@ -111,6 +115,7 @@ mod tests {
             held.wait();
             assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
             assert_eq!(read(&strategy, &keys[0]), Err(Contention));
+            assert_eq!(look(&strategy, &keys), Err(Contention));
             tried.wait();
         });
         assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));

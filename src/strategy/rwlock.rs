@@ -13,7 +13,7 @@ use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use super::contention::Held;
 use super::table::{self, Table};
 use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, StockKey, Transaction};
 
 /// One map behind one read-write lock.
 #[derive(Debug)]
@@ -51,6 +51,10 @@ impl Immediate for RwLock {
         Ok(table::read(&*self.lock_shared()?, key))
     }
 
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        Ok(table::read_all(&*self.lock_shared()?, keys))
+    }
+
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         // The guard is a temporary of this expression: the lock is free before the ledger hears of the change.
         Ok(table::apply(&mut *self.lock_alone()?, key, change)?)
@@ -64,7 +68,7 @@ impl Immediate for RwLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, read, stocked};
+    use crate::strategy::kept_out::{assert_changes_are_kept_out, five, impatient, key, look, read, stocked};
 
     /// P3, P10: while the lock is held to write nobody gets in; while it is held to read, readers do.
     #[test]
@@ -74,10 +78,12 @@ mod tests {
         let writing = strategy.table.write();
         assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
         assert_eq!(read(&strategy, &keys[0]), Err(Contention));
+        assert_eq!(look(&strategy, &keys), Err(Contention));
         drop(writing);
         let reading = strategy.table.read();
         assert_changes_are_kept_out(&strategy, &keys[0], &keys[1]);
         assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));
+        assert_eq!(look(&strategy, &keys), Ok(vec![five(); 2]));
         drop(reading);
         assert!(keys.iter().all(|key| read(&strategy, key) == Ok(five())));
     }

@@ -2,7 +2,7 @@
 //!
 //! **Locks:** the read-write locks of the shards. A call for one level takes its shard's lock once. A transaction
 //! takes the write lock of every shard that holds one of its levels, **in ascending order of the shard's
-//! index, each once**, and holds them all until it is done. The order is of locks, not of keys: two keys may
+//! index, each once**, and holds them all until it is done; a snapshot does so with their read locks. The order is of locks, not of keys: two keys may
 //! share a shard, and taking locks in the order of the keys would take one twice (a self-deadlock) or two in
 //! opposite orders (a deadlock between two transactions).
 //!
@@ -26,7 +26,7 @@ use super::contention::Held;
 use super::{
     Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected, backoff, table,
 };
-use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, Refusal, StockKey, Transaction};
 
 /// A map of shards, each behind a read-write lock.
 #[derive(Debug)]
@@ -44,8 +44,10 @@ struct Place {
     hash: u64,
 }
 
-/// The write locks of a transaction, ascending by shard.
-type HeldShards<'a> = Vec<(usize, Held<'a, RwLockWriteGuard<'a, Shard>>)>;
+/// The locks of several shards, ascending by shard.
+type HeldShards<G> = Vec<(usize, G)>;
+type Reading<'a> = Held<'a, RwLockReadGuard<'a, Shard>>;
+type Writing<'a> = Held<'a, RwLockWriteGuard<'a, Shard>>;
 
 impl Sharded {
     /// Empty stock that reports to `ledger`.
@@ -66,31 +68,31 @@ impl Sharded {
         Place { shard: self.map.determine_shard(hash as usize), hash }
     }
 
-    fn read_shard(&self, shard: usize) -> Result<Held<'_, RwLockReadGuard<'_, Shard>>, Contention> {
+    /// `deadline` is set by the first lock that has to be waited for, and bounds the waits of all.
+    fn read_shard(&self, shard: usize, deadline: &mut Option<Instant>) -> Result<Reading<'_>, Contention> {
         let shard = &self.map.shards()[shard];
-        let wait = |deadline| backoff::until(deadline, || shard.try_read());
+        let wait = |fresh| backoff::until(*deadline.get_or_insert(fresh), || shard.try_read());
         self.access.acquire(|| shard.try_read(), wait)
     }
 
-    /// `deadline` is set by the first lock that has to be waited for, and bounds the waits of all.
-    fn write_shard(
-        &self,
-        shard: usize,
-        deadline: &mut Option<Instant>,
-    ) -> Result<Held<'_, RwLockWriteGuard<'_, Shard>>, Contention> {
+    /// As [`Sharded::read_shard`].
+    fn write_shard(&self, shard: usize, deadline: &mut Option<Instant>) -> Result<Writing<'_>, Contention> {
         let shard = &self.map.shards()[shard];
         let wait = |fresh| backoff::until(*deadline.get_or_insert(fresh), || shard.try_write());
         self.access.acquire(|| shard.try_write(), wait)
     }
 
     /// Takes the lock of every shard named, in the one order there is: ascending, each once.
-    fn write_shards(&self, places: &[Place]) -> Result<HeldShards<'_>, Contention> {
+    fn lock_shards<G>(
+        places: &[Place],
+        mut lock: impl FnMut(usize, &mut Option<Instant>) -> Result<G, Contention>,
+    ) -> Result<HeldShards<G>, Contention> {
         let mut shards: Vec<usize> = places.iter().map(|place| place.shard).collect();
         shards.sort_unstable();
         shards.dedup();
         let mut deadline = None;
         // A timeout half-way drops the guards taken so far; nothing was changed under them.
-        shards.into_iter().map(|shard| Ok((shard, self.write_shard(shard, &mut deadline)?))).collect()
+        shards.into_iter().map(|shard| Ok((shard, lock(shard, &mut deadline)?))).collect()
     }
 
     fn put(&self, shard: &mut Shard, place: Place, key: &StockKey, level: Level) {
@@ -124,7 +126,14 @@ impl Immediate for Sharded {
 
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         let place = self.place(key);
-        Ok(find(&*self.read_shard(place.shard)?, place, key))
+        Ok(find(&*self.read_shard(place.shard, &mut None)?, place, key))
+    }
+
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        let places: Vec<Place> = keys.keys().iter().map(|key| self.place(key)).collect();
+        let held = Self::lock_shards(&places, |shard, deadline| self.read_shard(shard, deadline))?;
+        let level = |(key, &place): (&StockKey, &Place)| find(&held[index_of(&held, place)].1, place, key);
+        Ok(keys.keys().iter().zip(&places).map(level).collect())
     }
 
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
@@ -136,20 +145,24 @@ impl Immediate for Sharded {
     fn change_levels(&self, transaction: &Transaction) -> Result<Vec<Applied>, TransactRejected> {
         let entries = transaction.entries();
         let places: Vec<Place> = entries.iter().map(|entry| self.place(&entry.key)).collect();
-        let mut held = self.write_shards(&places)?;
-        let at = |held: &HeldShards<'_>, shard| held.binary_search_by_key(&shard, |held| held.0);
+        let mut held = Self::lock_shards(&places, |shard, deadline| self.write_shard(shard, deadline))?;
         let mut found = Vec::with_capacity(entries.len());
         for (entry, &place) in entries.iter().zip(&places) {
-            let shard = at(&held, place.shard).expect("the shard of every place is held");
-            found.push(find(&held[shard].1, place, &entry.key));
+            found.push(find(&held[index_of(&held, place)].1, place, &entry.key));
         }
         let applied = table::judge(transaction, found)?;
         for ((entry, &place), applied) in entries.iter().zip(&places).zip(&applied) {
-            let shard = at(&held, place.shard).expect("the shard of every place is held");
+            let shard = index_of(&held, place);
             self.put(&mut held[shard].1, place, &entry.key, applied.after);
         }
         Ok(applied)
     }
+}
+
+/// Which of the locks is that of the place.
+fn index_of<G>(held: &HeldShards<G>, place: Place) -> usize {
+    let shard = held.binary_search_by_key(&place.shard, |held| held.0);
+    shard.expect("the shard of every place is held")
 }
 
 fn find(shard: &Shard, place: Place, key: &StockKey) -> Level {
@@ -165,7 +178,7 @@ fn find_mut<'a>(shard: &'a mut Shard, place: Place, key: &StockKey) -> Option<&'
 mod tests {
     use super::*;
     use crate::strategy::kept_out::{
-        adjust, assert_changes_are_kept_out, five, impatient, key, read, stocked, take,
+        adjust, assert_changes_are_kept_out, five, impatient, key, look, read, stocked, take,
     };
 
     /// Two keys whose shards are taken in that order.
@@ -203,6 +216,10 @@ mod tests {
                     "LOCK ORDER: shard {} was taken; keys {low}, {high}",
                     shard(taken)
                 );
+                let before = strategy.contention_now().acquisitions;
+                assert_eq!(look(&strategy, &[low.clone(), high.clone()]), Err(Contention));
+                let locks = strategy.contention_now().acquisitions - before;
+                assert_eq!(locks, locks_below, "LOCK ORDER of a snapshot: keys {low}, {high}");
                 drop(guard);
             }
         }
@@ -218,6 +235,7 @@ mod tests {
         let held = strategy.write_shard(strategy.place(&busy).shard, &mut None).unwrap();
         assert_changes_are_kept_out(&strategy, &free, &busy);
         assert_eq!(read(&strategy, &busy), Err(Contention));
+        assert_eq!(look(&strategy, &[free.clone(), busy.clone()]), Err(Contention));
         assert_eq!(take(&strategy, &free).map(|applied| applied.before), Ok(five()));
         drop(held);
         assert_eq!(read(&strategy, &busy), Ok(five()));

@@ -2,7 +2,7 @@
 //!
 //! Nothing here locks: the caller holds whatever makes `&mut` true.
 
-use crate::stock::{Applied, Change, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, Refusal, StockKey, Transaction};
 
 use super::TransactRefused;
 
@@ -12,6 +12,11 @@ pub type Table = hashbrown::HashMap<StockKey, Level, ahash::RandomState>;
 /// The level as it is.
 pub fn read(table: &Table, key: &StockKey) -> Level {
     table.get(key).copied().unwrap_or(Level::ABSENT)
+}
+
+/// Several levels as they are: at one instant, as the caller keeps everybody out who changes them.
+pub fn read_all(table: &Table, keys: &KeySet) -> Vec<Level> {
+    keys.keys().iter().map(|key| read(table, key)).collect()
 }
 
 /// Judges one change and makes it. A refused change leaves no trace, so asking for skus that do not exist

@@ -5,4 +5,5 @@ mod calls;
 mod control;
 mod hand_off;
 mod life;
+mod snapshots;
 mod transactions;

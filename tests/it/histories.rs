@@ -1,4 +1,4 @@
-//! Concurrent histories, judged by the checker that `loadtest` uses: every operation at once, from many threads, on few
+//! Concurrent histories, judged by the checker that `loadtest` uses: every operation at once, snapshots too, from many threads, on few
 //! levels (P1 to P6). The same body must convict `racy`, or it proves nothing of the others.
 
 use std::sync::Arc;
@@ -34,13 +34,20 @@ impl Script {
 
     fn next(&mut self) -> Request {
         match self.random.random_range(0..10) {
-            0..3 => Request::Read(self.key()),
+            0..2 => Request::Read(self.key()),
+            2 => Request::Snapshot(self.some_keys()),
             3..7 => {
                 let key = self.key();
                 Request::Write(vec![Line { key, effect: self.effect(key) }])
             }
             _ => Request::Write(self.many_lines()),
         }
+    }
+
+    /// At least two of the keys, ascending.
+    fn some_keys(&mut self) -> Vec<Key> {
+        let left_out = self.random.random_range(0..2 * KEYS);
+        (0..KEYS).filter(|key| *key != left_out).map(Key).collect()
     }
 
     /// Two to four lines; those of one level are additions, which combine.
@@ -84,7 +91,7 @@ async fn run_script(mut client: Client, number: usize) -> Vec<Record> {
         match script.next() {
             Request::Read(key) => script.versions[key.0 as usize] = client.read(key).await.version(),
             Request::Write(lines) => client.write(lines, script.random.random_ratio(1, 4)).await,
-            Request::Snapshot(_) => unreachable!("no script asks for one"),
+            Request::Snapshot(keys) => client.snapshot(keys).await,
         }
     }
     client.into_records()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use inventory::stock::{
-    Applied, Change, IfMissing, Level, Operation, Precondition, QUANTITY_MAX, StockKey, Transaction,
+    Applied, Change, IfMissing, KeySet, Level, Operation, Precondition, QUANTITY_MAX, StockKey, Transaction,
 };
 use inventory::strategy::{Rejected, StrategyKind, TransactRefused, TransactRejected};
 use proptest::prelude::*;
@@ -19,6 +19,7 @@ use crate::support::stock::{Stock, key, units};
 enum Command {
     Apply(StockKey, Change),
     Transact(Vec<(StockKey, Change)>),
+    Snapshot(Vec<StockKey>),
 }
 
 /// Few levels of few units, so that much is refused and much is not, with the ends of the range now and then.
@@ -30,6 +31,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
         3 => line().prop_map(|(key, change)| Command::Apply(key, change)),
         2 => lines.prop_map(Command::Transact),
+        1 => prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(key), 0..5).prop_map(Command::Snapshot),
     ];
     prop::collection::vec(command, 1..60)
 }
@@ -104,6 +106,11 @@ async fn agree(kind: StrategyKind, commands: Vec<Command>) -> Result<(), TestCas
                     key
                 );
                 prop_assert_eq!(stock.read(&key).await, model.read(&key));
+            }
+            Command::Snapshot(keys) => {
+                let expected: Vec<Level> =
+                    KeySet::new(keys.clone()).keys().iter().map(|key| model.read(key)).collect();
+                prop_assert_eq!(stock.snapshot(&keys).await, expected, "{:?}", keys);
             }
             Command::Transact(lines) => {
                 let transaction = Transaction::new(lines.clone()).expect("filtered");

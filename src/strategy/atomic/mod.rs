@@ -9,6 +9,8 @@
 //! **Transactions** claim their cells in ascending order of the key, one by one, then decide at one point. The
 //! protocol, who waits and who helps, and why it is atomic for every observer is in [`protocol`].
 //!
+//! **Snapshots** of many levels read all twice, and only where a level keeps changing claim them, as a transaction would.
+//!
 //! **Waits:** reads and refusals never wait. A change waits only for a transaction that has claimed its level and
 //! not yet decided, at most the lock timeout.
 //!
@@ -38,7 +40,11 @@ use self::gate::ParkingGate;
 use self::protocol::{Descriptor, Memory, Patience, Protocol, Register};
 use self::word::PackedWord;
 use super::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected, table};
-use crate::stock::{Applied, Change, Entry, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, Entry, KeySet, Level, StockKey, Transaction};
+
+/// How often a snapshot looks whether a level has changed, before it claims them: a small one nearly always comes through at the first
+/// look, and for a large one among changes each look is worth less than the one before.
+const SNAPSHOT_ROUNDS: usize = 3;
 
 /// A lock-free map of packed levels.
 #[derive(Debug)]
@@ -76,6 +82,12 @@ impl Immediate for Atomic {
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         let cells = self.cells.pin();
         Ok(cells.get(key).map_or(Level::ABSENT, |cell| self.protocol.read(cell)))
+    }
+
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        let cells = self.cells.pin();
+        let cell = |index: usize| cells.get(&keys.keys()[index]);
+        self.protocol.snapshot(keys.keys().len(), cell, SNAPSHOT_ROUNDS, self.patience())
     }
 
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {

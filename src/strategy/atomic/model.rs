@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use loom::sync::atomic::{AtomicBool, Ordering};
+
 use self::memory::{Loom, LoomWord};
 use super::protocol::{Patience, Protocol};
 use super::word::{State, Word};
@@ -38,6 +40,8 @@ enum Call {
     Read(usize),
     Adjust(usize, i64),
     Transact(&'static [(usize, i64)]),
+    /// Of these cells, in that order, with that many rounds of reading before they are claimed.
+    Snapshot(&'static [usize], usize),
 }
 
 /// What a call turned out to have been, as instants in the life of the cells.
@@ -45,6 +49,8 @@ enum Call {
 enum Event {
     /// At one instant the cell was so: a read, or a refusal's witness.
     Saw(usize, Level),
+    /// At one instant all these cells were so.
+    SawAll(Vec<(usize, Level)>),
     /// At one instant all these cells changed.
     Changed(Vec<(usize, Applied)>),
     /// The lock timeout ran out; nothing happened.
@@ -55,6 +61,10 @@ enum Event {
 struct Stock {
     protocol: Protocol<Loom>,
     cells: Vec<LoomWord>,
+    /// Whether those cells are there that are not at first: they come to be with the first change, as in the map. (The others are not
+    /// looked for here, which would only be more to interleave.)
+    there: Vec<AtomicBool>,
+    comes_later: &'static [usize],
     meter: Meter,
     timeout: Duration,
 }
@@ -64,6 +74,7 @@ impl Stock {
         match asked {
             Call::Read(cell) => vec![Event::Saw(cell, self.protocol.read(&self.cells[cell]))],
             Call::Adjust(cell, delta) => {
+                self.find_or_create(cell);
                 match self.protocol.apply(&self.cells[cell], adjust(delta), self.patience()) {
                     Ok(applied) => vec![Event::Changed(vec![(cell, applied)])],
                     Err(Rejected::Refused(refusal)) => {
@@ -74,12 +85,25 @@ impl Stock {
                 }
             }
             Call::Transact(lines) => self.transact(lines),
+            Call::Snapshot(cells, rounds) => {
+                let is_there = |cell: &usize| {
+                    !self.comes_later.contains(cell) || self.there[*cell].load(Ordering::SeqCst)
+                };
+                let cell = |index: usize| Some(cells[index]).filter(is_there).map(|cell| &self.cells[cell]);
+                match self.protocol.snapshot(cells.len(), cell, rounds, self.patience()) {
+                    Ok(levels) => vec![Event::SawAll(cells.iter().copied().zip(levels).collect())],
+                    Err(_) => vec![Event::TimedOut],
+                }
+            }
         }
     }
 
     fn transact(&self, lines: &[(usize, i64)]) -> Vec<Event> {
         let transaction = transaction(lines);
         let numbers: Vec<usize> = transaction.entries().iter().map(cell_of).collect();
+        for cell in &numbers {
+            self.find_or_create(*cell);
+        }
         let cells: Vec<&LoomWord> = numbers.iter().map(|&cell| &self.cells[cell]).collect();
         match self.protocol.transact(&transaction, &cells, self.patience()) {
             Ok(applied) => vec![Event::Changed(numbers.into_iter().zip(applied).collect())],
@@ -93,6 +117,12 @@ impl Stock {
                 short.map(|(cell, found)| Event::Saw(cell, found)).collect()
             }
             Err(TransactRejected::Contention(_)) => vec![Event::TimedOut],
+        }
+    }
+
+    fn find_or_create(&self, cell: usize) {
+        if self.comes_later.contains(&cell) {
+            self.there[cell].store(true, Ordering::SeqCst);
         }
     }
 
@@ -111,7 +141,7 @@ impl Stock {
 }
 
 fn adjust(delta: i64) -> Change {
-    Change::unconditional(Operation::Adjust { delta, if_missing: IfMissing::Refuse })
+    Change::unconditional(Operation::Adjust { delta, if_missing: IfMissing::Create })
 }
 
 /// In the order given where they are ascending; a model may break the order on purpose by breaking the protocol only.
@@ -136,6 +166,9 @@ fn explains(levels: &[Level], threads: &[&[Event]], last: &[Level]) -> bool {
         match event {
             Event::TimedOut => explains(levels, &threads, last),
             Event::Saw(cell, level) => levels[*cell] == *level && explains(levels, &threads, last),
+            Event::SawAll(seen) => {
+                seen.iter().all(|(cell, level)| levels[*cell] == *level) && explains(levels, &threads, last)
+            }
             Event::Changed(cells) => {
                 let mut levels = levels.to_vec();
                 let fits = cells.iter().all(|&(cell, Applied { before, after })| {
@@ -152,12 +185,14 @@ struct Model {
     preemptions: usize,
     timeout: Duration,
     on_hand: &'static [u64],
+    /// Cells that are not there at first.
+    comes_later: &'static [usize],
     threads: &'static [&'static [Call]],
 }
 
 impl Model {
     fn new(on_hand: &'static [u64], threads: &'static [&'static [Call]]) -> Self {
-        Self { preemptions: PREEMPTIONS, timeout: FOREVER, on_hand, threads }
+        Self { preemptions: PREEMPTIONS, timeout: FOREVER, on_hand, comes_later: &[], threads }
     }
 
     /// Checks every interleaving, and that the outcomes that occurred are exactly these: see [`summary`].
@@ -176,11 +211,17 @@ impl Model {
     }
 
     fn interleaving(&self) -> String {
-        let first: Vec<Level> =
-            self.on_hand.iter().map(|&units| Level::existing(units, 0, 1).unwrap()).collect();
+        let level = |(cell, &units): (usize, &u64)| {
+            let existing = Level::existing(units, 0, 1).unwrap();
+            if self.comes_later.contains(&cell) { Level::ABSENT } else { existing }
+        };
+        let first: Vec<Level> = self.on_hand.iter().enumerate().map(level).collect();
+        let is_there = |cell| AtomicBool::new(!self.comes_later.contains(&cell));
         let stock = Arc::new(Stock {
             protocol: Protocol::default(),
             cells: first.iter().map(|&level| LoomWord::new(level)).collect(),
+            there: (0..first.len()).map(is_there).collect(),
+            comes_later: self.comes_later,
             meter: Meter::default(),
             timeout: self.timeout,
         });
@@ -211,6 +252,9 @@ fn summary(threads: &[Vec<Event>], last: &[Level]) -> String {
         for event in events {
             match event {
                 Event::Saw(_, level) => write!(text, "{} ", level.on_hand()),
+                Event::SawAll(seen) => {
+                    seen.iter().try_for_each(|(_, level)| write!(text, "{} ", level.on_hand()))
+                }
                 Event::Changed(_) => write!(text, "ok "),
                 Event::TimedOut => write!(text, "late "),
             }
@@ -222,7 +266,7 @@ fn summary(threads: &[Vec<Event>], last: &[Level]) -> String {
     text + &units.join(" ")
 }
 
-use Call::{Adjust, Read, Transact};
+use Call::{Adjust, Read, Snapshot, Transact};
 
 /// P1, P2, P3: of two who take 2 from 3 units, one gets them, and the other is refused by the 1 that is left.
 #[test]
@@ -368,4 +412,72 @@ fn transfers_conserve_what_there_is() {
         "ok | ok | 7 3 | 6 4",
         "ok | ok | 7 4 | 6 4",
     ]);
+}
+
+/// P4: a snapshot that reads twice sees a transaction whole or not at all.
+#[test]
+fn a_snapshot_and_a_transaction() {
+    let threads: &[&[Call]] = &[&[Transact(&[(0, -1), (1, 1)])], &[Snapshot(&[0, 1], 1)]];
+    Model { preemptions: 2, ..Model::new(&[5, 5], threads) }.occurs(&["ok | 4 6 | 4 6", "ok | 5 5 | 4 6"]);
+}
+
+/// P5: a snapshot sees no change without the one that came before it, whichever cell it reads first: neither by reading twice...
+#[test]
+fn a_snapshot_and_two_changes() {
+    let ascending: &[&[Call]] = &[&[Adjust(0, 1), Adjust(1, 1)], &[Snapshot(&[0, 1], 1)]];
+    let descending: &[&[Call]] = &[&[Adjust(0, 1), Adjust(1, 1)], &[Snapshot(&[1, 0], 1)]];
+    Model { preemptions: 2, ..Model::new(&[5, 5], ascending) }.occurs(&[
+        "ok ok | 5 5 | 6 6",
+        "ok ok | 6 5 | 6 6",
+        "ok ok | 6 6 | 6 6",
+    ]);
+    Model { preemptions: 2, ..Model::new(&[5, 5], descending) }.occurs(&[
+        "ok ok | 5 5 | 6 6",
+        "ok ok | 5 6 | 6 6",
+        "ok ok | 6 6 | 6 6",
+    ]);
+}
+
+/// ...nor by claiming; and its claims keep nobody from their change for good.
+#[test]
+fn a_snapshot_that_claims_and_two_changes() {
+    let threads: &[&[Call]] = &[&[Adjust(0, 1), Adjust(1, 1)], &[Snapshot(&[0, 1], 0)]];
+    Model { preemptions: 2, ..Model::new(&[5, 5], threads) }.occurs(&[
+        "ok ok | 5 5 | 6 6",
+        "ok ok | 6 5 | 6 6",
+        "ok ok | 6 6 | 6 6",
+    ]);
+}
+
+/// P1, P4: a snapshot that claims, a transaction on the same cells, and a change of one of them: the sum is one that there was.
+#[test]
+fn a_snapshot_that_claims_a_transaction_and_a_change() {
+    let threads: &[&[Call]] = &[&[Snapshot(&[0, 1], 0)], &[Transact(&[(0, -1), (1, 1)])], &[Adjust(1, -5)]];
+    Model { preemptions: 2, ..Model::new(&[5, 5], threads) }.occurs(&[
+        "4 1 | ok | ok | 4 1",
+        "4 6 | ok | ok | 4 1",
+        "5 0 | ok | ok | 4 1",
+        "5 5 | ok | ok | 4 1",
+    ]);
+}
+
+/// P5: nor without the one that brought a level into being: by claiming, a level that was not there is looked for again.
+#[test]
+fn a_snapshot_and_a_level_that_comes_into_being() {
+    for rounds in [0, 1] {
+        let threads: &[&[Call]] = match rounds {
+            0 => &[&[Adjust(1, 1), Adjust(0, 1)], &[Snapshot(&[0, 1], 0)]],
+            _ => &[&[Adjust(1, 1), Adjust(0, 1)], &[Snapshot(&[0, 1], 1)]],
+        };
+        let model = Model { preemptions: 2, comes_later: &[1], ..Model::new(&[5, 0], threads) };
+        model.occurs(&["ok ok | 5 0 | 6 1", "ok ok | 5 1 | 6 1", "ok ok | 6 1 | 6 1"]);
+    }
+}
+
+/// P10: a snapshot that finds a cell claimed, and may not wait, leaves nothing behind; nor does it make others wait for good.
+#[test]
+fn a_snapshot_that_may_not_wait() {
+    let threads: &[&[Call]] = &[&[Transact(&[(0, -1), (1, 1)])], &[Snapshot(&[0, 1], 0)]];
+    let model = Model { timeout: Duration::ZERO, preemptions: 2, ..Model::new(&[5, 5], threads) };
+    model.occurs(&["late | 5 5 | 5 5", "ok | 4 6 | 4 6", "ok | 5 5 | 4 6", "ok | late | 4 6"]);
 }

@@ -21,6 +21,11 @@
 //! nobody ever sees a part of a transaction, and a reader never waits: whichever cells it reads, in whichever order, all
 //! of them are "before" until the store and "after" from then on.
 //!
+//! **A snapshot** of many cells reads all of them, and reads all again: if no level has changed in between, all were so at once, the
+//! moment the second round began, since no version is ever used again (a *double collect*: Afek, Attiya, Dolev, Gafni, Merritt and
+//! Shavit, "Atomic Snapshots of Shared Memory", JACM 1993). Where changes keep coming it claims the cells, as a transaction does that
+//! changes nothing and never commits: at the moment it holds all of them, all are as it found them.
+//!
 //! **Who waits:** a change, or another transaction, that must change a cell claimed by an *undecided* transaction. A change
 //! that the level "before" refuses need not: that is the level right now. **Who helps:** whoever meets the claim of
 //! a *decided* transaction swaps it away itself instead of waiting for the owner to come by. Nobody helps an undecided
@@ -108,6 +113,75 @@ impl<M: Memory> Protocol<M> {
         }
     }
 
+    /// The levels of several cells, as all were at one instant. `cell(index)` finds one of the `count` cells, or that there is none (yet).
+    /// After that many `rounds` in which a level had changed, the cells are claimed.
+    pub fn snapshot<'c>(
+        &self,
+        count: usize,
+        cell: impl Fn(usize) -> Option<&'c M::Word>,
+        rounds: usize,
+        patience: Patience<'_>,
+    ) -> Result<Vec<Level>, Contention>
+    where
+        M: 'c,
+    {
+        let mut cells = vec![None; count];
+        let mut collect = || {
+            let mut read = |index: usize| {
+                let known = &mut cells[index];
+                // A cell stays where it is; only one that was not there has to be looked for again.
+                *known = known.or_else(|| cell(index));
+                known.map_or(Level::ABSENT, |cell| self.read(cell))
+            };
+            (0..count).map(&mut read).collect::<Vec<Level>>()
+        };
+        let mut levels = collect();
+        for _ in 0..rounds {
+            let again = collect();
+            if again == levels {
+                return Ok(levels);
+            }
+            levels = again;
+        }
+        self.claimed_snapshot(cells, cell, patience)
+    }
+
+    /// [`Protocol::snapshot`] by claiming the cells there are; those that are not there must still not be when the others are claimed.
+    fn claimed_snapshot<'c>(
+        &self,
+        mut cells: Vec<Option<&'c M::Word>>,
+        cell: impl Fn(usize) -> Option<&'c M::Word>,
+        mut patience: Patience<'_>,
+    ) -> Result<Vec<Level>, Contention> {
+        loop {
+            let there: Vec<&M::Word> = cells.iter().flatten().copied().collect();
+            let descriptor = self.register.enter(there.len());
+            // Dropped, it aborts: what was claimed is as it was.
+            let mut claims = Claims { protocol: self, cells: &there, descriptor, claimed: 0 };
+            let mut levels = Vec::with_capacity(cells.len());
+            let mut is_whole = true;
+            for _ in &there {
+                match claims.claim_next(Ok, &mut patience) {
+                    Ok(claimed) => levels.push(claimed.before),
+                    Err(Rejected::Contention(contention)) => return Err(contention),
+                    Err(Rejected::Refused(_)) => unreachable!("who changes nothing is refused nothing"),
+                }
+            }
+            // From here on no cell changes. One that is found not to be there now was not there at the start of this either, and a
+            // level without a cell was never changed.
+            for (index, known) in cells.iter_mut().enumerate().filter(|(_, known)| known.is_none()) {
+                *known = cell(index);
+                is_whole &= known.is_none();
+            }
+            if is_whole {
+                patience.meter.lock_free();
+                let mut levels = levels.into_iter();
+                let level = |known: &Option<_>| known.and_then(|_| levels.next()).unwrap_or(Level::ABSENT);
+                return Ok(cells.iter().map(level).collect());
+            }
+        }
+    }
+
     /// Judges one change and makes it.
     #[inline]
     pub fn apply(
@@ -126,7 +200,9 @@ impl<M: Memory> Protocol<M> {
                     }
                     patience.after_retry()?;
                 }
-                State::Claimed(claim) => self.give_way(cell, claim, change, &mut patience)?,
+                State::Claimed(claim) => {
+                    self.give_way(cell, claim, |level| change.judge(level), &mut patience)?;
+                }
             }
         }
     }
@@ -142,7 +218,7 @@ impl<M: Memory> Protocol<M> {
         let mut claims = Claims { protocol: self, cells, descriptor, claimed: 0 };
         let mut applied = Vec::with_capacity(cells.len());
         for entry in transaction.entries() {
-            match claims.claim_next(entry.change, &mut patience) {
+            match claims.claim_next(|level| entry.change.judge(level), &mut patience) {
                 Ok(claimed) => applied.push(claimed),
                 Err(Rejected::Contention(contention)) => return Err(contention.into()),
                 Err(Rejected::Refused(refusal)) => {
@@ -179,13 +255,13 @@ impl<M: Memory> Protocol<M> {
         &self,
         cell: &M::Word,
         claim: Claim,
-        change: Change,
+        judge: impl Fn(Level) -> Result<Level, Refusal>,
         patience: &mut Patience<'_>,
     ) -> Result<(), Rejected> {
         let Some((by, verdict)) = self.claimant(claim) else { return Ok(()) };
         if verdict == Verdict::Undecided {
             // Judged first: a refusal by the level as it is now need not wait.
-            change.judge(by.level(claim.entry, verdict))?;
+            judge(by.level(claim.entry, verdict))?;
         }
         Ok(patience.settle(cell, claim, &by, verdict)?)
     }
@@ -237,13 +313,17 @@ impl<M: Memory> Claims<'_, M> {
         Claim { transaction: self.descriptor.id, entry }
     }
 
-    /// Claims the cell of the next entry.
-    fn claim_next(&mut self, change: Change, patience: &mut Patience<'_>) -> Result<Applied, Rejected> {
+    /// Claims the cell of the next entry, for the level that comes after the one it has.
+    fn claim_next(
+        &mut self,
+        judge: impl Fn(Level) -> Result<Level, Refusal>,
+        patience: &mut Patience<'_>,
+    ) -> Result<Applied, Rejected> {
         let cell = self.cells[self.claimed];
         loop {
             match cell.load() {
                 State::Level(before) => {
-                    let after = change.judge(before)?;
+                    let after = judge(before)?;
                     let (note_before, note_after) = &self.descriptor.levels[self.claimed];
                     note_before.store(before);
                     note_after.store(after);
@@ -254,7 +334,7 @@ impl<M: Memory> Claims<'_, M> {
                     }
                     patience.after_retry()?;
                 }
-                State::Claimed(claim) => self.protocol.give_way(cell, claim, change, patience)?,
+                State::Claimed(claim) => self.protocol.give_way(cell, claim, &judge, patience)?,
             }
         }
     }

@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::stock::{Applied, Change, Level, Operation, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, Operation, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
 use crate::strategy::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
 
@@ -48,6 +48,10 @@ impl Immediate for DroppedAck {
 
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         self.locked(|table| table::read(table, key))
+    }
+
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        self.locked(|table| table::read_all(table, keys))
     }
 
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
 use crate::strategy::{
     Access, Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
@@ -54,6 +54,10 @@ impl<H: HandOff> Drop for Report<'_, H> {
 impl Strategy for HalfCancelled {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         Ok(table::read(&*self.lock().await?, key))
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        Ok(table::read_all(&*self.lock().await?, keys))
     }
 
     async fn apply<H: HandOff>(

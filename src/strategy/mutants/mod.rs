@@ -31,7 +31,7 @@ use self::upgraded_lock::UpgradedLock;
 use super::catalog::Description;
 use super::mutex::Mutex;
 use super::{Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 
 /// A way of being wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,6 +159,10 @@ impl AnyMutant {
 impl Strategy for AnyMutant {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         each!(self, strategy => strategy.read(key).await)
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        each!(self, strategy => strategy.snapshot(keys).await)
     }
 
     async fn apply<H: HandOff>(

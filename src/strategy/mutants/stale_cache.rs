@@ -8,7 +8,7 @@
 //! **Breaks P5:** a client that was told of its change reads the level and does not find it; a level seems to go back in time
 //! when two clients compare what they saw; a count that names the version it read is refused for no reason that it could see.
 
-use crate::stock::{Applied, Change, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, KeySet, Level, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
 use crate::strategy::{Access, Contention, Immediate, Ledger, Rejected, StrategyConfig, TransactRejected};
 
@@ -68,6 +68,10 @@ impl Immediate for StaleCache {
 
     fn read_now(&self, key: &StockKey) -> Result<Level, Contention> {
         self.locked(|cached| cached.read(key))
+    }
+
+    fn snapshot_now(&self, keys: &KeySet) -> Result<Vec<Level>, Contention> {
+        self.locked(|cached| keys.keys().iter().map(|key| cached.read(key)).collect())
     }
 
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {

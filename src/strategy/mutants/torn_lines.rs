@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use crate::stock::{Applied, Change, EntryRefusal, HandOff, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, EntryRefusal, HandOff, KeySet, Level, Refusal, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
 use crate::strategy::{
     Access, Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRefused,
@@ -58,6 +58,10 @@ impl TornLines {
 impl Strategy for TornLines {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.locked(|table| table::read(table, key))
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        self.locked(|table| table::read_all(table, keys))
     }
 
     async fn apply<H: HandOff>(

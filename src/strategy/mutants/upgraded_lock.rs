@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use crate::stock::{Applied, Change, HandOff, Level, Operation, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, Operation, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
 use crate::strategy::{
     Access, Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected,
@@ -72,6 +72,12 @@ fn unchecked(before: Level, operation: Operation, checked: Level) -> Level {
 impl Strategy for UpgradedLock {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.look(key)
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        let table =
+            self.access.acquire(|| self.table.try_read(), |deadline| self.table.try_read_until(deadline))?;
+        Ok(table::read_all(&table, keys))
     }
 
     async fn apply<H: HandOff>(

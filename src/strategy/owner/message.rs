@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::worker::Desk;
-use crate::stock::{Applied, Change, HandOff, Level, Refusal, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, Refusal, StockKey, Transaction};
 use crate::strategy::table::{self, Table};
 use crate::strategy::{Ledger, TransactRefused};
 
@@ -57,6 +57,13 @@ pub struct Read {
     pub key: StockKey,
 }
 
+/// Several levels as they are.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which.
+    pub keys: Arc<KeySet>,
+}
+
 /// One change.
 #[derive(Debug)]
 pub struct Apply<H> {
@@ -93,6 +100,14 @@ impl Question for Read {
 
     fn put_to(self, table: &mut Table, _ledger: &Ledger) -> Level {
         table::read(table, &self.key)
+    }
+}
+
+impl Question for Snapshot {
+    type Answer = Vec<Level>;
+
+    fn put_to(self, table: &mut Table, _ledger: &Ledger) -> Vec<Level> {
+        table::read_all(table, &self.keys)
     }
 }
 

@@ -18,7 +18,7 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 use crate::stock::{
-    Applied, Change, Changed, HandOff, IfMissing, Location, Operation, Sku, StockKey, Transaction,
+    Applied, Change, Changed, HandOff, IfMissing, KeySet, Location, Operation, Sku, StockKey, Transaction,
 };
 use crate::strategy::{KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
 use crate::sync::schedules::outcomes;
@@ -106,6 +106,13 @@ impl<S: Strategy> Bench<S> {
         let level = self.strategy.read(key).await.ok()?;
         assert_eq!(level.on_hand(), level.version(), "one version a unit");
         Some(level.on_hand())
+    }
+
+    /// The units of several levels at one instant.
+    pub(in crate::strategy) async fn units_of_all(&self, keys: &[StockKey]) -> Option<Vec<u64>> {
+        let keys = Arc::new(KeySet::new(keys.to_vec()));
+        let levels = self.strategy.snapshot(&keys).await.ok()?;
+        Some(levels.iter().map(|level| level.on_hand()).collect())
     }
 
     /// When nobody calls any more: all that was made, and nothing else, is there and was handed over. Of what nobody was told,

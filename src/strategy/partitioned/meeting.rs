@@ -1,14 +1,15 @@
-//! [`Meeting`]: where the owners of a transaction over several partitions come together.
+//! [`Meeting`]: where the owners of a transaction, or of a snapshot, over several partitions come together.
 //!
 //! Each owner that comes lends its map, by value: while it is lent its owner has nothing it could change or show. The last
-//! to come finds all maps in the room. Nobody is let go before the transaction is over: applied, refused, or given up.
+//! to come finds all maps in the room. Nobody is let go before it is over: applied, refused, told, or given up.
 
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::stock::{Applied, HandOff, Transaction};
+use crate::stock::{Applied, HandOff, KeySet, Level, StockKey, Transaction};
 use crate::strategy::owner::call::{Call, Outstanding};
 use crate::strategy::owner::message::Work;
 use crate::strategy::owner::worker::Desk;
@@ -16,15 +17,23 @@ use crate::strategy::table::{self, Table};
 use crate::strategy::{Contention, Ledger, TransactRefused};
 use crate::sync::{Condvar, Mutex, MutexGuard, wait};
 
-/// A transaction and who has to come to it.
+/// What is to be done where all have come, and who has to.
 #[derive(Debug)]
-pub struct Meeting<H> {
-    call: Call<Split<H>, Made>,
+pub struct Meeting<A: Agenda> {
+    call: Call<A, A::Answer>,
     room: Mutex<Room>,
     over: Condvar,
 }
 
-/// What the meeting is about.
+/// What a meeting is about.
+pub trait Agenda: Send + 'static {
+    /// What comes of it.
+    type Answer: fmt::Debug + Send + 'static;
+    /// Does all of it. The owners are let go when the chair is dropped, and a hand-off comes after that.
+    fn put_to(self, chair: Chair<'_>, ledger: &Ledger) -> Self::Answer;
+}
+
+/// A transaction over several partitions.
 #[derive(Debug)]
 pub struct Split<H> {
     /// The changes.
@@ -35,14 +44,20 @@ pub struct Split<H> {
     pub hand_off: H,
 }
 
-/// What becomes of it.
-pub type Made = Result<Vec<Applied>, TransactRefused>;
+/// A snapshot over several partitions.
+#[derive(Debug)]
+pub struct Look {
+    /// Of which levels.
+    pub keys: Arc<KeySet>,
+    /// For each key, the seat of its level's owner.
+    pub seats: Vec<usize>,
+}
 
 /// What one owner finds in its queue.
 #[derive(Debug)]
-pub struct Part<H> {
+pub struct Part<A: Agenda> {
     /// Where to come.
-    pub meeting: Arc<Meeting<H>>,
+    pub meeting: Arc<Meeting<A>>,
     /// Where to sit there.
     pub seat: usize,
 }
@@ -57,17 +72,18 @@ struct Room {
 }
 
 /// The room, in the hands of who came last. Dropped, panic or not, it lets everybody go.
-struct Chair<'a> {
+#[derive(Debug)]
+pub struct Chair<'a> {
     room: MutexGuard<'a, Room>,
     over: &'a Condvar,
 }
 
-impl<H: HandOff> Meeting<H> {
+impl<A: Agenda> Meeting<A> {
     /// A meeting of that many owners.
-    pub fn new(split: Split<H>, owners: usize) -> Self {
+    pub fn new(agenda: A, owners: usize) -> Self {
         let lent = (0..owners).map(|_| None).collect();
         let room = Room { lent, missing: owners, is_over: false };
-        Self { call: Call::new(split), room: Mutex::new(room), over: Condvar::new() }
+        Self { call: Call::new(agenda), room: Mutex::new(room), over: Condvar::new() }
     }
 
     fn attend(&self, seat: usize, desk: &mut Desk, waited: Option<Duration>) {
@@ -85,7 +101,8 @@ impl<H: HandOff> Meeting<H> {
             return;
         }
         let chair = Chair { room, over: &self.over };
-        let answer = self.call.take().map(|split| desk.work(waited, |_, ledger| split.put_to(chair, ledger)));
+        let answer =
+            self.call.take().map(|agenda| desk.work(waited, |_, ledger| agenda.put_to(chair, ledger)));
         desk.table = self.room.lock().lent[seat].take().expect("nobody takes another's map");
         if let Some(answer) = answer {
             desk.served();
@@ -94,14 +111,15 @@ impl<H: HandOff> Meeting<H> {
     }
 }
 
-impl<H: HandOff> Split<H> {
-    fn put_to(self, mut chair: Chair<'_>, ledger: &Ledger) -> Made {
-        let tables = &mut chair.room.lent;
+impl<H: HandOff> Agenda for Split<H> {
+    type Answer = Result<Vec<Applied>, TransactRefused>;
+
+    fn put_to(self, mut chair: Chair<'_>, ledger: &Ledger) -> Self::Answer {
         let entries = self.transaction.entries().iter().zip(&self.seats);
-        let found = entries.clone().map(|(entry, &seat)| table::read(lent(&mut tables[seat]), &entry.key));
+        let found = entries.clone().map(|(entry, &seat)| chair.read(seat, &entry.key));
         let applied = table::judge(&self.transaction, found.collect())?;
         for ((entry, &seat), applied) in entries.zip(&applied) {
-            table::put(lent(&mut tables[seat]), &entry.key, applied.after);
+            table::put(chair.lent(seat), &entry.key, applied.after);
         }
         drop(chair);
         ledger.many(self.hand_off, &self.transaction, &applied);
@@ -109,7 +127,26 @@ impl<H: HandOff> Split<H> {
     }
 }
 
-impl<H: HandOff> Work for Part<H> {
+impl Agenda for Look {
+    type Answer = Vec<Level>;
+
+    fn put_to(self, mut chair: Chair<'_>, _ledger: &Ledger) -> Vec<Level> {
+        self.keys.keys().iter().zip(&self.seats).map(|(key, &seat)| chair.read(seat, key)).collect()
+    }
+}
+
+impl Chair<'_> {
+    /// The map of who sits there.
+    fn lent(&mut self, seat: usize) -> &mut Table {
+        self.room.lent[seat].as_mut().expect("all have come")
+    }
+
+    fn read(&mut self, seat: usize, key: &StockKey) -> Level {
+        table::read(self.lent(seat), key)
+    }
+}
+
+impl<A: Agenda> Work for Part<A> {
     fn serve(&self, desk: &mut Desk, waited: Option<Duration>) {
         self.meeting.attend(self.seat, desk, waited);
     }
@@ -119,10 +156,10 @@ impl<H: HandOff> Work for Part<H> {
     }
 }
 
-impl<H: HandOff> Outstanding for Meeting<H> {
-    type Answer = Made;
+impl<A: Agenda> Outstanding for Meeting<A> {
+    type Answer = A::Answer;
 
-    fn poll_answer(&self, context: &mut Context<'_>) -> Poll<Result<Made, Contention>> {
+    fn poll_answer(&self, context: &mut Context<'_>) -> Poll<Result<A::Answer, Contention>> {
         self.call.poll_answer(context)
     }
 
@@ -132,10 +169,6 @@ impl<H: HandOff> Outstanding for Meeting<H> {
             drop(Chair { room: self.room.lock(), over: &self.over });
         }
     }
-}
-
-fn lent(seat: &mut Option<Table>) -> &mut Table {
-    seat.as_mut().expect("all have come")
 }
 
 impl Drop for Chair<'_> {

@@ -13,6 +13,8 @@
 //!    reads one level after the other sees all before it or all after it: P4 and P5, for every observer.
 //! 4. *Part.* Each owner takes its map back and goes on; the last one hands over and answers.
 //!
+//! A **snapshot** over several partitions is a meeting, too, at which nothing is changed.
+//!
 //! **No deadlock:** of all transactions that are not done, take the first in the order. What stands before its parts in any
 //! queue is calls for one owner, which end by themselves, and transactions before it in the order, which are done. So
 //! each of its owners gets to its part, and the first is done; then the next is first. Enqueueing never waits
@@ -36,12 +38,12 @@ mod model;
 
 use std::sync::Arc;
 
-use self::meeting::{Meeting, Part, Split};
+use self::meeting::{Agenda, Look, Meeting, Part, Split};
 use super::owner::Owners;
-use super::owner::message::{Apply, Message, Read, Transact};
+use super::owner::message::{Apply, Message, Read, Snapshot, Transact};
 use super::owner::queue::Patience;
 use super::{Contention, ContentionReport, Ledger, Rejected, Strategy, StrategyConfig, TransactRejected};
-use crate::stock::{Applied, Change, HandOff, Level, StockKey, Transaction};
+use crate::stock::{Applied, Change, HandOff, KeySet, Level, StockKey, Transaction};
 use crate::sync::Mutex;
 
 /// The handle of owners of parts of the levels. Dropped, it lets them work off their queues and end.
@@ -85,10 +87,10 @@ impl Partitioned {
         owner
     }
 
-    /// Enqueues the parts of a transaction, in one order with all others. If one cannot be, the rest is to be given up.
-    fn send_parts<H: HandOff>(
+    /// Enqueues the parts of a meeting, in one order with all others. If one cannot be, the rest is to be given up.
+    fn send_parts<A: Agenda>(
         &self,
-        meeting: &Arc<Meeting<H>>,
+        meeting: &Arc<Meeting<A>>,
         owners: &[usize],
         patience: &mut Patience,
     ) -> Result<(), Contention> {
@@ -99,25 +101,39 @@ impl Partitioned {
         })
     }
 
-    async fn transact_together<H: HandOff>(
-        &self,
-        transaction: Arc<Transaction>,
-        owner_of_entry: &[usize],
-        owners: &[usize],
-        hand_off: H,
-    ) -> Result<Vec<Applied>, TransactRejected> {
-        let seat_of = |owner| owners.binary_search(owner).expect("every entry's owner is among them");
-        let seats = owner_of_entry.iter().map(seat_of).collect();
-        let meeting = Arc::new(Meeting::new(Split { transaction, seats, hand_off }, owners.len()));
+    /// Lets those owners meet, ascending and each once, and does there what the meeting is about.
+    async fn meet<A: Agenda>(&self, owners: &[usize], agenda: A) -> Result<A::Answer, Contention> {
+        let meeting = Arc::new(Meeting::new(agenda, owners.len()));
         let mut patience = self.owners.patience();
         let sent = self.send_parts(&meeting, owners, &mut patience);
-        Ok(self.owners.answer(meeting, sent, &patience).await??)
+        self.owners.answer(meeting, sent, &patience).await
+    }
+
+    /// Whose the levels are: the owners, ascending and each once, and for each key the place of its owner among them.
+    fn seats<'k>(&self, keys: impl Iterator<Item = &'k StockKey>) -> (Vec<usize>, Vec<usize>) {
+        let owner_of_key: Vec<usize> = keys.map(|key| self.owner_of(key)).collect();
+        let mut owners = owner_of_key.clone();
+        owners.sort_unstable();
+        owners.dedup();
+        let seat_of = |owner| owners.binary_search(owner).expect("every key's owner is among them");
+        let seats = owner_of_key.iter().map(seat_of).collect();
+        (owners, seats)
     }
 }
 
 impl Strategy for Partitioned {
     async fn read(&self, key: &StockKey) -> Result<Level, Contention> {
         self.owners.ask(self.owner_of(key), Read { key: key.clone() }).await
+    }
+
+    async fn snapshot(&self, keys: &Arc<KeySet>) -> Result<Vec<Level>, Contention> {
+        let (owners, seats) = self.seats(keys.keys().iter());
+        let keys = Arc::clone(keys);
+        match owners[..] {
+            [] => Ok(Vec::new()),
+            [owner] => self.owners.ask(owner, Snapshot { keys }).await,
+            _ => self.meet(&owners, Look { keys, seats }).await,
+        }
     }
 
     async fn apply<H: HandOff>(
@@ -135,15 +151,11 @@ impl Strategy for Partitioned {
         transaction: &Arc<Transaction>,
         hand_off: H,
     ) -> Result<Vec<Applied>, TransactRejected> {
+        let (owners, seats) = self.seats(transaction.entries().iter().map(|entry| &entry.key));
         let transaction = Arc::clone(transaction);
-        let owner_of_entry: Vec<usize> =
-            transaction.entries().iter().map(|entry| self.owner_of(&entry.key)).collect();
-        let mut owners = owner_of_entry.clone();
-        owners.sort_unstable();
-        owners.dedup();
         match owners[..] {
             [owner] => Ok(self.owners.ask(owner, Transact { transaction, hand_off }).await??),
-            _ => self.transact_together(transaction, &owner_of_entry, &owners, hand_off).await,
+            _ => Ok(self.meet(&owners, Split { transaction, seats, hand_off }).await??),
         }
     }
 

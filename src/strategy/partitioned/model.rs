@@ -8,7 +8,7 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 use super::Partitioned;
-use crate::stock::StockKey;
+use crate::stock::{KeySet, StockKey};
 use crate::strategy::kept_out::{assert_changes_are_kept_out, impatient};
 use crate::strategy::owner::model::{Bench, Told, abandon, key, while_an_owner_is_kept};
 use crate::strategy::{Strategy, StrategyConfig};
@@ -93,6 +93,50 @@ fn nobody_sees_a_part() {
         });
         assert_occurred(&occurred, &["[0, 0, 0]", "[0, 0, 1]", "[0, 1, 1]", "[1, 1, 1]"]);
     }
+}
+
+/// P4, P5: a snapshot sees a transaction whole or not at all, and no change without the one that came before it.
+#[test]
+fn a_snapshot_is_of_one_instant() {
+    let occurred = outcomes(|| {
+        let (bench, keys) = bench(2);
+        let writing = transaction(&bench, &keys, BOTH);
+        // One thread's changes, one after the other.
+        let changing = {
+            let (bench, keys) = (Arc::clone(&bench), Arc::clone(&keys));
+            thread::spawn(move || [0, 1].map(|number| block_on(bench.change(&keys[number]))))
+        };
+        let seen = block_on(bench.units_of_all(&keys)).expect("nobody gives up");
+        let told = joined(vec![writing]);
+        let changed = changing.join().unwrap();
+        bench.settle(&keys, &[(told[0], BOTH), (changed[0], &[0]), (changed[1], &[1])]);
+        // In the order of the set, which need not be that of the owners.
+        let set = KeySet::new(keys.to_vec());
+        let of = |number: usize| seen[set.position(&keys[number]).unwrap()];
+        format!("{} {}", of(0), of(1))
+    });
+    assert_occurred(&occurred, &["0 0", "1 0", "1 1", "2 1", "2 2"]);
+}
+
+/// P10: a snapshot that is given up lets the owners go, and whoever stands behind it gets through.
+#[test]
+fn a_snapshot_given_up_keeps_nobody() {
+    let occurred = outcomes(|| {
+        let (bench, keys) = bench(2);
+        let writing = transaction(&bench, &keys, BOTH);
+        let looking = {
+            let (bench, keys) = (Arc::clone(&bench), Arc::clone(&keys));
+            thread::spawn(move || block_on(bench.units_of_all(&keys)))
+        };
+        bench.strategy.owners().reap_all();
+        let told = joined(vec![writing]);
+        let seen = looking.join().unwrap();
+        block_on(bench.strategy.owners().join());
+        let units = bench.settle(&keys, &[(told[0], BOTH)]);
+        assert!(seen.is_none_or(|seen| seen[0] == seen[1]), "all or nothing");
+        format!("{units:?}")
+    });
+    assert_occurred(&occurred, &["[0, 0]", "[1, 1]"]);
 }
 
 /// P3, P4, P10: a transaction that is given up, even with owners waiting at its meeting, changes no partition; and lets them go.

@@ -53,6 +53,16 @@ impl Client {
         level
     }
 
+    /// Looks at several levels at one instant; the keys ascend with their numbers.
+    pub(crate) async fn snapshot(&mut self, keys: Vec<Key>) {
+        let invoked_ns = self.now_ns();
+        let named: Vec<StockKey> = keys.iter().map(|key| self.keys[key.0 as usize].clone()).collect();
+        let levels = self.stock.snapshot(&named).await;
+        let levels: Vec<Seen> = keys.iter().zip(levels).map(|(key, level)| seen(*key, level)).collect();
+        let totals = history::model::totals(&levels);
+        self.record(invoked_ns, Request::Snapshot(keys), Outcome::Snapshot { levels, totals });
+    }
+
     /// Makes the lines, one by itself as a change, several as a transaction. One that `dawdles` counts as sent, and then lets
     /// the other clients of its thread run before it is: so requests overlap on any machine, however busy.
     pub(crate) async fn write(&mut self, lines: Vec<Line>, dawdles: bool) {

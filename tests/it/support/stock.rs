@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inventory::stock::{
-    Applied, Change, IfMissing, Level, Location, Operation, Precondition, Quantity, Sku, StockKey,
+    Applied, Change, IfMissing, KeySet, Level, Location, Operation, Precondition, Quantity, Sku, StockKey,
     Transaction,
 };
 use inventory::strategy::index::Filter;
@@ -56,6 +56,17 @@ impl Stock {
         loop {
             match self.strategy.read(key).await {
                 Ok(level) => return level,
+                Err(Contention) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Several levels at one instant, in the order of their keys, each once. Asks until it gets in.
+    pub(crate) async fn snapshot(&self, keys: &[StockKey]) -> Vec<Level> {
+        let keys = Arc::new(KeySet::new(keys.to_vec()));
+        loop {
+            match self.strategy.snapshot(&keys).await {
+                Ok(levels) => return levels,
                 Err(Contention) => tokio::task::yield_now().await,
             }
         }

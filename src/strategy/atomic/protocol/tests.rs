@@ -15,7 +15,7 @@ fn while_claimed(strategy: &Atomic, busy: &crate::stock::StockKey, meanwhile: im
     let cells = [map.get(busy).unwrap()];
     let descriptor = strategy.protocol.register.enter(cells.len());
     let mut claims = Claims { protocol: &strategy.protocol, cells: &cells, descriptor, claimed: 0 };
-    claims.claim_next(adjust(-2), &mut strategy.patience()).unwrap();
+    claims.claim_next(|level| adjust(-2).judge(level), &mut strategy.patience()).unwrap();
     meanwhile();
 }
 
