@@ -11,12 +11,13 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 29] = [
+pub const ROUTES: [&str; 30] = [
     "none",
     "/",
     "/v1/stock",
     "/v1/stock/{sku}",
     "/v1/stock/{sku}/adjust",
+    "/v1/stock/query",
     "/v1/adjustments",
     "/v1/transfers",
     "/v1/reservations",
@@ -43,7 +44,7 @@ pub const ROUTES: [&str; 29] = [
     "/problems/{name}",
 ];
 
-const METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "HEAD", "other"];
+const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "HEAD", "QUERY", "other"];
 
 /// Every status the service answers with; any other is counted as the last.
 const STATUSES: [u16; 22] = [

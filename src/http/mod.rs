@@ -26,13 +26,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{Method, Uri};
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
 use self::perhaps::Known;
 use self::problem::{Problem, ProblemKind};
+use self::routes::stock_query;
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
 
@@ -142,8 +145,13 @@ pub fn router(state: &'static HttpState, config: &HttpConfig) -> Router {
     let elsewhere = Arc::clone(&known);
     let routes = routes
         .fallback(async move |uri: Uri| known.not_found(uri.path()))
-        .method_not_allowed_fallback(async move |method: Method, uri: Uri| {
-            elsewhere.not_allowed(&method, uri.path())
+        .method_not_allowed_fallback(async move |request: Request| {
+            let (method, path) = (request.method(), request.uri().path());
+            // The router has no such method.
+            if method.as_str() == stock_query::QUERY && path == stock_query::QUERIED {
+                return stock_query::by_method(state, request).await.into_response();
+            }
+            elsewhere.not_allowed(method, path).into_response()
         })
         .with_state(state);
     stack::around(routes, &state.metrics, config)

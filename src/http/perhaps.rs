@@ -6,6 +6,7 @@ use axum::http::Method;
 use utoipa::openapi::OpenApi;
 
 use super::problem::{Problem, ProblemKind, clip};
+use super::routes::stock_query;
 
 /// Every path of the document, and the methods it has.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ impl Known {
                 ("HEAD", item.get.is_some()),
                 ("POST", item.post.is_some()),
                 ("PUT", item.put.is_some()),
+                // The document cannot say so.
+                (stock_query::QUERY, template == stock_query::QUERIED),
             ];
             let methods = all.into_iter().filter(|(_, has)| *has).map(|(method, _)| method).collect();
             Route { template: template.clone(), methods }
@@ -49,7 +52,8 @@ impl Known {
     /// This path does not have this method.
     pub fn not_allowed(&self, method: &Method, path: &str) -> Problem {
         let (method, segments) = (method.as_str(), segments(path));
-        let Some(here) = self.0.iter().find(|route| route.fits(&segments, str::eq)) else {
+        let all_here = || self.0.iter().filter(|route| route.fits(&segments, str::eq));
+        let Some(here) = all_here().next() else {
             return Problem::new(ProblemKind::MethodNotAllowed, "see the Allow header");
         };
         let elsewhere: Vec<String> = self
@@ -62,7 +66,11 @@ impl Known {
             [] => String::new(),
             elsewhere => format!("; perhaps {} was meant", elsewhere.join(" or ")),
         };
-        let detail = format!("{} has {}, and not this method{perhaps}", shown(path), here.methods.join(", "));
+        // What is a path of its own may be the name of something as well.
+        let mut methods: Vec<&str> = all_here().flat_map(|route| route.methods.iter().copied()).collect();
+        methods.sort_unstable();
+        methods.dedup();
+        let detail = format!("{} has {}, and not this method{perhaps}", shown(path), methods.join(", "));
         Problem::new(ProblemKind::MethodNotAllowed, detail)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::local::Local;
 use super::{
     Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, Store,
+    NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, StockQuery, Store,
 };
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
 use crate::telemetry::Exposition;
@@ -43,6 +43,12 @@ impl Store for AnyStore {
     async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
         match self {
             Self::Local(local) => local.read(key).await,
+        }
+    }
+
+    async fn query(&self, query: StockQuery) -> Result<Vec<Level>, NotDone> {
+        match self {
+            Self::Local(local) => local.query(query).await,
         }
     }
 

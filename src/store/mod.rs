@@ -42,7 +42,7 @@ pub use outcome::{
 pub use query::{
     HistoryError, LevelCursor, LevelPage, LevelQuery, Lineage, Movement, MovementCursor, MovementKind,
     MovementPage, MovementQuery, Numbered, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
-    ReservationQuery, Seq, Status,
+    ReservationQuery, Seq, Status, StockQuery,
 };
 
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
@@ -80,6 +80,10 @@ pub trait Store: Send + Sync {
 
     /// The level as it is; [`Level::ABSENT`] or a tombstone where there is none.
     fn read(&self, key: &StockKey) -> impl Future<Output = Result<Level, NotDone>> + Send;
+
+    /// Levels by name, in the order of the set; [`Level::ABSENT`] or a tombstone where there is none. If they are to be consistent, all
+    /// are as they were at one instant between the call and its return (P4), at which no reservation whose deadline had come held anything (P9).
+    fn query(&self, query: StockQuery) -> impl Future<Output = Result<Vec<Level>, NotDone>> + Send;
 
     /// A page of levels, each current when it is read: no snapshot of all. A level whose creation was answered before the call,
     /// and that is not deleted meanwhile, is in it.

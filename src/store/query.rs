@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,14 +16,16 @@ use thiserror::Error;
 use super::config::Discipline;
 use super::outcome::NotDone;
 use crate::stock::{
-    Level, Location, Operation, Order, OrderId, OrderState, Reservation, ReservationId, ReservationState,
-    Sku, StockKey,
+    KeySet, Level, Location, Operation, Order, OrderId, OrderState, Reservation, ReservationId,
+    ReservationState, Sku, StockKey,
 };
 use crate::strategy::ContentionReport;
 
 /// Which levels, and from where on.
 #[derive(Debug, Clone, Copy)]
 pub struct LevelQuery<'a> {
+    /// Only levels of this sku.
+    pub sku: Option<Sku<'a>>,
     /// Only levels whose sku starts so.
     pub sku_prefix: &'a str,
     /// Only levels at this location.
@@ -31,6 +34,15 @@ pub struct LevelQuery<'a> {
     pub after: Option<&'a LevelCursor>,
     /// How many at most. A store may look at fewer, and give a short page that says where to go on.
     pub limit: usize,
+}
+
+/// Levels by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockQuery {
+    /// Which.
+    pub keys: Arc<KeySet>,
+    /// Whether all are to be as they were at one instant; otherwise each is current when it is read.
+    pub consistent: bool,
 }
 
 /// A page of levels.

@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use parking_lot::RwLock;
 
-use crate::stock::{Changed, Location, StockKey};
+use crate::stock::{Changed, Location, Sku, StockKey};
 
 /// How many keys one page may look at: a filter that fits few keys gives a short page with a cursor, never a
 /// walk of the whole index under its lock.
@@ -32,6 +32,8 @@ struct Keys {
 /// Which keys a page is of.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter<'a> {
+    /// Only keys of this sku.
+    pub sku: Option<Sku<'a>>,
     /// Only keys whose sku starts so.
     pub sku_prefix: &'a str,
     /// Only keys at this location.
@@ -89,8 +91,11 @@ impl KeyIndex {
     pub fn page(&self, filter: Filter<'_>, after: Option<&StockKey>, limit: usize) -> Page {
         let keys = self.keys.read();
         let mut page = Page::default();
-        for (examined, key) in keys.from(filter.sku_prefix, after).enumerate() {
-            if !key.sku().starts_with(filter.sku_prefix) {
+        // Those of one sku are the first of those that begin as it does.
+        let prefix = filter.sku.map_or(filter.sku_prefix, Sku::as_str);
+        for (examined, key) in keys.from(prefix, after).enumerate() {
+            let is_past = filter.sku.is_some_and(|sku| sku.as_str() != key.sku());
+            if is_past || !key.sku().starts_with(filter.sku_prefix) {
                 break;
             }
             if page.keys.len() == limit || examined == KEYS_EXAMINED_MAX {
@@ -140,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stock::{Change, IfMissing, Level, Operation, Quantity, Sku};
+    use crate::stock::{Change, IfMissing, Level, Operation, Quantity};
 
     fn key(sku: &str, location: &str) -> StockKey {
         StockKey::new(Sku::parse(sku).unwrap(), Location::parse(location).unwrap())
@@ -160,13 +165,14 @@ mod tests {
         #[test]
         fn pages_cover_the_filter_exactly(
             names in prop::collection::btree_set(("[ab]{1,4}", "[xy]{1,2}"), 0..60),
-            prefix in "[ab]{0,2}", location in prop::option::of("[xy]{1,2}"), limit in 1..8_usize,
+            sku in prop::option::of("[ab]{1,2}"), prefix in "[ab]{0,2}", location in prop::option::of("[xy]{1,2}"), limit in 1..8_usize,
         ) {
             let index = KeyIndex::default();
             for (sku, location) in &names {
                 report(&index, &key(sku, location), Level::ABSENT, existing(1));
             }
             let filter = Filter {
+                sku: sku.as_deref().map(|text| Sku::parse(text).unwrap()),
                 sku_prefix: &prefix,
                 location: location.as_deref().map(|text| Location::parse(text).unwrap()),
             };
@@ -180,8 +186,8 @@ mod tests {
                     break;
                 }
             }
-            let fits = |(sku, at): &&(String, String)| {
-                sku.starts_with(&prefix) && location.as_ref().is_none_or(|location| at == location)
+            let fits = |(named, at): &&(String, String)| {
+                named.starts_with(&prefix) && sku.as_ref().is_none_or(|sku| named == sku) && location.as_ref().is_none_or(|location| at == location)
             };
             let expected: Vec<_> = names.iter().filter(fits).map(|(sku, at)| key(sku, at)).collect();
             prop_assert_eq!(walked, expected);

@@ -19,6 +19,7 @@ mod refusals;
 mod reservations;
 mod shutdown;
 mod stock;
+mod stock_query;
 mod strictness;
 mod transfers;
 mod transport;

@@ -308,7 +308,7 @@ impl BatchWriter {
     }
 }
 
-fn write_list<T: WriteJson>(items: &[T], out: &mut Vec<u8>) {
+pub(super) fn write_list<T: WriteJson>(items: &[T], out: &mut Vec<u8>) {
     out.push(b'[');
     for (index, item) in items.iter().enumerate() {
         if index > 0 {

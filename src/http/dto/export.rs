@@ -25,7 +25,7 @@ impl Export {
             return Ok(None);
         }
         let after = self.after.as_ref();
-        let query = LevelQuery { sku_prefix: "", location: None, after, limit: PAGE_LEVELS };
+        let query = LevelQuery { sku: None, sku_prefix: "", location: None, after, limit: PAGE_LEVELS };
         let LevelPage { levels, next } = store.list(query).await?;
         self.over = next.is_none();
         self.after = next;

@@ -13,6 +13,7 @@ mod orders;
 mod requests;
 mod reservations;
 mod shapes;
+mod stock_query;
 
 pub use answers::{
     AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
@@ -34,3 +35,4 @@ pub use reservations::{
     CommitRequest, ExtendRequest, ReleaseRequest, ReservationAnswer, ReservationStateAnswer,
     ReservationsAnswer, ReserveRequest,
 };
+pub use stock_query::{KeyRequest, MissingLevel, StockQueryAnswer, StockQueryRequest, Totals};

@@ -7,6 +7,7 @@ use super::requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, PutRequest, TransfersRequest,
 };
 use super::reservations::{CommitRequest, ExtendRequest, ReleaseRequest, ReserveRequest};
+use super::stock_query::StockQueryRequest;
 use crate::json::{Field, Needed, Shape, Shaped};
 use crate::stock::order::PRIORITY_MAX;
 use crate::stock::reservation::{TTL_SECONDS_MAX, TTL_SECONDS_MIN};
@@ -63,6 +64,11 @@ const RETURNED: &[Field] = &[
     optional("to", Shape::Text(location)),
 ];
 const RETURN: &[Field] = &[optional("lines", Shape::Lines(&Shape::Object(RETURNED))), REASON, REFERENCE];
+const KEY: &[Field] = &[SKU, optional("location", Shape::Text(location))];
+const QUERY: &[Field] = &[
+    always("keys", Shape::Lines(&Shape::Object(KEY))),
+    Field { name: "consistent", needed: Needed::Defaulted, shape: Shape::Boolean },
+];
 const BACKUP: &[Field] = &[always("name", Shape::Text(backup))];
 
 impl Shaped for PutRequest<'_> {
@@ -111,6 +117,10 @@ impl Shaped for OrderRequest<'_> {
 
 impl Shaped for ReturnRequest<'_> {
     const SHAPE: &'static Shape = &Shape::Object(RETURN);
+}
+
+impl Shaped for StockQueryRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(QUERY);
 }
 
 impl Shaped for BackupRequest<'_> {
@@ -253,6 +263,7 @@ mod tests {
             returned in batch(&["sku", "location", "quantity", "to"], &["reason", "reference"]),
             extend in object(&["ttl_seconds", "reason", "reference"]),
             named in object(&["name"]),
+            query in batch(&["sku", "location"], &["consistent"]),
         ) {
             agree(&put, &OnceLock::new(), |read: PutRequest<'_>| read.remark().map(drop))?;
             agree(&adjust, &OnceLock::new(), |read: AdjustRequest<'_>| read.remark().map(drop))?;
@@ -289,6 +300,8 @@ mod tests {
             })?;
             agree(&extend, &OnceLock::new(), |read: ExtendRequest<'_>| read.remark().map(drop))?;
             agree(&extend, &OnceLock::new(), |read: ReleaseRequest<'_>| read.remark().map(drop))?;
+            let query = query.replace("\"lines\"", "\"keys\"");
+            agree(&query, &OnceLock::new(), |read: StockQueryRequest<'_>| read.keys().map(drop))?;
             agree(&named, &OnceLock::new(), |read: BackupRequest<'_>| read.checked_name().map(drop))?;
         }
     }

@@ -44,7 +44,8 @@ fn key(
     query: &Query<'_>,
 ) -> Result<StockKey, Problem> {
     let params = params.map_err(|error| Problem::new(ProblemKind::InvalidRequest, error.body_text()))?;
-    let sku = params.iter().find(|(name, _)| *name == "sku").map_or("", |(_, sku)| sku);
+    // The one path that has no such parameter is that of queries, and a sku may be called so.
+    let sku = params.iter().find(|(name, _)| *name == "sku").map_or("query", |(_, sku)| sku);
     let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
     let location = query.read("location", Location::parse)?.unwrap_or(Location::DEFAULT);
     Ok(StockKey::new(sku, location))

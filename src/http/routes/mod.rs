@@ -14,12 +14,14 @@ pub mod orders;
 pub mod page;
 pub mod reservations;
 pub mod stock;
+pub mod stock_query;
 pub mod transfers;
 pub mod verify;
 
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -46,6 +48,9 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(page::list))
         .routes(routes!(stock::read, stock::put, stock::delete))
         .routes(routes!(stock::adjust))
+        .routes(routes!(stock_query::query))
+        // A sku may be called so, too.
+        .route("/v1/stock/query", get(stock::read).put(stock::put).delete(stock::delete))
         .routes(routes!(adjustments::adjust_many))
         .routes(routes!(transfers::transfer))
         .routes(routes!(reservations::reserve, reservations::list))

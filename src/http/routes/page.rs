@@ -21,6 +21,7 @@ use crate::store::{LevelCursor, LevelQuery, Store as _};
         ("limit" = Option<usize>, Query, description = "How many levels at most: 1 to 1000, 100 where left out", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),
         ("location" = Option<String>, Query, description = "Only levels at this location", max_length = 32),
+        ("sku" = Option<String>, Query, description = "Only levels of this sku: every location of it", max_length = 64),
         ("sku_prefix" = Option<String>, Query, description = "Only levels whose sku starts so", max_length = 64),
     ),
     responses(
@@ -31,15 +32,16 @@ use crate::store::{LevelCursor, LevelQuery, Store as _};
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["limit", "cursor", "location", "sku_prefix"])?;
+    let query = Query::parse(&uri, &["limit", "cursor", "location", "sku", "sku_prefix"])?;
     let Page { limit, cursor: after } = query.page::<LevelCursor>()?;
     let location = query.read("location", Location::parse)?;
+    let sku = query.read("sku", Sku::parse)?;
     let sku_prefix = query.read("sku_prefix", Sku::parse_prefix)?.unwrap_or_default();
 
-    let page = store.list(LevelQuery { sku_prefix, location, after: after.as_ref(), limit }).await?;
+    let page = store.list(LevelQuery { sku, sku_prefix, location, after: after.as_ref(), limit }).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
     let next_cursor = page.next.as_ref().map(LevelCursor::to_string);
-    let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, location, sku_prefix));
+    let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, location, sku, sku_prefix));
     let bytes = StockLevel::JSON_BYTES * (page.levels.len() + 1);
     let mut response = answer::json(&PageAnswer { items, next_cursor }, bytes);
     if let Some(link) = link {
@@ -49,12 +51,19 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 }
 
 /// The same request with the next cursor. Everything in it is visible ASCII that needs no escaping.
-fn link(cursor: &str, limit: usize, location: Option<Location<'_>>, sku_prefix: &str) -> HeaderValue {
+fn link(
+    cursor: &str,
+    limit: usize,
+    location: Option<Location<'_>>,
+    sku: Option<Sku<'_>>,
+    sku_prefix: &str,
+) -> HeaderValue {
     let location = location.map(|location| format!("&location={location}")).unwrap_or_default();
+    let sku = sku.map(|sku| format!("&sku={sku}")).unwrap_or_default();
     let prefix = match sku_prefix {
         "" => String::new(),
         prefix => format!("&sku_prefix={prefix}"),
     };
-    let link = format!("</v1/stock?limit={limit}&cursor={cursor}{location}{prefix}>; rel=\"next\"");
+    let link = format!("</v1/stock?limit={limit}&cursor={cursor}{location}{sku}{prefix}>; rel=\"next\"");
     HeaderValue::try_from(link).expect("names and cursors are visible ASCII")
 }

@@ -26,6 +26,7 @@ mod orders;
 mod panics;
 mod power_cuts;
 mod reservations;
+mod snapshots;
 mod wrong_clocks;
 
 /// Every strategy that keeps the promises: the name of its tests, and its kind.

@@ -47,8 +47,8 @@ use crate::stock::{
 };
 use crate::store::{
     Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage, ReservationQuery, Status, Store,
-    TransactionKind, WasApplied, Why,
+    NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage, ReservationQuery, Status,
+    StockQuery, Store, TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRefused, TransactRejected};
 use crate::telemetry::Exposition;
@@ -109,6 +109,10 @@ impl Store for Local {
 
     async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
         self.read_level(key).await
+    }
+
+    async fn query(&self, query: StockQuery) -> Result<Vec<Level>, NotDone> {
+        self.levels_of(&query).await
     }
 
     async fn list(&self, query: LevelQuery<'_>) -> Result<LevelPage, NotDone> {
@@ -233,7 +237,7 @@ impl Local {
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<JudgedTogether, NotDone> {
-        self.settle_due_of_all(transaction).await?;
+        self.settle_due_of_all(transaction.entries().iter().map(|entry| &entry.key)).await?;
         let permit = self.0.books.permit(kind, remark, claim).await?;
         let made = self.0.stock.transact(transaction, permit).await;
         self.told_of(transaction, made).await

@@ -190,7 +190,7 @@ impl Local {
     async fn try_to_take(&self, entry: &Arc<Entry>) -> Result<Tried, NotDone> {
         let order = entry.order();
         let transaction = Arc::new(order.taking());
-        self.settle_due_of_all(&transaction).await?;
+        self.settle_due_of_all(transaction.entries().iter().map(|entry| &entry.key)).await?;
         let permit = self.0.books.permit(RecordKind::Fulfilled, said_of(&order), None).await?;
         let turn = self.turn_of(entry).await?;
         if turn.order().state.is_final() {

@@ -58,19 +58,28 @@ impl Local {
         if self.is_due() { Box::pin(self.expire_due_of(key)).await } else { Ok(()) }
     }
 
-    /// [`Local::settle_due`] of the levels of a transaction.
-    pub(super) async fn settle_due_of_all(&self, transaction: &Transaction) -> Result<(), NotDone> {
+    /// [`Local::settle_due`] of several levels.
+    pub(super) async fn settle_due_of_all<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k StockKey> + Send,
+    ) -> Result<(), NotDone> {
         if !self.is_due() {
             return Ok(());
         }
         // Apart, so that the future of what nearly every transaction is has no room for it.
         let due = async {
-            for entry in transaction.entries() {
-                self.expire_due_of(&entry.key).await?;
+            for key in keys {
+                self.expire_due_of(key).await?;
             }
             Ok(())
         };
         Box::pin(due).await
+    }
+
+    /// Whether any of these levels has units that are held by a reservation whose deadline has come.
+    pub(super) fn is_any_due(&self, keys: &[StockKey]) -> bool {
+        let is_due = |key| self.holds().due_of(key, self.now_ms()).is_some();
+        self.is_due() && keys.iter().any(is_due)
     }
 
     async fn expire_due_of(&self, key: &StockKey) -> Result<(), NotDone> {
@@ -106,7 +115,7 @@ impl Local {
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
-        self.settle_due_of_all(transaction).await?;
+        self.settle_due_of_all(transaction.entries().iter().map(|entry| &entry.key)).await?;
         let permit = self.0.books.permit(RecordKind::Reserved, remark, claim).await?;
         let (term, lines) = (self.term_from_now(ttl), held(transaction));
         let opening = self.holds().open(term, lines, self.0.books.reservations_max());

@@ -83,7 +83,10 @@ for_each_strategy! {
         assert_eq!(walked, ["a", "ab", "ab1", "ab2", "ab~", "ac", "b"].map(|sku| format!("{sku}@main")));
         assert_eq!(keys(&app.get("/v1/stock?sku_prefix=ab").await).len(), 8);
         assert_eq!(keys(&app.get("/v1/stock?sku_prefix=").await).len(), 14);
-        for nothing in ["sku_prefix=x", "location=nowhere"] {
+        let (walked, _) = walk(&app, "/v1/stock?sku=ab&limit=1").await;
+        assert_eq!(walked, ["ab@main", "ab@shop"], "every location of one sku");
+        assert_eq!(keys(&app.get("/v1/stock?sku=ab&location=shop").await), ["ab@shop"]);
+        for nothing in ["sku_prefix=x", "location=nowhere", "sku=abc", "sku=a&sku_prefix=b"] {
             let page = app.get(&format!("/v1/stock?{nothing}")).await;
             assert_eq!((keys(&page).len(), next(&page)), (0, None), "{nothing}");
         }
@@ -128,6 +131,7 @@ async fn bad_parameters_are_named() {
     }
     app.get("/v1/stock?location=").await.assert_parameter("location");
     app.get(&format!("/v1/stock?location={}", "x".repeat(33))).await.assert_parameter("location");
+    app.get("/v1/stock?sku=").await.assert_parameter("sku");
     app.get("/v1/stock?sku_prefix=a%20b").await.assert_parameter("sku_prefix");
     app.get(&format!("/v1/stock?sku_prefix={}", "x".repeat(65))).await.assert_parameter("sku_prefix");
     app.get("/v1/stock?Limit=1").await.assert_parameter("Limit");

@@ -66,7 +66,8 @@ impl Opened {
     pub(crate) async fn listed(&self) -> Vec<(StockKey, Level)> {
         let (mut levels, mut after) = (Vec::new(), None);
         loop {
-            let query = LevelQuery { sku_prefix: "", location: None, after: after.as_ref(), limit: 2 };
+            let query =
+                LevelQuery { sku: None, sku_prefix: "", location: None, after: after.as_ref(), limit: 2 };
             let page = self.store.list(query).await.expect("a page");
             levels.extend(page.levels);
             match page.next {

@@ -31,7 +31,7 @@ for_each_strategy! {
             while service.in_memory(level).await.version() == before && !changes.is_finished() {
                 tokio::task::yield_now().await;
             }
-            let query = LevelQuery { sku_prefix: "", location: None, after: None, limit: 9 };
+            let query = LevelQuery { sku: None, sku_prefix: "", location: None, after: None, limit: 9 };
             let mut listing = pin!(service.store.list(query));
             // Whatever wakes it, it is not there before the disk is.
             for _ in 0..100 {

@@ -166,7 +166,7 @@ impl Look {
         match self {
             Self::Read => shop.read(0).await.reserved() > 0,
             Self::List => {
-                let query = LevelQuery { sku_prefix: "k0", location: None, after: None, limit: 9 };
+                let query = LevelQuery { sku: None, sku_prefix: "k0", location: None, after: None, limit: 9 };
                 let page = shop.service.store.list(query).await.expect("a page");
                 page.levels[0].1.reserved() > 0
             }

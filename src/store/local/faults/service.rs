@@ -180,7 +180,7 @@ impl Service {
     }
 
     async fn list(&self) -> Told {
-        let query = LevelQuery { sku_prefix: "", location: None, after: None, limit: 1_000 };
+        let query = LevelQuery { sku: None, sku_prefix: "", location: None, after: None, limit: 1_000 };
         match self.store.list(query).await {
             Ok(page) => {
                 let named = page.levels.into_iter().map(|(key, level)| (key.text().to_owned(), level));
