@@ -89,7 +89,7 @@ pub struct WorkloadArgs {
     /// How skus are drawn: uniform, zipf:S, hotspot:F:S (the part F has the share S), or single [default: zipf:1].
     #[arg(long, value_name = "KEYS")]
     pub keys: Option<Keys>,
-    /// How operations are drawn: weights of adjust, read, batch, independent, transfer, put, create-delete [default:
+    /// How operations are drawn: weights of adjust, read, batch, independent, transfer, put, create-delete, query [default:
     /// adjust=63,read=20,batch=5,independent=3,transfer=5,put=3,create-delete=1].
     #[arg(long, value_name = "MIX")]
     pub mix: Option<Mix>,

@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
+use history::model::Units;
 use history::{Key, Outcome, Reason, Refused, Seen, Stock};
 use serde::Deserialize;
 
 use super::failure::{Doubt, Failure};
 pub(crate) use super::wire::QUANTITY_MAX;
-use super::wire::{Level, Levels, LineResult, Problem, ProblemLine, Results};
+use super::wire::{Level, Levels, LineResult, Missing, Problem, ProblemLine, Queried, Results, Totals};
 use super::{Answer, Call};
 use crate::catalogue::Catalogue;
 
@@ -106,6 +107,7 @@ impl Judge<'_> {
             }
             Call::Batch(_) | Call::Transfer(_) => Outcome::Applied(self.levels(&answer.body)?),
             Call::Independent(_) => return self.independent(&answer.body),
+            Call::Query(keys) => self.snapshot(keys, &answer.body)?,
         };
         Ok(Judgement::whole(outcome))
     }
@@ -125,6 +127,46 @@ impl Judge<'_> {
             return Err(format!("{} levels for {} keys", levels.len(), keys.len()));
         }
         keys.iter().zip(&levels).map(|(key, level)| self.seen(*key, level)).collect()
+    }
+
+    /// Each key is among the levels or among the missing, and both are in the order of the keys.
+    fn snapshot(&self, keys: &[Key], body: &[u8]) -> Result<Outcome, Breach> {
+        let Queried { items, missing, totals, consistent } = parse::<Queried<'_>>(body)?;
+        if !consistent {
+            return Err("a consistent query was asked for".to_owned());
+        }
+        if items.len() + missing.len() != keys.len() {
+            return Err(format!(
+                "{} levels and {} missing for {} keys",
+                items.len(),
+                missing.len(),
+                keys.len()
+            ));
+        }
+        let Totals { levels, on_hand, reserved, available } = totals;
+        if levels != items.len() as u64 || on_hand.checked_sub(reserved) != Some(available) {
+            return Err(format!(
+                "totals of {levels} levels, on_hand {on_hand}, reserved {reserved} and available {available} do not agree"
+            ));
+        }
+        let (mut items, mut missing) = (items.iter().peekable(), missing.iter());
+        let mut seen = Vec::with_capacity(keys.len());
+        for key in keys {
+            let entry = self.catalogue.entry(*key);
+            let is_here = |level: &&Level<'_>| entry.sku == level.sku && entry.location == level.location;
+            let level = match items.next_if(is_here) {
+                Some(level) => self.seen(*key, level)?,
+                None => {
+                    let Missing { sku, location, version } = missing.next().ok_or_else(|| {
+                        format!("{} at {} is not told of, or out of turn", entry.sku, entry.location)
+                    })?;
+                    self.expect_name(*key, sku, location)?;
+                    Seen { key: *key, version: possible(*version)?, stock: Stock::Absent }
+                }
+            };
+            seen.push(level);
+        }
+        Ok(Outcome::Snapshot { levels: seen, totals: Some(Units { on_hand, reserved }) })
     }
 
     fn seen(&self, key: Key, level: &Level<'_>) -> Result<Seen, Breach> {

@@ -1,6 +1,7 @@
 //! Request bodies, written byte by byte: the driver shares its cores with the server it measures, so a body costs
 //! one allocation and no serializer.
 
+use history::Key;
 use itoa::Buffer;
 
 use super::call::{Call, Change, Move};
@@ -25,6 +26,7 @@ pub fn body(call: &Call, catalogue: &Catalogue) -> Vec<u8> {
         Call::Batch(changes) => adjustments("atomic", changes, catalogue),
         Call::Independent(changes) => adjustments("independent", changes, catalogue),
         Call::Transfer(moves) => transfers(moves, catalogue),
+        Call::Query(keys) => query(keys, catalogue),
     }
 }
 
@@ -70,6 +72,22 @@ fn transfers(moves: &[Move], catalogue: &Catalogue) -> Vec<u8> {
     body
 }
 
+fn query(keys: &[Key], catalogue: &Catalogue) -> Vec<u8> {
+    let heads: usize = keys.iter().map(|key| catalogue.entry(*key).line_head.len()).sum();
+    let mut body = Vec::with_capacity(40 + heads);
+    body.extend_from_slice(b"{\"keys\":[");
+    for (index, key) in keys.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        let head = &catalogue.entry(*key).line_head;
+        body.extend_from_slice(head.strip_suffix(",\"delta\":").unwrap_or(head).as_bytes());
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"],\"consistent\":true}");
+    body
+}
+
 /// An adjustment of one line for a name that may be no sku at all, to see the service refuse it.
 pub fn foreign_adjustment(name: &str, delta: i64) -> Vec<u8> {
     let line = serde_json::json!({ "sku": name, "location": DEFAULT_LOCATION, "delta": delta });
@@ -78,7 +96,6 @@ pub fn foreign_adjustment(name: &str, delta: i64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use history::Key;
     use serde_json::{Value, json};
 
     use super::*;
@@ -106,6 +123,9 @@ mod tests {
         let moves = vec![Move { from: Key(0), to: Key(1), quantity: 5 }];
         let line = json!({ "sku": "a", "from": "annex", "to": "main", "quantity": 5 });
         assert_eq!(parsed(&Call::Transfer(moves)), json!({ "lines": [line] }));
+        let keys = json!([{ "sku": "a", "location": "annex" }, { "sku": "b" }]);
+        let query = json!({ "keys": keys, "consistent": true });
+        assert_eq!(parsed(&Call::Query(vec![Key(0), Key(2)])), query);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Move {
 pub enum Call {
     /// `GET /v1/stock/{sku}`
     Read(Key),
+    /// `POST /v1/stock/query`, all as of one instant: keys in wire order, each once
+    Query(Vec<Key>),
     /// `PUT` with `If-None-Match: *`
     Create {
         /// The level, which must be absent.
@@ -60,6 +62,7 @@ pub enum Call {
 #[expect(missing_docs, reason = "each is the call of the same name")]
 pub enum Kind {
     Read,
+    Query,
     Create,
     Count,
     Adjust,
@@ -71,9 +74,10 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Adjust,
         Self::Read,
+        Self::Query,
         Self::Batch,
         Self::Independent,
         Self::Transfer,
@@ -86,6 +90,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Query => "query",
             Self::Create => "create",
             Self::Count => "count",
             Self::Adjust => "adjust",
@@ -102,6 +107,7 @@ impl Call {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Read(_) => Kind::Read,
+            Self::Query(_) => Kind::Query,
             Self::Create { .. } => Kind::Create,
             Self::Count { .. } => Kind::Count,
             Self::Adjust(_) => Kind::Adjust,
@@ -114,10 +120,10 @@ impl Call {
 
     /// Whether it changes nothing, so that a lost answer leaves no doubt.
     pub const fn is_read(&self) -> bool {
-        matches!(self, Self::Read(_))
+        matches!(self, Self::Read(_) | Self::Query(_))
     }
 
-    /// Whether the service takes an idempotency key with it: it does with every POST.
+    /// Whether the service takes an idempotency key with it: it does with every POST that changes anything.
     pub const fn takes_key(&self) -> bool {
         matches!(self, Self::Adjust(_) | Self::Batch(_) | Self::Independent(_) | Self::Transfer(_))
     }
@@ -128,6 +134,7 @@ impl Call {
             Self::Read(key) | Self::Delete(key) | Self::Create { key, .. } | Self::Count { key, .. } => {
                 vec![*key]
             }
+            Self::Query(keys) => keys.clone(),
             Self::Adjust(change) => vec![change.key],
             Self::Batch(changes) | Self::Independent(changes) => {
                 changes.iter().map(|line| line.key).collect()
@@ -146,6 +153,7 @@ impl Call {
         let one = |key, effect| vec![Request::Write(vec![Line { key, effect }])];
         match self {
             Self::Read(key) => vec![Request::Read(key)],
+            Self::Query(keys) => vec![Request::Snapshot(keys)],
             Self::Create { key, on_hand } => one(key, Effect::Create(on_hand)),
             Self::Count { key, on_hand, if_version } => one(key, Effect::Count { on_hand, if_version }),
             Self::Delete(key) => one(key, Effect::Delete),

@@ -116,6 +116,7 @@ struct Addresses {
     targets: Vec<Addressed>,
     batch: Url,
     transfer: Url,
+    query: Url,
     json: HeaderMap,
     catalogue: Arc<Catalogue>,
     described: Option<Arc<Target>>,
@@ -154,6 +155,7 @@ impl Client {
             targets: catalogue.keys().map(target).collect::<Result<_, ClientError>>()?,
             batch: at("/v1/adjustments")?,
             transfer: at("/v1/transfers")?,
+            query: at("/v1/stock/query")?,
             json: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
             base,
             catalogue,
@@ -202,6 +204,7 @@ impl Client {
             Call::Adjust(change) => (Method::POST, &target(change.key).adjust),
             Call::Batch(_) | Call::Independent(_) => (Method::POST, &wire.batch),
             Call::Transfer(_) => (Method::POST, &wire.transfer),
+            Call::Query(_) => (Method::POST, &wire.query),
         };
         let mut request = Request::new(method, url.clone());
         if !matches!(call, Call::Read(_) | Call::Delete(_)) {

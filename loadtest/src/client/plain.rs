@@ -39,6 +39,7 @@ pub struct Paths {
     targets: Vec<Target>,
     batch: Uri,
     transfer: Uri,
+    query: Uri,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,7 @@ impl Paths {
             targets: catalogue.keys().map(target).collect::<Option<_>>()?,
             batch: Uri::from_static("/v1/adjustments"),
             transfer: Uri::from_static("/v1/transfers"),
+            query: Uri::from_static("/v1/stock/query"),
         })
     }
 }
@@ -108,6 +110,7 @@ impl Link {
             Call::Adjust(change) => (Method::POST, &target(change.key).adjust),
             Call::Batch(_) | Call::Independent(_) => (Method::POST, &self.paths.batch),
             Call::Transfer(_) => (Method::POST, &self.paths.transfer),
+            Call::Query(_) => (Method::POST, &self.paths.query),
         };
         let has_body = !matches!(call, Call::Read(_) | Call::Delete(_));
         let content = if has_body { body::body(call, self.client.catalogue()) } else { Vec::new() };

@@ -37,6 +37,47 @@ pub struct Levels<'a> {
     pub levels: Vec<Level<'a>>,
 }
 
+/// The answer to a consistent query.
+#[derive(Debug, Deserialize)]
+pub struct Queried<'a> {
+    /// The levels that exist, in the order in which they were asked for.
+    #[serde(borrow)]
+    pub items: Vec<Level<'a>>,
+    /// Those that do not, in that order.
+    #[serde(borrow)]
+    pub missing: Vec<Missing<'a>>,
+    /// What they have together.
+    pub totals: Totals,
+    /// Whether all are as of one instant.
+    pub consistent: bool,
+}
+
+/// A level that does not exist.
+#[derive(Debug, Deserialize)]
+pub struct Missing<'a> {
+    /// The sku.
+    #[serde(borrow)]
+    pub sku: Cow<'a, str>,
+    /// The location.
+    #[serde(borrow)]
+    pub location: Cow<'a, str>,
+    /// The version of its deletion; 0 if it never existed.
+    pub version: u64,
+}
+
+/// Sums over levels.
+#[derive(Debug, Deserialize)]
+pub struct Totals {
+    /// How many exist.
+    pub levels: u64,
+    /// Units physically there.
+    pub on_hand: u64,
+    /// Units held.
+    pub reserved: u64,
+    /// `on_hand - reserved`
+    pub available: u64,
+}
+
 /// One page of a listing.
 #[derive(Debug, Deserialize)]
 pub struct Page<'a> {

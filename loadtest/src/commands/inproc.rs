@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::{command_line, fail};
+use super::{command_line, fail, misused};
 use crate::cli::inproc::{InprocArgs, ascending};
 use crate::compare::choose;
 use crate::exit::Exit;
@@ -12,6 +12,7 @@ use crate::inproc::report::{InprocReport, findings};
 use crate::inproc::{self, Limit, Plan, Subject};
 use crate::interrupt::Stop;
 use crate::measure::machine::Machine;
+use crate::workload::Operation;
 use crate::{output, workload};
 
 /// How long a timed pass takes when it is not told: eight strategies and the floor on four numbers of threads, in five
@@ -27,6 +28,11 @@ pub(super) async fn inproc(args: InprocArgs, stop: &Stop) -> Exit {
             return Exit::Usage;
         }
     };
+    if args.tape.mix.weight(Operation::Query) > 0 {
+        return misused(
+            "no query is asked for in this process; leave it out of the mix, and see `loadtest run URL --profile bank`",
+        );
+    }
     let strategies = chosen.iter().filter_map(|strategy| Subject::of_strategy(&strategy.name));
     let subjects: Vec<Subject> = strategies.chain(Subject::FLOOR).collect();
     let plan = plan(&args);

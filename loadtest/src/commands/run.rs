@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Progress};
 use crate::report::VerdictReport;
+use crate::report::bank::Bank;
 use crate::report::headline::FAILED_SHARE_MAX;
 use crate::report::run::{Asked, DeathReport, RunReport};
 use crate::report::sale::Sale;
@@ -21,7 +22,7 @@ use crate::runner::{self, Plan, Run};
 use crate::schedule::Offered;
 use crate::target::{Target, TargetError, Unable};
 use crate::threshold::Threshold;
-use crate::workload::Profile;
+use crate::workload::{Profile, QUERIED_SKUS_MAX};
 use crate::{verdict, workload};
 
 /// How long `run` measures when it is not told.
@@ -44,6 +45,11 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         Ok(plan) => plan,
         Err(error) => return misused(error),
     };
+    if plan.spec.is_too_large_a_bank() {
+        return misused(format!(
+            "a bank has at most {QUERIED_SKUS_MAX} skus, as one query names at most 10 000 levels; see --skus"
+        ));
+    }
     let (ceiling, unknown) = ceiling(&args, stop).await;
     let progress = Progress::viewed(&format!("loadtest run {}", args.url), stop, args.progress_every);
     let mut run = match runner::run(&args.url, &plan, None, stop, &progress).await {
@@ -55,21 +61,28 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     let unsaved = save(&history, args.history.as_deref());
     let (history, checked, took) = verdict::check(history).await;
     let (history, sale) = close_sale(history, &plan, &checked).await;
+    let (history, bank) = close_bank(history, &plan).await;
     // What cannot be read back has no verdict either, which is told.
     let sometimes = Sometimes::of(history).await.unwrap_or_default();
     progress.close();
     let mut findings: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
 
     let thresholds = args.thresholds();
-    let asked =
-        Asked { thresholds: &thresholds, ceiling, interrupted: stop.requested(), sale: sale.as_ref() };
+    let asked = Asked {
+        thresholds: &thresholds,
+        ceiling,
+        interrupted: stop.requested(),
+        sale: sale.as_ref(),
+        bank: bank.as_ref(),
+    };
     let mut report = RunReport::new(&args.url, &plan, &run, VerdictReport::new(checked, took), asked);
     for (finding, remark) in sometimes.missed(&args.require_sometimes) {
         findings.push(finding);
         report.remarks.push(remark);
     }
     report.sometimes = sometimes;
-    for (finding, remark) in sale.iter().flat_map(Sale::findings) {
+    let books = sale.iter().flat_map(Sale::findings).chain(bank.iter().flat_map(Bank::findings));
+    for (finding, remark) in books {
         findings.push(finding);
         report.remarks.push(remark);
     }
@@ -95,6 +108,15 @@ async fn close_sale(history: Log, plan: &Plan, verdict: &Verdict) -> (Log, Optio
     }
     let (history, sale) = Sale::of(history, &plan.spec, verdict).await;
     (history, sale.ok())
+}
+
+/// The books of a bank, if units were only moved, and looked at all together.
+async fn close_bank(history: Log, plan: &Plan) -> (Log, Option<Bank>) {
+    if !plan.spec.is_bank() {
+        return (history, None);
+    }
+    let (history, bank) = Bank::of(history, &plan.spec).await;
+    (history, bank.ok())
 }
 
 /// What the generator itself can do, or why that is not known.

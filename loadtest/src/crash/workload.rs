@@ -53,14 +53,14 @@ pub struct Spec {
 /// A mix that a crash test cannot verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` takes no idempotency key, so its lost answers could not be made up for; leave it out of the mix"
+    "`{0}` is not a part of a crash test, which makes up for lost answers by idempotency keys; leave it out of the mix"
 )]
 pub struct UnkeyedError(&'static str);
 
 impl Spec {
     /// A workload of this many skus, at least [`SKUS_MIN`], and that many levels that come and go.
     pub fn new(spec: workload::Spec, come_and_go: u32) -> Result<Self, UnkeyedError> {
-        let unkeyed = [Operation::Put, Operation::CreateDelete];
+        let unkeyed = [Operation::Put, Operation::CreateDelete, Operation::Query];
         match unkeyed.into_iter().find(|operation| spec.mix.weight(*operation) > 0) {
             Some(operation) => Err(UnkeyedError(operation.name())),
             None => {
@@ -177,7 +177,9 @@ impl Generator {
             Operation::Batch => Call::Batch(self.batch()),
             Operation::Independent => Call::Independent(self.changes(2)),
             Operation::Transfer => Call::Transfer(self.moves()),
-            Operation::Adjust | Operation::Put | Operation::CreateDelete => Call::Adjust(self.change()),
+            Operation::Adjust | Operation::Put | Operation::CreateDelete | Operation::Query => {
+                Call::Adjust(self.change())
+            }
         }
     }
 

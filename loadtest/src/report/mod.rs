@@ -6,6 +6,7 @@
 //! `loadtest-crash/1` or `loadtest-selftest/1`; members may be
 //! added within a number, never changed or taken away. Units are last in every name.
 
+pub mod bank;
 pub mod charts;
 pub mod csv;
 pub mod diff;

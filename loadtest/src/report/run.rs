@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::bank::Bank;
 use super::document::{Better, Block, CaseOutcome, Document, Spectrum};
 use super::headline::{self, Evidence, Headline};
 use super::over_time::OverTime;
@@ -75,6 +76,9 @@ pub struct RunReport {
     /// What became of a sale; absent if more was asked than to sell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sale: Option<Sale>,
+    /// The books of a bank; absent if it was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank: Option<Bank>,
     /// Whether the server told them; if not, its contention is unknown, not none.
     pub contention_known: bool,
     /// When the server died, if it did.
@@ -199,6 +203,8 @@ pub struct Asked<'a> {
     pub interrupted: bool,
     /// The books of a sale, if it was one.
     pub sale: Option<&'a Sale>,
+    /// The books of a bank, if it was one.
+    pub bank: Option<&'a Bank>,
 }
 
 impl LoadReport {
@@ -271,8 +277,14 @@ impl RunReport {
             ceiling_per_s: asked.ceiling.map(|ceiling| ceiling.requests_per_s),
             cut_short: died.or_else(|| asked.interrupted.then_some("the run was interrupted")),
         };
-        let is_clean = asked.sale.is_none_or(|sale| sale.findings().is_empty());
-        let unclean = || vec!["the sale was not sold out, or not once".to_owned()];
+        let unsold = asked.sale.is_some_and(|sale| !sale.findings().is_empty());
+        let unbalanced = asked.bank.is_some_and(|bank| !bank.findings().is_empty());
+        let unclean = || {
+            let sale = unsold.then(|| "the sale was not sold out, or not once".to_owned());
+            let bank = unbalanced.then(|| "the books of the bank do not add up, or prove nothing".to_owned());
+            sale.into_iter().chain(bank).collect()
+        };
+        let is_clean = !unsold && !unbalanced;
         let judged =
             evidence.headline().and_then(|headline| is_clean.then_some(headline).ok_or_else(unclean));
         let (samples, elapsed, dropped) =
@@ -302,6 +314,7 @@ impl RunReport {
             contention: run.contention.clone(),
             sometimes: Sometimes::default(),
             sale: asked.sale.cloned(),
+            bank: asked.bank.cloned(),
             contention_known: run.contention_known,
             server_died: DeathReport::of(run),
             verdict,
@@ -352,6 +365,9 @@ impl RunReport {
         document.line(format!("Refusals: {}", counts(&self.refusals)));
         if let Some(sale) = &self.sale {
             sale.tell(&mut document, &self.verdict.detail);
+        }
+        if let Some(bank) = &self.bank {
+            bank.tell(&mut document);
         }
         tell_failures(&mut document, &self.failures);
         let contention = if self.contention_known { counts(&self.contention) } else { "unknown".to_owned() };

@@ -153,6 +153,7 @@ impl Judge<'_> {
             Call::Batch(changes) | Call::Independent(changes) => {
                 changes.first().map_or(Key(0), |line| line.key)
             }
+            Call::Query(keys) => keys.first().copied().unwrap_or(Key(0)),
         }
     }
 

@@ -117,7 +117,7 @@ impl Target {
             Call::Count { if_version: Some(_), .. } => operations.count_if_version.as_ref(),
             Call::Count { if_version: None, .. } => operations.count.as_ref(),
             Call::Delete(_) => operations.remove.as_ref(),
-            Call::Batch(_) | Call::Independent(_) => None,
+            Call::Batch(_) | Call::Independent(_) | Call::Query(_) => None,
         };
         debug_assert!(found.is_some(), "{call:?} is not described");
         found.unwrap_or(&operations.read)

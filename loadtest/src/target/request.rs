@@ -66,7 +66,7 @@ impl Target {
                     if self.has_locations { (&from.location, &to.location) } else { (&from.sku, &to.sku) };
                 Values { from, to, quantity: u64::from(line.quantity), ..of(line.from) }
             }),
-            Call::Batch(_) | Call::Independent(_) => Values::default(),
+            Call::Batch(_) | Call::Independent(_) | Call::Query(_) => Values::default(),
         }
     }
 }

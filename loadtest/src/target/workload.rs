@@ -113,7 +113,7 @@ impl Target {
         let is_possible = |wanted: &Wanted| match wanted {
             Wanted::Adjust => adjust.is_some(),
             Wanted::Read => true,
-            Wanted::Batch | Wanted::Independent => false,
+            Wanted::Batch | Wanted::Independent | Wanted::Query => false,
             Wanted::Transfer => transfer.is_some(),
             Wanted::Put => count.is_some() || count_if_version.is_some(),
             Wanted::CreateDelete => remove.is_some(),

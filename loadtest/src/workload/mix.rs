@@ -22,11 +22,13 @@ pub enum Operation {
     Put,
     /// Delete a level and create it again.
     CreateDelete,
+    /// Look at several levels at one instant.
+    Query,
 }
 
 impl Operation {
     /// All of them, in the order they are documented.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Adjust,
         Self::Read,
         Self::Batch,
@@ -34,6 +36,7 @@ impl Operation {
         Self::Transfer,
         Self::Put,
         Self::CreateDelete,
+        Self::Query,
     ];
 
     /// The name on the command line.
@@ -46,6 +49,7 @@ impl Operation {
             Self::Transfer => "transfer",
             Self::Put => "put",
             Self::CreateDelete => "create-delete",
+            Self::Query => "query",
         }
     }
 }
@@ -80,6 +84,10 @@ pub struct Shape {
     pub read_first_percent: u32,
     /// Whether one level in ten is asked for at the second location; else only transfers go there.
     pub has_annex: bool,
+    /// Whether a batch brings as many units as it takes.
+    pub is_balanced: bool,
+    /// Levels of a query; `None` for all there are, up to the most that one may name.
+    pub queried: Option<(usize, usize)>,
 }
 
 impl Default for Shape {
@@ -94,6 +102,8 @@ impl Default for Shape {
             restock: (2, 10),
             read_first_percent: 50,
             has_annex: true,
+            is_balanced: false,
+            queried: Some((2, 8)),
         }
     }
 }
@@ -105,7 +115,9 @@ pub enum MixError {
     #[error("`{0}` is no weight: use NAME=WEIGHT with a weight from 0 to 1000000, such as adjust=70")]
     Weight(String),
     /// No operation of that name.
-    #[error("`{0}` is no operation: use adjust, read, batch, independent, transfer, put, create-delete")]
+    #[error(
+        "`{0}` is no operation: use adjust, read, batch, independent, transfer, put, create-delete, query"
+    )]
     Name(String),
     /// Named twice.
     #[error("`{0}` is given twice")]

@@ -36,6 +36,9 @@ pub const CLIENTS: u32 = 32;
 /// The largest number of skus: every level is addressed and read back by name, so they are held in memory.
 pub const SKUS_MAX: u32 = 100_000;
 
+/// The most skus of which all levels are looked at in one query, which may name 10 000.
+pub const QUERIED_SKUS_MAX: u32 = 5_000;
+
 /// The units that every level opens with, where nothing else is said: little, so that stock gets scarce.
 pub const OPENING_STOCK: u64 = 50;
 
@@ -90,6 +93,25 @@ impl Spec {
         sale_percent == 100 && !has_annex && others == 0
     }
 
+    /// Whether units are only moved, and who looks, looks at all levels: a bank, whose books can be closed.
+    pub fn is_bank(&self) -> bool {
+        self.moves_and_looks() && self.skus <= QUERIED_SKUS_MAX
+    }
+
+    /// Whether it would be a bank if not more than one query may name were to be looked at.
+    pub fn is_too_large_a_bank(&self) -> bool {
+        self.moves_and_looks() && self.skus > QUERIED_SKUS_MAX
+    }
+
+    fn moves_and_looks(&self) -> bool {
+        let Shape { is_balanced, queried, .. } = *self.mix.shape();
+        let moves = [Operation::Transfer, Operation::Batch, Operation::Query, Operation::Read];
+        let others = Operation::ALL.iter().filter(|operation| !moves.contains(operation));
+        let others: u32 = others.map(|other| self.mix.weight(*other)).sum();
+        let is_looked_at = queried.is_none() && self.mix.weight(Operation::Query) > 0;
+        is_balanced && is_looked_at && others == 0
+    }
+
     /// The generator of one client in one phase (warm-up, measured part).
     pub fn generator(&self, phase: u32, client: u32) -> Generator {
         let stream = (u64::from(phase) << 32) | u64::from(client);
@@ -99,6 +121,7 @@ impl Spec {
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             mix: self.mix.clone(),
             picker: KeyPicker::new(self.keys, self.skus),
+            skus: self.skus,
             opening_stock: self.opening_stock,
             follow_up: None,
         }
@@ -111,6 +134,7 @@ pub struct Generator {
     rng: Xoshiro256PlusPlus,
     mix: Mix,
     picker: KeyPicker,
+    skus: u32,
     opening_stock: u64,
     follow_up: Option<Call>,
 }
@@ -124,11 +148,13 @@ impl Generator {
         match self.mix.draw(&mut self.rng) {
             Operation::Adjust => Call::Adjust(self.change()),
             Operation::Read => Call::Read(self.level()),
+            Operation::Batch if self.mix.shape().is_balanced => Call::Batch(self.balanced()),
             Operation::Batch => Call::Batch(self.changes()),
             Operation::Independent => Call::Independent(self.changes()),
             Operation::Transfer => Call::Transfer(self.moves()),
             Operation::Put => self.put(),
             Operation::CreateDelete => self.create_delete(),
+            Operation::Query => Call::Query(self.queried()),
         }
     }
 
@@ -165,6 +191,33 @@ impl Generator {
         let (least, most) = self.mix.shape().lines;
         let count = self.rng.random_range(least..=most);
         (0..count).map(|_| self.change()).collect()
+    }
+
+    /// Moves between levels of any skus: what is taken from the one is brought to the other.
+    fn balanced(&mut self) -> Vec<Change> {
+        let (least, most) = self.mix.shape().moves;
+        let count = self.rng.random_range(least..=most);
+        let mut lines = Vec::with_capacity(2 * count as usize);
+        for _ in 0..count {
+            // At the main location, where every level is open from the start.
+            let (from, to) = (self.picker.pick(&mut self.rng), self.picker.pick(&mut self.rng));
+            let units = self.rng.random_range(1..=5);
+            lines.push(Change { key: at_main(from), delta: -units });
+            lines.push(Change { key: at_main(to), delta: units });
+        }
+        lines
+    }
+
+    /// The levels of a query, ascending and each once.
+    fn queried(&mut self) -> Vec<Key> {
+        let Some((least, most)) = self.mix.shape().queried else {
+            return (0..2 * self.skus.min(QUERIED_SKUS_MAX)).map(Key).collect();
+        };
+        let count = self.rng.random_range(least..=most);
+        let mut keys: Vec<Key> = (0..count).map(|_| self.level()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     fn moves(&mut self) -> Vec<Move> {

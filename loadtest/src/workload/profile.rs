@@ -6,7 +6,9 @@
 //! nothing, and Stock-Level (2.8) looks at the stock of recent orders while they come in. Where TPC-C puts 91 units on the shelf
 //! once fewer than ten would be left, one line in eleven is a delivery here. A flash sale is one sku that everybody wants at once,
 //! one unit of it, now and then two or three; nothing comes in. It goes on for a while after it is sold out, so that it
-//! says both that no unit was sold twice and that nobody was refused one that was there.
+//! says both that no unit was sold twice and that nobody was refused one that was there. A bank moves units between few levels,
+//! and looks at all of them at one instant; whatever is moved, they have together what was paid in. (It is the classic test of snapshot
+//! isolation: Adya, *Weak Consistency*, 1999, section 3; the bank of Jepsen's tests.)
 
 use clap::ValueEnum;
 
@@ -30,6 +32,7 @@ pub enum Profile {
     TpccNewOrder,
     TpccStockLevel,
     FlashSale,
+    Bank,
 }
 
 impl Profile {
@@ -37,7 +40,7 @@ impl Profile {
     pub const fn keys(self) -> Keys {
         match self {
             Self::YcsbA | Self::YcsbB | Self::YcsbC | Self::YcsbF => Keys::Zipf(0.99),
-            Self::TpccNewOrder | Self::TpccStockLevel => Keys::Uniform,
+            Self::TpccNewOrder | Self::TpccStockLevel | Self::Bank => Keys::Uniform,
             Self::FlashSale => Keys::Single,
         }
     }
@@ -52,6 +55,7 @@ impl Profile {
             Self::TpccNewOrder => vec![(Operation::Batch, 100)],
             Self::TpccStockLevel => vec![(Operation::Read, 90), (Operation::Batch, 10)],
             Self::FlashSale => vec![(Operation::Adjust, 90), (Operation::Read, 10)],
+            Self::Bank => vec![(Operation::Transfer, 40), (Operation::Batch, 30), (Operation::Query, 30)],
         };
         Mix::new(weights, self.shape())
     }
@@ -68,6 +72,7 @@ impl Profile {
             Self::FlashSale => {
                 Shape { sale_percent: 100, sale: (1, 1), bulk: (10, (2, 3)), has_annex: false, ..usual }
             }
+            Self::Bank => Shape { is_balanced: true, queried: None, ..usual },
         }
     }
 
@@ -83,6 +88,7 @@ impl Profile {
     pub const fn skus(self) -> u32 {
         match self {
             Self::FlashSale => 1,
+            Self::Bank => 10,
             _ => SKUS,
         }
     }
@@ -166,6 +172,25 @@ mod tests {
         assert!((sells(1) - 0.9 * 0.9).abs() < 0.02);
         assert!((sells(2) + sells(3) - 0.9 * 0.1).abs() < 0.02 && sells(2) > 0.0 && sells(3) > 0.0);
         assert!((share(&calls, Call::is_read) - 0.1).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_bank_moves_units_and_looks_at_all_of_them() {
+        let spec = spec(Profile::Bank);
+        assert!(spec.is_bank() && !self::spec(Profile::YcsbA).is_bank());
+        let mix = "transfer=9,adjust=1".parse::<Mix>().unwrap().shaped(Profile::Bank.shape());
+        assert!(!Spec { mix, ..spec }.is_bank());
+        let calls = calls(Profile::Bank);
+        let sum = |lines: &[crate::client::Change]| lines.iter().map(|line| line.delta).sum::<i64>();
+        for call in &calls {
+            match call {
+                Call::Batch(lines) => assert_eq!((lines.len() % 2, sum(lines)), (0, 0)),
+                Call::Query(keys) => assert_eq!(keys.len(), 400),
+                Call::Transfer(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!((share(&calls, Call::is_read) - 0.3).abs() < 0.03);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Each test runs the built binary against a server on a port of its own. Runs end by a number of requests, never by
 //! a clock, and nothing is asserted about time.
 
+mod bank;
 mod compare;
 mod crash;
 mod ends;
