@@ -1,7 +1,7 @@
 //! Lanes: the bounded way from whoever applies a change to the writer.
 //!
-//! A caller takes a [`Permit`], a slot in the lane of its thread, *before* it asks a strategy for a change, and moves it in as
-//! the hand-off. Whoever applies the change encodes the record into the lane: no await, no waiting for a slot, nothing that
+//! A caller takes a [`Slot`] in the lane of its thread *before* it asks a strategy for a change, says of which record it is to be, and moves
+//! that [`Permit`] in as the hand-off. Whoever applies the change encodes the record into the lane: no await, no waiting for a slot, nothing that
 //! can fail. Threads have lanes of their own so that they do not meet at one lock, and the writer empties a lane by
 //! swapping its buffer for an empty one.
 //!
@@ -10,7 +10,8 @@
 //!
 //! **A permit that is lost ends the process.** Dropping a permit gives its slot back. But while its thread unwinds, nobody
 //! can say whether the change was applied; if it was, every later change of that level would wait for a record that never
-//! comes. So that drop aborts, and recovery starts from what is on disk, which has neither.
+//! comes. So that drop aborts, and recovery starts from what is on disk, which has neither. A slot of which no permit was made is of
+//! no change: its drop only gives it back, whatever its thread does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -79,6 +80,13 @@ pub struct Queue {
     pub told: Vec<oneshot::Sender<()>>,
 }
 
+/// A slot in a lane, for a record of which nothing is known yet. Dropped, it is given back.
+#[derive(Debug)]
+#[must_use = "a slot that is dropped is given back"]
+pub struct Slot<'l> {
+    lane: &'l Arc<Lane>,
+}
+
 /// A slot in a lane, for one record.
 #[derive(Debug)]
 pub struct Permit {
@@ -86,15 +94,15 @@ pub struct Permit {
     kind: RecordKind,
     claim: Option<Claim>,
     remark: Option<Arc<Remark>>,
-    /// Of which reservation or order the record is, if it is of one. Boxed: most are not.
-    of: Option<Box<Of>>,
     used: bool,
 }
 
 /// What the lines of a record are of, beside their levels.
 #[derive(Debug)]
-enum Of {
+pub enum Of {
+    /// A reservation.
     Reservation(Term),
+    /// An order, as it is after it.
     Order(orders::Found),
 }
 
@@ -147,26 +155,28 @@ impl Lanes {
         Self { all, bell, freed, full: AtomicBool::new(false) }
     }
 
+    /// A slot in the lane of this thread, if there is one now: there nearly always is. None is given out while the disk is full.
+    #[inline]
+    pub fn slot(&self) -> Option<Slot<'_>> {
+        let lane = self.my_lane();
+        let taken = if self.is_full() { None } else { lane.slots.try_acquire().ok() };
+        taken.map(|taken| Slot::of(lane, taken))
+    }
+
     /// Waits for a slot in the lane of this thread, a bounded time; while the disk is full, not at all.
-    pub async fn permit(
-        &self,
-        kind: RecordKind,
-        remark: Option<Arc<Remark>>,
-        claim: Option<Claim>,
-    ) -> Result<Permit, NoSlot> {
-        let lane = &self.all[striped::my_stripe() % LANES];
+    pub async fn slot_in_time(&self) -> Result<Slot<'_>, NoSlot> {
+        let lane = self.my_lane();
         if self.is_full() {
             return Err(if lane.slots.is_closed() { NoSlot::Closed } else { NoSlot::DiskFull });
         }
-        // The wait is apart, so that the future of a change, nearly none of which waits, has no room for a timer.
-        if !lane.try_take_slot() {
-            Box::pin(lane.take_slot()).await?;
-            if self.is_full() {
-                lane.slots.add_permits(1);
-                return Err(NoSlot::DiskFull);
-            }
-        }
-        Ok(Permit { lane: Arc::clone(lane), kind, claim, remark, of: None, used: false })
+        self.bell.ask();
+        let taken = tokio::time::timeout(PERMIT_WAIT_MAX, lane.slots.acquire()).await;
+        let slot = Slot::of(lane, taken.map_err(|_| NoSlot::TimedOut)?.map_err(|_| NoSlot::Closed)?);
+        if self.is_full() { Err(NoSlot::DiskFull) } else { Ok(slot) }
+    }
+
+    fn my_lane(&self) -> &Arc<Lane> {
+        &self.all[striped::my_stripe() % LANES]
     }
 
     /// Whether no slots are given out because the disk is full.
@@ -290,38 +300,46 @@ impl Lanes {
     }
 }
 
-impl Lane {
-    /// Takes a slot if there is one.
-    fn try_take_slot(&self) -> bool {
-        // Given back by hand, once the record is in a group.
-        self.slots.try_acquire().map(SemaphorePermit::forget).is_ok()
+impl<'l> Slot<'l> {
+    fn of(lane: &'l Arc<Lane>, taken: SemaphorePermit<'l>) -> Self {
+        // Given back by who has it: by this when it is dropped, by its permit, or once the record is in a group.
+        taken.forget();
+        Self { lane }
     }
 
-    /// Waits for a slot.
-    async fn take_slot(&self) -> Result<(), NoSlot> {
-        self.bell.ask();
-        let slot = tokio::time::timeout(PERMIT_WAIT_MAX, self.slots.acquire()).await;
-        let slot = slot.map_err(|_| NoSlot::TimedOut)?.map_err(|_| NoSlot::Closed)?;
-        slot.forget();
-        Ok(())
+    /// It is to be for that record, under that key.
+    #[inline]
+    pub fn permit(self, kind: RecordKind, remark: Option<Arc<Remark>>, claim: Option<Claim>) -> Permit {
+        let permit = Permit { lane: Arc::clone(self.lane), kind, claim, remark, used: false };
+        // From here on it is the permit that gives it back.
+        std::mem::forget(self);
+        permit
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.lane.slots.add_permits(1);
     }
 }
 
 impl Permit {
-    /// The record is of that reservation.
-    #[must_use]
-    pub fn of_reservation(mut self, term: Term) -> Self {
-        debug_assert!(self.kind.is_of_reservation());
-        self.of = Some(Box::new(Of::Reservation(term)));
-        self
-    }
-
-    /// The record is of that order, as it is after it.
-    #[must_use]
-    pub fn of_order(mut self, found: orders::Found) -> Self {
-        debug_assert!(self.kind.moves_an_order());
-        self.of = Some(Box::new(Of::Order(found)));
-        self
+    /// [`HandOff::hand_over`] of what is of a reservation or an order. Apart, since nearly every record is of neither.
+    #[inline(never)]
+    pub fn hand_over_of<'a, C>(mut self, of: &Of, changes: C)
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        debug_assert!(match of {
+            Of::Reservation(_) => self.kind.is_of_reservation(),
+            Of::Order(_) => self.kind.moves_an_order(),
+        });
+        self.push_changes(changes, |out, head, changes| {
+            record::encode_with(out, head, changes, |out| match of {
+                Of::Reservation(term) => record::put_term(out, term),
+                Of::Order(found) => found.write(out),
+            });
+        });
     }
 
     /// Hands over what is to be stored under the key instead of a change. The receiver is told when it is on disk.
@@ -334,7 +352,7 @@ impl Permit {
         assert!(self.claim.is_some() || !needs_key, "what is stored is stored under a key");
         let (told, telling) = oneshot::channel();
         let nobody_waits = self.lane.rings_at > 1;
-        self.push(|head, queue| {
+        self.push(|head, queue, _| {
             record::encode_stored(&mut queue.records, head, stored);
             if nobody_waits {
                 // Nothing can take it back: so it is with every change there.
@@ -346,8 +364,26 @@ impl Permit {
         telling
     }
 
-    /// Returns whether units that come free are to be told of.
-    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue)) -> bool {
+    /// Hands over what `encode` makes of the changes, and tells of units that came free.
+    #[inline]
+    fn push_changes<'a, C>(&mut self, changes: C, encode: impl FnOnce(&mut Vec<u8>, &RecordHead<'_>, C))
+    where
+        C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+    {
+        let mut told = None;
+        self.push(|head, queue, is_watched| {
+            // Nearly never: so nothing is copied for it.
+            told = is_watched.then(|| changes.clone());
+            encode(&mut queue.records, head, changes);
+        });
+        if let Some(told) = told {
+            self.lane.freed.tell(told);
+        }
+    }
+
+    /// `encode` is also told whether units that come free are to be told of.
+    #[inline]
+    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue, bool)) {
         let remark = self.remark.as_deref();
         let head = RecordHead {
             kind: self.kind,
@@ -361,7 +397,7 @@ impl Permit {
         }
         let mut queue = self.lane.queue.lock();
         let start = queue.records.len();
-        encode(&head, &mut queue);
+        encode(&head, &mut queue, self.lane.watched.load(Ordering::Relaxed));
         if let Some(began) = self.lane.stamps_since {
             // Under the lock: a lane's stamps never go back.
             record::stamp(&mut queue.records[start..], began.elapsed());
@@ -371,13 +407,11 @@ impl Permit {
             *queue = Queue::default();
         }
         let rings = queue.records.len() >= self.lane.rings_at;
-        let is_watched = self.lane.watched.load(Ordering::Relaxed);
         drop(queue);
         self.used = true;
         if rings {
             self.lane.bell.ring();
         }
-        is_watched
     }
 }
 
@@ -386,20 +420,11 @@ impl HandOff for Permit {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        let of = self.of.take();
-        let told = changes.clone();
-        let is_watched = self.push(|head, queue| match of.map(|of| *of) {
-            None => record::encode(&mut queue.records, head, changes),
-            Some(Of::Reservation(term)) => {
-                record::encode_with(&mut queue.records, head, changes, |out| record::put_term(out, &term));
-            }
-            Some(Of::Order(found)) => {
-                record::encode_with(&mut queue.records, head, changes, |out| found.write(out));
-            }
-        });
-        if is_watched {
-            self.lane.freed.tell(told);
-        }
+        debug_assert!(
+            !self.kind.is_of_reservation() && !self.kind.moves_an_order(),
+            "it is handed over of one"
+        );
+        self.push_changes(changes, record::encode);
     }
 }
 
@@ -457,3 +482,6 @@ impl Bell {
         *self.asked.lock() = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ use self::disk::Disk;
 use self::heads::{Heads, Written};
 use self::holds::{AllFound, Holds};
 use self::keys::{Claim, Keys};
-use self::lanes::{Denied, Lanes, NoSlot, Permit};
+use self::lanes::{Denied, Lanes, NoSlot, Permit, Slot};
 use self::log::{Log, Segment};
 use self::metrics::JournalMetrics;
 use self::orders::Orders;
@@ -229,19 +229,35 @@ impl Journal {
         Ok(Self { shared, writer, snapshots, disk, keys_max, is_volatile })
     }
 
-    /// Waits for a slot for one record, which is taken before the change is asked for.
+    /// A slot for one record, if there is one now. It is taken before the change is asked for.
+    #[inline]
+    pub fn slot(&self) -> Option<Slot<'_>> {
+        self.shared.lanes.slot()
+    }
+
+    /// Waits for a slot.
+    pub async fn slot_in_time(&self) -> Result<Slot<'_>, Denied> {
+        match self.shared.lanes.slot_in_time().await {
+            Ok(slot) => Ok(slot),
+            Err(NoSlot::Closed) => Err(Denied::Failed(self.shared.why_none().await)),
+            Err(NoSlot::TimedOut) => Err(Denied::TimedOut),
+            Err(NoSlot::DiskFull) => Err(Denied::DiskFull),
+        }
+    }
+
+    /// A slot for that record, now or in time.
     pub async fn permit(
         &self,
         kind: RecordKind,
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Permit, Denied> {
-        match self.shared.lanes.permit(kind, remark, claim).await {
-            Ok(permit) => Ok(permit),
-            Err(NoSlot::Closed) => Err(Denied::Failed(self.shared.why_none().await)),
-            Err(NoSlot::TimedOut) => Err(Denied::TimedOut),
-            Err(NoSlot::DiskFull) => Err(Denied::DiskFull),
-        }
+        let slot = match self.slot() {
+            Some(slot) => slot,
+            // Apart, so that a future of which nearly none waits has no room for a timer.
+            None => Box::pin(self.slot_in_time()).await?,
+        };
+        Ok(slot.permit(kind, remark, claim))
     }
 
     /// How many idempotency keys may be held.

@@ -52,6 +52,7 @@ impl Immediate for Mutex {
         Ok(table::read_all(&*self.lock()?, keys))
     }
 
+    #[inline]
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         // The guard is a temporary of this expression: the lock is free before the ledger hears of the change.
         Ok(table::apply(&mut *self.lock()?, key, change)?)

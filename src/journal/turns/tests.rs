@@ -27,7 +27,7 @@ fn hand_over(permit: Permit, sku: &str, version: u64) {
 /// On a thread of its own, which is to say mostly through a lane of its own, and answered before this returns.
 fn one_after_the_other(lanes: &Lanes, skus: &[String]) {
     for sku in skus {
-        let permit = block_on(lanes.permit(RecordKind::Change, None, None)).unwrap();
+        let permit = lanes.slot().unwrap().permit(RecordKind::Change, None, None);
         hand_over(permit, sku, 1);
     }
 }

@@ -13,7 +13,7 @@ use super::kept::KeptRecord;
 use crate::journal::disk::is_out_of_files;
 use crate::journal::history::{self, HistoryError};
 use crate::journal::keys::{Claim, LineClaims, Taken};
-use crate::journal::lanes::{Denied, Permit};
+use crate::journal::lanes::{Denied, Permit, Slot};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::watermark::{Failed, NotOnDisk};
@@ -76,6 +76,17 @@ impl Books {
         }
     }
 
+    /// A slot for one record, if there is one now: there nearly always is. It is taken before the change is asked for.
+    #[inline]
+    pub(super) fn slot(&self) -> Option<Slot<'_>> {
+        self.journal.slot()
+    }
+
+    /// Waits for a slot.
+    pub(super) async fn slot_in_time(&self) -> Result<Slot<'_>, NotDone> {
+        self.journal.slot_in_time().await.map_err(|denied| self.no_slot(denied))
+    }
+
     /// The permit for one record, taken before the change is asked for.
     pub(super) async fn permit(
         &self,
@@ -83,11 +94,7 @@ impl Books {
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Permit, NotDone> {
-        self.journal.permit(kind, remark, claim).await.map_err(|denied| match denied {
-            Denied::TimedOut => NotDone::no(Why::Overloaded),
-            Denied::DiskFull => NotDone::no(Why::DiskFull { retry_after: self.looks_for_room_in() }),
-            Denied::Failed(failed) => NotDone::no(unavailable(failed)),
-        })
+        self.journal.permit(kind, remark, claim).await.map_err(|denied| self.no_slot(denied))
     }
 
     /// Waits until that version of the level, which an answer is about to show, cannot be taken back by a crash.
@@ -309,6 +316,14 @@ impl Books {
                 NotDone { why: Why::Unwritten { retry_after: self.looks_for_room_in() }, applied }
             }
         })
+    }
+
+    fn no_slot(&self, denied: Denied) -> NotDone {
+        match denied {
+            Denied::TimedOut => NotDone::no(Why::Overloaded),
+            Denied::DiskFull => NotDone::no(Why::DiskFull { retry_after: self.looks_for_room_in() }),
+            Denied::Failed(failed) => NotDone::no(unavailable(failed)),
+        }
     }
 
     fn looks_for_room_in(&self) -> Duration {

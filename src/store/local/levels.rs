@@ -21,7 +21,9 @@ impl Local {
     }
 
     async fn read_unwitnessed(&self, key: &StockKey) -> Result<Level, NotDone> {
-        self.settle_due(key).await?;
+        if self.is_due() {
+            Box::pin(self.expire_due_of(key)).await?;
+        }
         self.0.stock.read(key).await.map_err(|_| NotDone::no(Why::Contention))
     }
 

@@ -78,31 +78,15 @@ type JudgedTogether = Result<Vec<(StockKey, Applied)>, Vec<RefusedLevel>>;
 
 impl Store for Local {
     async fn execute(&self, command: Command) -> Result<Answered, NotDone> {
-        let Command { deed, idempotency, remark } = command;
-        let outcome = match (deed, idempotency) {
-            (Deed::Change { key, change }, None) => {
+        let outcome = match command {
+            Command { deed: Deed::Change { key, change }, idempotency: None, remark } => {
                 Outcome::Change(self.change(&key, change, remark, None).await?)
             }
-            (Deed::Transaction { transaction, kind }, None) => {
+            Command { deed: Deed::Transaction { transaction, kind }, idempotency: None, remark } => {
                 Outcome::Transaction(self.transact(&transaction, kind.into(), remark, None).await?)
             }
-            // Apart, so that the future of what nearly every command is has no room for them.
-            (Deed::Each { lines }, None) => Outcome::Each(Box::pin(self.each(&lines, remark)).await),
-            (Deed::Reserve { transaction, ttl }, None) => Outcome::Reservation(
-                Box::pin(self.reserve(&transaction, ttl, remark, None)).await?.map(Box::new),
-            ),
-            (Deed::Settle { id, transition }, None) => Outcome::Reservation(
-                Box::pin(self.settle(id, &transition, remark, None)).await?.map(Box::new),
-            ),
-            (deed @ (Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. }), None) => {
-                Outcome::Order(Box::pin(self.of_order(&deed, remark, None)).await?.map(Box::new))
-            }
-            (Deed::Each { lines }, Some(idempotency)) => {
-                return Box::pin(self.each_once(lines, idempotency, remark)).await;
-            }
-            (deed, Some(idempotency)) => {
-                return Box::pin(self.once(&deed, &idempotency, remark)).await;
-            }
+            // Apart, so that the future of what nearly every command is has no room for it.
+            command => return Box::pin(self.execute_apart(command)).await,
         };
         Ok(Answered { outcome, replayed: false })
     }
@@ -192,6 +176,47 @@ impl Store for Local {
 }
 
 impl Local {
+    /// Carries out what has an idempotency key, or is more than changes.
+    async fn execute_apart(&self, command: Command) -> Result<Answered, NotDone> {
+        let Command { deed, idempotency, remark } = command;
+        let Some(idempotency) = idempotency else {
+            let outcome = self.carry_out(&deed, remark, None).await?;
+            return Ok(Answered { outcome, replayed: false });
+        };
+        match deed {
+            Deed::Each { lines } => self.each_once(lines, idempotency, remark).await,
+            deed => self.once(&deed, &idempotency, remark).await,
+        }
+    }
+
+    /// Carries a deed out, under that key if there is one; but for lines that stand alone, which have keys of their own.
+    async fn carry_out(
+        &self,
+        deed: &Deed,
+        remark: Option<Arc<Remark>>,
+        claim: Option<Claim>,
+    ) -> Result<Outcome, NotDone> {
+        Ok(match deed {
+            Deed::Change { key, change } => Outcome::Change(self.change(key, *change, remark, claim).await?),
+            Deed::Transaction { transaction, kind } => {
+                Outcome::Transaction(self.transact(transaction, (*kind).into(), remark, claim).await?)
+            }
+            Deed::Each { lines } => {
+                assert!(claim.is_none(), "lines that stand alone are once each");
+                Outcome::Each(self.each(lines, remark).await)
+            }
+            Deed::Reserve { transaction, ttl } => {
+                Outcome::Reservation(self.reserve(transaction, *ttl, remark, claim).await?.map(Box::new))
+            }
+            Deed::Settle { id, transition } => {
+                Outcome::Reservation(self.settle(*id, transition, remark, claim).await?.map(Box::new))
+            }
+            Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. } => {
+                Outcome::Order(self.of_order(deed, remark, claim).await?.map(Box::new))
+            }
+        })
+    }
+
     /// Makes one change. What is returned has been witnessed.
     async fn change(
         &self,
@@ -217,8 +242,15 @@ impl Local {
         remark: Option<Arc<Remark>>,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
-        self.settle_due(key).await?;
-        let permit = self.0.books.permit(RecordKind::Change, remark, claim).await?;
+        // What nearly no change waits for is boxed, and what nearly every one does is no future of its own: here each costs what is copied.
+        if self.is_due() {
+            Box::pin(self.expire_due_of(key)).await?;
+        }
+        let slot = match self.0.books.slot() {
+            Some(slot) => slot,
+            None => Box::pin(self.0.books.slot_in_time()).await?,
+        };
+        let permit = slot.permit(RecordKind::Change, remark, claim);
         match self.0.stock.apply(key, change, permit).await {
             Ok(applied) => Ok(Ok(applied)),
             Err(Rejected::Refused(refusal)) => {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::Local;
 use super::books::Begun;
-use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{RefusedLevel, Remark};
@@ -36,39 +35,12 @@ impl Local {
                 return Ok(Answered { outcome: record.outcome_of(deed)?, replayed: true });
             }
         };
-        let outcome = self.carry_out(deed, remark, claim.clone()).await?;
+        let outcome = self.carry_out(deed, remark, Some(claim.clone())).await?;
         if let Some(refused) = refused(deed, &outcome) {
             let stored = books.store(RecordKind::Refused, claim, &Stored::Refused(refused)).await?;
             books.told(stored, WasApplied::No).await?;
         }
         Ok(Answered { outcome, replayed: false })
-    }
-
-    async fn carry_out(
-        &self,
-        deed: &Deed,
-        remark: Option<Arc<Remark>>,
-        claim: Claim,
-    ) -> Result<Outcome, NotDone> {
-        match deed {
-            Deed::Change { key, change } => {
-                Ok(Outcome::Change(self.change(key, *change, remark, Some(claim)).await?))
-            }
-            Deed::Transaction { transaction, kind } => {
-                let judged = self.transact(transaction, (*kind).into(), remark, Some(claim)).await?;
-                Ok(Outcome::Transaction(judged))
-            }
-            Deed::Reserve { transaction, ttl } => Ok(Outcome::Reservation(
-                self.reserve(transaction, *ttl, remark, Some(claim)).await?.map(Box::new),
-            )),
-            Deed::Settle { id, transition } => Ok(Outcome::Reservation(
-                self.settle(*id, transition, remark, Some(claim)).await?.map(Box::new),
-            )),
-            Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. } => {
-                Ok(Outcome::Order(self.of_order(deed, remark, Some(claim)).await?.map(Box::new)))
-            }
-            Deed::Each { .. } => unreachable!("lines that stand alone are once each"),
-        }
     }
 }
 

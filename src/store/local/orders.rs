@@ -16,7 +16,7 @@ use super::pipeline::{Task, What};
 use super::{Local, levels_refused, versions_seen};
 use crate::journal::control::random;
 use crate::journal::keys::Claim;
-use crate::journal::lanes::Permit;
+use crate::journal::lanes::{Of, Permit};
 use crate::journal::orders::{Entry, Orders, Turn};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
@@ -278,7 +278,6 @@ impl Local {
 
     /// The hand-off of a change of levels with which the order becomes that.
     fn moving(&self, turn: Turn, order: Arc<Order>, permit: Permit) -> Moving {
-        let permit = permit.of_order(turn.found(Arc::clone(&order)));
         Moving { permit, turn, order, steady_ms: self.steady_ms() }
     }
 
@@ -369,7 +368,8 @@ impl HandOff for Moving {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.turn.done(self.order, self.steady_ms, || self.permit.hand_over(changes));
+        let of = Of::Order(self.turn.found(Arc::clone(&self.order)));
+        self.turn.done(self.order, self.steady_ms, || self.permit.hand_over_of(&of, changes));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reservations: units held until a deadline, and what becomes of them (promise P9).
 //!
 //! **Exact without anybody's help.** Whoever is about to look at a level, or to change it, first asks whether the deadline of any
-//! reservation has come ([`Local::settle_due`]: one load where there is none). Only if so, it looks at those of the levels it is about
+//! reservation has come ([`Local::is_due`]: one load where there is none). Only if so, it looks at those of the levels it is about
 //! to touch, and expires what is due: one change of all levels of the reservation, recorded as that. So from the deadline on nobody sees a unit
 //! held, whether or not the sweeper ([`sweeper`](super::sweeper)) has come round; and before it nobody looks.
 //!
@@ -18,7 +18,7 @@ use super::Local;
 use crate::journal::control::random;
 use crate::journal::holds::{Begun, Hold, Holds, Opening, Settlement, Way};
 use crate::journal::keys::Claim;
-use crate::journal::lanes::Permit;
+use crate::journal::lanes::{Of, Permit};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{
@@ -45,20 +45,14 @@ type Judged = Result<Reservation, ReservationRefused>;
 const UNDER_WAY_MAX: Duration = Duration::from_secs(5);
 
 impl Local {
-    /// Whether the deadline of any reservation has come.
+    /// Whether the deadline of any reservation has come: then what is due of a level is to be expired before it is looked at or changed.
     #[inline]
     pub(super) fn is_due(&self) -> bool {
         let shared = self.0.books.shared();
         shared.holds.is_due(|| shared.clock.now_ms())
     }
 
-    /// Expires what is due of that level: to be asked before it is looked at or changed.
-    #[inline]
-    pub(super) async fn settle_due(&self, key: &StockKey) -> Result<(), NotDone> {
-        if self.is_due() { Box::pin(self.expire_due_of(key)).await } else { Ok(()) }
-    }
-
-    /// [`Local::settle_due`] of several levels.
+    /// Expires what is due of those levels.
     pub(super) async fn settle_due_of_all<'k>(
         &self,
         keys: impl Iterator<Item = &'k StockKey> + Send,
@@ -82,7 +76,8 @@ impl Local {
         self.is_due() && keys.iter().any(is_due)
     }
 
-    async fn expire_due_of(&self, key: &StockKey) -> Result<(), NotDone> {
+    /// Expires what is due of that level.
+    pub(super) async fn expire_due_of(&self, key: &StockKey) -> Result<(), NotDone> {
         let now_ms = self.now_ms();
         while let Some(hold) = self.holds().due_of(key, now_ms) {
             self.expire(&hold, now_ms).await?;
@@ -121,7 +116,7 @@ impl Local {
         let opening = self.holds().open(term, lines, self.0.books.reservations_max());
         let opening = opening.ok_or_else(|| NotDone::no(self.full()))?;
         let hold = Arc::clone(opening.hold());
-        let hand_off = Making { permit: permit.of_reservation(term), opening };
+        let hand_off = Making { permit, term, opening };
         let made = self.together(transaction, hand_off).await;
         Ok(match self.told_of(transaction, made).await? {
             Ok(_) => {
@@ -185,9 +180,9 @@ impl Local {
         let Going { way, kind, remark, claim } = going;
         let hold = Arc::clone(settlement.hold());
         let transaction = Arc::new(giving_back(hold.lines(), &way));
-        let permit = self.0.books.permit(kind, remark, claim).await?.of_reservation(hold.term());
-        let steady_ms = self.0.books.shared().clock.steady_ms();
-        let hand_off = Settling { permit, settlement, way, steady_ms };
+        let permit = self.0.books.permit(kind, remark, claim).await?;
+        let (term, steady_ms) = (hold.term(), self.0.books.shared().clock.steady_ms());
+        let hand_off = Settling { permit, term, settlement, way, steady_ms };
         match self.together(&transaction, hand_off).await {
             Ok(applied) => {
                 let entries = transaction.entries().iter().zip(&applied);
@@ -342,6 +337,7 @@ const GONE: &str = "a reservation is gone that was settled just now";
 /// The hand-off of a reservation that is made: who applied it has recorded it, and so it is pending.
 struct Making {
     permit: Permit,
+    term: Term,
     opening: Opening,
 }
 
@@ -350,13 +346,15 @@ impl HandOff for Making {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.opening.made(|| self.permit.hand_over(changes));
+        let of = Of::Reservation(self.term);
+        self.opening.made(|| self.permit.hand_over_of(&of, changes));
     }
 }
 
 /// The hand-off of a reservation that is settled.
 struct Settling {
     permit: Permit,
+    term: Term,
     settlement: Settlement,
     way: Way,
     steady_ms: u64,
@@ -367,7 +365,8 @@ impl HandOff for Settling {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
-        self.settlement.settled(self.way, self.steady_ms, || self.permit.hand_over(changes));
+        let of = Of::Reservation(self.term);
+        self.settlement.settled(self.way, self.steady_ms, || self.permit.hand_over_of(&of, changes));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sweeper: expires reservations that nobody asks about, so that the ledger says when they ended.
 //!
 //! It only tidies up: what it has not come round to, whoever touches the level expires first
-//! ([`Local::settle_due`]). So it may be late, and stops when the service does.
+//! ([`Local::is_due`]). So it may be late, and stops when the service does.
 
 use std::sync::Arc;
 use std::time::Duration;

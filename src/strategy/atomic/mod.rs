@@ -90,6 +90,7 @@ impl Immediate for Atomic {
         self.protocol.snapshot(keys.keys().len(), cell, SNAPSHOT_ROUNDS, self.patience())
     }
 
+    #[inline]
     fn change_level(&self, key: &StockKey, change: Change) -> Result<Applied, Rejected> {
         let cells = self.cells.pin();
         let cell = match cells.get(key) {
