@@ -1,12 +1,12 @@
 //! [`Holds`]: the reservations there are: which units of which levels are held, and until when.
 //!
 //! The units themselves are in the levels. What is here says whose they are, and when they are free again; so three things are
-//! asked of it, and each has its order:
+//! asked of it:
 //!
 //! - *Is anything due?* [`Holds::is_due`], asked by every request: one load of one word, the earliest deadline of all, and a look at the
 //!   clock only where there is one.
 //! - *What is due of this level?* [`Holds::due_of`], by whoever touches the level: the deadlines of each level, in order.
-//! - *What is due next?* [`Holds::due`], by who tidies up: the deadlines of all, in order.
+//! - *What is due?* [`Holds::due`], by who tidies up: level by level, those first whose first deadline came first.
 //!
 //! **Settled once.** A reservation is committed, released or expires, once, whoever tries ([`hold`]): the first to *begin* keeps the others
 //! waiting until the levels have changed, and then what became of it is known; or gives it back as it was.
@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use found::{AllFound, Found};
 pub use hold::{Begun, Hold, Opening, Settlement, Way};
 
-use self::deadlines::{ByLevel, Deadlines};
+use self::deadlines::Deadlines;
 use super::register::{Kept, Page, Register};
 use crate::stock::{HeldLine, Reservation, ReservationId, ReservationState, StockKey, Term};
 use crate::sync::Notify;
@@ -37,7 +37,6 @@ use crate::sync::Notify;
 pub struct Holds {
     register: Register<Hold>,
     deadlines: Deadlines,
-    by_level: ByLevel,
     /// Those that are not finished.
     open: AtomicUsize,
     /// Something was settled, or given up: who waits looks again.
@@ -52,7 +51,6 @@ impl Holds {
         Self {
             register: Register::new(finished_max),
             deadlines: Deadlines::default(),
-            by_level: ByLevel::default(),
             open: AtomicUsize::new(0),
             changed: Notify::new(),
             earlier: Notify::new(),
@@ -78,19 +76,12 @@ impl Holds {
 
     /// The reservation of that level whose deadline has come first, if any has.
     pub fn due_of(&self, key: &StockKey, now_ms: u64) -> Option<Arc<Hold>> {
-        // One that finished since it was looked up has left the deadlines: the next is looked for.
-        loop {
-            let id = self.by_level.due(key, now_ms)?;
-            if let Some(hold) = self.get(id) {
-                return Some(hold);
-            }
-        }
+        self.deadlines.due_of(key, now_ms)
     }
 
-    /// Some of the reservations whose deadline has come, `count` at most.
+    /// Some of the reservations whose deadline has come, `count` at most, and at least one if there are any.
     pub fn due(&self, now_ms: u64, count: usize) -> Vec<Arc<Hold>> {
-        let due = self.deadlines.due(now_ms, count);
-        due.into_iter().filter_map(|id| self.get(id)).collect()
+        self.deadlines.due(now_ms, count)
     }
 
     /// The reservation of that name, while it is there.
@@ -167,13 +158,12 @@ impl Holds {
     }
 
     fn enter(&self, hold: &Arc<Hold>, expires_ms: u64) {
-        let id = hold.id();
         self.register.insert(Arc::clone(hold));
+        let mut is_earlier = false;
         for line in hold.lines() {
-            self.by_level.insert(&line.key, expires_ms, id);
+            is_earlier |= self.deadlines.insert(&line.key, expires_ms, hold);
         }
-        // Last: whoever sees that something is due finds it.
-        if self.deadlines.insert(expires_ms, id) {
+        if is_earlier {
             self.earlier.notify_waiters();
         }
     }
@@ -181,9 +171,8 @@ impl Holds {
     /// It holds nothing any more, as its units were given back, or were never taken.
     fn leave(&self, hold: &Hold, expires_ms: u64) {
         for line in hold.lines() {
-            self.by_level.remove(&line.key, expires_ms, hold.id());
+            self.deadlines.remove(&line.key, expires_ms, hold);
         }
-        self.deadlines.remove(expires_ms, hold.id());
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -199,16 +188,14 @@ impl Holds {
     }
 
     /// Its deadline is another one.
-    fn postpone(&self, hold: &Hold, from_ms: u64, to_ms: u64) {
+    fn postpone(&self, hold: &Arc<Hold>, from_ms: u64, to_ms: u64) {
         if from_ms == to_ms {
             return;
         }
         for line in hold.lines() {
-            self.by_level.insert(&line.key, to_ms, hold.id());
-            self.by_level.remove(&line.key, from_ms, hold.id());
+            self.deadlines.insert(&line.key, to_ms, hold);
+            self.deadlines.remove(&line.key, from_ms, hold);
         }
-        self.deadlines.insert(to_ms, hold.id());
-        self.deadlines.remove(from_ms, hold.id());
     }
 }
 

@@ -47,6 +47,7 @@ pub mod scan;
 pub mod segment;
 pub mod settled;
 pub mod snapshot;
+pub(crate) mod sorted;
 pub mod stored;
 #[cfg(test)]
 pub(crate) mod testing;

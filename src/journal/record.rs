@@ -194,7 +194,7 @@ pub fn encode_with<'c>(
 /// Appends a term.
 pub(super) fn put_term(out: &mut Vec<u8>, term: &Term) {
     out.put_u128_le(term.id.to_bits());
-    for number in [term.created_ms, term.expires_date_ms, term.expires_ms] {
+    for number in [term.created_ms(), term.expires_date_ms, term.expires_ms] {
         out.put_u64_le(number);
     }
 }
@@ -203,7 +203,9 @@ pub(super) fn put_term(out: &mut Vec<u8>, term: &Term) {
 pub(super) fn take_term(bytes: &mut &[u8]) -> Option<Term> {
     let id = ReservationId::from_bits(bytes.try_get_u128_le().ok()?);
     let mut number = || bytes.try_get_u64_le().ok();
-    Some(Term { id, created_ms: number()?, expires_date_ms: number()?, expires_ms: number()? })
+    // When it was made is in its name, too.
+    let (_created_ms, expires_date_ms, expires_ms) = (number()?, number()?, number()?);
+    Some(Term { id, expires_date_ms, expires_ms })
 }
 
 /// Appends an unsealed record of what is stored under a key to `out`.

@@ -2,10 +2,12 @@
 //!
 //! It knows nothing of what it keeps but the name; whether something is over, who keeps it says.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Ordering;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
+use super::sorted::{Keyed, Sorted};
 use crate::stock::Id;
 use crate::sync::Mutex;
 
@@ -33,8 +35,27 @@ pub struct Register<T: Kept> {
 /// What has a name that falls here, and of what is over when that was, oldest first.
 #[derive(Debug)]
 struct Shard<T: Kept> {
-    all: BTreeMap<Id<T::Of>, Arc<T>>,
+    all: Sorted<Named<T>>,
     finished: VecDeque<(u64, Id<T::Of>)>,
+}
+
+/// One of it. The half of its name in which the time is lies beside it, so that nearly none is looked at to find one.
+#[derive(Debug)]
+struct Named<T: Kept> {
+    half: u64,
+    kept: Arc<T>,
+}
+
+impl<T: Kept> Keyed for Named<T> {
+    type Key = Id<T::Of>;
+
+    fn key(&self) -> Id<T::Of> {
+        self.kept.id()
+    }
+
+    fn compare(&self, key: &Id<T::Of>) -> Ordering {
+        self.half.cmp(&key.to_halves()[0]).then_with(|| self.key().cmp(key))
+    }
 }
 
 /// A page of it.
@@ -49,13 +70,14 @@ pub struct Page<T: Kept> {
 impl<T: Kept> Register<T> {
     /// Nothing. Of what is over `finished_max` stay, at most.
     pub fn new(finished_max: usize) -> Self {
-        let shard = || Mutex::new(Shard { all: BTreeMap::new(), finished: VecDeque::new() });
+        let shard = || Mutex::new(Shard { all: Sorted::default(), finished: VecDeque::new() });
         Self { shards: (0..SHARDS).map(|_| shard()).collect(), finished_max }
     }
 
     /// Puts something in.
     pub fn insert(&self, kept: Arc<T>) {
-        self.shard(kept.id()).lock().all.insert(kept.id(), kept);
+        let id = kept.id();
+        self.shard(id).lock().all.insert(Named { half: id.to_halves()[0], kept });
     }
 
     /// Takes something out.
@@ -65,7 +87,7 @@ impl<T: Kept> Register<T> {
 
     /// What has that name, while it is there.
     pub fn get(&self, id: Id<T::Of>) -> Option<Arc<T>> {
-        self.shard(id).lock().all.get(&id).cloned()
+        self.shard(id).lock().all.get(&id).map(|named| Arc::clone(&named.kept))
     }
 
     /// Something is over, at that time as it grows old: the oldest that are go.
@@ -90,7 +112,7 @@ impl<T: Kept> Register<T> {
     /// Calls `each` with everything, a shard at a time; without a lock meanwhile.
     pub fn walk(&self, mut each: impl FnMut(&Arc<T>)) {
         for shard in &self.shards {
-            let kept: Vec<_> = shard.lock().all.values().cloned().collect();
+            let kept: Vec<_> = shard.lock().all.iter().map(|named| Arc::clone(&named.kept)).collect();
             kept.iter().for_each(&mut each);
         }
     }
@@ -102,20 +124,22 @@ impl<T: Kept> Register<T> {
         limit: usize,
         mut is_wanted: impl FnMut(&T) -> bool,
     ) -> Page<T> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let (mut found, mut bound) = (Vec::new(), None::<Id<T::Of>>);
         for shard in &self.shards {
             let shard = shard.lock();
             let (mut examined, mut taken, mut last) = (0, 0, None);
-            for (id, kept) in shard.all.range((after.map_or(Unbounded, Excluded), Unbounded)) {
+            let from = after.unwrap_or(Id::from_bits(0));
+            for Named { kept, .. } in shard.all.at_or_above(&from).filter(|named| after != Some(named.key()))
+            {
+                let id = kept.id();
                 if examined == EXAMINED_MAX || taken > limit {
                     // Beyond this one of the shard nothing is known.
-                    let known = last.unwrap_or(*id);
+                    let known = last.unwrap_or(id);
                     bound = Some(bound.map_or(known, |bound| bound.min(known)));
                     break;
                 }
                 examined += 1;
-                last = Some(*id);
+                last = Some(id);
                 if is_wanted(kept) {
                     taken += 1;
                     found.push(Arc::clone(kept));

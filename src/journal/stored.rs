@@ -305,15 +305,15 @@ mod tests {
             any::<[u64; 4]>().prop_map(|[levels, created, counted, left_out]| {
                 Stored::Imported(Imported { levels, created, counted, left_out })
             }),
-            (any::<[u64; 4]>(), prop::collection::vec(("[a-z]{1,9}", 1..9_u64), 0..9)).prop_map(
+            (any::<[u64; 3]>(), prop::collection::vec(("[a-z]{1,9}", 1..9_u64), 0..9)).prop_map(
                 |(term, lines)| {
-                    let [id, created_ms, expires_date_ms, expires_ms] = term;
+                    let [id, expires_date_ms, expires_ms] = term;
                     let id = ReservationId::from_bits(u128::from(id));
                     let line = |(sku, units): (String, u64)| {
                         let key = StockKey::new(Sku::parse(&sku).unwrap(), Location::DEFAULT);
                         HeldLine { key, quantity: Quantity::new(units).unwrap() }
                     };
-                    let term = Term { id, created_ms, expires_date_ms, expires_ms };
+                    let term = Term { id, expires_date_ms, expires_ms };
                     Stored::Extended(term, lines.into_iter().map(line).collect())
                 }
             ),

@@ -27,6 +27,22 @@ impl<Of> Id<Of> {
         self.0
     }
 
+    /// The name of those halves, the high one first.
+    pub fn from_halves([high, low]: [u64; 2]) -> Self {
+        Self::from_bits(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// Its bits in halves, the high one first: for where there are many, as a `u128` lies at a multiple of 16 bytes.
+    #[expect(clippy::cast_possible_truncation, reason = "the name is cut in two")]
+    pub fn to_halves(self) -> [u64; 2] {
+        [(self.0 >> 64) as u64, self.0 as u64]
+    }
+
+    /// When what it names was made, in milliseconds of Unix time: its first 48 bits.
+    pub fn date_ms(self) -> u64 {
+        self.to_halves()[0] >> 16
+    }
+
     /// The name in its usual form, `0190b5a4-....`, in lower case, as it is told: `None` for any other text, so that each thing has one
     /// spelling.
     pub fn parse(text: &str) -> Option<Self> {
@@ -93,6 +109,8 @@ mod tests {
         let early = AnId::new(1_700_000_000_000, u128::MAX);
         let late = AnId::new(1_700_000_000_001, 0);
         assert!(early < late && early.to_string() < late.to_string());
+        assert_eq!((early.date_ms(), late.date_ms()), (1_700_000_000_000, 1_700_000_000_001));
+        assert_eq!(AnId::from_halves(early.to_halves()), early);
         assert_eq!(AnId::parse(&early.to_string()), Some(early));
         assert_eq!(AnId::parse(&early.to_string().to_uppercase()), None, "one spelling");
         assert_eq!(late.to_string(), "018bcfe5-6801-7000-8000-000000000000");

@@ -25,12 +25,17 @@ pub type ReservationId = Id<Reservation>;
 pub struct Term {
     /// Its name.
     pub id: ReservationId,
-    /// When it was made, in milliseconds of Unix time.
-    pub created_ms: u64,
     /// From when on it holds nothing, as it was told: in milliseconds of Unix time.
     pub expires_date_ms: u64,
     /// The same, by the clock that deadlines are kept by ([`Clock::now_ms`](crate::clock::Clock::now_ms)), which nobody sets.
     pub expires_ms: u64,
+}
+
+impl Term {
+    /// When it was made, in milliseconds of Unix time: that is in its name.
+    pub fn created_ms(&self) -> u64 {
+        self.id.date_ms()
+    }
 }
 
 /// Units of one level that a reservation holds, or held.

@@ -251,7 +251,7 @@ impl<'a> ReservationAnswer<'a> {
             id: term.id.to_string(),
             state: (*state).into(),
             lines: told(lines),
-            created_at: time(term.created_ms),
+            created_at: time(term.created_ms()),
             expires_at: time(term.expires_date_ms),
             committed: (*state == ReservationState::Committed).then(|| told(committed)),
         }

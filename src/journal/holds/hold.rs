@@ -20,13 +20,24 @@ use super::found::Found;
 use crate::stock::{HeldLine, Quantity, Reservation, ReservationId, ReservationState, Term};
 use crate::sync::Mutex;
 
-/// One reservation.
+/// One reservation. There may be millions: of one line, nothing of it lies elsewhere.
 #[derive(Debug)]
 pub struct Hold {
-    id: ReservationId,
-    created_ms: u64,
-    lines: Box<[HeldLine]>,
+    /// In halves, as a `u128` has to lie at a multiple of 16 bytes.
+    id: [u64; 2],
+    lines: Lines,
     inner: Mutex<Inner>,
+}
+
+// With the two counts of an `Arc` a size that the allocator has, without a byte to spare.
+#[cfg(not(test))]
+const _: () = assert!(size_of::<Hold>() == 96);
+
+/// What a reservation holds. Nearly all have one line.
+#[derive(Debug)]
+enum Lines {
+    One(HeldLine),
+    Many(Box<[HeldLine]>),
 }
 
 /// What may change.
@@ -35,20 +46,25 @@ struct Inner {
     phase: Phase,
     expires_ms: u64,
     expires_date_ms: u64,
-    /// When it was finished, by the time in which things grow old; 0 before.
-    finished_ms: u64,
 }
 
-#[derive(Debug, Clone)]
+/// How far it is; and when it was finished, by the time in which things grow old.
+#[derive(Debug)]
 enum Phase {
     Opening,
     Never,
     Pending,
     Settling,
+    Committed(Box<Committed>),
+    Released(u64),
+    Expired(u64),
+}
+
+#[derive(Debug)]
+struct Committed {
     /// What left the house, line by line.
-    Committed(Box<[Quantity]>),
-    Released,
-    Expired,
+    shipped: Box<[Quantity]>,
+    finished_ms: u64,
 }
 
 /// Which way a reservation is to go.
@@ -102,48 +118,42 @@ impl Hold {
         let Found { term, state, lines, committed, finished_ms } = found;
         let phase = match state {
             ReservationState::Pending => Phase::Pending,
-            ReservationState::Committed => Phase::Committed(committed),
-            ReservationState::Released => Phase::Released,
-            ReservationState::Expired => Phase::Expired,
+            ReservationState::Committed => Phase::committed(committed, finished_ms),
+            ReservationState::Released => Phase::Released(finished_ms),
+            ReservationState::Expired => Phase::Expired(finished_ms),
         };
-        let is_finished = state != ReservationState::Pending;
-        let hold = Self::of(term, lines, phase);
-        if is_finished {
-            hold.inner.lock().finished_ms = finished_ms;
-        }
-        (hold, is_finished.then_some(finished_ms))
+        (Self::of(term, lines, phase), (state != ReservationState::Pending).then_some(finished_ms))
     }
 
     fn of(term: Term, lines: Box<[HeldLine]>, phase: Phase) -> Self {
-        let Term { id, created_ms, expires_date_ms, expires_ms } = term;
-        let inner = Inner { phase, expires_ms, expires_date_ms, finished_ms: 0 };
-        Self { id, created_ms, lines, inner: Mutex::new(inner) }
+        let Term { id, expires_date_ms, expires_ms } = term;
+        let inner = Inner { phase, expires_ms, expires_date_ms };
+        Self { id: id.to_halves(), lines: lines.into(), inner: Mutex::new(inner) }
     }
 
     /// What a snapshot keeps of it: all as of one instant.
     pub(super) fn as_found(&self) -> Option<Found> {
         let inner = self.inner.lock();
-        let committed = match &inner.phase {
-            Phase::Committed(shipped) => shipped.clone(),
-            _ => Box::default(),
+        let (committed, finished_ms) = match &inner.phase {
+            Phase::Committed(committed) => (committed.shipped.clone(), committed.finished_ms),
+            Phase::Released(finished_ms) | Phase::Expired(finished_ms) => (Box::default(), *finished_ms),
+            Phase::Opening | Phase::Never | Phase::Pending | Phase::Settling => (Box::default(), 0),
         };
-        Some(Found {
-            term: inner.term(self),
-            state: inner.phase.state()?,
-            lines: self.lines.clone(),
-            committed,
-            finished_ms: inner.finished_ms,
-        })
+        let (term, state) = (inner.term(self), inner.phase.state()?);
+        Some(Found { term, state, lines: self.lines().into(), committed, finished_ms })
     }
 
     /// Its name.
     pub fn id(&self) -> ReservationId {
-        self.id
+        ReservationId::from_halves(self.id)
     }
 
     /// What it holds, or held: ascending by key.
     pub fn lines(&self) -> &[HeldLine] {
-        &self.lines
+        match &self.lines {
+            Lines::One(line) => std::slice::from_ref(line),
+            Lines::Many(lines) => lines,
+        }
     }
 
     /// How long it holds.
@@ -178,10 +188,10 @@ impl Hold {
         let inner = self.inner.lock();
         let state = inner.phase.state()?;
         let committed = match &inner.phase {
-            Phase::Committed(shipped) => shipped_of(&self.lines, shipped),
+            Phase::Committed(committed) => shipped_of(self.lines(), &committed.shipped),
             _ => Vec::new(),
         };
-        Some(Reservation { term: inner.term(self), state, lines: self.lines.to_vec(), committed })
+        Some(Reservation { term: inner.term(self), state, lines: self.lines().to_vec(), committed })
     }
 
     /// Takes the right to settle or extend it, if it is pending. `expires`: because its deadline has come; else it must not have.
@@ -205,21 +215,32 @@ impl Hold {
     }
 }
 
+impl From<Box<[HeldLine]>> for Lines {
+    fn from(lines: Box<[HeldLine]>) -> Self {
+        <[HeldLine; 1]>::try_from(lines.into_vec())
+            .map_or_else(|many| Self::Many(many.into()), |[one]| Self::One(one))
+    }
+}
+
 impl Inner {
     fn term(&self, hold: &Hold) -> Term {
         let Self { expires_ms, expires_date_ms, .. } = *self;
-        Term { id: hold.id, created_ms: hold.created_ms, expires_date_ms, expires_ms }
+        Term { id: hold.id(), expires_date_ms, expires_ms }
     }
 }
 
 impl Phase {
+    fn committed(shipped: Box<[Quantity]>, finished_ms: u64) -> Self {
+        Self::Committed(Box::new(Committed { shipped, finished_ms }))
+    }
+
     fn state(&self) -> Option<ReservationState> {
         match self {
             Self::Opening | Self::Never => None,
             Self::Pending | Self::Settling => Some(ReservationState::Pending),
             Self::Committed(_) => Some(ReservationState::Committed),
-            Self::Released => Some(ReservationState::Released),
-            Self::Expired => Some(ReservationState::Expired),
+            Self::Released(_) => Some(ReservationState::Released),
+            Self::Expired(_) => Some(ReservationState::Expired),
         }
     }
 }
@@ -271,15 +292,15 @@ impl Settlement {
     /// Its units went that way, at that time as it grows old; `record` records that.
     pub fn settled(mut self, way: Way, steady_ms: u64, record: impl FnOnce()) {
         let phase = match way {
-            Way::Commit(shipped) => Phase::Committed(shipped),
-            Way::Release => Phase::Released,
-            Way::Expire => Phase::Expired,
+            Way::Commit(shipped) => Phase::committed(shipped, steady_ms),
+            Way::Release => Phase::Released(steady_ms),
+            Way::Expire => Phase::Expired(steady_ms),
         };
         self.end(|holds, hold, inner| {
             record();
             // First: who looks what is due of a level is not sent to one that is finished.
             holds.leave(hold, inner.expires_ms);
-            (inner.phase, inner.finished_ms) = (phase, steady_ms);
+            inner.phase = phase;
         });
         self.holds.finished(&self.hold, steady_ms);
     }
@@ -297,7 +318,7 @@ impl Settlement {
     }
 
     /// From here on it is somebody else's.
-    fn end<T>(&mut self, change: impl FnOnce(&Holds, &Hold, &mut Inner) -> T) -> T {
+    fn end<T>(&mut self, change: impl FnOnce(&Holds, &Arc<Hold>, &mut Inner) -> T) -> T {
         self.is_over = true;
         let changed = change(&self.holds, &self.hold, &mut self.hold.inner.lock());
         self.holds.changed.notify_waiters();

@@ -39,7 +39,7 @@ fn id(number: u64) -> ReservationId {
 }
 
 fn term(number: u64, expires_ms: u64) -> Term {
-    Term { id: id(number), created_ms: 1, expires_date_ms: expires_ms + 7, expires_ms }
+    Term { id: id(number), expires_date_ms: expires_ms + 7, expires_ms }
 }
 
 fn assert_occurred(occurred: &BTreeSet<String>, expected: &[&str]) {

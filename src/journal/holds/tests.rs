@@ -24,7 +24,7 @@ fn id(number: u128) -> ReservationId {
 }
 
 fn term(number: u128, expires_ms: u64) -> Term {
-    Term { id: id(number), created_ms: 1, expires_date_ms: expires_ms + 7, expires_ms }
+    Term { id: id(number), expires_date_ms: expires_ms + 7, expires_ms }
 }
 
 fn lines(names: &[&str]) -> Box<[HeldLine]> {
@@ -145,6 +145,30 @@ fn a_walk_finds_what_was_handed_over_before_it() {
     let found = walked_during(&holds, |handed_over| committing.settled(way, 5, handed_over));
     assert_eq!((found[0].state, found[0].committed.len()), (ReservationState::Committed, 1));
     assert_eq!(found[0].finished_ms, 5, "it is kept for as long as any other");
+}
+
+/// P9: who tidies up finds all that is due, so many at a time, each of them once and none that is not.
+#[test]
+fn what_is_due_is_found_so_many_at_a_time() {
+    let holds = Arc::new(Holds::new(1_000));
+    for number in 0..300 {
+        let names = [format!("s{}", number % 7), format!("s{}", 7 + number % 11), format!("t{number}")];
+        made(&holds, number, 100 + u64::try_from(number).unwrap(), &names.each_ref().map(String::as_str));
+    }
+    let mut found = 0;
+    loop {
+        let due = holds.due(299, 9);
+        let ids: std::collections::HashSet<_> = due.iter().map(|hold| hold.id()).collect();
+        assert!(ids.len() == due.len() && due.len() <= 9);
+        if due.is_empty() {
+            break;
+        }
+        found += ids.len();
+        for hold in due {
+            mine(hold.begin(&holds, 299, true)).settled(Way::Expire, 1, || ());
+        }
+    }
+    assert_eq!((found, holds.open_count(), holds.earliest_ms()), (200, 100, Some(300)));
 }
 
 #[test]

@@ -312,7 +312,6 @@ impl Local {
         let (date_ms, ttl_ms) = (clock.date_ms(), u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         Term {
             id: ReservationId::new(date_ms, u128::from(random()) << 64 | u128::from(random())),
-            created_ms: date_ms,
             expires_date_ms: date_ms.saturating_add(ttl_ms),
             expires_ms: clock.now_ms().saturating_add(ttl_ms),
         }

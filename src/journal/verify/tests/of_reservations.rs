@@ -10,12 +10,7 @@ use crate::journal::testing::units;
 use crate::stock::{HeldLine, Once, Operation, ReservationId, ReservationState, Term};
 
 fn term(number: u64) -> Term {
-    Term {
-        id: ReservationId::new(number, number.into()),
-        created_ms: 1,
-        expires_date_ms: number + 9,
-        expires_ms: number,
-    }
+    Term { id: ReservationId::new(number, number.into()), expires_date_ms: number + 9, expires_ms: number }
 }
 
 fn lines(held: &[(&str, u64)]) -> Box<[HeldLine]> {
