@@ -273,9 +273,11 @@ fn filled(disk: &dyn Disk, len: u64) -> io::Result<Arc<dyn DiskFile>> {
         while at < len {
             let bytes = CHUNK.min(usize::try_from(len - at).unwrap_or(CHUNK));
             file.write_at(&zeros[..bytes], at)?;
+            // Piece by piece: what is on its way to the disk is in the way of the log's own syncs, and 64 MiB are for a tenth of a second.
+            file.sync()?;
             at += bytes as u64;
         }
-        file.sync()
+        Ok(())
     };
     let outcome = zeroed();
     if outcome.is_err() {

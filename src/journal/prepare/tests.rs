@@ -47,6 +47,18 @@ fn what_could_not_be_filled_is_removed() {
     }
 }
 
+/// The log is synced meanwhile, and waits for what is on its way to the disk: that is a piece of the file, and not all of it.
+#[test]
+fn what_is_filled_is_synced_piece_by_piece() {
+    let disk = FaultyDisk::new();
+    prepare(&*disk.disk(), 4 * MIB, 4 * MIB).unwrap();
+    assert_eq!((disk.count(Call::Write), disk.count(Call::Sync)), (4, 4));
+    let disk = FaultyDisk::new();
+    disk.fail(Fault::nth(Call::Sync, 2, io::ErrorKind::QuotaExceeded));
+    assert!(prepare(&*disk.disk(), 4 * MIB, 4 * MIB).is_err());
+    assert_eq!(disk.count(Call::Write), 2, "nothing more is written before");
+}
+
 /// P10: who waits for room is asked whether to wait on, and a file that is long enough comes once there is room; one that was
 /// prepared before is not taken where it is too short.
 #[test]
