@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Uri;
+use axum::http::{HeaderValue, Uri, header};
 use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
@@ -151,7 +151,12 @@ pub fn router(state: &'static HttpState, config: &HttpConfig) -> Router {
             if method.as_str() == stock_query::QUERY && path == stock_query::QUERIED {
                 return stock_query::by_method(state, request).await.into_response();
             }
-            elsewhere.not_allowed(method, path).into_response()
+            let is_queried = path == stock_query::QUERIED;
+            let mut response = elsewhere.not_allowed(method, path).into_response();
+            if is_queried {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD,QUERY"));
+            }
+            response
         })
         .with_state(state);
     stack::around(routes, &state.metrics, config)

@@ -84,7 +84,7 @@ async fn wrong_methods_are_told_the_right_ones() {
     for (path, wrong, allowed) in [
         ("/v1/stock/A", Method::POST, "DELETE,GET,HEAD,PUT"),
         ("/v1/stock/A", Method::PATCH, "DELETE,GET,HEAD,PUT"),
-        ("/v1/stock", Method::PUT, "GET,HEAD"),
+        ("/v1/stock", Method::PUT, "GET,HEAD,QUERY"),
         (ADJUST, Method::GET, "POST"),
         (ADJUST, Method::HEAD, "POST"),
         (MANY, Method::PUT, "POST"),

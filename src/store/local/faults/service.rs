@@ -15,13 +15,13 @@ use crate::journal::recovery::RecoveryError;
 use crate::journal::verify::{self, Live};
 use crate::journal::{Journal, JournalConfig, control};
 use crate::stock::{
-    Change, IfMissing, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Sku, StockKey,
-    Transaction,
+    Change, IfMissing, KeySet, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Sku,
+    StockKey, Transaction,
 };
 use crate::store::local::Local;
 use crate::store::{
-    self, Answered, Command, EachLine, Idempotency, Keeping, LevelQuery, LineOutcome, NotDone, Store as _,
-    TransactionKind, WasApplied, Why,
+    self, Answered, Command, EachLine, Idempotency, Keeping, LevelQuery, LineOutcome, NotDone, StockQuery,
+    Store as _, TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{Strategy as _, StrategyConfig, StrategyKind};
 
@@ -169,10 +169,22 @@ impl Service {
         }
     }
 
+    /// Every other level with its neighbour, as of one instant.
     async fn read(&self, level: usize) -> Told {
-        match self.store.read(&key(level)).await {
-            Ok(read) => {
-                self.shown.lock().levels(&[(text(level), read)]);
+        let numbers: &[usize] = if level % 2 == 0 { &[level] } else { &[level, level - 1] };
+        let read = match *numbers {
+            [level] => self.store.read(&key(level)).await.map(|level| vec![level]),
+            _ => {
+                let keys = Arc::new(KeySet::new(numbers.iter().map(|level| key(*level)).collect()));
+                let shown = self.store.query(StockQuery { keys: Arc::clone(&keys), consistent: true }).await;
+                let of = |level: &usize| keys.position(&key(*level)).expect("it was asked for");
+                shown.map(|levels| numbers.iter().map(|level| levels[of(level)]).collect())
+            }
+        };
+        match read {
+            Ok(levels) => {
+                let named = numbers.iter().map(|level| text(*level)).zip(levels);
+                self.shown.lock().levels(&named.collect::<Vec<_>>());
                 Told::Read
             }
             Err(not_done) => Told::NotDone(not_done),
