@@ -171,7 +171,7 @@ impl Service {
 
     /// Every other level with its neighbour, as of one instant.
     async fn read(&self, level: usize) -> Told {
-        let numbers: &[usize] = if level % 2 == 0 { &[level] } else { &[level, level - 1] };
+        let numbers: &[usize] = if level.is_multiple_of(2) { &[level] } else { &[level, level - 1] };
         let read = match *numbers {
             [level] => self.store.read(&key(level)).await.map(|level| vec![level]),
             _ => {
