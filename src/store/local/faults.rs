@@ -22,6 +22,7 @@ mod imports;
 mod keys;
 mod kills;
 mod listing;
+mod many_holds;
 mod orders;
 mod panics;
 mod power_cuts;

@@ -10,16 +10,21 @@ use std::time::Duration;
 use super::for_each_strategy;
 use super::image::{movements, recover};
 use super::script::{Ask, Deed};
-use super::service::{Service, Told, config};
+use super::service::{Service, Told, config, key, quantity};
 use crate::clock::TimeSource as _;
 use crate::clock::manual::Manual;
 use crate::journal::JournalConfig;
 use crate::journal::disk::faulty::FaultyDisk;
+use crate::stock::{Change, Operation, Transaction};
+use crate::store::{self, Command, Outcome, Store as _};
 use crate::strategy::StrategyKind;
 
 const NOW_MS: u64 = 1_790_000_000_000;
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+const MOMENT: Duration = Duration::from_millis(1);
+const TTL: Duration = Duration::from_secs(10);
+const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 const TEN_YEARS_MS: i64 = 3_650 * DAY_MS;
 /// Two days and ten years, forth and back.
@@ -52,6 +57,18 @@ impl Timed {
         self.service = Service::open(self.kind, &disk, &self.config).await.expect("a whole log");
     }
 
+    /// Two units of level 0 are held for so long.
+    async fn hold(&self, ttl: Duration) {
+        let two = Change::unconditional(Operation::Reserve { quantity: quantity(2) });
+        let transaction = Arc::new(Transaction::new(vec![(key(0), two)]).expect("a line"));
+        let made = self.service.store.execute(Command::new(store::Deed::Reserve { transaction, ttl })).await;
+        assert!(matches!(made.expect("it is judged").outcome, Outcome::Reservation(Ok(_))));
+    }
+
+    async fn reserved(&self) -> u64 {
+        self.service.store.read(&key(0)).await.expect("a level").reserved()
+    }
+
     async fn keyed(&self, key: u128) -> Told {
         self.service.ask(&Ask { deed: Deed::Many(vec![(0, 1)]), key: Some(key) }).await
     }
@@ -75,6 +92,31 @@ impl Timed {
 }
 
 for_each_strategy! {
+    /// P9: a clock that is set while the service runs ends no reservation early or late. Set back while it does not run, it ends none early, and
+    /// each at the latest as long after the start as it had from its last record.
+    async fn no_reservation_ends_by_a_clock_that_is_set(kind: StrategyKind) {
+        for by_ms in [HOUR_MS, -HOUR_MS, TEN_YEARS_MS, -TEN_YEARS_MS] {
+            let mut timed = Timed::new(kind, config()).await;
+            timed.service.ask(&Ask { deed: Deed::Create(0, 5), key: None }).await;
+            timed.hold(TTL).await;
+            timed.step(by_ms);
+            timed.time.pass(TTL - MOMENT);
+            assert_eq!(timed.reserved().await, 2, "{by_ms}");
+            timed.step(-by_ms);
+            timed.time.pass(MOMENT);
+            assert_eq!(timed.reserved().await, 0, "{by_ms}");
+            timed.hold(TTL).await;
+            timed.time.pass(TTL / 2);
+            timed.step(-by_ms.abs());
+            timed.restart().await;
+            assert_eq!(timed.reserved().await, 2, "{by_ms}");
+            timed.time.pass(TTL / 2 - MOMENT);
+            assert_eq!(timed.reserved().await, 2, "{by_ms}");
+            timed.time.pass(TTL / 2 + MOMENT);
+            assert_eq!(timed.reserved().await, 0, "{by_ms}");
+        }
+    }
+
     /// P8: a key is not forgotten early, whether the clock is set while the service runs, or while it does not, and once it is right again.
     async fn no_key_is_forgotten_early(kind: StrategyKind) {
         for by_ms in STEPS {
