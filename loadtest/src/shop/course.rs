@@ -12,6 +12,7 @@ use super::board::Board;
 use super::clerk::{Haul, Hours, work};
 use super::desk::{Asked, Desk, Door};
 use super::names::Names;
+use super::pages::Itself;
 use super::{Plan, pages};
 use crate::output::Progress;
 use crate::runner::joined;
@@ -56,6 +57,7 @@ pub struct Course {
     opened_at: Instant,
     strategy: Option<String>,
     turns: Turns,
+    is_durable: bool,
     /// The newest movement before.
     after: u64,
 }
@@ -80,10 +82,10 @@ impl Course {
     pub async fn open(plan: &Plan, door: Door) -> Result<Self, CourseError> {
         let names = Arc::new(Names::new(&plan.prefix, plan.skus as usize));
         let desk = Desk::new(plan, names, door.clone())?;
-        let (strategy, turns) = pages::told_of_itself(&desk).await;
+        let Itself { strategy, turns, is_durable } = pages::told_of_itself(&desk).await;
         let opened_at = Instant::now();
         let (board, haul) = (Arc::default(), Haul::default());
-        let mut course = Self { desk, board, haul, opened_at, strategy, turns, after: 0 };
+        let mut course = Self { desk, board, haul, opened_at, strategy, turns, is_durable, after: 0 };
         let open = |level| Ask::Open { level, on_hand: plan.opening_stock };
         course.look(vec![open(0)]).await;
         // What is before the first level is not of this run; where that is not known, all of it is read.
@@ -134,6 +136,7 @@ impl Course {
             movements,
             bound: Bound::default(),
             turns: self.turns,
+            is_durable: self.is_durable,
         });
         Brought { books, haul: self.haul, strategy: self.strategy, took, queued }
     }

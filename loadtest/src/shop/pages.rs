@@ -49,6 +49,7 @@ struct Units {
 #[derive(Deserialize)]
 struct Status {
     strategy: Option<String>,
+    durability: Option<String>,
     orders: Option<Queue>,
 }
 
@@ -118,15 +119,28 @@ fn kind(name: &str) -> MovementKind {
     }
 }
 
-/// The strategy of the server and the discipline of its queue, as far as it tells.
-pub async fn told_of_itself(desk: &Desk) -> (Option<String>, Turns) {
+/// What a server tells of itself.
+#[derive(Debug, Default)]
+pub struct Itself {
+    /// Its strategy.
+    pub strategy: Option<String>,
+    /// The discipline of its queue.
+    pub turns: Turns,
+    /// Whether what it answers survives it.
+    pub is_durable: bool,
+}
+
+/// The strategy of the server, the discipline of its queue, and whether it keeps anything, as far as it tells.
+pub async fn told_of_itself(desk: &Desk) -> Itself {
     let (_, body) = desk.page("/v1/status").await.unwrap_or_default();
-    let Ok(Status { strategy, orders }) = serde_json::from_slice(&body) else { return (None, Turns::Untold) };
+    let Ok(Status { strategy, durability, orders }) = serde_json::from_slice(&body) else {
+        return Itself::default();
+    };
     let turns = orders.map_or(Turns::Untold, |queue| match queue.discipline.as_str() {
         "fifo" => Turns::Fifo,
         "lifo" => Turns::Lifo,
         "priority" => Turns::Priority { ageing_ms: queue.ageing_ms },
         _ => Turns::Untold,
     });
-    (strategy, turns)
+    Itself { strategy, turns, is_durable: durability.is_some_and(|durability| durability != "ephemeral") }
 }

@@ -1,13 +1,16 @@
 //! Every answer shows a state that was there between its question and itself.
 //!
 //! What an answer says of a level is a place in the ledger, and that place has two bounds. It is not *later* than the answer: nothing up to it may
-//! have been asked for only after the answer came. And it is not *earlier* than what was known: no answer that came before the question may
+//! have been asked for only after the answer came (of the same level, where answers do not wait for the log). And it is not *earlier* than what was known: no answer that came before the question may
 //! show a later version of the same level. Both are a maximum over what comes before in some order, so a look costs a binary search.
 
 use super::finding::{Fault, Findings};
 use super::holds::Lives;
 use super::ledger::when;
 use super::{Answer, Ask, Books, Ledger, Line, MovementKind, Seen, Shortage, Told};
+
+/// Whoever made a movement may be held up for so long before it has its number, where no answer waits for that.
+const HELD_UP_NS: u64 = 250_000_000;
 
 /// What answers say of places in the ledger.
 #[derive(Debug, Default)]
@@ -39,10 +42,13 @@ pub(super) struct Refused<'a> {
 /// What was known, and when.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// Before which instant no movement up to that place can have been made, and which of them says so.
+    /// Before which instant a movement cannot have been made, since none was up to that place, and which of them says so. Of a service whose
+    /// answers do not wait for the log: none of the same level.
     pub(super) possible: Vec<(u64, usize)>,
     /// When a movement, or one after it, was shown first.
     pub(super) shown_ns: Vec<u64>,
+    /// So much later than it was shown first a movement has its number for certain.
+    numbered_ns: u64,
 }
 
 /// Of one level: who showed which version by when, with the greatest so far.
@@ -273,6 +279,7 @@ fn dues(books: &Books, ledger: &Ledger<'_>, lives: &Lives) -> Vec<Ladder> {
 impl Known {
     fn of(books: &Books, ledger: &Ledger<'_>, lives: &Lives, shown: &Shown) -> Self {
         let mut possible: Vec<(u64, usize)> = Vec::with_capacity(ledger.movements().len());
+        let (mut last, mut last_of) = (None, vec![None; books.levels.len()]);
         for (at, deed) in ledger.deeds().into_iter().enumerate() {
             let movement = ledger.at(at);
             let of_hold = || movement.hold.and_then(|hold| lives.get(&hold)).map(|life| life.earliest_ns);
@@ -281,8 +288,9 @@ impl Known {
                 None if movement.kind == MovementKind::Expired => of_hold().unwrap_or(0),
                 None => 0,
             };
-            let before = possible.last().copied().unwrap_or((0, at));
-            possible.push(if own_ns > before.0 { (own_ns, at) } else { before });
+            let last = if books.is_durable { &mut last } else { &mut last_of[movement.level] };
+            let before = last.unwrap_or((0, at));
+            possible.push(*last.insert(if own_ns > before.0 { (own_ns, at) } else { before }));
         }
         let mut shown_ns = vec![u64::MAX; possible.len()];
         for look in &shown.looks {
@@ -294,11 +302,11 @@ impl Known {
             earliest = earliest.min(*shown_ns);
             *shown_ns = earliest;
         }
-        Self { possible, shown_ns }
+        Self { possible, shown_ns, numbered_ns: if books.is_durable { 0 } else { HELD_UP_NS } }
     }
 
     /// How many movements had been made for certain at that instant.
     pub(super) fn made_before(&self, ns: u64) -> usize {
-        self.shown_ns.partition_point(|shown_ns| *shown_ns < ns)
+        self.shown_ns.partition_point(|shown_ns| shown_ns.saturating_add(self.numbered_ns) < ns)
     }
 }

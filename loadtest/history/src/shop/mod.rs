@@ -53,6 +53,10 @@ pub struct Books {
     pub bound: Bound,
     /// Whose turn it is.
     pub turns: Turns,
+    /// Whether answers wait for the log: then whatever one shows has its number before anything that is asked for after it. Else only the
+    /// movements of one level are numbered in the order in which they came about: of two levels, one that was seen first may be numbered last,
+    /// if whoever made it was held up before it was handed over.
+    pub is_durable: bool,
 }
 
 /// How far a deadline may be off by the clients' clock.

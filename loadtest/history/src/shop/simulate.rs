@@ -130,7 +130,7 @@ impl Shop {
             levels: [(0, 0, 0); LEVELS],
             holds: BTreeMap::new(),
             orders: BTreeMap::new(),
-            books: Books { levels, turns, ..Books::default() },
+            books: Books { levels, turns, is_durable: true, ..Books::default() },
             broken,
             broke: false,
             names: 0,

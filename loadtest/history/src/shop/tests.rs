@@ -131,3 +131,70 @@ fn a_ledger_that_was_tampered_with_is_found() {
         assert!(found(&audit(&strange)).contains(&Fault::Unexplained));
     }
 }
+
+/// A change is seen, and only then another of another level is asked for, which has the lower number: where answers wait for the log it
+/// cannot have been so; where they do not, whoever made the first may have been held up. Of one level it can be so nowhere.
+#[test]
+fn only_where_answers_wait_for_the_log_is_it_in_the_order_of_time() {
+    let told =
+        |number, asked_ns, answered_ns, ask, answer| Told { number, asked_ns, answered_ns, ask, answer };
+    let level = |level, on_hand, version| Answer::Level(Seen { level, on_hand, reserved: 0, version });
+    let made = |seq, kind, level, before, after, version, number| {
+        let number = Some(number);
+        Movement {
+            seq,
+            kind,
+            level,
+            before: (before, 0),
+            after: (after, 0),
+            version,
+            number,
+            hold: None,
+            order: None,
+        }
+    };
+    let books = |second: usize, is_durable| {
+        let (units, version) = if second == 1 { (4, 2) } else { (3, 3) };
+        // Number 5 was asked for after number 4 had shown what number 3 did.
+        let told = vec![
+            told(1, 0, 10, Ask::Open { level: 0, on_hand: 5 }, level(0, 5, 1)),
+            told(2, 0, 10, Ask::Open { level: 1, on_hand: 5 }, level(1, 5, 1)),
+            told(
+                3,
+                20,
+                90,
+                Ask::Adjust { level: 0, delta: -1 },
+                level(0, if second == 1 { 4 } else { 3 }, if second == 1 { 2 } else { 3 }),
+            ),
+            told(
+                4,
+                30,
+                40,
+                Ask::Read { level: 0 },
+                level(0, if second == 1 { 4 } else { 3 }, if second == 1 { 2 } else { 3 }),
+            ),
+            told(5, 50, 90, Ask::Adjust { level: second, delta: -1 }, level(second, 4, 2)),
+            told(6, 100, 110, Ask::Read { level: 0 }, level(0, units, version)),
+            told(
+                7,
+                100,
+                110,
+                Ask::Read { level: 1 },
+                level(1, if second == 1 { 4 } else { 5 }, if second == 1 { 2 } else { 1 }),
+            ),
+        ];
+        let movements = vec![
+            made(1, MovementKind::Created, 0, 0, 5, 1, 1),
+            made(2, MovementKind::Created, 1, 0, 5, 1, 2),
+            made(3, MovementKind::Adjusted, second, 5, 4, 2, 5),
+            made(4, MovementKind::Adjusted, 0, if second == 1 { 5 } else { 4 }, units, version, 3),
+        ];
+        let levels = vec!["a".to_owned(), "b".to_owned()];
+        Books { levels, told, movements, is_durable, ..Books::default() }
+    };
+    assert_eq!(found(&audit(&books(1, true))), [Fault::BeforeItsTime]);
+    assert_eq!(found(&audit(&books(1, false))), []);
+    for is_durable in [true, false] {
+        assert!(found(&audit(&books(0, is_durable))).contains(&Fault::BeforeItsTime));
+    }
+}

@@ -19,6 +19,8 @@ const LEVELS: usize = 100;
 const HOLDS: usize = 1_000;
 /// Until the first runs out; the others do within a second from there.
 const TTL: Duration = Duration::from_mins(1);
+/// A step before that.
+const BEFORE: Duration = Duration::from_millis(59_975);
 /// So much time passes at once.
 const STEP: Duration = Duration::from_millis(25);
 
@@ -104,7 +106,7 @@ for_each_strategy! {
             })
         });
         let lookers: Vec<_> = lookers.collect();
-        held.time.pass(TTL - STEP);
+        held.time.pass(BEFORE);
         let all: Vec<usize> = (0..LEVELS).collect();
         while held.held_at(0, held.now_ms()) > 0 {
             held.time.pass(STEP);

@@ -24,6 +24,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MOMENT: Duration = Duration::from_millis(1);
 const TTL: Duration = Duration::from_secs(10);
+const JUST_BEFORE: Duration = Duration::from_millis(9_999);
+const JUST_BEFORE_HALF: Duration = Duration::from_millis(4_999);
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 const TEN_YEARS_MS: i64 = 3_650 * DAY_MS;
@@ -100,7 +102,7 @@ for_each_strategy! {
             timed.service.ask(&Ask { deed: Deed::Create(0, 5), key: None }).await;
             timed.hold(TTL).await;
             timed.step(by_ms);
-            timed.time.pass(TTL - MOMENT);
+            timed.time.pass(JUST_BEFORE);
             assert_eq!(timed.reserved().await, 2, "{by_ms}");
             timed.step(-by_ms);
             timed.time.pass(MOMENT);
@@ -110,7 +112,7 @@ for_each_strategy! {
             timed.step(-by_ms.abs());
             timed.restart().await;
             assert_eq!(timed.reserved().await, 2, "{by_ms}");
-            timed.time.pass(TTL / 2 - MOMENT);
+            timed.time.pass(JUST_BEFORE_HALF);
             assert_eq!(timed.reserved().await, 2, "{by_ms}");
             timed.time.pass(TTL / 2 + MOMENT);
             assert_eq!(timed.reserved().await, 0, "{by_ms}");
