@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::answers::{StockLevel, WriteJson};
 use super::fields::{Object, Text};
 use crate::http::problem::{FieldError, Problem, ProblemKind};
-use crate::stock::{KEYS_MAX, Level, Location, Sku, StockKey};
+use crate::stock::{KEYS_MAX, KeySet, Level, Location, Sku, StockKey};
 
 /// Which levels to show.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -81,8 +81,8 @@ pub struct Totals {
 }
 
 impl StockQueryRequest<'_> {
-    /// The levels, in the order in which they are named.
-    pub fn keys(&self) -> Result<Vec<StockKey>, Problem> {
+    /// The levels, in the order in which they are named, and as a set.
+    pub fn keys(&self) -> Result<(Vec<StockKey>, KeySet), Problem> {
         match self.keys.len() {
             0 => return Err(Problem::field("/keys", "must have at least one key")),
             many if many > KEYS_MAX => {
@@ -102,10 +102,11 @@ impl StockQueryRequest<'_> {
             let location = location.map_err(|error| wrong("location", error)).ok();
             keys.extend(sku.zip(location).map(|(sku, location)| StockKey::new(sku, location)));
         }
-        if errors.is_empty() {
-            errors = named_twice(&keys);
+        if !errors.is_empty() {
+            return Err(Problem::fields(errors));
         }
-        if errors.is_empty() { Ok(keys) } else { Err(Problem::fields(errors)) }
+        let set = KeySet::new(keys.clone());
+        if set.keys().len() < keys.len() { Err(Problem::fields(named_twice(&keys))) } else { Ok((keys, set)) }
     }
 }
 
@@ -193,7 +194,7 @@ mod tests {
     fn asked(keys: &str) -> Result<Vec<StockKey>, Vec<String>> {
         let text = format!("{{\"keys\":{keys}}}");
         let request: StockQueryRequest<'_> = serde_json::from_str(&text).unwrap();
-        request.keys().map_err(|problem| {
+        request.keys().map(|(keys, _)| keys).map_err(|problem| {
             let errors = problem.into_errors().into_iter();
             errors.map(|error| format!("{}: {}", error.pointer.unwrap(), error.detail)).collect()
         })

@@ -11,7 +11,6 @@ use crate::http::HttpState;
 use crate::http::dto::{StockQueryAnswer, StockQueryRequest};
 use crate::http::extract::{JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
-use crate::stock::KeySet;
 use crate::store::{AnyStore, StockQuery, Store as _};
 
 /// The method whose body is a question (RFC 10008).
@@ -60,9 +59,9 @@ pub async fn by_method(state: &'static HttpState, request: Request) -> Result<Re
 }
 
 async fn answered(store: &AnyStore, body: &JsonBody<BATCH_BYTES_MAX>) -> Result<Response, Problem> {
-    let (keys, consistent) =
+    let ((keys, set), consistent) =
         body.read(|request: StockQueryRequest<'_>| Ok((request.keys()?, request.consistent)))?;
-    let set = Arc::new(KeySet::new(keys.clone()));
+    let set = Arc::new(set);
     let levels = store.query(StockQuery { keys: Arc::clone(&set), consistent }).await?;
     let level = |key| levels[set.position(key).expect("every key is in the set")];
     let answer = StockQueryAnswer::new(keys.iter().map(|key| (key, level(key))), consistent);
