@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::http::HttpConfig;
+use crate::http::feed::FeedConfig;
 use crate::http::linger::Linger;
 use crate::http::server::ServerConfig;
 use crate::store::{Keeping, Storage};
@@ -83,7 +84,7 @@ impl Config {
             kind,
             storage: Storage::Folder { path: PathBuf::from(DATA_DIR_DEFAULT), keeping: Keeping::default() },
             strategy: StrategyConfig::default(),
-            http: HttpConfig { request_timeout: Duration::from_secs(30) },
+            http: HttpConfig { request_timeout: Duration::from_secs(30), feed: FeedConfig::default() },
             server: ServerConfig {
                 connections_max: 10_000,
                 header_timeout: Duration::from_mins(1),
@@ -120,6 +121,7 @@ impl Config {
             ("--request-timeout", self.http.request_timeout, WAIT_MAX),
             ("--header-timeout", self.server.header_timeout, WAIT_MAX),
             ("--write-timeout", self.server.write_timeout, WAIT_MAX),
+            ("--event-heartbeat", self.http.feed.heartbeat, WAIT_MAX),
             ("--shutdown-grace", self.server.shutdown_grace, WAIT_MAX),
             ("--idempotency-retention", keeping.keys_retention, KEPT_MAX),
             ("--reservation-retention", keeping.reservations_retention, KEPT_MAX),
@@ -143,6 +145,7 @@ impl Config {
         let keeping = self.storage.keeping();
         let counts = [
             ("--max-connections", self.server.connections_max, COUNT_MAX),
+            ("--event-readers", self.http.feed.readers_max, COUNT_MAX),
             ("--actor-queue", self.strategy.actor_queue, COUNT_MAX),
             ("--partitions", self.strategy.partitions, COUNT_MAX),
             ("--idempotency-keys", keeping.keys_max, KEYS_MAX),

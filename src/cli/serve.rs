@@ -19,6 +19,7 @@ use super::{EXIT_USAGE, fail, print, size};
 use crate::app::{App, Ended};
 use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
+use crate::http::feed::FeedConfig;
 use crate::http::server::Drained;
 use crate::shutdown;
 use crate::store::{Discipline, Keeping, Orders, Storage};
@@ -108,6 +109,12 @@ pub(super) struct ServeArgs {
     /// How many connections at once; further ones wait
     #[arg(long, env = "INVENTORY_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
+    /// How many clients may watch the events at once; one more gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_EVENT_READERS", value_name = "N", default_value_t = 10_000)]
+    event_readers: usize,
+    /// How long a client that watches the events hears nothing, before a comment tells it that the connection stands
+    #[arg(long, env = "INVENTORY_EVENT_HEARTBEAT", value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
+    event_heartbeat: Duration,
     /// How long requests may go on after SIGTERM
     #[arg(long, env = "INVENTORY_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     shutdown_grace: Duration,
@@ -146,6 +153,7 @@ impl ServeArgs {
             config.strategy.partitions = usize::from(partitions);
         }
         config.http.request_timeout = self.request_timeout;
+        config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
         config.server.header_timeout = self.header_timeout;
         config.server.write_timeout = self.write_timeout;
         config.server.connections_max = self.max_connections;

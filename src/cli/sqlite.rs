@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::app::Offline;
 use crate::http::dto::{Export, time};
-use crate::store::query::From;
+use crate::store::ledger::From;
 use crate::store::{HistoryError, MovementPage, MovementQuery, NotDone, Store as _};
 
 /// Movements that are read at a time.

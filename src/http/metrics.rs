@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 30] = [
+pub const ROUTES: [&str; 32] = [
     "none",
     "/",
     "/v1/stock",
@@ -29,6 +29,7 @@ pub const ROUTES: [&str; 30] = [
     "/v1/orders/{id}",
     "/v1/orders/{id}/returns",
     "/v1/movements",
+    "/v1/events",
     "/v1/export",
     "/v1/import",
     "/v1/backup",
@@ -42,6 +43,7 @@ pub const ROUTES: [&str; 30] = [
     "/docs",
     "/docs/{file}",
     "/problems/{name}",
+    "/schemas/{event}",
 ];
 
 const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "HEAD", "QUERY", "other"];
@@ -137,6 +139,7 @@ pub fn expose(state: &HttpState) -> String {
     );
     text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
     requests(&mut text, &state.metrics);
+    state.feed.expose(&mut text);
     if let Ok(store) = state.store() {
         store.expose(&mut text);
         if let Some(recovery) = state.recovery() {

@@ -5,16 +5,18 @@
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
 //! [`stack`] the middleware in order, [`server`] the connections ([`request_body`], [`write_bound`] and
-//! [`linger`] what happens at their edges), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`linger`] what happens at their edges), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod dto;
 pub mod extract;
+pub mod feed;
 pub mod linger;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod perhaps;
+pub mod pieces;
 pub mod problem;
 pub mod request_body;
 pub mod routes;
@@ -31,6 +33,7 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
+use self::feed::{Feed, FeedConfig};
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
 use self::perhaps::Known;
@@ -59,6 +62,8 @@ pub struct HttpState {
     pub wait_max: Duration,
     /// When the service started.
     pub started: Instant,
+    /// Who watches the events.
+    pub feed: Feed,
     documents: Documents,
 }
 
@@ -71,6 +76,8 @@ pub struct Readiness(watch::Sender<bool>);
 pub struct HttpConfig {
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
+    /// The bounds of the event stream.
+    pub feed: FeedConfig,
 }
 
 impl HttpState {
@@ -86,6 +93,7 @@ impl HttpState {
             // What is left is for the body to come, the change to be made, and the answer to leave.
             wait_max: config.request_timeout * 9 / 10,
             started: Instant::now(),
+            feed: Feed::new(config.feed.clone()),
             documents: Documents::new(),
         }
     }

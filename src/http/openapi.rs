@@ -2,6 +2,7 @@
 
 use utoipa::OpenApi;
 
+use super::feed::schema;
 use super::routes;
 
 /// What no handler can say.
@@ -34,16 +35,25 @@ pub struct Documents {
     pub yaml: String,
     /// JSON.
     pub json: String,
+    /// What each event looks like, by its name.
+    events: Vec<(&'static str, String)>,
 }
 
 impl Documents {
     /// Builds both forms.
     pub fn new() -> Self {
         let document = document();
+        let plain = serde_json::to_value(&document).expect("the document is plain data");
         Self {
             yaml: document.to_yaml().expect("the document is plain data"),
             json: document.to_pretty_json().expect("the document is plain data"),
+            events: schema::all(&plain),
         }
+    }
+
+    /// The JSON Schema of the event of that name.
+    pub fn event(&self, name: &str) -> Option<&str> {
+        self.events.iter().find(|(event, _)| *event == name).map(|(_, schema)| schema.as_str())
     }
 }
 

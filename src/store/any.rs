@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::local::Local;
 use super::{
-    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, StockQuery, Store,
+    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementCursor, MovementPage,
+    MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, StockQuery,
+    Store,
 };
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
 use crate::telemetry::Exposition;
@@ -91,6 +92,18 @@ impl Store for AnyStore {
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         match self {
             Self::Local(local) => local.movements(query).await,
+        }
+    }
+
+    fn feed_end(&self) -> MovementCursor {
+        match self {
+            Self::Local(local) => local.feed_end(),
+        }
+    }
+
+    async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {
+        match self {
+            Self::Local(local) => local.feed_grows(after).await,
         }
     }
 

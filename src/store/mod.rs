@@ -7,7 +7,7 @@
 //!
 //! - [`command`]: a deed, what makes it once, what is said about it.
 //! - [`outcome`]: what came of it, as data: fresh or replayed, the same; or why nothing did.
-//! - [`query`]: what may be asked beside commands: levels, pages, movements, how the store is doing.
+//! - [`query`]: what may be asked beside commands: levels, pages, how the store is doing. [`ledger`]: movements, and places among them.
 //! - [`chores`]: what is done now and then, by a store that has files: imports, backups, verification.
 //! - [`config`]: how stock is kept. [`any`]: the store that was chosen at startup.
 //! - [`local`]: the store of one process: a strategy and a journal.
@@ -21,6 +21,7 @@ pub mod command;
 pub mod config;
 #[cfg(feature = "mutants")]
 pub mod double_replay;
+pub mod ledger;
 pub mod outcome;
 pub mod query;
 
@@ -35,14 +36,16 @@ pub use command::{
     Command, Deed, EachLine, Idempotency, KeyOfVersion1, ReturnLine, TransactionKind, Transition,
 };
 pub use config::{Discipline, Keeping, Orders, Storage};
+pub use ledger::{
+    HistoryError, Lineage, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, Numbered, Seq,
+};
 pub use outcome::{
     Answered, Imported, LineOutcome, NotDone, OrderRefused, Outcome, ReservationRefused, WasApplied, Why,
     WrittenAnswer,
 };
 pub use query::{
-    HistoryError, LevelCursor, LevelPage, LevelQuery, Lineage, Movement, MovementCursor, MovementKind,
-    MovementPage, MovementQuery, Numbered, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
-    ReservationQuery, Seq, Status, StockQuery,
+    LevelCursor, LevelPage, LevelQuery, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
+    ReservationQuery, Status, StockQuery,
 };
 
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
@@ -119,6 +122,13 @@ pub trait Store: Send + Sync {
         &self,
         query: MovementQuery,
     ) -> impl Future<Output = Result<MovementPage, HistoryError>> + Send;
+
+    /// The place right after the last movement that is kept for good: whoever was answered before the call was told of nothing after it
+    /// but what is in the levels by then. So levels that are read after this, and the movements after this place, leave nothing out.
+    fn feed_end(&self) -> MovementCursor;
+
+    /// Completes when there may be movements after that place, which is that of a walk over all of them.
+    fn feed_grows(&self, after: MovementCursor) -> impl Future<Output = Result<(), NotDone>> + Send;
 
     /// Which history its versions and movements are of. The same for as long as the store is open.
     fn lineage(&self) -> Lineage;

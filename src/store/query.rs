@@ -1,8 +1,6 @@
-//! What may be asked of a store beside commands: pages of levels and of movements, and how it is doing.
+//! What may be asked of a store beside commands and its [`ledger`](super::ledger): levels, pages of what there is, and how it is doing.
 //!
-//! Positions in a history, and where a walk goes on, are the store's own affair: [`Seq`], [`LevelCursor`] and
-//! [`MovementCursor`] are shown and taken back as text, and mean nothing to anybody else. Versions, and numbers of movements, are
-//! used again where history was taken back by a restore: which history they are of, the [`Lineage`] says.
+//! Where a walk goes on is the store's own affair: a [`LevelCursor`] is shown and taken back as text, and means nothing to anybody else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
 use super::config::Discipline;
-use super::outcome::NotDone;
+use super::ledger::Lineage;
 use crate::stock::{
-    KeySet, Level, Location, Operation, Order, OrderId, OrderState, Reservation, ReservationId,
-    ReservationState, Sku, StockKey,
+    KeySet, Level, Location, Order, OrderId, OrderState, Reservation, ReservationId, ReservationState, Sku,
+    StockKey,
 };
 use crate::strategy::ContentionReport;
 
@@ -57,57 +55,6 @@ pub struct LevelPage {
 /// Where a walk over the levels is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LevelCursor(pub(in crate::store) StockKey);
-
-/// Which movements, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MovementQuery {
-    /// Those of one level, newest first.
-    OfLevel {
-        /// The level.
-        key: StockKey,
-        /// Where the page before ended; from the newest on, if there was none.
-        cursor: Option<MovementCursor>,
-        /// How many at most.
-        limit: usize,
-    },
-    /// Those after a number, in order.
-    After {
-        /// Where to begin.
-        from: From,
-        /// Only of this sku.
-        sku: Option<String>,
-        /// Only at this location.
-        location: Option<String>,
-        /// How many at most.
-        limit: usize,
-    },
-}
-
-/// Where a walk forward begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
-    /// With the oldest movement that is kept.
-    Oldest,
-    /// After this movement, in whichever history: a number alone does not say.
-    Seq(Seq),
-    /// After this movement of that history.
-    SeqOf(Seq, Lineage),
-    /// Where the page before ended.
-    Cursor(MovementCursor),
-}
-
-/// A page of movements.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MovementPage {
-    /// The movements, in order.
-    pub movements: Vec<Movement>,
-    /// Where the next page starts, if there may be one.
-    pub next: Option<MovementCursor>,
-    /// Whether there were older movements of the level, which are not kept any more.
-    pub compacted: bool,
-    /// The history they are of.
-    pub lineage: Lineage,
-}
 
 /// Which reservations to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,120 +96,10 @@ pub struct OrderPage {
     pub next: Option<OrderId>,
 }
 
-/// What happened to one level.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Movement {
-    /// Its number.
-    pub seq: Seq,
-    /// When it was recorded, in milliseconds of Unix time.
-    pub time_ms: u64,
-    /// What it was.
-    pub kind: MovementKind,
-    /// The level.
-    pub key: StockKey,
-    /// Units on hand and reserved before.
-    pub before: (u64, u64),
-    /// The level after.
-    pub after: Level,
-    /// What was said about it; empty for nothing.
-    pub reason: String,
-    /// What it refers to; empty for nothing.
-    pub reference: String,
-    /// Which reservation made it, if one did.
-    pub reservation: Option<ReservationId>,
-    /// Which order made it, if one did.
-    pub order: Option<OrderId>,
-}
-
-/// What a movement was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MovementKind {
-    /// The level came into being.
-    Created,
-    /// A physical count.
-    Counted,
-    /// Units were added or taken.
-    Adjusted,
-    /// Units were moved to or from another location.
-    Transferred,
-    /// The level was brought in from a file.
-    Imported,
-    /// Units were held.
-    Reserved,
-    /// Held units were let go.
-    Released,
-    /// Held units left the house, all or some of them.
-    Shipped,
-    /// Held units were let go, as their deadline had come.
-    Expired,
-    /// An order took them.
-    Fulfilled,
-    /// An order gave them back.
-    Returned,
-    /// The level was removed; its units went with it.
-    Deleted,
-}
-
-/// Which history a version, or the number of a movement, is of. There is one, unless a backup was restored: then what was after
-/// the backup is taken back, and another lineage begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lineage(Option<u64>);
-
-/// The number of a movement: rises with each, in the order in which they were recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Seq(pub(in crate::store) u64);
-
-/// Where a walk over movements is, and in which history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MovementCursor {
-    pub(in crate::store) place: MovementPlace,
-    pub(in crate::store) lineage: Lineage,
-}
-
-/// What a [`MovementCursor`] says, to the store that gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum MovementPlace {
-    /// In the history of one level: before that version of it, whose record is at that position.
-    Before { position: u64, version: u64 },
-    /// In the ledger: after that number.
-    After(u64),
-}
-
 /// A text that is no cursor of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must be the next_cursor of an earlier page")]
 pub struct NotACursor;
-
-/// Why there are no movements to show.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum HistoryError {
-    /// The cursor is that of another walk.
-    #[error(transparent)]
-    Cursor(#[from] NotACursor),
-    /// Movements right after that place are not kept any more.
-    #[error("the oldest movement that is kept is number {oldest}")]
-    Compacted {
-        /// The oldest movement that is.
-        oldest: Seq,
-    },
-    /// That place is in a history that was taken back.
-    #[error(
-        "that place is in a history that is not this one's: a backup was restored, and what came after it was taken back; \
-         read the stock again, and begin with the oldest movement"
-    )]
-    OtherLineage,
-    /// There is no such movement yet, so whoever names it has it from a history that was taken back.
-    #[error("there is no movement {asked}: the newest is number {newest}; read the stock again")]
-    Ahead {
-        /// The movement that was named.
-        asked: Seq,
-        /// The newest there is.
-        newest: Seq,
-    },
-    /// It got no answer.
-    #[error(transparent)]
-    NotDone(#[from] NotDone),
-}
 
 /// How a store is doing.
 #[derive(Debug, Clone)]
@@ -296,82 +133,6 @@ pub struct OrdersStatus {
     pub backordered: usize,
 }
 
-impl Lineage {
-    /// The first, which is never named.
-    pub const FIRST: Self = Self(None);
-
-    /// One that began when a backup was restored.
-    pub(in crate::store) fn restored(id: Option<u64>) -> Self {
-        Self(id)
-    }
-
-    /// What it is named by, wherever something of it is: nothing for the first.
-    pub fn id(self) -> Option<u64> {
-        self.0
-    }
-
-    /// A number of this lineage, as it is shown.
-    pub fn number(self, number: u64) -> Numbered {
-        Numbered { number, lineage: self }
-    }
-}
-
-/// A version, or the number of a movement, with its lineage: `7`, or `7-00c0ffee00c0ffee` after a restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Numbered {
-    /// The number.
-    pub number: u64,
-    /// Of which history.
-    pub lineage: Lineage,
-}
-
-impl fmt::Display for Numbered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.lineage {
-            Lineage(None) => self.number.fmt(f),
-            Lineage(Some(id)) => write!(f, "{}-{id:016x}", self.number),
-        }
-    }
-}
-
-impl FromStr for Numbered {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (number, lineage) = match text.split_once('-') {
-            None => (text, Lineage(None)),
-            Some((number, id)) => (number, Lineage(Some(u64::from_str_radix(id, 16)?))),
-        };
-        Ok(Self { number: number.parse()?, lineage })
-    }
-}
-
-impl Seq {
-    /// The movement of that number.
-    pub fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number, to be shown.
-    pub fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Seq {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
-    }
-}
-
 impl fmt::Display for LevelCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(format!("{}/{}", self.0.sku(), self.0.location())))
@@ -391,77 +152,6 @@ impl FromStr for LevelCursor {
     }
 }
 
-impl fmt::Display for MovementCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers = match self.place {
-            MovementPlace::Before { position, version } => vec![position, version],
-            MovementPlace::After(seq) => vec![seq],
-        };
-        let bytes = numbers.into_iter().flat_map(u64::to_be_bytes);
-        // A lineage is an odd byte and a number before them: no cursor of the first is that long.
-        let lineage = self.lineage.0.into_iter().flat_map(|id| [vec![1], id.to_be_bytes().to_vec()].concat());
-        let bytes: Vec<u8> = lineage.chain(bytes).collect();
-        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
-    }
-}
-
-impl FromStr for MovementCursor {
-    type Err = NotACursor;
-
-    fn from_str(text: &str) -> Result<Self, NotACursor> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotACursor)?;
-        let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
-        let (lineage, bytes) = match bytes.as_slice() {
-            [1, rest @ ..] if bytes.len() % 8 == 1 => {
-                let (id, rest) = rest.split_first_chunk().ok_or(NotACursor)?;
-                (Lineage(Some(number(id))), rest)
-            }
-            bytes => (Lineage(None), bytes),
-        };
-        let place = match bytes.as_chunks() {
-            ([position, version], []) => {
-                MovementPlace::Before { position: number(position), version: number(version) }
-            }
-            ([seq], []) => MovementPlace::After(number(seq)),
-            _ => return Err(NotACursor),
-        };
-        Ok(Self { place, lineage })
-    }
-}
-
-impl MovementKind {
-    /// By what happened to the level.
-    pub fn of(operation: Operation) -> Self {
-        match operation {
-            Operation::Create { .. } => Self::Created,
-            Operation::Count { .. } => Self::Counted,
-            Operation::Adjust { .. } => Self::Adjusted,
-            Operation::Reserve { .. } => Self::Reserved,
-            Operation::Release { .. } => Self::Released,
-            Operation::Ship { .. } | Operation::Settle { .. } => Self::Shipped,
-            Operation::Delete => Self::Deleted,
-        }
-    }
-
-    /// Its name, as the ledger shows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Counted => "counted",
-            Self::Adjusted => "adjusted",
-            Self::Transferred => "transferred",
-            Self::Imported => "imported",
-            Self::Reserved => "reserved",
-            Self::Released => "released",
-            Self::Shipped => "shipped",
-            Self::Expired => "expired",
-            Self::Fulfilled => "fulfilled",
-            Self::Returned => "returned",
-            Self::Deleted => "deleted",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -470,25 +160,8 @@ mod tests {
     fn cursors_come_back_as_they_went_and_nothing_else_is_one() {
         let level = LevelCursor(StockKey::new(Sku::parse("A-1").unwrap(), Location::DEFAULT));
         assert_eq!(level.to_string().parse(), Ok(level));
-        for place in [MovementPlace::Before { position: 700, version: 3 }, MovementPlace::After(u64::MAX)] {
-            for lineage in [Lineage::FIRST, Lineage(Some(0)), Lineage(Some(u64::MAX))] {
-                let cursor = MovementCursor { place, lineage };
-                assert_eq!(cursor.to_string().parse(), Ok(cursor));
-            }
-        }
-        for (number, shown) in [
-            (Lineage::FIRST.number(7), "7"),
-            (Lineage(Some(0xC0_FFEE)).number(u64::MAX), "18446744073709551615-0000000000c0ffee"),
-        ] {
-            assert_eq!(number.to_string(), shown);
-            assert_eq!(shown.parse(), Ok(number));
-        }
-        for wrong in ["", "-", "7-", "-7", "x", "7-x", "7-00000000000000001", "7-1-1"] {
-            assert!(wrong.parse::<Numbered>().is_err() || wrong == "7-00000000000000001", "{wrong}");
-        }
         for wrong in ["", "x", "AAAA", "%", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
             assert_eq!(wrong.parse::<LevelCursor>(), Err(NotACursor), "{wrong}");
-            assert_eq!(wrong.parse::<MovementCursor>(), Err(NotACursor), "{wrong}");
         }
     }
 }

@@ -7,6 +7,8 @@ mod connections;
 mod disconnects;
 mod documents;
 mod errors;
+mod events;
+mod events_bounds;
 mod limits;
 mod listing;
 mod operations;

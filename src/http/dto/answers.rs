@@ -53,6 +53,10 @@ pub struct PageAnswer<'a> {
     /// Where the next page starts; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// Where the events go on, which is `after` of `/v1/events`: whatever these levels do not show yet comes after it. Of a walk over
+    /// several pages, that of the first.
+    #[schema(example = "AAAAAAAAEmc")]
+    pub event_cursor: String,
 }
 
 /// What became of each line of an independent batch.
@@ -231,7 +235,9 @@ impl WriteJson for PageAnswer<'_> {
             out.extend_from_slice(cursor.as_bytes());
             out.push(b'"');
         }
-        out.push(b'}');
+        out.extend_from_slice(b",\"event_cursor\":\"");
+        out.extend_from_slice(self.event_cursor.as_bytes());
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -339,8 +345,12 @@ mod tests {
         written(&StockLevel::new(&key, Level::existing(5, 0, 3).unwrap()));
         written(&LevelsAnswer { levels: vec![] });
         written(&LevelsAnswer { levels: vec![level, level] });
-        written(&PageAnswer { items: vec![level], next_cursor: Some("abc".to_owned()) });
-        written(&PageAnswer { items: vec![], next_cursor: None });
+        written(&PageAnswer {
+            items: vec![level],
+            next_cursor: Some("abc".to_owned()),
+            event_cursor: "AAA".to_owned(),
+        });
+        written(&PageAnswer { items: vec![], next_cursor: None, event_cursor: String::new() });
         let change = Change::unconditional(Operation::Adjust { delta: -1, if_missing: IfMissing::Refuse });
         let refusal = change.judge(Level::ABSENT).unwrap_err();
         let problem = Some(LineProblem::Told(Box::new(Problem::refused(refusal, &key, "/lines/1"))));

@@ -47,6 +47,9 @@ pub struct StockQueryAnswer<'a> {
     totals: Totals,
     /// Whether all are as they were at one instant.
     consistent: bool,
+    /// Where the events go on, which is `after` of `/v1/events`: whatever these levels do not show yet comes after it.
+    #[schema(example = "AAAAAAAAEmc")]
+    event_cursor: String,
 }
 
 /// A level that does not exist.
@@ -132,7 +135,11 @@ fn error_at(pointer: String, detail: String) -> FieldError {
 
 impl<'a> StockQueryAnswer<'a> {
     /// The answer about these levels, in this order.
-    pub fn new(levels: impl Iterator<Item = (&'a StockKey, Level)>, consistent: bool) -> Self {
+    pub fn new(
+        levels: impl Iterator<Item = (&'a StockKey, Level)>,
+        consistent: bool,
+        event_cursor: String,
+    ) -> Self {
         let (mut items, mut missing) = (Vec::with_capacity(levels.size_hint().0), Vec::new());
         let mut totals = Totals::default();
         for (key, level) in levels {
@@ -144,7 +151,7 @@ impl<'a> StockQueryAnswer<'a> {
                 missing.push(MissingLevel { sku, location, version: level.version() });
             }
         }
-        Self { items, missing, totals, consistent }
+        Self { items, missing, totals, consistent, event_cursor }
     }
 
     /// About as long as its JSON gets.
@@ -167,7 +174,8 @@ impl WriteJson for StockQueryAnswer<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"items\":");
         super::answers::write_list(&self.items, out);
-        let rest = Rest { missing: &self.missing, totals: self.totals, consistent: self.consistent };
+        let Self { missing, totals, consistent, event_cursor, .. } = self;
+        let rest = Rest { missing, totals: *totals, consistent: *consistent, event_cursor };
         let comma = out.len();
         serde_json::to_writer(&mut *out, &rest).expect("writing to memory does not fail");
         // What follows continues the object that was begun.
@@ -181,6 +189,7 @@ struct Rest<'a> {
     missing: &'a [MissingLevel<'a>],
     totals: Totals,
     consistent: bool,
+    event_cursor: &'a str,
 }
 
 #[cfg(test)]
@@ -217,12 +226,12 @@ mod tests {
         let (a, b) = (key("a"), key("b"));
         let levels = [(&a, Level::existing(5, 2, 3).unwrap()), (&b, Level::tombstone(7).unwrap())];
         for levels in [&levels[..], &levels[..1], &levels[1..]] {
-            let answer = StockQueryAnswer::new(levels.iter().copied(), true);
+            let answer = StockQueryAnswer::new(levels.iter().copied(), true, "AAA".to_owned());
             let mut out = Vec::new();
             answer.write_json(&mut out);
             assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&answer).unwrap());
         }
-        let answer = StockQueryAnswer::new(levels.into_iter(), false);
+        let answer = StockQueryAnswer::new(levels.into_iter(), false, String::new());
         assert_eq!(answer.totals, Totals { levels: 1, on_hand: 5, reserved: 2, available: 3 });
     }
 }

@@ -10,9 +10,12 @@ use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
 use crate::http::problem::Problem;
 use crate::stock::{Applied, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
 use crate::store::{
-    Answered, AnyStore, Command, Deed, Idempotency, Lineage, Outcome, Store as _, TransactionKind,
-    WrittenAnswer,
+    Answered, AnyStore, Command, Deed, Idempotency, Lineage, MovementCursor, Outcome, Store as _,
+    TransactionKind, WrittenAnswer,
 };
+
+/// Where the events go on after levels that were read.
+pub(super) const EVENT_CURSOR: HeaderName = HeaderName::from_static("event-cursor");
 
 /// Marks an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -108,6 +111,11 @@ pub(super) fn level(status: StatusCode, key: &StockKey, level: Level, lineage: L
     *response.status_mut() = status;
     response.headers_mut().insert(header::ETAG, etag(level, lineage));
     response
+}
+
+/// The value of [`EVENT_CURSOR`].
+pub(super) fn event_cursor(cursor: MovementCursor) -> HeaderValue {
+    HeaderValue::try_from(cursor.to_string()).expect("a cursor is visible ASCII")
 }
 
 /// No body, only an entity tag.

@@ -4,6 +4,7 @@ pub mod adjustments;
 mod answer;
 pub mod backup;
 pub mod docs;
+pub mod events;
 pub mod export;
 pub mod import;
 mod independent;
@@ -62,6 +63,8 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(orders::read, orders::cancel))
         .routes(routes!(orders::give_back))
         .routes(routes!(movements::list))
+        .routes(routes!(events::watch))
+        .routes(routes!(events::schema))
         .routes(routes!(export::export))
         .routes(routes!(import::import))
         .routes(routes!(backup::back_up))

@@ -8,7 +8,7 @@ use crate::http::dto::{MovementAnswer, MovementsAnswer};
 use crate::http::extract::{Page, Query, Service};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Location, Sku, StockKey};
-use crate::store::query::From;
+use crate::store::ledger::From;
 use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbered, Seq, Store as _};
 
 /// List movements
@@ -65,15 +65,22 @@ fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Res
     }
     let from = match (cursor, after) {
         (Some(cursor), _) => From::Cursor(cursor),
-        (None, Some(Numbered { number, lineage: Lineage::FIRST })) => From::Seq(Seq::new(number)),
-        (None, Some(Numbered { number, lineage })) => From::SeqOf(Seq::new(number), lineage),
+        (None, Some(numbered)) => self::from(numbered),
         (None, None) => From::Seq(Seq::default()),
     };
     let (sku, location) = (sku.map(|sku| sku.to_string()), location.map(|location| location.to_string()));
     Ok(MovementQuery::After { from, sku, location, limit })
 }
 
-fn problem(error: HistoryError) -> Problem {
+/// After the movement of that number. Which history it is of, a number without a lineage does not say.
+pub(super) fn from(Numbered { number, lineage }: Numbered) -> From {
+    match lineage {
+        Lineage::FIRST => From::Seq(Seq::new(number)),
+        lineage => From::SeqOf(Seq::new(number), lineage),
+    }
+}
+
+pub(super) fn problem(error: HistoryError) -> Problem {
     match error {
         HistoryError::Cursor(error) => Problem::parameter("cursor", error.to_string()),
         HistoryError::Compacted { .. } | HistoryError::OtherLineage | HistoryError::Ahead { .. } => {

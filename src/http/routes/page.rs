@@ -38,12 +38,14 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     let sku = query.read("sku", Sku::parse)?;
     let sku_prefix = query.read("sku_prefix", Sku::parse_prefix)?.unwrap_or_default();
 
+    // Before any level is read.
+    let event_cursor = store.feed_end().to_string();
     let page = store.list(LevelQuery { sku, sku_prefix, location, after: after.as_ref(), limit }).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
     let next_cursor = page.next.as_ref().map(LevelCursor::to_string);
     let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, location, sku, sku_prefix));
     let bytes = StockLevel::JSON_BYTES * (page.levels.len() + 1);
-    let mut response = answer::json(&PageAnswer { items, next_cursor }, bytes);
+    let mut response = answer::json(&PageAnswer { items, next_cursor, event_cursor }, bytes);
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
     }

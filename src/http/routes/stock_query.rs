@@ -62,8 +62,10 @@ async fn answered(store: &AnyStore, body: &JsonBody<BATCH_BYTES_MAX>) -> Result<
     let ((keys, set), consistent) =
         body.read(|request: StockQueryRequest<'_>| Ok((request.keys()?, request.consistent)))?;
     let set = Arc::new(set);
+    // Before any level is read.
+    let event_cursor = store.feed_end().to_string();
     let levels = store.query(StockQuery { keys: Arc::clone(&set), consistent }).await?;
     let level = |key| levels[set.position(key).expect("every key is in the set")];
-    let answer = StockQueryAnswer::new(keys.iter().map(|key| (key, level(key))), consistent);
+    let answer = StockQueryAnswer::new(keys.iter().map(|key| (key, level(key))), consistent, event_cursor);
     Ok(answer::json(&answer, answer.json_bytes()))
 }

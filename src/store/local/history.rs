@@ -3,21 +3,55 @@
 //! They read files, so they run on the threads for that, never on one that serves requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Local;
 use super::books::unread;
 use crate::journal::heads::Head;
 use crate::journal::history::{self, Before};
 use crate::journal::record::RecordKind;
+use crate::journal::watermark::Failed;
 use crate::journal::{Shared, record};
 use crate::stock::{StockKey, key};
-use crate::store::query::{From, MovementPlace, NotACursor};
+use crate::store::ledger::{From, MovementPlace};
+use crate::store::query::NotACursor;
 use crate::store::{
     HistoryError, Lineage, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq,
     Store as _, WasApplied, Why,
 };
 
+/// In memory nobody wakes the writer for a single change: whoever follows the feed has it look up this often.
+const VOLATILE_LOOK: Duration = Duration::from_millis(20);
+
 impl Local {
+    /// The place after the last movement that is on disk.
+    pub(super) fn end_of_feed(&self) -> MovementCursor {
+        let newest = self.0.books.shared().watermark.end().next_seq.saturating_sub(1);
+        MovementCursor { place: MovementPlace::After(newest), lineage: self.lineage() }
+    }
+
+    /// Completes when there may be movements after that place.
+    pub(super) async fn more_than(&self, after: MovementCursor) -> Result<(), NotDone> {
+        let books = &self.0.books;
+        let MovementPlace::After(seq) = after.place else { return Ok(()) };
+        loop {
+            // Read before it is waited for: what is written in between is past this position.
+            let end = books.shared().watermark.end();
+            if end.next_seq.saturating_sub(1) > seq {
+                return Ok(());
+            }
+            let grows = books.shared().watermark.reach(end.position);
+            if books.journal().is_volatile() {
+                if let Ok(grown) = tokio::time::timeout(VOLATILE_LOOK, grows).await {
+                    grown.map_err(ended)?;
+                }
+                books.caught_up(WasApplied::No).await?;
+            } else {
+                grows.await.map_err(ended)?;
+            }
+        }
+    }
+
     /// A page of movements, all of them witnessed: whatever a client was answered it finds there.
     pub(super) async fn page_of_movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         // On disk whatever was answered is in the log already.
@@ -156,6 +190,10 @@ fn said(journal: &Shared, error: history::HistoryError) -> HistoryError {
         history::HistoryError::Compacted => HistoryError::Compacted { oldest: oldest(journal) },
         error => NotDone::no(unread(&error)).into(),
     }
+}
+
+fn ended(failed: Failed) -> NotDone {
+    NotDone::no(Why::Unavailable(failed.reason))
 }
 
 fn damaged(what: String) -> HistoryError {

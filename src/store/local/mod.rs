@@ -46,9 +46,9 @@ use crate::stock::{
     ReservationId, StockKey, Transaction,
 };
 use crate::store::{
-    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementPage, MovementQuery,
-    NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage, ReservationQuery, Status,
-    StockQuery, Store, TransactionKind, WasApplied, Why,
+    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementCursor, MovementPage,
+    MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage, ReservationQuery,
+    Status, StockQuery, Store, TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRefused, TransactRejected};
 use crate::telemetry::Exposition;
@@ -125,6 +125,14 @@ impl Store for Local {
 
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         self.page_of_movements(query).await
+    }
+
+    fn feed_end(&self) -> MovementCursor {
+        self.end_of_feed()
+    }
+
+    async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {
+        self.more_than(after).await
     }
 
     fn lineage(&self) -> Lineage {

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::{get, post};
 use inventory::config::Config;
+use inventory::http::feed::FeedConfig;
 use inventory::http::metrics::HttpMetrics;
 use inventory::http::problem::{Problem, ProblemKind as Named};
 use inventory::http::{HttpConfig, server, stack};
@@ -29,7 +30,8 @@ async fn start(request_timeout: Duration) -> SocketAddr {
         .route("/unready", get(async || Problem::new(Named::NotReady, "on purpose")))
         .route("/well", get(async || "well"));
     let metrics: &'static HttpMetrics = Box::leak(Box::default());
-    let router = stack::around(failing, metrics, &HttpConfig { request_timeout });
+    let router =
+        stack::around(failing, metrics, &HttpConfig { request_timeout, feed: FeedConfig::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     tokio::spawn(server::serve(listener, router, Config::new(StrategyKind::Mutex).server, pending(), || ()));

@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 pub(crate) mod contract;
 pub(crate) mod raw;
+pub(crate) mod watcher;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use self::answer::Answer;
 use self::raw::Raw;
+use self::watcher::Watcher;
 
 /// How long anything may take before it is given up for dead. No measure of speed.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(30);
@@ -89,6 +91,16 @@ impl Builder {
 
     pub(crate) fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.config.server.write_timeout = timeout;
+        self
+    }
+
+    pub(crate) fn with_event_readers(mut self, readers: usize) -> Self {
+        self.config.http.feed.readers_max = readers;
+        self
+    }
+
+    pub(crate) fn with_event_heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.config.http.feed.heartbeat = heartbeat;
         self
     }
 
@@ -170,6 +182,12 @@ impl TestApp {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path).send().await
+    }
+
+    /// Somebody who watches from a place on; from now on, where none is named.
+    pub(crate) async fn watch(&self, path: &str, last_seen: &str) -> Watcher {
+        let watching = self.call(Method::GET, path).header("last-event-id", last_seen).watch().await;
+        watching.unwrap_or_else(|answer| panic!("{} {}", answer.status, answer.text()))
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {

@@ -9,7 +9,7 @@ use super::service::{Service, Told, config};
 use crate::journal::control;
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::disk::pool::Pool;
-use crate::store::query::From;
+use crate::store::ledger::From;
 use crate::store::{HistoryError, MovementQuery, NotDone, Store as _, WasApplied, Why};
 use crate::strategy::StrategyKind;
 

@@ -19,7 +19,7 @@ use crate::stock::{
     Change, IfMissing, Location, Once, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
     Precondition, Remark, Sku, StockKey,
 };
-use crate::store::query::From;
+use crate::store::ledger::From;
 use crate::store::{
     Answered, Command, Deed, Discipline, Idempotency, Keeping, Movement, MovementKind, MovementQuery,
     NotDone, OrderQuery, OrderRefused, Orders, Outcome, ReturnLine, Store as _, Transition, Why,
