@@ -154,7 +154,7 @@ for_each_strategy! {
         let (mut told, mut expected) = (Vec::new(), Vec::new());
         for life in 0..4 {
             let mut watcher =
-                server.call(Method::GET, "/v1/events?after=0").header("last-event-id", &at).watch().await.ok().expect("a stream");
+                server.call(Method::GET, "/v1/events?after=0").header("last-event-id", &at).watch().await.expect("a stream");
             for number in 0..5 {
                 let sku = format!("sku-{life}-{number}");
                 server.put(&format!("/v1/stock/{sku}"), &json!({ "on_hand": number })).await.assert_status(201);
@@ -167,7 +167,7 @@ for_each_strategy! {
             }
             server = server.kill_and_restart();
         }
-        let mut watcher = server.call(Method::GET, "/v1/events").header("last-event-id", &at).watch().await.ok().expect("a stream");
+        let mut watcher = server.call(Method::GET, "/v1/events").header("last-event-id", &at).watch().await.expect("a stream");
         for event in watcher.take(expected.len() - told.len()).await {
             told.push(event.data["sku"].as_str().expect("a sku").to_owned());
         }
