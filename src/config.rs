@@ -150,6 +150,7 @@ impl Config {
             ("--partitions", self.strategy.partitions, COUNT_MAX),
             ("--idempotency-keys", keeping.keys_max, KEYS_MAX),
             ("--reservations", keeping.reservations_max, KEYS_MAX),
+            ("--waiters-max", keeping.waiters_max, COUNT_MAX),
             ("--queue-capacity", keeping.orders.queue_max, COUNT_MAX),
             ("--order-workers", keeping.orders.workers, WORKERS_MAX),
             ("--backorder-capacity", keeping.orders.backorders_max, KEYS_MAX),

@@ -67,6 +67,9 @@ pub(super) struct ServeArgs {
     /// How long reservations that are committed, released or expired can be read; of the newest 100 000
     #[arg(long, env = "INVENTORY_RESERVATION_RETENTION", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     reservation_retention: Duration,
+    /// How many requests may wait for stock at once (`Prefer: wait`); one more gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_WAITERS_MAX", value_name = "N", default_value_t = 10_000)]
+    waiters_max: usize,
     /// Which of the queued orders is next: the first placed, the last, or the most urgent
     #[arg(long, env = "INVENTORY_QUEUE_DISCIPLINE", value_name = "NAME", default_value = "fifo", value_parser = discipline())]
     queue_discipline: Discipline,
@@ -184,6 +187,7 @@ impl ServeArgs {
             retain_bytes: self.retain_bytes,
             reservations_max: self.reservations,
             reservations_retention: self.reservation_retention,
+            waiters_max: self.waiters_max,
             orders: self.orders(),
             ..Keeping::default()
         };

@@ -79,6 +79,11 @@ impl Holds {
         self.deadlines.due_of(key, now_ms)
     }
 
+    /// The earliest deadline of the reservations of that level; that of another level may be told as well.
+    pub fn next_of(&self, key: &StockKey) -> Option<u64> {
+        self.deadlines.next_of(key)
+    }
+
     /// Some of the reservations whose deadline has come, `count` at most, and at least one if there are any.
     pub fn due(&self, now_ms: u64, count: usize) -> Vec<Arc<Hold>> {
         self.deadlines.due(now_ms, count)

@@ -13,22 +13,23 @@
 //! comes. So that drop aborts, and recovery starts from what is on disk, which has neither. A slot of which no permit was made is of
 //! no change: its drop only gives it back, whatever its thread does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+use super::bell::Bell;
 use super::freed::Freed;
 use super::keys::Claim;
 use super::orders;
 use super::record::{self, RecordHead, RecordKind};
 use super::settled::Settled;
 use super::stored::Stored;
+use super::waiters::{Ticket, Waiters};
 use super::watermark::Failed;
-use crate::stock::{Changed, HandOff, Remark, StockKey, Term};
+use crate::stock::{Changed, HandOff, Remark, StockKey, Term, Until};
 use crate::telemetry::{log, striped};
 
 /// Lanes. Threads past this share.
@@ -48,6 +49,7 @@ pub struct Lanes {
     all: Box<[Arc<Lane>]>,
     bell: Arc<Bell>,
     freed: Arc<Freed>,
+    waiters: Arc<Waiters>,
     /// The disk is full: no slot is given out. Beside what everybody reads who wants one, and seldom changed.
     full: AtomicBool,
 }
@@ -59,10 +61,11 @@ pub struct Lane {
     slots: Semaphore,
     /// Nobody takes anything from it any more: see [`Lanes::give_up`]. Changed under the queue's lock.
     given_up: AtomicBool,
-    /// Somebody waits for units of some level: who hands a change over tells it. Changed under the queue's lock, and read under it: who
-    /// handed a change over before it was set made the change before that, and is seen by who looks at the level after it.
-    watched: AtomicBool,
+    /// Who is to be told of changes: [`ORDERS`], and a bit for each part of [`Waiters`] where somebody is. Changed under the queue's lock, and
+    /// read under it: who handed a change over before it was set made the change before that, and is seen by who looks at the level after it.
+    watched: AtomicU64,
     freed: Arc<Freed>,
+    waiters: Arc<Waiters>,
     settled: Settled,
     bell: Arc<Bell>,
     /// Bytes of records from which on a hand-over wakes the writer.
@@ -128,6 +131,10 @@ pub enum NoSlot {
     Closed,
 }
 
+/// Of what is watched: orders wait for units of some level, and [`Freed`] is told. The other bits are those of [`Waiters`].
+const ORDERS: u64 = 1 << 63;
+const _: () = assert!(Waiters::BITS & ORDERS == 0, "each has a bit of its own");
+
 /// How long a request waits for a slot.
 const PERMIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -136,15 +143,16 @@ impl Lanes {
     pub fn new(is_volatile: bool) -> Self {
         let rings_at = if is_volatile { MUCH } else { 1 };
         let stamps_since = is_volatile.then(Instant::now);
-        let (bell, freed) = (Arc::new(Bell::default()), Arc::new(Freed::default()));
+        let (bell, freed, waiters) = (Arc::<Bell>::default(), Arc::<Freed>::default(), Arc::<Waiters>::default());
         let lane = || {
             let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
             Arc::new(Lane {
                 queue: Mutex::default(),
                 slots,
                 given_up,
-                watched: AtomicBool::new(false),
+                watched: AtomicU64::new(0),
                 freed: Arc::clone(&freed),
+                waiters: Arc::clone(&waiters),
                 settled: Settled::default(),
                 bell: Arc::clone(&bell),
                 rings_at,
@@ -152,7 +160,7 @@ impl Lanes {
             })
         };
         let all = (0..LANES).map(|_| lane()).collect();
-        Self { all, bell, freed, full: AtomicBool::new(false) }
+        Self { all, bell, freed, waiters, full: AtomicBool::new(false) }
     }
 
     /// A slot in the lane of this thread, if there is one now: there nearly always is. None is given out while the disk is full.
@@ -249,24 +257,51 @@ impl Lanes {
     /// From here on [`Lanes::freed`] is told of units of these levels that come free. Whatever was handed over before was changed before:
     /// who looks at the levels after this has seen it.
     pub fn watch<'k>(&self, keys: impl Iterator<Item = &'k StockKey>) {
-        self.freed.watch(keys, || self.set_watched(true));
+        self.freed.watch(keys, || self.set_watched(ORDERS, true));
     }
 
     /// Takes [`Lanes::watch`] of the same levels back.
     pub fn unwatch<'k>(&self, keys: impl Iterator<Item = &'k StockKey>) {
-        self.freed.unwatch(keys, || self.set_watched(false));
+        self.freed.unwatch(keys, || self.set_watched(ORDERS, false));
     }
 
-    fn set_watched(&self, watched: bool) {
+    /// A place among [`Lanes::waiters`], for who waits for that level; `None` where there are `at_most` already. As with [`Lanes::watch`], who
+    /// looks at the level after this misses nothing. To be given back with [`Lanes::leave`].
+    pub fn enter(&self, key: &StockKey, until: &Until, at_most: usize) -> Option<Ticket> {
+        self.waiters.enter(key, until, at_most, |bit| self.set_watched(bit, true))
+    }
+
+    /// Gives a place of [`Lanes::enter`] back.
+    pub fn leave(&self, ticket: &Ticket) {
+        self.waiters.leave(ticket, |bit| self.set_watched(bit, false));
+    }
+
+    fn set_watched(&self, bit: u64, watched: bool) {
         for lane in &self.all {
             let _queue = lane.queue.lock();
-            lane.watched.store(watched, Ordering::Relaxed);
+            // Relaxed: the lock orders it. In one step all the same, since other bits are others' to change.
+            if watched {
+                lane.watched.fetch_or(bit, Ordering::Relaxed);
+            } else {
+                lane.watched.fetch_and(!bit, Ordering::Relaxed);
+            }
         }
     }
 
     /// Which of the levels that are watched had units come free.
     pub fn freed(&self) -> &Arc<Freed> {
         &self.freed
+    }
+
+    /// Who waits for a level to become something.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// Whether somebody is to be told of changes, in any lane.
+    #[cfg(test)]
+    pub(crate) fn are_watched(&self) -> bool {
+        self.all.iter().any(|lane| lane.watched.load(Ordering::Relaxed) != 0)
     }
 
     /// Gives the slots of records that are in a group back to their lane.
@@ -364,26 +399,36 @@ impl Permit {
         telling
     }
 
-    /// Hands over what `encode` makes of the changes, and tells of units that came free.
+    /// Hands over what `encode` makes of the changes, and tells those who wait for what they have made.
     #[inline]
     fn push_changes<'a, C>(&mut self, changes: C, encode: impl FnOnce(&mut Vec<u8>, &RecordHead<'_>, C))
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
         let mut told = None;
-        self.push(|head, queue, is_watched| {
+        self.push(|head, queue, watched| {
             // Nearly never: so nothing is copied for it.
-            told = is_watched.then(|| changes.clone());
+            told = (watched != 0).then(|| (watched, changes.clone()));
             encode(&mut queue.records, head, changes);
         });
-        if let Some(told) = told {
-            self.lane.freed.tell(told);
+        if let Some((watched, changes)) = told {
+            self.tell(watched, changes);
         }
     }
 
-    /// `encode` is also told whether units that come free are to be told of.
+    #[cold]
+    fn tell<'a>(&self, watched: u64, changes: impl Iterator<Item = Changed<'a>> + Clone) {
+        if watched & ORDERS != 0 {
+            self.lane.freed.tell(changes.clone());
+        }
+        if watched & Waiters::BITS != 0 {
+            self.lane.waiters.tell(watched, changes);
+        }
+    }
+
+    /// `encode` is also told who is to be told of changes.
     #[inline]
-    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue, bool)) {
+    fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue, u64)) {
         let remark = self.remark.as_deref();
         let head = RecordHead {
             kind: self.kind,
@@ -441,45 +486,6 @@ impl Drop for Permit {
             std::process::abort();
         }
         self.lane.slots.add_permits(1);
-    }
-}
-
-/// Wakes the writer if it sleeps; costs one load of a shared line if it does not.
-#[derive(Debug, Default)]
-pub struct Bell {
-    asleep: AtomicBool,
-    /// Somebody waits for whatever was handed over by now, however little it is.
-    asked: Mutex<bool>,
-    sleeper: OnceLock<Thread>,
-}
-
-impl Bell {
-    /// Wakes the sleeper. Called after work was put where it looks.
-    pub fn ring(&self) {
-        // Work is put and looked for under a lane's lock. If the sleeper looked before the work was there, its store of `true`
-        // came before that look, so it is seen here; if it looked after, it found the work. Hence relaxed.
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
-            self.sleeper.get().expect("who is asleep has registered").unpark();
-        }
-    }
-
-    /// Wakes the sleeper for whatever there is: all that was handed over before this is looked at.
-    pub fn ask(&self) {
-        *self.asked.lock() = true;
-        self.ring();
-    }
-
-    /// Sleeps until the next ring, or that long, unless there is `work` already or somebody asked. For the one thread that is woken,
-    /// which looks at all there is after it.
-    pub fn sleep(&self, at_most: std::time::Duration, work: impl FnOnce() -> bool) {
-        self.sleeper.get_or_init(std::thread::current);
-        self.asleep.store(true, Ordering::Relaxed);
-        // As with work: who asks after this look sees `true` above.
-        if !*self.asked.lock() && !work() {
-            std::thread::park_timeout(at_most);
-        }
-        self.asleep.store(false, Ordering::Relaxed);
-        *self.asked.lock() = false;
     }
 }
 

@@ -17,6 +17,7 @@
 
 pub mod append;
 pub mod backup;
+pub mod bell;
 pub mod check;
 pub mod chunks;
 pub mod config;
@@ -53,6 +54,7 @@ pub mod stored;
 pub(crate) mod testing;
 pub mod turns;
 pub mod verify;
+pub mod waiters;
 pub mod watermark;
 pub mod writer;
 

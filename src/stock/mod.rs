@@ -6,7 +6,7 @@
 //!
 //! Start with [`level`] (the value), then [`operation`] (what may be asked of it), [`refusal`] (why not), then
 //! [`transaction`] (many levels, all or nothing), then [`changed`] (what has happened, and who is told),
-//! [`reservation`] (units held for somebody) and [`order`] (units that are to leave the house, in turn).
+//! [`reservation`] (units held for somebody) and [`order`] (units that are to leave the house, in turn), and [`until`] (what somebody waits for).
 
 pub mod changed;
 pub mod id;
@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod remark;
 pub mod reservation;
 pub mod transaction;
+pub mod until;
 
 pub use changed::{Changed, HandOff};
 pub use id::Id;
@@ -37,3 +38,4 @@ pub use refusal::{Reason, Refusal};
 pub use remark::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark};
 pub use reservation::{HeldLine, Reservation, ReservationId, ReservationState, Term};
 pub use transaction::{ENTRIES_MAX, Entry, EntryRefusal, RefusedLevel, Transaction, TransactionError};
+pub use until::{Known, Until};

@@ -10,7 +10,7 @@ use super::{
     MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, StockQuery,
     Store,
 };
-use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
+use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey, Until};
 use crate::telemetry::Exposition;
 
 /// One of the stores.
@@ -44,6 +44,12 @@ impl Store for AnyStore {
     async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
         match self {
             Self::Local(local) => local.read(key).await,
+        }
+    }
+
+    async fn read_when(&self, key: &StockKey, until: &Until, patience: Duration) -> Result<Level, NotDone> {
+        match self {
+            Self::Local(local) => local.read_when(key, until, patience).await,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Keeping {
     pub reservations_finished_max: usize,
     /// How long finished reservations are kept, in which the service runs.
     pub reservations_retention: Duration,
+    /// How many requests may wait for levels at once.
+    pub waiters_max: usize,
     /// How orders have their turn.
     pub orders: Orders,
 }
@@ -122,6 +124,7 @@ impl Default for Keeping {
             reservations_max: 2_000_000,
             reservations_finished_max: 100_000,
             reservations_retention: Duration::from_hours(24),
+            waiters_max: 10_000,
             orders: Orders::default(),
         }
     }

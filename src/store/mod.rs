@@ -48,7 +48,7 @@ pub use query::{
     ReservationQuery, Status, StockQuery,
 };
 
-use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey};
+use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey, Until};
 use crate::telemetry::Exposition;
 
 /// What keeps stock.
@@ -83,6 +83,15 @@ pub trait Store: Send + Sync {
 
     /// The level as it is; [`Level::ABSENT`] or a tombstone where there is none.
     fn read(&self, key: &StockKey) -> impl Future<Output = Result<Level, NotDone>> + Send;
+
+    /// [`Store::read`] once the level is that; after `patience` as it is then. Whoever waits is woken by the change, or the deadline, that makes it
+    /// so, and is not passed over where it stays so. So many may wait at once; one more is told [`Why::WaitersFull`].
+    fn read_when(
+        &self,
+        key: &StockKey,
+        until: &Until,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Level, NotDone>> + Send;
 
     /// Levels by name, in the order of the set; [`Level::ABSENT`] or a tombstone where there is none. If they are to be consistent, all
     /// are as they were at one instant between the call and its return (P4), at which no reservation whose deadline had come held anything (P9).

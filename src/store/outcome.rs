@@ -172,6 +172,9 @@ pub enum Why {
         /// When there is likely to be room, by how fast orders have had their turn lately.
         retry_after: Duration,
     },
+    /// As many requests wait for levels as may.
+    #[error("as many requests wait for stock as may; send this one again, or without Prefer: wait")]
+    WaitersFull,
     /// So many lines of batches with idempotency keys are under way that no more may be.
     #[error("too many lines of batches with idempotency keys are under way at once")]
     LinesFull,

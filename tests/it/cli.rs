@@ -249,6 +249,7 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (&["serve", "--order-ageing", "0s"], "--order-ageing"),
         (&["serve", "--order-ageing", "25h"], "--order-ageing"),
         (&["serve", "--backorder-capacity", "0"], "--backorder-capacity"),
+        (&["serve", "--waiters-max", "0"], "--waiters-max"),
         (&["serve", "--order-retention", "0s"], "--order-retention"),
         (&["serve", "--max-connections", "0"], "--max-connections"),
         (&["serve", "--max-connections=-1"], "--max-connections"),

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use super::query::Query;
 use crate::http::HttpState;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{Level, Precondition, VERSION_MAX};
+use crate::stock::{Known, Level, Precondition, Quantity, Until, VERSION_MAX};
 use crate::store::{Lineage, Numbered, Store as _};
 
 /// The conditional headers of a request.
@@ -69,6 +69,18 @@ impl Conditions {
             (None, Some(_)) => Err(invalid(&header::IF_NONE_MATCH, "must be * on a PUT")),
             (Some(_), Some(_)) => Err(invalid(&header::IF_NONE_MATCH, "cannot be combined with If-Match")),
         }
+    }
+
+    /// What a reader that sent these waits for, if it is willing to: that it is told something new ([`Conditions::not_modified`]), and, if it says so,
+    /// that so many units are available; for as long as its `If-Match` holds. `None` where there is nothing to wait for.
+    pub fn until(&self, min_available: Option<Quantity>) -> Result<Option<Until>, Problem> {
+        let demanded = self.if_match()?;
+        let other_than = self.if_none_match.as_ref().map(|tags| match tags {
+            EntityTags::Any => Known::Existing,
+            EntityTags::List(tags) => Known::Versions(tags.iter().filter_map(|tag| tag.version).collect()),
+        });
+        let waits = min_available.is_some() || other_than.is_some();
+        Ok(waits.then_some(Until { demanded, other_than, min_available }))
     }
 
     /// Whether a reader that sent these already has this level.
@@ -231,6 +243,25 @@ mod tests {
         assert_eq!(version("\"3-00000000000000a1\"", restored.lineage), Some(3));
         for other in ["3", "3-00000000000000a2", "3-a1", "3-00000000000000A1", "03-00000000000000a1"] {
             assert_eq!(version(&format!("\"{other}\""), restored.lineage), None, "{other}");
+        }
+    }
+
+    /// A wait is over exactly where a reader that does not wait is told something new.
+    #[test]
+    fn what_is_waited_for_is_what_is_new() {
+        let levels = [
+            Level::ABSENT,
+            Level::existing(1, 0, 1).unwrap(),
+            Level::existing(0, 0, 2).unwrap(),
+            Level::tombstone(3).unwrap(),
+        ];
+        assert_eq!(Conditions::default().until(None).map_err(|problem| problem.kind()), Ok(None));
+        for value in ["*", "\"0\"", "\"1\"", "\"2\", W/\"3\"", "\"1-00000000000000a1\"", "\"x\"", ""] {
+            let conditions = Conditions { if_match: None, if_none_match: if_match(value).unwrap() };
+            let until = conditions.until(None).map_err(|problem| problem.kind()).unwrap().unwrap();
+            for level in levels {
+                assert_eq!(until.is_met(level), !conditions.not_modified(level), "{value}: {level:?}");
+            }
         }
     }
 

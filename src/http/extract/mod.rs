@@ -21,4 +21,4 @@ pub(crate) use ndjson::too_large;
 pub use prefer::{PREFERENCE_APPLIED, Patience, Prefer};
 pub use query::{Page, Query};
 pub use service::Service;
-pub use stock_path::{RemarkedStockPath, StockPath};
+pub use stock_path::{RemarkedStockPath, StockPath, WatchedStockPath};

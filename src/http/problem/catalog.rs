@@ -364,7 +364,7 @@ impl ProblemKind {
                 name: "overloaded",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "More is asked than can be taken in",
-                explanation: "A bound was reached: the journal is slower than the changes that come, its disk is full, or all room for idempotency keys is taken. Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the change was let in just before the disk was full: it is kept once there is room, and lost if the service ends before; repeat it with the same Idempotency-Key, or read the level. A read says so as well where what it would show is not on disk yet.",
+                explanation: "A bound was reached: the journal is slower than the changes that come, its disk is full, all room for idempotency keys is taken, or as many requests wait for stock as may (--waiters-max). Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the change was let in just before the disk was full: it is kept once there is room, and lost if the service ends before; repeat it with the same Idempotency-Key, or read the level. A read says so as well where what it would show is not on disk yet.",
             },
             Self::QueueFull => ProblemPage {
                 name: "queue-full",

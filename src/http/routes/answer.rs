@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
+use crate::http::extract::{PREFERENCE_APPLIED, Patience};
 use crate::http::problem::Problem;
 use crate::stock::{Applied, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
 use crate::store::{
@@ -57,6 +58,12 @@ pub(super) async fn transaction(
         _ => return Err(Problem::unexpected()),
     };
     Ok(marked(response, replayed))
+}
+
+/// The same answer, which says for how long it would have waited.
+pub(super) fn having_waited(mut response: Response, patience: Patience) -> Response {
+    response.headers_mut().insert(PREFERENCE_APPLIED, patience.applied());
+    response
 }
 
 /// The same answer, marked if it was given before.

@@ -8,7 +8,7 @@ use super::named::{self, Asked};
 use super::{LINES_BYTES_MAX, answer};
 use crate::http::dto::{OrderAnswer, OrderRequest, OrdersAnswer, ReturnRequest};
 use crate::http::extract::{
-    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, PREFERENCE_APPLIED, Patience, Prefer,
+    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer,
     Query, Service, Unconditional, Unkeyed,
 };
 use crate::http::problem::Problem;
@@ -102,7 +102,7 @@ pub async fn read(
         None => store.order(id).await?,
     };
     let order = order.ok_or_else(|| Problem::order_not_found(id))?;
-    Ok(having_waited(told(&order, StatusCode::OK), patience))
+    Ok(answer::having_waited(told(&order, StatusCode::OK), patience))
 }
 
 /// List orders
@@ -228,7 +228,7 @@ async fn told_when_final(store: &AnyStore, placed: Order, patience: Patience) ->
         _ => placed,
     };
     let status = if order.state.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    having_waited(at_its_place(&order, status), patience)
+    answer::having_waited(at_its_place(&order, status), patience)
 }
 
 fn told(order: &Order, status: StatusCode) -> Response {
@@ -237,11 +237,6 @@ fn told(order: &Order, status: StatusCode) -> Response {
 
 fn at_its_place(order: &Order, status: StatusCode) -> Response {
     named::at(told(order, status), format!("/v1/orders/{}", order.id))
-}
-
-fn having_waited(mut response: Response, patience: Patience) -> Response {
-    response.headers_mut().insert(PREFERENCE_APPLIED, patience.applied());
-    response
 }
 
 /// The same, in the order of the levels; lines that name the same levels are one.

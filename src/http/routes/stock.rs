@@ -6,26 +6,33 @@ use axum::response::Response;
 use super::{BODY_BYTES_MAX, answer};
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
 use crate::http::extract::{
-    Bodiless, Conditions, IdempotencyKey, JsonBody, RemarkedStockPath, Service, StockPath, Unkeyed,
+    Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, RemarkedStockPath, Service, StockPath, Unkeyed,
+    WatchedStockPath,
 };
 use crate::http::problem::Problem;
-use crate::stock::{Change, IfMissing, Operation, Reason, Refusal};
-use crate::store::{Command, Deed, Store as _};
+use crate::stock::{Change, IfMissing, Level, Operation, Reason, Refusal, StockKey};
+use crate::store::{AnyStore, Command, Deed, Store as _};
 
 /// Read a stock level
+///
+/// With `Prefer: wait=S` the answer waits, S seconds at most, until `min_available` units are available and, with `If-None-Match`, the level is at none of
+/// the versions named: it is answered as soon as both are so, and as it is then if they are not in time. A level that does not exist has
+/// the version that its 404 tells, 0 before it was ever created, and may be waited for. Without `Prefer: wait`, `min_available` changes nothing.
 #[utoipa::path(
     get, path = "/v1/stock/{sku}", tag = "stock", operation_id = "readStock",
     params(
         ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
         ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags the client already has"),
-        ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`"),
+        ("min_available" = Option<u64>, Query, description = "With `Prefer: wait`: how many units are waited for", minimum = 1, maximum = 1_099_511_627_775_i64),
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags the client already has; with `Prefer: wait`, `*` waits until there is no such level"),
+        ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`; nobody waits once it does not"),
+        ("Prefer" = Option<String>, Header, description = "`wait=S` (RFC 7240): wait up to S seconds, 60 at most and nine tenths of the request timeout, for what `min_available` and `If-None-Match` ask for"),
     ),
     responses(
         (status = 200, description = "The level", body = StockLevel<'static>,
-         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request would have waited, of one that waits"))),
         (status = 304, description = "The level is still at one of the versions named",
-         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
+         headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request has waited, of one that waits"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
@@ -35,22 +42,45 @@ use crate::store::{Command, Deed, Store as _};
 )]
 pub async fn read(
     Service(store): Service,
-    StockPath(key): StockPath,
+    WatchedStockPath(key, min_available): WatchedStockPath,
     conditions: Conditions,
+    prefer: Prefer,
+) -> Result<Response, Problem> {
+    let waits = match prefer.patience() {
+        Some(patience) => conditions.until(min_available)?.map(|until| (patience, until)),
+        None => None,
+    };
+    let Some((patience, until)) = waits else {
+        return shown(store, &key, store.read(&key).await?, &conditions);
+    };
+    // Apart, so that the future of a read that does not wait has no room for it.
+    let when = Box::pin(patience.unless_stopped(store.read_when(&key, &until, patience.time())));
+    let level = match when.await {
+        Some(level) => level?,
+        None => store.read(&key).await?,
+    };
+    shown(store, &key, level, &conditions).map(|response| answer::having_waited(response, patience))
+}
+
+/// What is told of a level to who reads it under these conditions.
+fn shown(
+    store: &AnyStore,
+    key: &StockKey,
+    level: Level,
+    conditions: &Conditions,
 ) -> Result<Response, Problem> {
     let precondition = conditions.if_match()?;
-    let level = store.read(&key).await?;
     if !precondition.holds(level) {
         let refusal = Refusal { reason: Reason::PreconditionFailed(precondition), found: level };
-        return Err(Problem::refused(refusal, &key, ""));
+        return Err(Problem::refused(refusal, key, ""));
     }
     if !level.exists() {
-        return Err(Problem::not_found(&key, level.version()));
+        return Err(Problem::not_found(key, level.version()));
     }
     if conditions.not_modified(level) {
         return Ok(answer::empty(StatusCode::NOT_MODIFIED, level, store.lineage()));
     }
-    Ok(answer::level(StatusCode::OK, &key, level, store.lineage()))
+    Ok(answer::level(StatusCode::OK, key, level, store.lineage()))
 }
 
 /// Create a stock level, or record a physical count

@@ -144,6 +144,12 @@ impl Deadlines {
         (first.deadline_ms() <= now_ms).then(|| Arc::clone(&first.hold))
     }
 
+    /// The earliest deadline of that level, or of another that cannot be told from it here.
+    pub(super) fn next_of(&self, key: &StockKey) -> Option<u64> {
+        let (index, level) = self.place_of(key);
+        self.shards[index].lock().first_of(level)
+    }
+
     /// Some of those whose deadlines have come, `count` at most, and at least one if there are any.
     pub(super) fn due(&self, now_ms: u64, count: usize) -> Vec<Arc<Hold>> {
         let mut due: Vec<Arc<Hold>> = Vec::new();

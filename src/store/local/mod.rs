@@ -9,6 +9,7 @@
 //! - `open`: from what is on disk to a store. `chores`, `import`: what is done now and then.
 //! - `orders`: placed, had their turn, cancelled, given back. `pipeline`: whose turn it is, and who waits for which level.
 //! - `reservations`: units held until a deadline. `sweeper`: who tidies them up.
+//! - `waiting`: who waits for a level to become something.
 //! - `refusals`: refusals by reason.
 //!
 //! Every change is one call of the strategy, so that nothing is looked at here and acted upon there.
@@ -28,6 +29,7 @@ mod pipeline;
 mod refusals;
 mod reservations;
 mod sweeper;
+mod waiting;
 
 #[cfg(test)]
 mod faults;
@@ -43,7 +45,7 @@ use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::stock::{
     Applied, Change, EntryRefusal, Level, Order, OrderId, Refusal, RefusedLevel, Remark, Reservation,
-    ReservationId, StockKey, Transaction,
+    ReservationId, StockKey, Transaction, Until,
 };
 use crate::store::{
     Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementCursor, MovementPage,
@@ -68,6 +70,8 @@ struct Parts {
     refusals: RefusalCounts,
     pipeline: Arc<Pipeline>,
     rights: Rights,
+    /// How many requests may wait for levels at once.
+    waiters_max: usize,
 }
 
 /// A change of one level, or why it was refused.
@@ -93,6 +97,10 @@ impl Store for Local {
 
     async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
         self.read_level(key).await
+    }
+
+    async fn read_when(&self, key: &StockKey, until: &Until, patience: Duration) -> Result<Level, NotDone> {
+        self.level_when(key, until, patience).await
     }
 
     async fn query(&self, query: StockQuery) -> Result<Vec<Level>, NotDone> {

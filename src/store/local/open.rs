@@ -164,7 +164,8 @@ impl Local {
         let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
         let lanes = Arc::clone(&books.shared().lanes);
         let pipeline = Arc::new(Pipeline::new(keeping.orders.clone(), lanes));
-        Self(Arc::new(Parts { stock, index, books, refusals, pipeline, rights }))
+        let waiters_max = keeping.waiters_max;
+        Self(Arc::new(Parts { stock, index, books, refusals, pipeline, rights, waiters_max }))
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
