@@ -143,7 +143,8 @@ impl Lanes {
     pub fn new(is_volatile: bool) -> Self {
         let rings_at = if is_volatile { MUCH } else { 1 };
         let stamps_since = is_volatile.then(Instant::now);
-        let (bell, freed, waiters) = (Arc::<Bell>::default(), Arc::<Freed>::default(), Arc::<Waiters>::default());
+        let (bell, freed, waiters) =
+            (Arc::<Bell>::default(), Arc::<Freed>::default(), Arc::<Waiters>::default());
         let lane = || {
             let (slots, given_up) = (Semaphore::new(SLOTS), AtomicBool::new(false));
             Arc::new(Lane {

@@ -88,7 +88,13 @@ impl Waiters {
 
     /// Enters, and listens from here on; `None` where there are `at_most` already. `raise` tells whoever hands changes over of that bit, before this
     /// returns.
-    pub fn enter(&self, key: &StockKey, until: &Until, at_most: usize, raise: impl FnOnce(u64)) -> Option<Ticket> {
+    pub fn enter(
+        &self,
+        key: &StockKey,
+        until: &Until,
+        at_most: usize,
+        raise: impl FnOnce(u64),
+    ) -> Option<Ticket> {
         // In one step: others enter at the same time.
         let counted = |count| (count < at_most).then_some(count + 1);
         self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted).ok()?;

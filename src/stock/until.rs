@@ -108,7 +108,8 @@ mod tests {
             Just(Some(Known::Existing)),
             versions.prop_map(|versions| Some(Known::Versions(versions.into())))
         ];
-        (demanded, known, prop::option::of(1_u64..4)).prop_map(|(demanded, known, units)| until(demanded, known, units))
+        (demanded, known, prop::option::of(1_u64..4))
+            .prop_map(|(demanded, known, units)| until(demanded, known, units))
     }
 
     proptest! {

@@ -25,3 +25,4 @@ mod stock_query;
 mod strictness;
 mod transfers;
 mod transport;
+mod waiting;

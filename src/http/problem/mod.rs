@@ -265,7 +265,9 @@ impl From<NotDone> for Problem {
         let mut retry_after_s = None;
         let kind = match &why {
             Why::Contention => ProblemKind::Contention,
-            Why::Overloaded | Why::LinesFull | Why::TooManyFiles | Why::WaitersFull => ProblemKind::Overloaded,
+            Why::Overloaded | Why::LinesFull | Why::TooManyFiles | Why::WaitersFull => {
+                ProblemKind::Overloaded
+            }
             Why::KeysFull { retry_after: after }
             | Why::ReservationsFull { retry_after: after }
             | Why::DiskFull { retry_after: after }

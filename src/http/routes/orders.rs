@@ -8,8 +8,8 @@ use super::named::{self, Asked};
 use super::{LINES_BYTES_MAX, answer};
 use crate::http::dto::{OrderAnswer, OrderRequest, OrdersAnswer, ReturnRequest};
 use crate::http::extract::{
-    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer,
-    Query, Service, Unconditional, Unkeyed,
+    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer, Query, Service,
+    Unconditional, Unkeyed,
 };
 use crate::http::problem::Problem;
 use crate::stock::{Order, OrderId, OrderState, Quantity, RefusedLevel};

@@ -28,6 +28,7 @@ mod panics;
 mod power_cuts;
 mod reservations;
 mod snapshots;
+mod waiting;
 mod wrong_clocks;
 
 /// Every strategy that keeps the promises: the name of its tests, and its kind.

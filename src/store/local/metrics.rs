@@ -23,7 +23,12 @@ fn stock(text: &mut Exposition, parts: &Parts) {
     text.gauge("inventory_stock_levels", "Stock levels that exist.");
     text.sample("inventory_stock_levels", &[], parts.index.len());
     let waiters = parts.books.shared().lanes.waiters().count() as u64;
-    gauge(text, "inventory_stock_waiters", "Requests that wait for a stock level to change or to have enough.", waiters);
+    gauge(
+        text,
+        "inventory_stock_waiters",
+        "Requests that wait for a stock level to change or to have enough.",
+        waiters,
+    );
     text.counter(
         "inventory_refusals_total",
         "Changes and transactions refused for the state of the stock, by the reason told.",

@@ -79,6 +79,16 @@ impl Builder {
         self
     }
 
+    /// With that bound of requests that wait for stock.
+    pub(crate) fn with_waiters_max(mut self, waiters_max: usize) -> Self {
+        let keeping = Keeping { waiters_max, ..self.config.storage.keeping().clone() };
+        self.config.storage = match self.config.storage {
+            Storage::Folder { path, .. } => Storage::Folder { path, keeping },
+            Storage::Memory(_) => Storage::Memory(keeping),
+        };
+        self
+    }
+
     pub(crate) fn with_connections_max(mut self, connections: usize) -> Self {
         self.config.server.connections_max = connections;
         self
