@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::app::Offline;
 use crate::http::dto::{Export, time};
 use crate::store::ledger::From;
-use crate::store::{HistoryError, MovementPage, MovementQuery, NotDone, Store as _};
+use crate::store::{HistoryError, MovementFilter, MovementPage, MovementQuery, NotDone, Store as _};
 
 /// Movements that are read at a time.
 const PAGE_MOVEMENTS: usize = 1_000;
@@ -84,7 +84,7 @@ async fn movements(stock: &Offline, database: &Connection) -> Result<(), SqliteE
     let mut insert = database.prepare(INSERT_MOVEMENT)?;
     let mut next = Some(From::Oldest);
     while let Some(from) = next {
-        let query = MovementQuery::After { from, sku: None, location: None, limit: PAGE_MOVEMENTS };
+        let query = MovementQuery::After { from, filter: MovementFilter::default(), limit: PAGE_MOVEMENTS };
         let MovementPage { movements, next: cursor, .. } = stock.store.movements(query).await?;
         for movement in &movements {
             let (on_hand, reserved) = movement.before;

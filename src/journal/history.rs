@@ -129,7 +129,7 @@ impl<Next> Default for Page<Next> {
     }
 }
 
-/// The movements of one level, newest first: from `head` on, its last one, or from `from` on, the `next` of the page before.
+/// The movements of one level that `filter` wants, newest first: from `head` on, its last one, or from `from` on, the `next` of the page before.
 ///
 /// The record of the head has to be in the log: there is a moment in which the writer's heads have one that it is about to write.
 pub fn of_level(
@@ -139,6 +139,7 @@ pub fn of_level(
     key: &StockKey,
     from: Option<Before>,
     limit: usize,
+    mut filter: impl FnMut(&Movement) -> bool,
 ) -> Result<Page<Before>, HistoryError> {
     let Some(head) = head else {
         return from.map_or(Ok(Page::default()), |_| Err(HistoryError::Cursor));
@@ -166,7 +167,11 @@ pub fn of_level(
         let Walk { position, version, .. } = walk;
         match walk.hop() {
             // Newer ones may not be on disk: they are not shown yet.
-            Ok(movement) if watermark.covers(position) => page.movements.push(movement),
+            Ok(movement) if watermark.covers(position) => {
+                if filter(&movement) {
+                    page.movements.push(movement);
+                }
+            }
             Ok(_) => {}
             Err(HistoryError::Compacted) => {
                 page.compacted = true;
@@ -258,7 +263,7 @@ pub fn after(
     watermark: &Watermark,
     seq: u64,
     limit: usize,
-    filter: impl FnMut(&Line<'_>) -> bool,
+    filter: impl FnMut(&Record<'_>, &Line<'_>) -> bool,
 ) -> Result<Page<u64>, HistoryError> {
     let limit = limit.min(PAGE_MAX);
     let mut forward = Forward { last: seq, limit, filter, page: Page::default(), bytes: 0 };
@@ -291,7 +296,7 @@ struct Forward<F> {
     bytes: u64,
 }
 
-impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
+impl<F: FnMut(&Record<'_>, &Line<'_>) -> bool> Forward<F> {
     /// Walks one segment from an offset on. Returns false where the page is full.
     fn segment(
         &mut self,
@@ -341,7 +346,7 @@ impl<F: FnMut(&Line<'_>) -> bool> Forward<F> {
                 if self.page.movements.len() >= self.limit {
                     return Ok(true);
                 }
-                if (self.filter)(&line) {
+                if (self.filter)(&record, &line) {
                     let version = line.after.version();
                     let impossible = || Finding::Outcome { key: line.key.to_owned(), version };
                     let movement =

@@ -163,7 +163,9 @@ impl Waiters {
                 }
             }
             // Without the lock: who wakes takes it.
-            wakes.iter().for_each(|told| told.notify_one());
+            for told in &wakes {
+                told.notify_one();
+            }
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::local::Local;
 use super::{
-    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, MovementCursor, MovementPage,
-    MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status, StockQuery,
-    Store,
+    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
+    MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status,
+    StockQuery, Store,
 };
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey, Until};
 use crate::telemetry::Exposition;
@@ -98,6 +98,12 @@ impl Store for AnyStore {
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         match self {
             Self::Local(local) => local.movements(query).await,
+        }
+    }
+
+    async fn level_at(&self, key: &StockKey, moment: Moment) -> Result<Level, HistoryError> {
+        match self {
+            Self::Local(local) => local.level_at(key, moment).await,
         }
     }
 

@@ -24,6 +24,8 @@ pub enum MovementQuery {
         key: StockKey,
         /// Where the page before ended; from the newest on, if there was none.
         cursor: Option<MovementCursor>,
+        /// Which of them. A store looks at the others as well, so many of those make a page short.
+        filter: MovementFilter,
         /// How many at most.
         limit: usize,
     },
@@ -31,13 +33,39 @@ pub enum MovementQuery {
     After {
         /// Where to begin.
         from: From,
-        /// Only of this sku.
-        sku: Option<String>,
-        /// Only at this location.
-        location: Option<String>,
+        /// Which of them. A store looks at the others as well, so many of those make a page short.
+        filter: MovementFilter,
         /// How many at most.
         limit: usize,
     },
+}
+
+/// Which movements are wanted: all, unless something is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MovementFilter {
+    /// Only those of this sku.
+    pub sku: Option<String>,
+    /// Only those at this location.
+    pub location: Option<String>,
+    /// Only those of these kinds.
+    pub kinds: Option<Vec<MovementKind>>,
+    /// Only those that refer to this.
+    pub reference: Option<String>,
+    /// Only those dated at this time or later: milliseconds of Unix time.
+    pub from_ms: Option<u64>,
+    /// Only those dated before this time.
+    pub to_ms: Option<u64>,
+}
+
+/// A moment in the history of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Right after the movement of that number, of whichever level, in whichever history: a number alone does not say.
+    Seq(Seq),
+    /// The same, in that history.
+    SeqOf(Seq, Lineage),
+    /// That time, in milliseconds of Unix time: after the newest movement that is dated then or before.
+    Time(u64),
 }
 
 /// Where a walk forward begins.
@@ -250,6 +278,36 @@ impl FromStr for Seq {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
     }
+}
+
+impl MovementFilter {
+    /// Whether it wants all there are.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it wants this one.
+    pub fn has(&self, movement: &Movement) -> bool {
+        let Movement { key, kind, time_ms, reference, .. } = movement;
+        self.has_level(key.sku(), key.location()) && self.has_change(|| *kind, *time_ms, reference)
+    }
+
+    /// Whether it wants any of that level.
+    pub fn has_level(&self, sku: &str, location: &str) -> bool {
+        is(self.sku.as_ref(), sku) && is(self.location.as_ref(), location)
+    }
+
+    /// Whether it wants one of that kind, dated then, with that reference, if it wants its level.
+    pub fn has_change(&self, kind: impl FnOnce() -> MovementKind, time_ms: u64, reference: &str) -> bool {
+        is(self.reference.as_ref(), reference)
+            && self.from_ms.is_none_or(|from| time_ms >= from)
+            && self.to_ms.is_none_or(|to| time_ms < to)
+            && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind()))
+    }
+}
+
+fn is(wanted: Option<&String>, part: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted == part)
 }
 
 impl MovementCursor {

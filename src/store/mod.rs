@@ -37,7 +37,8 @@ pub use command::{
 };
 pub use config::{Discipline, Keeping, Orders, Storage};
 pub use ledger::{
-    HistoryError, Lineage, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, Numbered, Seq,
+    HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
+    MovementQuery, Numbered, Seq,
 };
 pub use outcome::{
     Answered, Imported, LineOutcome, NotDone, OrderRefused, Outcome, ReservationRefused, WasApplied, Why,
@@ -131,6 +132,13 @@ pub trait Store: Send + Sync {
         &self,
         query: MovementQuery,
     ) -> impl Future<Output = Result<MovementPage, HistoryError>> + Send;
+
+    /// The level as it was at a moment, as the ledger has it; [`Level::ABSENT`] or a tombstone where there was none.
+    fn level_at(
+        &self,
+        key: &StockKey,
+        moment: Moment,
+    ) -> impl Future<Output = Result<Level, HistoryError>> + Send;
 
     /// The place right after the last movement that is kept for good: whoever was answered before the call was told of nothing after it
     /// but what is in the levels by then. So levels that are read after this, and the movements after this place, leave nothing out.

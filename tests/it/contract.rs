@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use inventory::stock::{Once, Reason, Transaction};
 use inventory::store::{
-    Command, Deed, Keeping, LineOutcome, MovementKind, MovementQuery, Outcome, Store as _, TransactionKind,
-    WasApplied, Why,
+    Command, Deed, Keeping, LineOutcome, MovementFilter, MovementKind, MovementQuery, Outcome, Store as _,
+    TransactionKind, WasApplied, Why,
 };
 
 use crate::support::for_each_store;
@@ -172,7 +172,7 @@ for_each_store! {
         });
         while !changes.is_finished() {
             let before = answered.load(Ordering::SeqCst);
-            let query = MovementQuery::OfLevel { key: a.clone(), cursor: None, limit: 1_000 };
+            let query = MovementQuery::OfLevel { key: a.clone(), cursor: None, filter: MovementFilter::default(), limit: 1_000 };
             let page = opened.store.movements(query).await.expect("a page");
             let newest = page.movements.len() as u64;
             assert!(newest >= before, "{before} were answered, {newest} are there");

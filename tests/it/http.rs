@@ -9,6 +9,7 @@ mod documents;
 mod errors;
 mod events;
 mod events_bounds;
+mod history;
 mod limits;
 mod listing;
 mod operations;

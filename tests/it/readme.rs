@@ -36,7 +36,8 @@ fn every_curl_line_answers_as_printed() {
         let silent = if command.starts_with("curl ") { " --silent" } else { "" };
         let output = Command::new("sh").args(["-c", &format!("{command}{silent}")]).output().unwrap();
         assert!(output.status.success(), "{command}: is curl 7.82 or later installed?");
-        let answered = String::from_utf8(output.stdout).unwrap();
+        // Lines are joined as those that are printed are.
+        let answered: String = String::from_utf8(output.stdout).unwrap().lines().collect();
         names.learn(&printed, &answered);
         assert_eq!(timeless(&answered), timeless(&names.here(&printed)), "{command}");
     }

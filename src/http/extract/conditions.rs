@@ -48,6 +48,15 @@ impl Conditions {
         self.if_match()
     }
 
+    /// That there are none, of a request for which they have no meaning.
+    pub fn none(&self) -> Result<(), Problem> {
+        let names = [(&header::IF_MATCH, &self.if_match), (&header::IF_NONE_MATCH, &self.if_none_match)];
+        match names.into_iter().find(|(_, condition)| condition.is_some()) {
+            Some((name, _)) => Err(invalid(name, "has no meaning for a level as it was")),
+            None => Ok(()),
+        }
+    }
+
     /// What a DELETE demands: the version that is meant, or that there is nothing to lose.
     pub fn for_delete(&self) -> Result<Precondition, Problem> {
         match self.if_match_only()? {

@@ -1,14 +1,17 @@
 //! [`StockPath`]: the stock level that a path and its `?location=` name.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
+use super::movements;
 use super::query::Query;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::{Location, QUANTITY_MAX, Quantity, Remark, Sku, StockKey};
+use crate::store::{Lineage, Moment, Numbered, Seq};
 
 /// The level named by `/v1/stock/{sku}...?location=`.
 #[derive(Debug)]
@@ -18,9 +21,16 @@ pub struct StockPath(pub StockKey);
 #[derive(Debug)]
 pub struct RemarkedStockPath(pub StockKey, pub Option<Arc<Remark>>);
 
-/// The same with `?min_available=`, for a request that may wait for so many units.
+/// The same with what a read may ask for.
 #[derive(Debug)]
-pub struct WatchedStockPath(pub StockKey, pub Option<Quantity>);
+pub struct ReadStockPath {
+    /// The level.
+    pub key: StockKey,
+    /// `?min_available=`: how many units the request may wait for.
+    pub min_available: Option<Quantity>,
+    /// `?at=`: the moment as of which the level is to be shown.
+    pub at: Option<Moment>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for StockPath {
     type Rejection = Problem;
@@ -43,14 +53,18 @@ impl<S: Send + Sync> FromRequestParts<S> for RemarkedStockPath {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for WatchedStockPath {
+impl<S: Send + Sync> FromRequestParts<S> for ReadStockPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let params = RawPathParams::from_request_parts(parts, state).await;
-        let query = Query::parse(&parts.uri, &["location", "min_available"])?;
+        let query = Query::parse(&parts.uri, &["location", "min_available", "at"])?;
         let min_available = query.read("min_available", units)?;
-        Ok(Self(key(params, &query)?, min_available))
+        let at = query.read("at", moment)?;
+        if at.is_some() && min_available.is_some() {
+            return Err(Problem::parameter("at", "is not waited for: leave min_available out"));
+        }
+        Ok(Self { key: key(params, &query)?, min_available, at })
     }
 }
 
@@ -59,6 +73,19 @@ fn units(text: &str) -> Result<Quantity, String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let units = if is_plain { text.parse().ok().and_then(Quantity::new) } else { None };
     units.ok_or_else(|| format!("must be an integer from 1 to {QUANTITY_MAX}"))
+}
+
+/// A moment as a parameter says it: the number of a movement, perhaps with its lineage, or a time.
+fn moment(text: &str) -> Result<Moment, &'static str> {
+    if let Ok(Numbered { number, lineage }) = text.parse() {
+        let seq = Seq::new(number);
+        return Ok(if lineage == Lineage::FIRST { Moment::Seq(seq) } else { Moment::SeqOf(seq, lineage) });
+    }
+    let time_ms = movements::time_ms(text).map_err(
+        |_| "must be the number of a movement, a time in UTC (2026-11-22T15:04:05Z), or a date (2026-11-22)",
+    )?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    if u128::from(time_ms) > now { Err("must not be later than now") } else { Ok(Moment::Time(time_ms)) }
 }
 
 fn key(

@@ -8,7 +8,7 @@
 //! **Exactly once, in order.** A piece begins right after the place where the last one ended, and the `id` of each event is its place: who
 //! comes back with one goes on right after it, over restarts too, since only what is on disk is ever shown.
 //!
-//! - [`event`]: how an event is written. [`wants`]: which of them a reader asked for. [`schema`]: what they look like.
+//! - [`event`]: how an event is written. [`schema`]: what they look like.
 //! - [`tail`], [`ring`], [`reader`].
 //!
 //! It never reads a level, and never answers a request but that for the stream.
@@ -18,7 +18,6 @@ mod reader;
 mod ring;
 pub mod schema;
 mod tail;
-mod wants;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,10 +31,8 @@ use self::ring::{Found, Ring};
 use super::Readiness;
 use super::pieces::Pieces;
 use super::problem::{Problem, ProblemKind};
-use crate::store::{AnyStore, MovementCursor, Seq, Store as _};
+use crate::store::{AnyStore, MovementCursor, MovementFilter, Seq, Store as _};
 use crate::telemetry::Exposition;
-
-pub use wants::{Wants, kinds};
 
 /// Pieces made ahead of a reader: what it has not taken of them is all that a slow one holds.
 const PIECES_AHEAD: usize = 1;
@@ -104,7 +101,7 @@ impl Feed {
         store: &'static AnyStore,
         readiness: &'static Readiness,
         after: MovementCursor,
-        wants: Wants,
+        wants: MovementFilter,
     ) -> Result<Pieces, Problem> {
         let reader = Reader::new(self.place(store)?, store, wants, after);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);

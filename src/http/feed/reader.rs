@@ -9,17 +9,19 @@ use tokio::time::Instant;
 
 use super::ring::Found;
 use super::tail::MOVEMENTS_MAX;
-use super::{Place, Wants, event};
+use super::{Place, event};
 use crate::http::Readiness;
 use crate::http::pieces::Piece;
 use crate::store::ledger::From;
-use crate::store::{AnyStore, Lineage, MovementCursor, MovementPage, MovementQuery, Seq, Store as _};
+use crate::store::{
+    AnyStore, Lineage, MovementCursor, MovementFilter, MovementPage, MovementQuery, Seq, Store as _,
+};
 
 /// One client that watches.
 pub(super) struct Reader {
     place: Place,
     store: &'static AnyStore,
-    wants: Wants,
+    wants: MovementFilter,
     /// The last movement that it was sent, or that it does not want.
     at: Seq,
     lineage: Lineage,
@@ -30,7 +32,12 @@ pub(super) struct Reader {
 struct Over;
 
 impl Reader {
-    pub(super) fn new(place: Place, store: &'static AnyStore, wants: Wants, after: MovementCursor) -> Self {
+    pub(super) fn new(
+        place: Place,
+        store: &'static AnyStore,
+        wants: MovementFilter,
+        after: MovementCursor,
+    ) -> Self {
         let (at, lineage) = (after.seq().unwrap_or_default(), after.lineage());
         let grown = place.0.grown.subscribe();
         Self { place, store, wants, at, lineage, grown }
@@ -87,16 +94,15 @@ impl Reader {
         let _turn = self.place.0.catching_up.acquire().await.map_err(|_| Over)?;
         // Whatever is before this is looked at, wanted or not.
         let end = self.store.feed_end();
-        let Wants { sku, location, .. } = self.wants.clone();
-        let query =
-            MovementQuery::After { from: From::Cursor(self.cursor()), sku, location, limit: MOVEMENTS_MAX };
+        let (from, filter) = (From::Cursor(self.cursor()), self.wants.clone());
+        let query = MovementQuery::After { from, filter, limit: MOVEMENTS_MAX };
         let page = self.store.movements(query).await.map_err(|error| {
             tracing::debug!(%error, "an event reader cannot go on");
             Over
         })?;
         let MovementPage { movements, next, lineage, .. } = page;
         let mut piece = Vec::with_capacity(movements.len() * event::BYTES);
-        for movement in movements.iter().filter(|movement| self.wants.has(movement)) {
+        for movement in &movements {
             event::write(&mut piece, movement, lineage);
         }
         let last = movements.last().map(|movement| movement.seq);

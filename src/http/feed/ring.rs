@@ -9,8 +9,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 
 use super::event;
-use super::wants::Wants;
-use crate::store::{Movement, MovementPage, Seq};
+use crate::store::{Movement, MovementFilter, MovementPage, Seq};
 
 /// The most bytes of events that are kept.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -66,7 +65,7 @@ impl Batch {
     }
 
     /// Those of its events that come after a place and are wanted; empty if there are none.
-    pub(super) fn wanted(&self, after: Seq, wants: &Wants) -> Bytes {
+    pub(super) fn wanted(&self, after: Seq, wants: &MovementFilter) -> Bytes {
         let from = self.events.partition_point(|(movement, _)| movement.seq <= after);
         let begin = |at: usize| at.checked_sub(1).map_or(0, |before| self.events[before].1);
         if wants.is_all() {
@@ -160,12 +159,13 @@ mod tests {
         for from in 10..=20 {
             let (mut at, mut seen) = (Seq::new(from), Vec::new());
             while let Found::Batch(batch) = ring.find(at) {
-                seen.extend(numbers(&batch.wanted(at, &Wants::default())));
+                seen.extend(numbers(&batch.wanted(at, &MovementFilter::default())));
                 at = batch.last();
             }
             assert_eq!(seen, (from + 1..=18).collect::<Vec<_>>(), "after {from}");
         }
-        let wants = Wants { kinds: Some(vec![MovementKind::Adjusted]), ..Wants::default() };
+        let kinds = Some(vec![MovementKind::Adjusted]);
+        let wants = MovementFilter { kinds, ..MovementFilter::default() };
         let Found::Batch(batch) = ring.find(Seq::new(12)) else { panic!("it is there") };
         assert_eq!(numbers(&batch.wanted(Seq::new(12), &wants)), [14]);
         assert_eq!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Feed;
 use super::ring::Batch;
 use crate::store::ledger::From;
-use crate::store::{AnyStore, HistoryError, MovementCursor, MovementQuery, Store as _};
+use crate::store::{AnyStore, HistoryError, MovementCursor, MovementFilter, MovementQuery, Store as _};
 
 /// Movements of a piece at most: some ten KiB.
 pub(super) const MOVEMENTS_MAX: usize = 200;
@@ -33,8 +33,7 @@ async fn follow_until_left(feed: &Feed, store: &AnyStore, from: MovementCursor) 
         let place = MovementCursor::after(at, lineage);
         let query = MovementQuery::After {
             from: From::Cursor(place),
-            sku: None,
-            location: None,
+            filter: MovementFilter::default(),
             limit: MOVEMENTS_MAX,
         };
         let page = store.movements(query).await?;

@@ -9,11 +9,9 @@ use axum::response::Response;
 use super::{answer, movements};
 use crate::http::HttpState;
 use crate::http::extract::{Query, Service};
-use crate::http::feed::{Wants, kinds};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{Location, Sku};
 use crate::store::ledger::From;
-use crate::store::{AnyStore, MovementCursor, MovementQuery, Numbered, Seq, Store as _};
+use crate::store::{AnyStore, MovementCursor, MovementFilter, MovementQuery, Numbered, Seq, Store as _};
 
 /// Tells proxies not to hold events back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -33,11 +31,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         ("sku" = Option<String>, Query, description = "Only events of this sku", max_length = 64),
         ("location" = Option<String>, Query, description = "Only events at this location", max_length = 32),
         ("kind" = Option<String>, Query, description = "Only events of these kinds, with commas between them"),
+        ("reference" = Option<String>, Query, description = "Only events that refer to exactly this", max_length = 128),
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was seen: begin right after it, whatever `after` says"),
     ),
     responses(
         (status = 200, description = "Events, until somebody hangs up; `/schemas/{event}.json` says what their `data` is", body = String, content_type = "text/event-stream"),
-        (status = 400, description = "`invalid-request`: `Last-Event-ID` is no place in the stream", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`: the header Last-Event-ID names no place in the stream", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`history-compacted`: what comes right after that place is past the retention; or it is a place of a history that a restore took back", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: too many watch, or too many files are open, `journal-unavailable`", body = Problem, content_type = "application/problem+json"),
@@ -49,12 +48,8 @@ pub async fn watch(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["after", "sku", "location", "kind"])?;
-    let wants = Wants {
-        sku: query.read("sku", Sku::parse)?.map(|sku| sku.to_string()),
-        location: query.read("location", Location::parse)?.map(|location| location.to_string()),
-        kinds: query.read("kind", kinds)?,
-    };
+    let query = Query::parse(&uri, &["after", "sku", "location", "kind", "reference"])?;
+    let wants = query.movements()?;
     let after = match (last_seen(&headers)?, query.read("after", place)?) {
         (Some(seen), _) => reached(store, seen).await?,
         (None, Some(after)) => reached(store, after).await?,
@@ -119,7 +114,7 @@ async fn reached(store: &AnyStore, from: From) -> Result<MovementCursor, Problem
         From::SeqOf(seq, lineage) => (*seq, *lineage),
         From::Cursor(cursor) => (cursor.seq().unwrap_or_default(), cursor.lineage()),
     };
-    let query = MovementQuery::After { from, sku: None, location: None, limit: 1 };
+    let query = MovementQuery::After { from, filter: MovementFilter::default(), limit: 1 };
     store.movements(query).await.map_err(movements::problem)?;
     Ok(MovementCursor::after(seq, lineage))
 }

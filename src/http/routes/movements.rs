@@ -16,12 +16,19 @@ use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbere
 /// With `sku` and without `after`: the history of that stock level, newest first. With `after`, or without `sku`: all movements
 /// with a number above `after` (0 where it is left out), in order; `sku` and `location` are filters then. Only movements that are
 /// on disk are listed, and a client finds there whatever it has been answered.
+///
+/// What it costs: the history of a level reads its own movements only; all movements are read in order, 32 MiB of the log for each page at most.
+/// `kind`, `reference`, `from` and `to` leave out what was read, and save nothing: a page may be short, or empty, and say where to go on.
 #[utoipa::path(
     get, path = "/v1/movements", tag = "ledger", operation_id = "listMovements",
     params(
         ("sku" = Option<String>, Query, description = "Only movements of this sku", max_length = 64),
         ("location" = Option<String>, Query, description = "Only movements at this location. With `sku` and without `after`: `main` where left out", max_length = 32),
         ("after" = Option<String>, Query, description = "Only movements with a number above this, in order. A number (`4711`) is taken as one of the present lineage; with a lineage (`4711-00c0ffee00c0ffee`, the `lineage` of the page it is from) it is refused in another", pattern = "^[0-9]+(-[0-9a-f]{16})?$"),
+        ("kind" = Option<String>, Query, description = "Only movements of these kinds, with commas between them"),
+        ("reference" = Option<String>, Query, description = "Only movements that refer to exactly this", max_length = 128),
+        ("from" = Option<String>, Query, description = "Only movements dated at this time or later: RFC 3339 in UTC, or a date, which begins at midnight"),
+        ("to" = Option<String>, Query, description = "Only movements dated before this time"),
         ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),
         ("limit" = Option<usize>, Query, description = "How many at most: 1 to 1000, 100 where left out", minimum = 1, maximum = 1000),
     ),
@@ -35,7 +42,10 @@ use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbere
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["sku", "location", "after", "cursor", "limit"])?;
+    let query = Query::parse(
+        &uri,
+        &["sku", "location", "after", "cursor", "limit", "kind", "reference", "from", "to"],
+    )?;
     let Page { limit, cursor } = query.page()?;
     let page = store.movements(asked(&query, limit, cursor)?).await.map_err(problem)?;
     let next_cursor = page.next.as_ref().map(MovementCursor::to_string);
@@ -54,6 +64,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Result<MovementQuery, Problem> {
     let sku = query.read("sku", Sku::parse)?;
     let location = query.read("location", Location::parse)?;
+    let filter = query.movements()?;
     let number = |text: &str| {
         let expected = "must be the number of a movement, or 0; perhaps with a dash and its lineage";
         text.parse::<Numbered>().map_err(|_| expected)
@@ -61,15 +72,14 @@ fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Res
     let after = query.read("after", number)?;
     if let (Some(sku), None) = (sku, after) {
         let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
-        return Ok(MovementQuery::OfLevel { key, cursor, limit });
+        return Ok(MovementQuery::OfLevel { key, cursor, filter, limit });
     }
     let from = match (cursor, after) {
         (Some(cursor), _) => From::Cursor(cursor),
         (None, Some(numbered)) => self::from(numbered),
         (None, None) => From::Seq(Seq::default()),
     };
-    let (sku, location) = (sku.map(|sku| sku.to_string()), location.map(|location| location.to_string()));
-    Ok(MovementQuery::After { from, sku, location, limit })
+    Ok(MovementQuery::After { from, filter, limit })
 }
 
 /// After the movement of that number. Which history it is of, a number without a lineage does not say.
@@ -90,14 +100,15 @@ pub(super) fn problem(error: HistoryError) -> Problem {
     }
 }
 
-/// The same request with the next cursor. Everything in it is visible ASCII that needs no escaping.
+/// The same request with the next cursor.
 fn link(query: &Query<'_>, cursor: &str, limit: usize) -> HeaderValue {
-    let mut link = format!("</v1/movements?limit={limit}&cursor={cursor}");
-    for name in ["sku", "location", "after"] {
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    next.append_pair("limit", &limit.to_string()).append_pair("cursor", cursor);
+    for name in ["sku", "location", "after", "kind", "reference", "from", "to"] {
         if let Some(value) = query.get(name) {
-            link = format!("{link}&{name}={value}");
+            next.append_pair(name, value);
         }
     }
-    link.push_str(">; rel=\"next\"");
-    HeaderValue::try_from(link).expect("names and cursors are visible ASCII")
+    let link = format!("</v1/movements?{}>; rel=\"next\"", next.finish());
+    HeaderValue::try_from(link).expect("what is escaped is visible ASCII")
 }

@@ -3,27 +3,30 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::{BODY_BYTES_MAX, answer};
+use super::{BODY_BYTES_MAX, answer, movements};
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
 use crate::http::extract::{
-    Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, RemarkedStockPath, Service, StockPath, Unkeyed,
-    WatchedStockPath,
+    Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, ReadStockPath, RemarkedStockPath, Service,
+    StockPath, Unkeyed,
 };
 use crate::http::problem::Problem;
 use crate::stock::{Change, IfMissing, Level, Operation, Reason, Refusal, StockKey};
-use crate::store::{AnyStore, Command, Deed, Store as _};
+use crate::store::{AnyStore, Command, Deed, Moment, Store as _};
 
 /// Read a stock level
 ///
 /// With `Prefer: wait=S` the answer waits, S seconds at most, until `min_available` units are available and, with `If-None-Match`, the level is at none of
 /// the versions named: it is answered as soon as both are so, and as it is then if they are not in time. A level that does not exist has
 /// the version that its 404 tells, 0 before it was ever created, and may be waited for. Without `Prefer: wait`, `min_available` changes nothing.
+///
+/// With `at` the level is shown as it was: as many records of it are read as it has had movements since.
 #[utoipa::path(
     get, path = "/v1/stock/{sku}", tag = "stock", operation_id = "readStock",
     params(
         ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
         ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
         ("min_available" = Option<u64>, Query, description = "With `Prefer: wait`: how many units are waited for", minimum = 1, maximum = 1_099_511_627_775_i64),
+        ("at" = Option<String>, Query, description = "The level as it was then: after the movement of that number (of any level), or at that time (RFC 3339 in UTC, or a date, which begins at midnight). No entity tag, and no conditions"),
         ("If-None-Match" = Option<String>, Header, description = "Entity tags the client already has; with `Prefer: wait`, `*` waits until there is no such level"),
         ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`; nobody waits once it does not"),
         ("Prefer" = Option<String>, Header, description = "`wait=S` (RFC 7240): wait up to S seconds, 60 at most and nine tenths of the request timeout, for what `min_available` and `If-None-Match` ask for"),
@@ -35,17 +38,22 @@ use crate::store::{AnyStore, Command, Deed, Store as _};
          headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request has waited, of one that waits"))),
         (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`history-compacted`: what the level was then is past the retention, or there is no such movement in this history", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "`internal-error`: a record is damaged", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn read(
     Service(store): Service,
-    WatchedStockPath(key, min_available): WatchedStockPath,
+    ReadStockPath { key, min_available, at }: ReadStockPath,
     conditions: Conditions,
     prefer: Prefer,
 ) -> Result<Response, Problem> {
+    if let Some(moment) = at {
+        return as_it_was(store, &key, moment, &conditions).await;
+    }
     let waits = match prefer.patience() {
         Some(patience) => conditions.until(min_available)?.map(|until| (patience, until)),
         None => None,
@@ -60,6 +68,21 @@ pub async fn read(
         None => store.read(&key).await?,
     };
     shown(store, &key, level, &conditions).map(|response| answer::having_waited(response, patience))
+}
+
+/// The level as it was. It has no entity tag: nothing can be changed by what was.
+async fn as_it_was(
+    store: &AnyStore,
+    key: &StockKey,
+    moment: Moment,
+    conditions: &Conditions,
+) -> Result<Response, Problem> {
+    conditions.none()?;
+    let level = Box::pin(store.level_at(key, moment)).await.map_err(movements::problem)?;
+    if !level.exists() {
+        return Err(Problem::not_found(key, level.version()));
+    }
+    Ok(answer::json(&StockLevel::new(key, level), StockLevel::JSON_BYTES))
 }
 
 /// What is told of a level to who reads it under these conditions.

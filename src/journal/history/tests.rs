@@ -54,9 +54,16 @@ fn the_links_of_a_level_give_its_whole_history_in_pages() {
         let told: Vec<&Told> = writer.told.iter().rev().filter(|told| told.key == name).collect();
         let (mut found, mut from) = (Vec::new(), None);
         loop {
-            let page =
-                of_level(&writer.log, newest(&writer, name), &writer.watermark, &key(name), from, limit)
-                    .unwrap();
+            let page = of_level(
+                &writer.log,
+                newest(&writer, name),
+                &writer.watermark,
+                &key(name),
+                from,
+                limit,
+                |_| true,
+            )
+            .unwrap();
             assert!(!page.compacted && page.movements.len() <= limit);
             found.extend(page.movements);
             from = page.next;
@@ -67,7 +74,10 @@ fn the_links_of_a_level_give_its_whole_history_in_pages() {
         assert_eq!(found.len(), told.len());
         found.iter().zip(told).for_each(|(movement, told)| assert_is(movement, told));
     }
-    let none = of_level(&writer.log, newest(&writer, "z main"), &writer.watermark, &key("z main"), None, 10)
+    let none =
+        of_level(&writer.log, newest(&writer, "z main"), &writer.watermark, &key("z main"), None, 10, |_| {
+            true
+        })
         .unwrap();
     assert_eq!(none, Page::default());
 }
@@ -77,7 +87,7 @@ fn movements_after_a_number_come_in_order_from_anywhere() {
     let writer = written(&Memory::new());
     let all = writer.told.len() as u64;
     for seq in 0..=all + 1 {
-        let page = after(&writer.log, &writer.watermark, seq, 5, |_| true).unwrap();
+        let page = after(&writer.log, &writer.watermark, seq, 5, |_, _| true).unwrap();
         let told: Vec<&Told> = writer.told.iter().filter(|told| told.seq > seq).take(5).collect();
         assert_eq!(page.movements.len(), told.len(), "{seq}");
         page.movements.iter().zip(told).for_each(|(movement, told)| assert_is(movement, told));
@@ -85,7 +95,7 @@ fn movements_after_a_number_come_in_order_from_anywhere() {
     }
     let (mut found, mut seq) = (0, 0);
     loop {
-        let page = after(&writer.log, &writer.watermark, seq, 3, |line| line.key == "b main").unwrap();
+        let page = after(&writer.log, &writer.watermark, seq, 3, |_, line| line.key == "b main").unwrap();
         assert!(page.movements.iter().all(|movement| movement.key.text() == "b main"));
         found += page.movements.len();
         match page.next {
@@ -101,10 +111,18 @@ fn movements_after_a_number_come_in_order_from_anywhere() {
 fn what_is_not_on_disk_is_not_shown() {
     let mut writer = written(&Memory::new());
     let newest = |writer: &Writer| {
-        let page =
-            of_level(&writer.log, newest(writer, "a main"), &writer.watermark, &key("a main"), None, 1)
-                .unwrap();
-        let last = after(&writer.log, &writer.watermark, writer.told.len() as u64 - 2, 9, |_| true).unwrap();
+        let page = of_level(
+            &writer.log,
+            newest(writer, "a main"),
+            &writer.watermark,
+            &key("a main"),
+            None,
+            1,
+            |_| true,
+        )
+        .unwrap();
+        let last =
+            after(&writer.log, &writer.watermark, writer.told.len() as u64 - 2, 9, |_, _| true).unwrap();
         (page.movements[0].seq, last.movements.len())
     };
     let (before, told) = (newest(&writer).0, writer.told.len() as u64);
@@ -120,20 +138,34 @@ fn what_is_not_on_disk_is_not_shown() {
 fn links_and_numbers_into_dropped_segments_say_so() {
     let memory = Memory::new();
     let writer = written(&memory);
-    let cursor =
-        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 1000)
-            .unwrap();
+    let cursor = of_level(
+        &writer.log,
+        newest(&writer, "a main"),
+        &writer.watermark,
+        &key("a main"),
+        None,
+        1000,
+        |_| true,
+    )
+    .unwrap();
     let second = writer.log.segments()[1].clone();
     assert_eq!(writer.log.take_before(second.header.base).len(), 1);
-    let page =
-        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 1000)
-            .unwrap();
+    let page = of_level(
+        &writer.log,
+        newest(&writer, "a main"),
+        &writer.watermark,
+        &key("a main"),
+        None,
+        1000,
+        |_| true,
+    )
+    .unwrap();
     assert!(page.compacted && page.next.is_none() && !page.movements.is_empty());
     assert!(page.movements.len() < cursor.movements.len());
     assert!(page.movements.iter().all(|movement| movement.seq >= second.header.first_seq));
-    let page = after(&writer.log, &writer.watermark, 0, 10, |_| true).unwrap();
+    let page = after(&writer.log, &writer.watermark, 0, 10, |_, _| true).unwrap();
     assert!(page.compacted && page.movements.is_empty());
-    let page = after(&writer.log, &writer.watermark, second.header.first_seq - 1, 10, |_| true).unwrap();
+    let page = after(&writer.log, &writer.watermark, second.header.first_seq - 1, 10, |_, _| true).unwrap();
     assert!(!page.compacted && page.movements[0].seq == second.header.first_seq);
     assert!(matches!(record_at(&writer.log, 600), Err(HistoryError::Compacted)));
 }
@@ -146,8 +178,15 @@ fn a_place_that_is_none_is_refused() {
         for version in [0, 1, 5, 30, u64::MAX] {
             let from = Some(Before { position, version });
             // Whatever a client sends: an error, or the history of that level and no other.
-            match of_level(&writer.log, newest(&writer, "b main"), &writer.watermark, &key("b main"), from, 5)
-            {
+            match of_level(
+                &writer.log,
+                newest(&writer, "b main"),
+                &writer.watermark,
+                &key("b main"),
+                from,
+                5,
+                |_| true,
+            ) {
                 Ok(page) => assert!(page.movements.iter().all(|movement| movement.key.text() == "b main")),
                 Err(error) => assert!(matches!(error, HistoryError::Cursor), "{position}: {error}"),
             }
@@ -184,7 +223,8 @@ fn walked(writer: &Writer, name: &str, limit: usize) -> Vec<Movement> {
     let (mut found, mut from) = (Vec::new(), None);
     loop {
         let page =
-            of_level(&writer.log, newest(writer, name), &writer.watermark, &key(name), from, limit).unwrap();
+            of_level(&writer.log, newest(writer, name), &writer.watermark, &key(name), from, limit, |_| true)
+                .unwrap();
         assert!(!page.compacted && page.movements.len() <= limit);
         found.extend(page.movements);
         from = page.next;
@@ -206,7 +246,7 @@ fn a_page_may_end_between_two_versions_of_one_record() {
         }
     }
     let (mut seq, mut found) = (0, 0);
-    while let Some(next) = after(&writer.log, &writer.watermark, seq, 1, |_| true).unwrap().next {
+    while let Some(next) = after(&writer.log, &writer.watermark, seq, 1, |_, _| true).unwrap().next {
         found += 1;
         assert_eq!(next, found);
         seq = next;
@@ -219,7 +259,7 @@ fn a_place_names_a_version_that_its_record_holds() {
     let head = writer.heads.get("a main", writer.heads.hash("a main")).unwrap();
     let ask = |position, version| {
         let from = Some(Before { position, version });
-        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), from, 1)
+        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), from, 1, |_| true)
     };
     let newest = head.level.version();
     assert_eq!(ask(head.position, newest).unwrap().movements[0].after.version(), newest - 1);
@@ -240,7 +280,10 @@ fn a_link_to_its_own_record_needs_the_version_before_in_it() {
     writer.heads.set("a main", hash, Head { position: next, ..head }, &mut Vec::new());
     writer.add("a main", 1);
     writer.commit();
-    let page = of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 10);
+    let page =
+        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 10, |_| {
+            true
+        });
     assert!(matches!(page, Err(HistoryError::Damaged { finding: Finding::Link { .. }, .. })), "{page:?}");
 }
 
@@ -250,11 +293,18 @@ fn damage_is_found_and_named() {
     let writer = written(&memory);
     let name = segment::name(0);
     memory.edit(&name, |bytes| bytes[700] ^= 1);
-    let error =
-        of_level(&writer.log, newest(&writer, "a main"), &writer.watermark, &key("a main"), None, 1000)
-            .unwrap_err();
+    let error = of_level(
+        &writer.log,
+        newest(&writer, "a main"),
+        &writer.watermark,
+        &key("a main"),
+        None,
+        1000,
+        |_| true,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains(&name), "{error}");
-    let error = after(&writer.log, &writer.watermark, 0, 10, |_| true).unwrap_err();
+    let error = after(&writer.log, &writer.watermark, 0, 10, |_, _| true).unwrap_err();
     assert!(matches!(error, HistoryError::Damaged { offset: 512, .. }), "{error}");
 }
 

@@ -110,7 +110,7 @@ fn in_memory() -> Journal {
 async fn movements(journal: &Journal) -> Vec<(String, u64)> {
     journal.caught_up().await.unwrap();
     let shared = journal.shared();
-    let page = history::after(&shared.log, &shared.watermark, 0, 1_000, |_| true).unwrap();
+    let page = history::after(&shared.log, &shared.watermark, 0, 1_000, |_, _| true).unwrap();
     let named = |movement: history::Movement| (movement.key.sku().to_string(), movement.after.version());
     page.movements.into_iter().map(named).collect()
 }

@@ -105,7 +105,7 @@ fn walked(recovered: &Recovered, key: &StockKey, limit: usize) -> Vec<Movement> 
     let head = recovered.heads.get(key.text(), recovered.heads.hash(key.text()));
     let (mut all, mut from) = (Vec::new(), None);
     loop {
-        let page = history::of_level(&recovered.log, head, &watermark, key, from, limit).unwrap();
+        let page = history::of_level(&recovered.log, head, &watermark, key, from, limit, |_| true).unwrap();
         all.extend(page.movements);
         from = page.next;
         if from.is_none() {

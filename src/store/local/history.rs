@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use super::Local;
 use super::books::unread;
+use crate::journal::Shared;
 use crate::journal::heads::Head;
 use crate::journal::history::{self, Before};
-use crate::journal::record::RecordKind;
+use crate::journal::record::{Line, Record, RecordKind};
 use crate::journal::watermark::Failed;
-use crate::journal::{Shared, record};
-use crate::stock::{StockKey, key};
+use crate::stock::{Level, Operation, StockKey, key};
 use crate::store::ledger::{From, MovementPlace};
 use crate::store::query::NotACursor;
 use crate::store::{
-    HistoryError, Lineage, Movement, MovementCursor, MovementKind, MovementPage, MovementQuery, NotDone, Seq,
-    Store as _, WasApplied, Why,
+    HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
+    MovementQuery, NotDone, Seq, Store as _, WasApplied, Why,
 };
 
 /// In memory nobody wakes the writer for a single change: whoever follows the feed has it look up this often.
@@ -60,14 +60,56 @@ impl Local {
         }
         let lineage = self.lineage();
         match query {
-            MovementQuery::OfLevel { key, cursor, limit } => {
+            MovementQuery::OfLevel { key, cursor, filter, limit } => {
                 let from = cursor.map(|cursor| before(cursor, lineage)).transpose()?;
                 let head = self.newest_of(&key).await?;
-                self.ask(move |journal| of_level(journal, lineage, &key, head, from, limit)).await
+                self.ask(move |journal| of_level(journal, lineage, &key, head, from, &filter, limit)).await
             }
-            MovementQuery::After { from, sku, location, limit } => {
-                let wants = Wants { sku, location };
-                self.ask(move |journal| after(journal, lineage, &from, &wants, limit)).await
+            MovementQuery::After { from, filter, limit } => {
+                self.ask(move |journal| after(journal, lineage, &from, &filter, limit)).await
+            }
+        }
+    }
+
+    /// The level as it was at a moment: a walk back over its movements since.
+    pub(super) async fn level_as_it_was(
+        &self,
+        key: &StockKey,
+        moment: Moment,
+    ) -> Result<Level, HistoryError> {
+        if self.0.books.journal().is_volatile() {
+            self.0.books.caught_up(WasApplied::No).await?;
+        }
+        let lineage = self.lineage();
+        let (journal, mut from) = (self.0.books.shared(), None);
+        if let Moment::Seq(seq) | Moment::SeqOf(seq, _) = moment {
+            let of = if let Moment::SeqOf(_, of) = moment { of } else { lineage };
+            reached(journal, seq, of, lineage)?;
+            if seq.0.saturating_add(1) < oldest(journal).0 {
+                return Err(HistoryError::Compacted { oldest: oldest(journal) });
+            }
+        }
+        let was = move |movement: &history::Movement| match moment {
+            Moment::Seq(seq) | Moment::SeqOf(seq, _) => movement.seq <= seq.0,
+            Moment::Time(time_ms) => movement.time_ms <= time_ms,
+        };
+        let head = self.newest_of(key).await?;
+        // A step at a time, so that whoever gives up is not walked for to the end.
+        loop {
+            let key = key.clone();
+            let page = self.ask(move |journal| {
+                let Shared { log, watermark, .. } = journal;
+                history::of_level(log, head, watermark, &key, from, 1, was)
+                    .map_err(|error| said(journal, error))
+            });
+            let page = page.await?;
+            match (page.movements.first(), page.next) {
+                (Some(movement), _) => return Ok(movement.after),
+                (None, Some(next)) => from = Some(next),
+                (None, None) if page.compacted => {
+                    return Err(HistoryError::Compacted { oldest: oldest(journal) });
+                }
+                (None, None) => return Ok(Level::ABSENT),
             }
         }
     }
@@ -98,31 +140,22 @@ impl Local {
     }
 }
 
-/// Which movements are wanted.
-struct Wants {
-    sku: Option<String>,
-    location: Option<String>,
-}
-
-impl Wants {
-    fn has(&self, text: &str) -> bool {
-        let is = |wanted: &Option<String>, part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
-        let (sku, location) = text.split_once(key::SEPARATOR).unwrap_or((text, ""));
-        is(&self.sku, sku) && is(&self.location, location)
-    }
-}
-
 fn of_level(
     journal: &Shared,
     lineage: Lineage,
     key: &StockKey,
     head: Option<Head>,
     from: Option<Before>,
+    filter: &MovementFilter,
     limit: usize,
 ) -> Result<MovementPage, HistoryError> {
     let Shared { log, watermark, .. } = journal;
-    let page =
-        history::of_level(log, head, watermark, key, from, limit).map_err(|error| said(journal, error))?;
+    let wanted = |movement: &history::Movement| {
+        let kind = || kind_of(movement.kind, movement.operation);
+        filter.has_change(kind, movement.time_ms, &movement.reference)
+    };
+    let page = history::of_level(log, head, watermark, key, from, limit, wanted);
+    let page = page.map_err(|error| said(journal, error))?;
     let next = page.next.map(|Before { position, version }| MovementPlace::Before { position, version });
     Ok(MovementPage {
         movements: page.movements.into_iter().map(shown).collect(),
@@ -136,7 +169,7 @@ fn after(
     journal: &Shared,
     lineage: Lineage,
     from: &From,
-    wants: &Wants,
+    filter: &MovementFilter,
     limit: usize,
 ) -> Result<MovementPage, HistoryError> {
     let (seq, of) = match from {
@@ -147,15 +180,13 @@ fn after(
         | From::Cursor(MovementCursor { place: MovementPlace::After(seq), lineage: of }) => (*seq, *of),
         From::Cursor(_) => return Err(NotACursor.into()),
     };
-    if of != lineage {
-        return Err(HistoryError::OtherLineage);
-    }
-    // Whoever was shown a movement was shown it when it was on disk.
-    let newest = journal.watermark.end().next_seq.saturating_sub(1);
-    if seq > newest {
-        return Err(HistoryError::Ahead { asked: Seq(seq), newest: Seq(newest) });
-    }
-    let wanted = |line: &record::Line<'_>| wants.has(line.key);
+    reached(journal, Seq(seq), of, lineage)?;
+    let wanted = |record: &Record<'_>, line: &Line<'_>| {
+        let (sku, location) = line.key.split_once(key::SEPARATOR).unwrap_or((line.key, ""));
+        let kind = || kind_of(record.note().kind, line.operation);
+        let has_change = || filter.has_change(kind, record.time_ms(), record.note().reference);
+        filter.has_level(sku, location) && has_change()
+    };
     let page = history::after(&journal.log, &journal.watermark, seq, limit, wanted);
     let page = page.map_err(|error| said(journal, error))?;
     if page.compacted {
@@ -167,6 +198,16 @@ fn after(
         compacted: false,
         lineage,
     })
+}
+
+/// Whether that movement of that history is there, or was.
+fn reached(journal: &Shared, seq: Seq, of: Lineage, lineage: Lineage) -> Result<(), HistoryError> {
+    if of != lineage {
+        return Err(HistoryError::OtherLineage);
+    }
+    // Whoever was shown a movement was shown it when it was on disk.
+    let newest = Seq(journal.watermark.end().next_seq.saturating_sub(1));
+    if seq > newest { Err(HistoryError::Ahead { asked: seq, newest }) } else { Ok(()) }
 }
 
 /// The oldest movement that is kept; the first of all where nothing was dropped.
@@ -201,15 +242,20 @@ fn damaged(what: String) -> HistoryError {
 }
 
 fn shown(movement: history::Movement) -> Movement {
-    let kind = match movement.kind {
+    let kind = kind_of(movement.kind, movement.operation);
+    let history::Movement { seq, time_ms, key, before, after, reason, reference, reservation, order, .. } =
+        movement;
+    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference, reservation, order }
+}
+
+/// What a movement was, by its record and its line.
+fn kind_of(kind: RecordKind, operation: Operation) -> MovementKind {
+    match kind {
         RecordKind::Transfer => MovementKind::Transferred,
         RecordKind::Import => MovementKind::Imported,
         RecordKind::Expired => MovementKind::Expired,
         RecordKind::Fulfilled => MovementKind::Fulfilled,
         RecordKind::Returned => MovementKind::Returned,
-        _ => MovementKind::of(movement.operation),
-    };
-    let history::Movement { seq, time_ms, key, before, after, reason, reference, reservation, order, .. } =
-        movement;
-    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference, reservation, order }
+        _ => MovementKind::of(operation),
+    }
 }

@@ -48,9 +48,9 @@ use crate::stock::{
     ReservationId, StockKey, Transaction, Until,
 };
 use crate::store::{
-    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, MovementCursor, MovementPage,
-    MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage, ReservationQuery,
-    Status, StockQuery, Store, TransactionKind, WasApplied, Why,
+    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
+    MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage,
+    ReservationQuery, Status, StockQuery, Store, TransactionKind, WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRefused, TransactRejected};
 use crate::telemetry::Exposition;
@@ -133,6 +133,10 @@ impl Store for Local {
 
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         self.page_of_movements(query).await
+    }
+
+    async fn level_at(&self, key: &StockKey, moment: Moment) -> Result<Level, HistoryError> {
+        self.level_as_it_was(key, moment).await
     }
 
     fn feed_end(&self) -> MovementCursor {

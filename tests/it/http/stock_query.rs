@@ -36,7 +36,7 @@ for_each_strategy! {
                     {"sku": "gone", "location": "main", "version": 2}, {"sku": "never", "location": "main", "version": 0},
                 ],
                 "totals": {"levels": 3, "on_hand": 14, "reserved": 3, "available": 11},
-                "consistent": consistent,
+                "consistent": consistent, "event_cursor": answer.at("/event_cursor"),
             });
             assert_eq!(answer.assert_status(200).json(), expected);
             let body = json!({"keys": keys, "consistent": consistent});

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use inventory::stock::{Applied, Change, Level, Once, Refusal, StockKey};
 use inventory::store::local::{Intent, Opening};
 use inventory::store::{
-    Answered, AnyStore, Command, Deed, EachLine, Idempotency, Keeping, LevelQuery, Movement, MovementQuery,
-    NotDone, Outcome, Storage, Store as _,
+    Answered, AnyStore, Command, Deed, EachLine, Idempotency, Keeping, LevelQuery, Movement, MovementFilter,
+    MovementQuery, NotDone, Outcome, Storage, Store as _,
 };
 use inventory::strategy::{StrategyConfig, StrategyKind};
 use tempfile::TempDir;
@@ -81,7 +81,12 @@ impl Opened {
     pub(crate) async fn history(&self, key: &StockKey) -> Vec<Movement> {
         let (mut movements, mut cursor) = (Vec::new(), None);
         loop {
-            let query = MovementQuery::OfLevel { key: key.clone(), cursor, limit: 2 };
+            let query = MovementQuery::OfLevel {
+                key: key.clone(),
+                cursor,
+                filter: MovementFilter::default(),
+                limit: 2,
+            };
             let page = self.store.movements(query).await.expect("a page");
             movements.extend(page.movements);
             match page.next {

@@ -63,7 +63,7 @@ fn once(key: u128) -> Once {
 fn of_level(journal: &Journal, key: &StockKey, limit: usize) -> Page<history::Before> {
     let shared = journal.shared();
     let head = shared.heads.get(key.text(), shared.heads.hash(key.text()));
-    history::of_level(&shared.log, head, &shared.watermark, key, None, limit).unwrap()
+    history::of_level(&shared.log, head, &shared.watermark, key, None, limit, |_| true).unwrap()
 }
 
 /// All movements that are there, by number.
@@ -71,7 +71,7 @@ fn all(journal: &Journal) -> Vec<Movement> {
     let shared = journal.shared();
     let (mut all, mut seq) = (Vec::new(), shared.log.first_seq() - 1);
     loop {
-        let page = history::after(&shared.log, &shared.watermark, seq, 1000, |_| true).unwrap();
+        let page = history::after(&shared.log, &shared.watermark, seq, 1000, |_, _| true).unwrap();
         all.extend(page.movements);
         match page.next {
             Some(next) => seq = next,
@@ -129,7 +129,8 @@ fn every_movement_is_there_once_in_order_and_linked() {
         let (shared, mut from, mut walked) = (journal.shared(), None, Vec::new());
         loop {
             let head = shared.heads.get(key.text(), shared.heads.hash(key.text()));
-            let page = history::of_level(&shared.log, head, &shared.watermark, key, from, 900).unwrap();
+            let page =
+                history::of_level(&shared.log, head, &shared.watermark, key, from, 900, |_| true).unwrap();
             walked.extend(page.movements.iter().map(|movement| movement.after.version()));
             from = page.next;
             if from.is_none() {
@@ -228,7 +229,7 @@ async fn movements_of_segments_that_were_dropped_are_told_as_compacted() {
     let shared = journal.shared();
     let first = shared.log.first_seq();
     assert!(first > 10_000, "{first}");
-    let page = history::after(&shared.log, &shared.watermark, 0, 10, |_| true).unwrap();
+    let page = history::after(&shared.log, &shared.watermark, 0, 10, |_, _| true).unwrap();
     assert!(page.compacted && page.movements.is_empty());
     let movements = all(&journal);
     assert_eq!((movements[0].seq, movements.last().unwrap().after), (first, level));

@@ -10,7 +10,7 @@ use crate::journal::control;
 use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::disk::pool::Pool;
 use crate::store::ledger::From;
-use crate::store::{HistoryError, MovementQuery, NotDone, Store as _, WasApplied, Why};
+use crate::store::{HistoryError, MovementFilter, MovementQuery, NotDone, Store as _, WasApplied, Why};
 use crate::strategy::StrategyKind;
 
 /// Of the pool.
@@ -57,7 +57,7 @@ async fn refused_until(service: &Service, count: usize) -> u64 {
 async fn movements(service: &Service) -> Result<usize, HistoryError> {
     let (mut from, mut count) = (From::Oldest, 0);
     loop {
-        let query = MovementQuery::After { from, sku: None, location: None, limit: 1_000 };
+        let query = MovementQuery::After { from, filter: MovementFilter::default(), limit: 1_000 };
         let page = service.store.movements(query).await?;
         count += page.movements.len();
         match page.next {

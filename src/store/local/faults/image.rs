@@ -195,7 +195,7 @@ pub(super) fn everything(
         let (mut all, mut from) = (Vec::new(), None);
         loop {
             let newest = recovered.heads.get(level.text(), recovered.heads.hash(level.text()));
-            let page = history::of_level(&recovered.log, newest, &watermark, &level, from, 1000);
+            let page = history::of_level(&recovered.log, newest, &watermark, &level, from, 1000, |_| true);
             let page = page.map_err(told)?;
             all.extend(page.movements);
             from = page.next;
@@ -219,7 +219,7 @@ pub(super) fn movements(recovered: &Recovered) -> Result<Vec<Movement>, history:
     let watermark = Watermark::new(recovered.end);
     let (mut all, mut seq) = (Vec::new(), 0);
     loop {
-        let page = history::after(&recovered.log, &watermark, seq, history::PAGE_MAX, |_| true)?;
+        let page = history::after(&recovered.log, &watermark, seq, history::PAGE_MAX, |_, _| true)?;
         all.extend(page.movements);
         match page.next {
             Some(next) => seq = next,

@@ -21,8 +21,9 @@ use crate::stock::{
 };
 use crate::store::ledger::From;
 use crate::store::{
-    Answered, Command, Deed, Discipline, Idempotency, Keeping, Movement, MovementKind, MovementQuery,
-    NotDone, OrderQuery, OrderRefused, Orders, Outcome, ReturnLine, Store as _, Transition, Why,
+    Answered, Command, Deed, Discipline, Idempotency, Keeping, Movement, MovementFilter, MovementKind,
+    MovementQuery, NotDone, OrderQuery, OrderRefused, Orders, Outcome, ReturnLine, Store as _, Transition,
+    Why,
 };
 use crate::strategy::StrategyKind;
 
@@ -129,7 +130,8 @@ impl Shop {
     }
 
     async fn movements(&self) -> Vec<Movement> {
-        let query = MovementQuery::After { from: From::Oldest, sku: None, location: None, limit: 10_000 };
+        let query =
+            MovementQuery::After { from: From::Oldest, filter: MovementFilter::default(), limit: 10_000 };
         self.service.store.movements(query).await.expect("a page").movements
     }
 

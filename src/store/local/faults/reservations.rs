@@ -17,8 +17,9 @@ use crate::stock::{
     ReservationId, ReservationState, Transaction,
 };
 use crate::store::{
-    Answered, Command, Deed, EachLine, Idempotency, LevelQuery, LineOutcome, MovementKind, MovementQuery,
-    NotDone, Outcome, ReservationQuery, ReservationRefused, Store as _, TransactionKind, Transition,
+    Answered, Command, Deed, EachLine, Idempotency, LevelQuery, LineOutcome, MovementFilter, MovementKind,
+    MovementQuery, NotDone, Outcome, ReservationQuery, ReservationRefused, Store as _, TransactionKind,
+    Transition,
 };
 use crate::strategy::StrategyKind;
 
@@ -216,7 +217,7 @@ for_each_strategy! {
             assert_eq!(shop.service.in_memory(1).await.reserved(), 0, "{look:?}");
             let expired = shop.reservation(made.term.id).await.expect("it is kept");
             assert_eq!(expired.state, ReservationState::Expired);
-            let query = MovementQuery::OfLevel { key: key(1), cursor: None, limit: 9 };
+            let query = MovementQuery::OfLevel { key: key(1), cursor: None, filter: MovementFilter::default(), limit: 9 };
             let history = shop.service.store.movements(query).await.expect("a page").movements;
             assert!(history.iter().any(|movement| movement.kind == MovementKind::Expired), "{look:?}");
             shop.assert_books().await;
