@@ -1,6 +1,7 @@
 //! [`copy`]: what a start needs, in a folder of its own: a data directory like the one it was taken from, of one moment.
 //!
-//! It holds the newest snapshot that is whole and every segment there is, up to where the log was on disk when the backup began.
+//! It holds the newest snapshot that is whole and every segment there is, up to where the log was on disk when the backup began, and the
+//! documents that are kept beside it.
 //! So it is a consistent prefix: all that was acknowledged before is in it, and no change without those it depends on. It is
 //! taken while changes go on: segments are read through the files that the journal has open, so it does not matter if
 //! retention removes one meanwhile, and the last one is copied to the end of a group, which the writer never writes to again.
@@ -24,6 +25,7 @@ use thiserror::Error;
 
 use super::control::Control;
 use super::disk::{Disk, DiskFile, Folder};
+use super::documents;
 use super::log::{Log, Segment};
 use super::segment;
 use super::snapshot::{self, SnapshotError};
@@ -160,6 +162,13 @@ fn fill(
         let name = segment::name(segment.header.base);
         copied.bytes += copy_file(segment.file.as_ref(), len, into, &name, stop)?;
     }
+    // After the log, for what they say of places in it: a place that this log does not reach is one of another lineage in the copy.
+    let directory = control.identity().directory;
+    let io = |(name, source): (documents::Name, _)| BackupError::Io {
+        path: into.path().join(name.file()),
+        source,
+    };
+    copied.bytes += documents::copy(disk, directory, into).map_err(io)?;
     let io = |source| BackupError::Io { path: into.path().join(super::control::NAME), source };
     copied.bytes += control.copy(into, end, bases).map_err(io)?;
     Ok(copied)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::disk::{self, Disk, Folder};
-use super::{control, prepare, segment, snapshot};
+use super::{control, documents, prepare, segment, snapshot};
 
 /// The file that is locked besides the folder itself, which keeps out versions that lock nothing else. It stays: who holds the
 /// lock counts, not whether the file is there. Anybody can remove it and lock a new one; the folder cannot be exchanged unseen.
@@ -201,6 +201,7 @@ fn is_of_nothing(name: &str) -> bool {
     let import = name.split_once(".import.").is_some_and(|(id, _)| is_an_id(id));
     [LOCK_NAME, OF_FILE_SYSTEMS, prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY, control::SPARE]
         .contains(&name)
+        || documents::Name::ALL.iter().any(|document| document.temporary() == name)
         || import
 }
 

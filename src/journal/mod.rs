@@ -24,6 +24,7 @@ pub mod config;
 pub mod control;
 pub mod data_dir;
 pub mod disk;
+pub mod documents;
 pub mod freed;
 pub mod group;
 pub mod heads;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::local::Local;
 use super::{
-    Answered, Chores, Command, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
-    MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage, ReservationQuery, Status,
-    StockQuery, Store,
+    Answered, Chores, Command, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment,
+    MovementCursor, MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage,
+    ReservationQuery, Status, StockQuery, Store,
 };
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey, Until};
 use crate::telemetry::Exposition;
@@ -116,6 +116,18 @@ impl Store for AnyStore {
     async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {
         match self {
             Self::Local(local) => local.feed_grows(after).await,
+        }
+    }
+
+    async fn document(&self, name: Document) -> Result<Option<Vec<u8>>, NotDone> {
+        match self {
+            Self::Local(local) => local.document(name).await,
+        }
+    }
+
+    async fn keep_document(&self, name: Document, bytes: Vec<u8>) -> Result<(), NotDone> {
+        match self {
+            Self::Local(local) => local.keep_document(name, bytes).await,
         }
     }
 

@@ -9,6 +9,7 @@
 //! - [`outcome`]: what came of it, as data: fresh or replayed, the same; or why nothing did.
 //! - [`query`]: what may be asked beside commands: levels, pages, how the store is doing. [`ledger`]: movements, and places among them.
 //! - [`chores`]: what is done now and then, by a store that has files: imports, backups, verification.
+//! - [`document`]: what is kept beside the stock, for somebody else.
 //! - [`config`]: how stock is kept. [`any`]: the store that was chosen at startup.
 //! - [`local`]: the store of one process: a strategy and a journal.
 //! - `double_replay`, in builds with the feature `mutants` alone: a store that is wrong on purpose.
@@ -19,6 +20,7 @@ pub mod any;
 pub mod chores;
 pub mod command;
 pub mod config;
+pub mod document;
 #[cfg(feature = "mutants")]
 pub mod double_replay;
 pub mod ledger;
@@ -36,6 +38,7 @@ pub use command::{
     Command, Deed, EachLine, Idempotency, KeyOfVersion1, ReturnLine, TransactionKind, Transition,
 };
 pub use config::{Discipline, Keeping, Orders, Storage};
+pub use document::Document;
 pub use ledger::{
     HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
     MovementQuery, Numbered, Seq,
@@ -146,6 +149,17 @@ pub trait Store: Send + Sync {
 
     /// Completes when there may be movements after that place, which is that of a walk over all of them.
     fn feed_grows(&self, after: MovementCursor) -> impl Future<Output = Result<(), NotDone>> + Send;
+
+    /// The document of that name, as it was kept last; `None` where none was. One that is damaged is an error, which names it.
+    fn document(&self, name: Document) -> impl Future<Output = Result<Option<Vec<u8>>, NotDone>> + Send;
+
+    /// Replaces the document of that name, as a whole: on disk when this returns, if the store has one. A crash leaves the old one or the
+    /// new one. What fails is told, and the stock goes on.
+    fn keep_document(
+        &self,
+        name: Document,
+        bytes: Vec<u8>,
+    ) -> impl Future<Output = Result<(), NotDone>> + Send;
 
     /// Which history its versions and movements are of. The same for as long as the store is open.
     fn lineage(&self) -> Lineage;

@@ -85,7 +85,10 @@ fn nothing_is_appended_to_a_folder_that_was_moved_or_replaced() {
 /// Whatever a start that was killed leaves before there is any stock, it is no folder of somebody else.
 #[test]
 fn what_is_left_before_there_is_any_stock_is_not_foreign() {
-    for left in [prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY, control::SPARE] {
+    let documents = documents::Name::ALL.map(documents::Name::temporary);
+    for left in
+        [prepare::NAME, snapshot::TEMPORARY, control::TEMPORARY, control::SPARE].into_iter().chain(documents)
+    {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(left), "what is left").unwrap();
         assert!(DataDir::open_or_create(folder.path()).is_ok(), "{left}");

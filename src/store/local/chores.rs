@@ -11,6 +11,7 @@ use tokio::task::JoinError;
 
 use super::Local;
 use super::import::Import;
+use super::open::look_at_documents;
 use crate::journal::backup;
 use crate::journal::data_dir::DataDir;
 use crate::journal::disk::{Disk, is_full, is_out_of_files};
@@ -105,10 +106,15 @@ impl Chores for Local {
             let stop = Arc::clone(store.0.rights.stopping());
             let level = |key: &StockKey| runtime.block_on(store.live_level(key));
             let (live, shared) = (Live { level: &level, changing: true }, store.0.books.shared());
-            verify::verify(disk.as_ref(), &shared.log, shared.watermark.end(), live, &stop, &|_| ())
+            let report =
+                verify::verify(disk.as_ref(), &shared.log, shared.watermark.end(), live, &stop, &|_| ())?;
+            let mut report = shown(report);
+            let io = |source| VerifyError::Io { file: "the documents beside the log".to_owned(), source };
+            look_at_documents(&disk, shared.control.identity().directory, &mut report).map_err(io)?;
+            Ok(report)
         });
         match verified.await.map_err(|panicked| failed(&panicked))? {
-            Ok(report) => Ok(shown(report)),
+            Ok(report) => Ok(report),
             Err(VerifyError::Stopped) => Err(ChoreError::Stopped),
             Err(VerifyError::Io { source, .. }) if is_out_of_files(&source) => Err(ChoreError::TooManyFiles),
             Err(error) => Err(ChoreError::Failed(error.to_string())),

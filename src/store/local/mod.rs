@@ -7,6 +7,7 @@
 //! - `once`: a command under an idempotency key. `each`: many that stand alone, with and without one.
 //! - `levels`: reads and pages. `history`: the ledger. `metrics`: what is counted.
 //! - `open`: from what is on disk to a store. `chores`, `import`: what is done now and then.
+//! - `documents`: what is kept beside the stock.
 //! - `orders`: placed, had their turn, cancelled, given back. `pipeline`: whose turn it is, and who waits for which level.
 //! - `reservations`: units held until a deadline. `sweeper`: who tidies them up.
 //! - `waiting`: who waits for a level to become something.
@@ -16,6 +17,7 @@
 
 mod books;
 mod chores;
+mod documents;
 mod each;
 mod history;
 pub mod import;
@@ -41,6 +43,7 @@ use self::books::Books;
 use self::chores::Rights;
 use self::pipeline::Pipeline;
 use self::refusals::RefusalCounts;
+use crate::journal::documents::Documents;
 use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::stock::{
@@ -48,7 +51,7 @@ use crate::stock::{
     ReservationId, StockKey, Transaction, Until,
 };
 use crate::store::{
-    Answered, Command, Deed, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
+    Answered, Command, Deed, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
     MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage,
     ReservationQuery, Status, StockQuery, Store, TransactionKind, WasApplied, Why,
 };
@@ -67,6 +70,7 @@ struct Parts {
     /// Which levels there are.
     index: Arc<KeyIndex>,
     books: Books,
+    documents: Arc<Documents>,
     refusals: RefusalCounts,
     pipeline: Arc<Pipeline>,
     rights: Rights,
@@ -145,6 +149,14 @@ impl Store for Local {
 
     async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {
         self.more_than(after).await
+    }
+
+    async fn document(&self, name: Document) -> Result<Option<Vec<u8>>, NotDone> {
+        self.document_named(name).await
+    }
+
+    async fn keep_document(&self, name: Document, bytes: Vec<u8>) -> Result<(), NotDone> {
+        self.document_kept(name, bytes).await
     }
 
     fn lineage(&self) -> Lineage {

@@ -11,12 +11,13 @@ use super::books::Books;
 use super::chores::{Home, Rights};
 use super::pipeline::Pipeline;
 use super::refusals::RefusalCounts;
-use super::{Local, Parts, chores, import};
+use super::{Local, Parts, chores, documents, import};
 use crate::clock::wall_ms;
 use crate::journal::control::{ControlError, State};
 use crate::journal::data_dir::{DataDir, DataDirError};
 use crate::journal::disk::Disk;
 use crate::journal::disk::memory::MemoryDisk;
+use crate::journal::documents::{self as files, DocumentError, Documents};
 use crate::journal::holds::AllFound;
 use crate::journal::recovery::{self, Recovered, RecoveryError, Report};
 use crate::journal::retention::Schedule;
@@ -75,6 +76,14 @@ pub enum OpenError {
         "an import was under way when the service stopped, and is not complete: `serve` completes it first"
     )]
     ImportPending,
+    /// What is kept beside the stock is not what was written.
+    #[error("{file} cannot be relied on: {source}; restore it from a backup, or remove it")]
+    Document {
+        /// The file.
+        file: &'static str,
+        /// Why not.
+        source: DocumentError,
+    },
     /// The thread that reads it panicked.
     #[error("reading what is on disk panicked")]
     Panicked,
@@ -122,6 +131,12 @@ impl Opening {
             return Err(OpenError::ImportPending);
         }
         let start = recover(data, self.intent, &config, !pending.is_empty()).await?;
+        // Who only looks at the stock needs none of them.
+        if self.intent == Intent::Serve
+            && let Some((name, source)) = files::check(disk.as_ref(), start.control.directory)?.pop()
+        {
+            return Err(OpenError::Document { file: name.file(), source });
+        }
         let mut levels = Vec::new();
         start.heads.walk(|key, head| levels.push((key.clone(), head.level)));
         let is_copy = start.control.state == State::Copy && !start.only_reads;
@@ -162,10 +177,12 @@ impl Local {
         let stock = AnyStrategy::new(kind, strategy, Ledger::new(Arc::clone(&index)));
         let books = Books::new(journal, keeping);
         let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
+        let control = Arc::clone(&books.shared().control);
+        let documents = Arc::new(Documents::new(books.journal().disk(), control));
         let lanes = Arc::clone(&books.shared().lanes);
         let pipeline = Arc::new(Pipeline::new(keeping.orders.clone(), lanes));
         let waiters_max = keeping.waiters_max;
-        Self(Arc::new(Parts { stock, index, books, refusals, pipeline, rights, waiters_max }))
+        Self(Arc::new(Parts { stock, index, books, documents, refusals, pipeline, rights, waiters_max }))
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
@@ -209,6 +226,7 @@ pub fn verify_offline(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<Offlin
     report.notes.extend(recovered.report.cut.as_ref().map(|cut| format!("{cut}: the next start cuts it")));
     report.notes.extend(recovered.report.warnings);
     look_at_imports(&disk, &mut report)?;
+    look_at_documents(&disk, recovered.control.directory, &mut report)?;
     Ok(OfflineVerification::Report(report))
 }
 
@@ -229,6 +247,18 @@ fn look_at_imports(disk: &Arc<dyn Disk>, report: &mut VerifyReport) -> std::io::
             }
         }
     }
+    Ok(())
+}
+
+/// Documents that are not as they were written: a start is refused by them.
+pub(super) fn look_at_documents(
+    disk: &Arc<dyn Disk>,
+    directory: u128,
+    report: &mut VerifyReport,
+) -> std::io::Result<()> {
+    let wrong = files::check(disk.as_ref(), directory)?;
+    report.findings_total += wrong.len() as u64;
+    report.findings.extend(wrong.into_iter().map(documents::finding));
     Ok(())
 }
 
