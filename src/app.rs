@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
+use crate::alerts::{Alerts, Unreadable};
 use crate::config::Config;
 use crate::http::server::{self, Drained};
 use crate::http::{self, HttpState};
@@ -33,6 +34,8 @@ pub enum Ended {
     Shutdown(Drained),
     /// It could not start.
     NotOpened(OpenError),
+    /// What is kept beside the stock cannot be understood.
+    Unreadable(Unreadable),
     /// The store can keep nothing any more: this is why.
     Failed(String),
 }
@@ -61,7 +64,11 @@ impl App {
         let opened = async {
             match opening.open().await {
                 Ok(local) => {
-                    state.open(AnyStore::Local(local));
+                    let store = AnyStore::Local(local);
+                    match Alerts::load(&store).await {
+                        Ok(alerts) => state.open(store, alerts),
+                        Err(error) => return Ended::Unreadable(error),
+                    }
                     Ended::Failed(failure(state).await)
                 }
                 Err(error) => Ended::NotOpened(error),

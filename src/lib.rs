@@ -8,6 +8,7 @@
 //! - [`journal`]: the durable log, which is the ledger. It knows no strategy, nor does any strategy know it.
 //! - [`store`]: the gate: commands and queries in, outcomes out; and the store of one process behind it, which puts a
 //!   strategy and a journal together.
+//! - [`alerts`]: who is told when a level is low, derived from what the store has recorded.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
@@ -16,10 +17,11 @@
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, sync, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> alerts -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, sync, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
+pub mod alerts;
 pub mod app;
 pub mod cli;
 pub mod clock;

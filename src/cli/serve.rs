@@ -292,6 +292,7 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
             tracing::warn!("the shutdown grace ran out; some requests were cut off");
             ExitCode::FAILURE
         }
+        Ended::Unreadable(error) => fail(ExitCode::FAILURE, &error.to_string()),
         Ended::NotOpened(error) => fail(ExitCode::FAILURE, &error.to_string()),
         Ended::Failed(reason) => fail(ExitCode::FAILURE, &format!("the journal has failed: {reason}")),
     }

@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 32] = [
+pub const ROUTES: [&str; 34] = [
     "none",
     "/",
     "/v1/stock",
@@ -30,6 +30,8 @@ pub const ROUTES: [&str; 32] = [
     "/v1/orders/{id}/returns",
     "/v1/movements",
     "/v1/events",
+    "/v1/alerts",
+    "/v1/alerts/{sku}",
     "/v1/export",
     "/v1/import",
     "/v1/backup",

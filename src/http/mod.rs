@@ -39,6 +39,7 @@ use self::openapi::Documents;
 use self::perhaps::Known;
 use self::problem::{Problem, ProblemKind};
 use self::routes::stock_query;
+use crate::alerts::Alerts;
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
 
@@ -50,6 +51,8 @@ use crate::strategy::StrategyKind as Strategy;
 pub struct HttpState {
     /// The service, once it has recovered what it had.
     store: OnceLock<AnyStore>,
+    /// Which levels are told of when they are low, as the store has it.
+    alerts: OnceLock<Alerts>,
     opened: Notify,
     recovery: OnceLock<Duration>,
     /// How stock is shared, known before the service has recovered.
@@ -85,6 +88,7 @@ impl HttpState {
     pub fn new(strategy: Strategy, config: &HttpConfig) -> Self {
         Self {
             store: OnceLock::new(),
+            alerts: OnceLock::new(),
             opened: Notify::new(),
             recovery: OnceLock::new(),
             strategy,
@@ -99,9 +103,10 @@ impl HttpState {
     }
 
     /// The service has recovered: requests are taken from here on.
-    pub fn open(&self, store: AnyStore) {
+    pub fn open(&self, store: AnyStore, alerts: Alerts) {
         // First, as whoever finds the service finds it too.
         let _first = self.recovery.set(self.started.elapsed());
+        assert!(self.alerts.set(alerts).is_ok(), "a service opens once");
         assert!(self.store.set(store).is_ok(), "a service opens once");
         self.readiness.set(true);
         self.opened.notify_waiters();
@@ -120,12 +125,19 @@ impl HttpState {
         }
     }
 
+    /// Which levels are told of when they are low; `not-ready` until it has recovered.
+    pub fn alerts(&self) -> Result<&Alerts, Problem> {
+        self.alerts.get().ok_or_else(recovering)
+    }
+
     /// The service; `not-ready` until it has recovered.
     pub fn store(&self) -> Result<&AnyStore, Problem> {
-        let recovering =
-            || Problem::new(ProblemKind::NotReady, "the service is still reading what it has on disk");
         self.store.get().ok_or_else(recovering)
     }
+}
+
+fn recovering() -> Problem {
+    Problem::new(ProblemKind::NotReady, "the service is still reading what it has on disk")
 }
 
 impl Readiness {

@@ -108,9 +108,10 @@ impl Name {
 impl Documents {
     /// Those of the data directory whose files are on that disk, or of none if it is volatile.
     pub fn new(disk: &Arc<dyn Disk>, control: Arc<Control>) -> Self {
-        let kept = match disk.is_volatile() {
-            true => Kept::InMemory(Mutex::default()),
-            false => Kept::OnDisk(Arc::clone(disk)),
+        let kept = if disk.is_volatile() {
+            Kept::InMemory(Mutex::default())
+        } else {
+            Kept::OnDisk(Arc::clone(disk))
         };
         Self { control, kept, writing: Mutex::default() }
     }

@@ -169,8 +169,10 @@ pub struct MovementCursor {
 pub(in crate::store) enum MovementPlace {
     /// In the history of one level: before that version of it, whose record is at that position.
     Before { position: u64, version: u64 },
-    /// In the ledger: after that number.
+    /// In the ledger: after that number, and all that follows from it.
     After(u64),
+    /// In the ledger: after the movement of that number, and before what else follows from it.
+    Within(u64),
 }
 
 /// Why there are no movements to show.
@@ -311,15 +313,25 @@ fn is(wanted: Option<&String>, part: &str) -> bool {
 }
 
 impl MovementCursor {
-    /// Right after that movement of that history: where a walk over all of them goes on.
+    /// Right after that movement of that history, and all that follows from it: where a walk over all of them goes on.
     pub fn after(seq: Seq, lineage: Lineage) -> Self {
         Self { place: MovementPlace::After(seq.0), lineage }
+    }
+
+    /// After that movement, and before what else follows from it, such as an alert.
+    pub fn within(seq: Seq, lineage: Lineage) -> Self {
+        Self { place: MovementPlace::Within(seq.0), lineage }
+    }
+
+    /// Whether what follows from its movement is still to come.
+    pub fn is_within(self) -> bool {
+        matches!(self.place, MovementPlace::Within(_))
     }
 
     /// The movement it is right after, if it is of a walk over all of them.
     pub fn seq(self) -> Option<Seq> {
         match self.place {
-            MovementPlace::After(seq) => Some(Seq(seq)),
+            MovementPlace::After(seq) | MovementPlace::Within(seq) => Some(Seq(seq)),
             MovementPlace::Before { .. } => None,
         }
     }
@@ -330,15 +342,22 @@ impl MovementCursor {
     }
 }
 
+/// The odd bytes of a cursor, by which its length is no multiple of a number's: what follows is a lineage.
+const LINEAGE: u8 = 1;
+/// What follows is a place within a movement.
+const WITHIN: u8 = 2;
+
 impl fmt::Display for MovementCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers = match self.place {
-            MovementPlace::Before { position, version } => vec![position, version],
-            MovementPlace::After(seq) => vec![seq],
+        let (mark, numbers) = match self.place {
+            MovementPlace::Before { position, version } => (None, vec![position, version]),
+            MovementPlace::After(seq) => (None, vec![seq]),
+            MovementPlace::Within(seq) => (Some(WITHIN), vec![seq]),
         };
-        let bytes = numbers.into_iter().flat_map(u64::to_be_bytes);
-        // A lineage is an odd byte and a number before them: no cursor of the first is that long.
-        let lineage = self.lineage.0.into_iter().flat_map(|id| [vec![1], id.to_be_bytes().to_vec()].concat());
+        let bytes = mark.into_iter().chain(numbers.into_iter().flat_map(u64::to_be_bytes));
+        // A lineage is an odd byte and a number before them.
+        let lineage =
+            self.lineage.0.into_iter().flat_map(|id| [vec![LINEAGE], id.to_be_bytes().to_vec()].concat());
         let bytes: Vec<u8> = lineage.chain(bytes).collect();
         f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -351,14 +370,19 @@ impl FromStr for MovementCursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotACursor)?;
         let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
         let (lineage, bytes) = match bytes.as_slice() {
-            [1, rest @ ..] if bytes.len() % 8 == 1 => {
+            [LINEAGE, rest @ ..] if bytes.len() % 8 != 0 => {
                 let (id, rest) = rest.split_first_chunk().ok_or(NotACursor)?;
                 (Lineage(Some(number(id))), rest)
             }
             bytes => (Lineage(None), bytes),
         };
+        let (is_within, bytes) = match bytes {
+            [WITHIN, rest @ ..] if bytes.len() % 8 == 1 => (true, rest),
+            bytes => (false, bytes),
+        };
         let place = match bytes.as_chunks() {
-            ([position, version], []) => {
+            ([seq], []) if is_within => MovementPlace::Within(number(seq)),
+            ([position, version], []) if !is_within => {
                 MovementPlace::Before { position: number(position), version: number(version) }
             }
             ([seq], []) => MovementPlace::After(number(seq)),
@@ -428,7 +452,9 @@ mod tests {
 
     #[test]
     fn cursors_come_back_as_they_went_and_nothing_else_is_one() {
-        for place in [MovementPlace::Before { position: 700, version: 3 }, MovementPlace::After(u64::MAX)] {
+        let before = MovementPlace::Before { position: 700, version: 3 };
+        let others = [0, 1, 2, u64::MAX].map(|seq| [MovementPlace::After(seq), MovementPlace::Within(seq)]);
+        for place in others.into_iter().flatten().chain([before]) {
             for lineage in [Lineage::FIRST, Lineage(Some(0)), Lineage(Some(u64::MAX))] {
                 let cursor = MovementCursor { place, lineage };
                 assert_eq!(cursor.to_string().parse(), Ok(cursor));

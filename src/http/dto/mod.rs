@@ -3,6 +3,7 @@
 //! Requests borrow from the bytes they were parsed from. Answers are written by hand ([`WriteJson`]): names need no
 //! escaping and numbers are integers, so an answer is a handful of copies.
 
+mod alerts;
 mod answers;
 mod chores;
 mod export;
@@ -15,6 +16,7 @@ mod reservations;
 mod shapes;
 mod stock_query;
 
+pub use alerts::{AlertAnswer, AlertEventAnswer, AlertKind, AlertRequest, AlertsAnswer, EventAnswer};
 pub use answers::{
     AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
     OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,

@@ -1,6 +1,7 @@
 //! What the bodies of requests may say, for those that say something else: the same as their types take, which a test holds
 //! together.
 
+use super::alerts::AlertRequest;
 use super::chores::BackupRequest;
 use super::orders::{OrderRequest, ReturnRequest};
 use super::requests::{
@@ -31,6 +32,7 @@ const fn optional(name: &'static str, shape: Shape) -> Field {
 }
 
 const PUT: &[Field] = &[always("on_hand", Shape::integer(0, UNITS_MAX)), REASON, REFERENCE];
+const ALERT: &[Field] = &[always("low_at", Shape::integer(0, UNITS_MAX))];
 const ADJUST: &[Field] = &[DELTA, REASON, REFERENCE];
 const LINE: &[Field] = &[SKU, optional("location", Shape::Text(location)), DELTA];
 const ADJUSTMENTS: &[Field] = &[MODE, always("lines", Shape::Lines(&Shape::Object(LINE))), REASON, REFERENCE];
@@ -73,6 +75,10 @@ const BACKUP: &[Field] = &[always("name", Shape::Text(backup))];
 
 impl Shaped for PutRequest<'_> {
     const SHAPE: &'static Shape = &Shape::Object(PUT);
+}
+
+impl Shaped for AlertRequest {
+    const SHAPE: &'static Shape = &Shape::Object(ALERT);
 }
 
 impl Shaped for AdjustRequest<'_> {

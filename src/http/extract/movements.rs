@@ -10,10 +10,15 @@ use crate::store::{MovementFilter, MovementKind};
 impl Query<'_> {
     /// Which movements are wanted, by those of the parameters `sku`, `location`, `kind`, `reference`, `from` and `to` that the route knows.
     pub fn movements(&self) -> Result<MovementFilter, Problem> {
+        Ok(MovementFilter { kinds: self.read("kind", kinds)?, ..self.movements_of_any_kind()? })
+    }
+
+    /// The same, but for `kind`.
+    pub fn movements_of_any_kind(&self) -> Result<MovementFilter, Problem> {
         Ok(MovementFilter {
             sku: self.read("sku", Sku::parse)?.map(|sku| sku.to_string()),
             location: self.read("location", Location::parse)?.map(|location| location.to_string()),
-            kinds: self.read("kind", kinds)?,
+            kinds: None,
             reference: self.read("reference", reference)?,
             from_ms: self.read("from", time_ms)?,
             to_ms: self.read("to", time_ms)?,

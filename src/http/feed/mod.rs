@@ -8,7 +8,7 @@
 //! **Exactly once, in order.** A piece begins right after the place where the last one ended, and the `id` of each event is its place: who
 //! comes back with one goes on right after it, over restarts too, since only what is on disk is ever shown.
 //!
-//! - [`event`]: how an event is written. [`schema`]: what they look like.
+//! - [`event`]: how an event is written. [`wants`]: which of them a reader asked for. [`schema`]: what they look like.
 //! - [`tail`], [`ring`], [`reader`].
 //!
 //! It never reads a level, and never answers a request but that for the stream.
@@ -18,6 +18,7 @@ mod reader;
 mod ring;
 pub mod schema;
 mod tail;
+mod wants;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,13 +27,17 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use self::event::Place as At;
 use self::reader::Reader;
 use self::ring::{Found, Ring};
 use super::Readiness;
 use super::pieces::Pieces;
 use super::problem::{Problem, ProblemKind};
-use crate::store::{AnyStore, MovementCursor, MovementFilter, Seq, Store as _};
+use crate::alerts::Alerts;
+use crate::store::{AnyStore, MovementCursor, Store as _};
 use crate::telemetry::Exposition;
+
+pub use wants::Wants;
 
 /// Pieces made ahead of a reader: what it has not taken of them is all that a slow one holds.
 const PIECES_AHEAD: usize = 1;
@@ -99,18 +104,19 @@ impl Feed {
     pub fn watch(
         &'static self,
         store: &'static AnyStore,
+        alerts: &'static Alerts,
         readiness: &'static Readiness,
         after: MovementCursor,
-        wants: MovementFilter,
+        wants: Wants,
     ) -> Result<Pieces, Problem> {
-        let reader = Reader::new(self.place(store)?, store, wants, after);
+        let reader = Reader::new(self.place(store, alerts)?, (store, alerts), wants, after);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
         tokio::spawn(reader.run(pieces, readiness));
         Ok(Pieces(taken))
     }
 
     /// A place among the readers; and from here on somebody follows the ledger.
-    fn place(&'static self, store: &'static AnyStore) -> Result<Place, Problem> {
+    fn place(&'static self, store: &'static AnyStore, alerts: &'static Alerts) -> Result<Place, Problem> {
         let mut followed = self.followed.lock();
         if followed.readers >= self.config.readers_max {
             let many = followed.readers;
@@ -123,7 +129,7 @@ impl Feed {
             followed.is_tailed = true;
             followed.is_broken = false;
             followed.ring = Ring::after(end.seq().unwrap_or_default());
-            tokio::spawn(tail::follow(self, store, end));
+            tokio::spawn(tail::follow(self, store, alerts, end));
         }
         Ok(Place(self))
     }
@@ -155,7 +161,7 @@ impl Feed {
     }
 
     /// What the ring has after a place; `None` if the tail broke.
-    fn find(&self, after: Seq) -> Option<Found> {
+    fn find(&self, after: At) -> Option<Found> {
         let followed = self.followed.lock();
         (!followed.is_broken).then(|| followed.ring.find(after))
     }

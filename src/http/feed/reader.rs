@@ -7,23 +7,24 @@ use axum::body::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::event::{self, Place as At, Told};
 use super::ring::Found;
 use super::tail::MOVEMENTS_MAX;
-use super::{Place, event};
+use super::{Place, Wants};
+use crate::alerts::Alerts;
 use crate::http::Readiness;
 use crate::http::pieces::Piece;
 use crate::store::ledger::From;
-use crate::store::{
-    AnyStore, Lineage, MovementCursor, MovementFilter, MovementPage, MovementQuery, Seq, Store as _,
-};
+use crate::store::{AnyStore, Lineage, MovementCursor, MovementPage, MovementQuery, Store as _};
 
 /// One client that watches.
 pub(super) struct Reader {
     place: Place,
     store: &'static AnyStore,
-    wants: MovementFilter,
-    /// The last movement that it was sent, or that it does not want.
-    at: Seq,
+    alerts: &'static Alerts,
+    wants: Wants,
+    /// Everything up to here it was sent, or does not want.
+    at: At,
     lineage: Lineage,
     grown: watch::Receiver<u64>,
 }
@@ -34,13 +35,13 @@ struct Over;
 impl Reader {
     pub(super) fn new(
         place: Place,
-        store: &'static AnyStore,
-        wants: MovementFilter,
+        (store, alerts): (&'static AnyStore, &'static Alerts),
+        wants: Wants,
         after: MovementCursor,
     ) -> Self {
-        let (at, lineage) = (after.seq().unwrap_or_default(), after.lineage());
+        let (at, lineage) = (At::of(after), after.lineage());
         let grown = place.0.grown.subscribe();
-        Self { place, store, wants, at, lineage, grown }
+        Self { place, store, alerts, wants, at, lineage, grown }
     }
 
     /// Sends what there is, until it is over or the service stops.
@@ -78,7 +79,7 @@ impl Reader {
         match self.place.0.find(self.at).ok_or(Over)? {
             Found::Batch(batch) => {
                 let piece = batch.wanted(self.at, &self.wants);
-                self.at = batch.last();
+                self.at = batch.end();
                 Ok(piece)
             }
             Found::Ledger => self.read().await,
@@ -94,20 +95,23 @@ impl Reader {
         let _turn = self.place.0.catching_up.acquire().await.map_err(|_| Over)?;
         // Whatever is before this is looked at, wanted or not.
         let end = self.store.feed_end();
-        let (from, filter) = (From::Cursor(self.cursor()), self.wants.clone());
+        let from = MovementCursor::after(self.at.found_after(), self.lineage);
+        let (from, filter) = (From::Cursor(from), self.wants.sources());
         let query = MovementQuery::After { from, filter, limit: MOVEMENTS_MAX };
         let page = self.store.movements(query).await.map_err(|error| {
             tracing::debug!(%error, "an event reader cannot go on");
             Over
         })?;
+        // After the page was read: see there.
+        let rules = self.alerts.rules().await;
         let MovementPage { movements, next, lineage, .. } = page;
         let mut piece = Vec::with_capacity(movements.len() * event::BYTES);
-        for movement in &movements {
-            event::write(&mut piece, movement, lineage);
-        }
         let last = movements.last().map(|movement| movement.seq);
-        let looked_at = next.map_or(end, |next| next).seq();
-        self.at = self.at.max(last.unwrap_or_default()).max(looked_at.unwrap_or_default());
+        for movement in movements {
+            Told::new(movement, &rules).write(&mut piece, self.at, &self.wants, lineage);
+        }
+        let looked_at = next.map_or(end, |next| next).seq().max(last).unwrap_or_default();
+        self.at = self.at.max(At::after(looked_at));
         Ok(piece.into())
     }
 
@@ -131,6 +135,6 @@ impl Reader {
     }
 
     fn cursor(&self) -> MovementCursor {
-        MovementCursor::after(self.at, self.lineage)
+        self.at.cursor(self.lineage)
     }
 }

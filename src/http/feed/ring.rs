@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 
-use super::event;
-use crate::store::{Movement, MovementFilter, MovementPage, Seq};
+use super::event::{self, Place, Told};
+use super::wants::Wants;
+use crate::alerts::Rules;
+use crate::store::{Lineage, MovementPage, Seq};
 
 /// The most bytes of events that are kept.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -21,8 +23,9 @@ pub(super) struct Batch {
     after: Seq,
     /// The last of them.
     last: Seq,
-    /// What each is of, and where it ends in the bytes.
-    events: Vec<(Movement, usize)>,
+    lineage: Lineage,
+    /// The movements that they are of, and where those of each end in the bytes.
+    told: Vec<(Told, usize)>,
     bytes: Bytes,
 }
 
@@ -47,35 +50,35 @@ pub(super) enum Found {
 }
 
 impl Batch {
-    /// The movements of a page that begins after that one. `None` if there are none.
-    pub(super) fn new(after: Seq, page: MovementPage) -> Option<Self> {
-        let last = page.movements.last()?.seq;
+    /// The movements of a page that begins after that one, and what follows from them by these rules. `None` if there are none.
+    pub(super) fn new(after: Seq, page: MovementPage, rules: &Rules) -> Option<Self> {
+        let (last, lineage) = (page.movements.last()?.seq, page.lineage);
         let mut bytes = Vec::with_capacity(page.movements.len() * event::BYTES);
-        let mut written = |movement: Movement| {
-            event::write(&mut bytes, &movement, page.lineage);
-            (movement, bytes.len())
-        };
-        let events = page.movements.into_iter().map(&mut written).collect();
-        Some(Self { after, last, events, bytes: bytes.into() })
+        let (from, all) = (Place::after(after), Wants::default());
+        let mut told = Vec::with_capacity(page.movements.len());
+        for movement in page.movements {
+            let movement = Told::new(movement, rules);
+            movement.write(&mut bytes, from, &all, lineage);
+            told.push((movement, bytes.len()));
+        }
+        Some(Self { after, last, lineage, told, bytes: bytes.into() })
     }
 
-    /// The last movement of it.
-    pub(super) fn last(&self) -> Seq {
-        self.last
+    /// The place after all of it.
+    pub(super) fn end(&self) -> Place {
+        Place::after(self.last)
     }
 
     /// Those of its events that come after a place and are wanted; empty if there are none.
-    pub(super) fn wanted(&self, after: Seq, wants: &MovementFilter) -> Bytes {
-        let from = self.events.partition_point(|(movement, _)| movement.seq <= after);
-        let begin = |at: usize| at.checked_sub(1).map_or(0, |before| self.events[before].1);
-        if wants.is_all() {
-            return self.bytes.slice(begin(from)..);
+    pub(super) fn wanted(&self, after: Place, wants: &Wants) -> Bytes {
+        let from = self.told.partition_point(|(told, _)| told.movement.seq <= after.found_after());
+        let begin = from.checked_sub(1).map_or(0, |before| self.told[before].1);
+        if wants.is_all() && after == Place::after(after.found_after()) {
+            return self.bytes.slice(begin..);
         }
         let mut bytes = Vec::new();
-        for (at, (movement, end)) in self.events.iter().enumerate().skip(from) {
-            if wants.has(movement) {
-                bytes.extend_from_slice(&self.bytes[begin(at)..*end]);
-            }
+        for (told, _) in &self.told[from..] {
+            told.write(&mut bytes, after, wants, self.lineage);
         }
         bytes.into()
     }
@@ -100,11 +103,11 @@ impl Ring {
     }
 
     /// What there is after a place, which may be ahead of the ring.
-    pub(super) fn find(&self, after: Seq) -> Found {
-        if after < self.after {
+    pub(super) fn find(&self, after: Place) -> Found {
+        if after.found_after() < self.after {
             return Found::Ledger;
         }
-        let at = self.batches.partition_point(|batch| batch.last <= after);
+        let at = self.batches.partition_point(|batch| batch.end() <= after);
         self.batches.get(at).map_or(Found::Nothing, |batch| Found::Batch(Arc::clone(batch)))
     }
 
@@ -117,7 +120,7 @@ impl Ring {
 mod tests {
     use super::*;
     use crate::stock::{Level, Location, Sku, StockKey};
-    use crate::store::{Lineage, MovementKind};
+    use crate::store::{Movement, MovementFilter, MovementKind};
 
     fn movement(seq: u64, reason: &str) -> Movement {
         Movement {
@@ -138,7 +141,11 @@ mod tests {
         let after = Seq::new(range.start() - 1);
         let movements = range.map(|seq| movement(seq, reason)).collect();
         let page = MovementPage { movements, ..MovementPage::default() };
-        Arc::new(Batch::new(after, page).unwrap())
+        Arc::new(Batch::new(after, page, &Rules::default()).unwrap())
+    }
+
+    fn place(seq: u64) -> Place {
+        Place::after(Seq::new(seq))
     }
 
     /// The numbers of the events in a piece.
@@ -155,24 +162,19 @@ mod tests {
         for range in [11..=11, 12..=15, 16..=18] {
             ring.push(batch(range, ""));
         }
-        assert!(matches!(ring.find(Seq::new(9)), Found::Ledger));
+        assert!(matches!(ring.find(place(9)), Found::Ledger));
         for from in 10..=20 {
-            let (mut at, mut seen) = (Seq::new(from), Vec::new());
+            let (mut at, mut seen) = (Place::after(Seq::new(from)), Vec::new());
             while let Found::Batch(batch) = ring.find(at) {
-                seen.extend(numbers(&batch.wanted(at, &MovementFilter::default())));
-                at = batch.last();
+                seen.extend(numbers(&batch.wanted(at, &Wants::default())));
+                at = batch.end();
             }
             assert_eq!(seen, (from + 1..=18).collect::<Vec<_>>(), "after {from}");
         }
-        let kinds = Some(vec![MovementKind::Adjusted]);
-        let wants = MovementFilter { kinds, ..MovementFilter::default() };
-        let Found::Batch(batch) = ring.find(Seq::new(12)) else { panic!("it is there") };
-        assert_eq!(numbers(&batch.wanted(Seq::new(12), &wants)), [14]);
-        assert_eq!(
-            Batch::new(Seq::new(3), MovementPage { lineage: Lineage::FIRST, ..MovementPage::default() })
-                .map(|_| ()),
-            None
-        );
+        let wants = Wants::new(MovementFilter::default(), Some("adjusted")).unwrap();
+        let Found::Batch(batch) = ring.find(place(12)) else { panic!("it is there") };
+        assert_eq!(numbers(&batch.wanted(place(12), &wants)), [14]);
+        assert_eq!(Batch::new(Seq::new(3), MovementPage::default(), &Rules::default()).map(|_| ()), None);
     }
 
     /// P10: the ring is bounded, and who is further back than it is told so.
@@ -184,10 +186,10 @@ mod tests {
             ring.push(batch(seq..=seq, &reason));
             assert!(ring.bytes <= BYTES_MAX);
         }
-        assert!(matches!(ring.find(Seq::default()), Found::Ledger));
-        assert!(matches!(ring.find(Seq::new(ring.after.number() - 1)), Found::Ledger));
-        let Found::Batch(oldest) = ring.find(ring.after) else { panic!("it is there") };
-        assert_eq!(oldest.last().number(), ring.after.number() + 1);
-        assert!(matches!(ring.find(Seq::new(200)), Found::Nothing));
+        assert!(matches!(ring.find(place(0)), Found::Ledger));
+        assert!(matches!(ring.find(place(ring.after.number() - 1)), Found::Ledger));
+        let Found::Batch(oldest) = ring.find(Place::after(ring.after)) else { panic!("it is there") };
+        assert_eq!(oldest.last.number(), ring.after.number() + 1);
+        assert!(matches!(ring.find(place(200)), Found::Nothing));
     }
 }

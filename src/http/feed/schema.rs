@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::alerts::Side;
 use crate::store::MovementKind;
 
 /// Where the parts of a document are, and where they are in a schema of its own.
@@ -9,12 +10,13 @@ const PARTS: (&str, &str) = ("#/components/schemas/", "#/$defs/");
 
 /// The schemas of all events, by name. `document` is the OpenAPI document, which has the parts.
 pub fn all(document: &Value) -> Vec<(&'static str, String)> {
-    MovementKind::ALL.map(|kind| (kind.name(), schema(document, kind))).into()
+    let movements = MovementKind::ALL.map(|kind| (kind.name(), "MovementAnswer"));
+    let alerts = Side::ALL.map(|side| (side.event(), "AlertEventAnswer"));
+    movements.into_iter().chain(alerts).map(|(name, of)| (name, schema(document, name, of))).collect()
 }
 
-fn schema(document: &Value, kind: MovementKind) -> String {
-    let mut schema = part(document, "MovementAnswer");
-    let name = kind.name();
+fn schema(document: &Value, name: &str, of: &str) -> String {
+    let mut schema = part(document, of);
     let parts = [("UnitsAnswer", part(document, "UnitsAnswer"))];
     let object = schema.as_object_mut().expect("a movement is an object");
     object.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Feed;
 use super::ring::Batch;
+use crate::alerts::Alerts;
 use crate::store::ledger::From;
 use crate::store::{AnyStore, HistoryError, MovementCursor, MovementFilter, MovementQuery, Store as _};
 
@@ -19,14 +20,24 @@ const PAUSE_PER_READER: Duration = Duration::from_micros(250);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Follows the ledger from a place on.
-pub(super) async fn follow(feed: &'static Feed, store: &'static AnyStore, from: MovementCursor) {
-    if let Err(error) = follow_until_left(feed, store, from).await {
+pub(super) async fn follow(
+    feed: &'static Feed,
+    store: &'static AnyStore,
+    alerts: &'static Alerts,
+    from: MovementCursor,
+) {
+    if let Err(error) = follow_until_left(feed, store, alerts, from).await {
         tracing::warn!(%error, "the event stream breaks off; whoever watches comes back to where it was");
         feed.breaks();
     }
 }
 
-async fn follow_until_left(feed: &Feed, store: &AnyStore, from: MovementCursor) -> Result<(), HistoryError> {
+async fn follow_until_left(
+    feed: &Feed,
+    store: &AnyStore,
+    alerts: &Alerts,
+    from: MovementCursor,
+) -> Result<(), HistoryError> {
     let lineage = from.lineage();
     let mut at = from.seq().unwrap_or_default();
     while let Some(readers) = feed.readers() {
@@ -38,9 +49,12 @@ async fn follow_until_left(feed: &Feed, store: &AnyStore, from: MovementCursor) 
         };
         let page = store.movements(query).await?;
         let goes_on = page.next.is_some();
-        match Batch::new(at, page) {
+        // After the page was read: see there.
+        let rules = alerts.rules().await;
+        let last = page.movements.last().map(|movement| movement.seq);
+        match Batch::new(at, page, &rules) {
             Some(batch) => {
-                at = batch.last();
+                at = last.unwrap_or(at);
                 feed.push(batch);
             }
             None if goes_on => continue,

@@ -18,6 +18,8 @@ pub enum ProblemKind {
     /// 404
     OrderNotFound,
     /// 404
+    AlertNotFound,
+    /// 404
     ProblemNotFound,
     /// 405
     MethodNotAllowed,
@@ -100,12 +102,13 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::InvalidRequest,
         Self::NotFound,
         Self::StockNotFound,
         Self::ReservationNotFound,
         Self::OrderNotFound,
+        Self::AlertNotFound,
         Self::ProblemNotFound,
         Self::LedgerNotKept,
         Self::MethodNotAllowed,
@@ -203,6 +206,12 @@ impl ProblemKind {
                 status: StatusCode::NOT_FOUND,
                 title: "There is no such order",
                 explanation: "No order has this name, or it was fulfilled, rejected or cancelled so long ago that it is not kept any more (--order-retention, 30 days unless said otherwise, and the newest 100 000). Nothing was changed.",
+            },
+            Self::AlertNotFound => ProblemPage {
+                name: "alert-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is no such alert",
+                explanation: "This stock level has no alert. PUT /v1/alerts/{sku} gives it one; GET /v1/alerts lists those there are. Nothing was changed.",
             },
             Self::OrderFulfilled => ProblemPage {
                 name: "order-fulfilled",

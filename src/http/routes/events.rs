@@ -8,7 +8,9 @@ use axum::response::Response;
 
 use super::{answer, movements};
 use crate::http::HttpState;
+use crate::http::dto::EventAnswer;
 use crate::http::extract::{Query, Service};
+use crate::http::feed::Wants;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::store::ledger::From;
 use crate::store::{AnyStore, MovementCursor, MovementFilter, MovementQuery, Numbered, Seq, Store as _};
@@ -20,8 +22,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Watch movements
 ///
-/// Server-sent events: every movement, once, in the order of the ledger, as it becomes durable. `event` is its `kind`, `data` what
-/// `/v1/movements` shows, `id` its place: `Last-Event-ID`, or `after` for those who cannot set headers, goes on right after it, over restarts
+/// Server-sent events: every movement, once, in the order of the ledger, as it becomes durable, and right after it the alert that follows from it
+/// (`stock.low`, `stock.replenished`), if one does. `event` is its `kind`, `data` what `/v1/movements` shows, `id` its place: `Last-Event-ID`, or `after` for those who cannot set headers, goes on right after it, over restarts
 /// of the service too. Without either the stream begins with what happens from now on. The first block names that place before there is an
 /// event. A comment comes now and then when nothing happens. Who takes nothing of the stream for too long is dropped, and goes on where it was.
 #[utoipa::path(
@@ -30,12 +32,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         ("after" = Option<String>, Query, description = "The `id` of an event, the `event_cursor` of an answer, or the number of a movement: begin right after it"),
         ("sku" = Option<String>, Query, description = "Only events of this sku", max_length = 64),
         ("location" = Option<String>, Query, description = "Only events at this location", max_length = 32),
-        ("kind" = Option<String>, Query, description = "Only events of these kinds, with commas between them"),
+        ("kind" = Option<String>, Query, description = "Only events of these kinds, with commas between them: those of movements, `stock.low` and `stock.replenished`"),
         ("reference" = Option<String>, Query, description = "Only events that refer to exactly this", max_length = 128),
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was seen: begin right after it, whatever `after` says"),
     ),
     responses(
-        (status = 200, description = "Events, until somebody hangs up; `/schemas/{event}.json` says what their `data` is", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events, until somebody hangs up; `/schemas/{event}.json` says what the `data` of each is, one of these", body = EventAnswer<'static>, content_type = "text/event-stream"),
         (status = 400, description = "`invalid-request`: the header Last-Event-ID names no place in the stream", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`history-compacted`: what comes right after that place is past the retention; or it is a place of a history that a restore took back", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
@@ -49,13 +51,14 @@ pub async fn watch(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["after", "sku", "location", "kind", "reference"])?;
-    let wants = query.movements()?;
+    let filter = query.movements_of_any_kind()?;
+    let wants = Wants::new(filter, query.get("kind")).map_err(|detail| Problem::parameter("kind", detail))?;
     let after = match (last_seen(&headers)?, query.read("after", place)?) {
         (Some(seen), _) => reached(store, seen).await?,
         (None, Some(after)) => reached(store, after).await?,
         (None, None) => store.feed_end(),
     };
-    let pieces = state.feed.watch(store, &state.readiness, after, wants)?;
+    let pieces = state.feed.watch(store, state.alerts()?, &state.readiness, after, wants)?;
     let mut response = answer::typed(Body::new(pieces), HeaderValue::from_static("text/event-stream"));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -108,13 +111,16 @@ fn place(text: &str) -> Result<From, &'static str> {
 
 /// The place, if what comes after it is there.
 async fn reached(store: &AnyStore, from: From) -> Result<MovementCursor, Problem> {
-    let (seq, lineage) = match &from {
-        From::Oldest => (Seq::default(), store.lineage()),
-        From::Seq(seq) => (*seq, store.lineage()),
-        From::SeqOf(seq, lineage) => (*seq, *lineage),
-        From::Cursor(cursor) => (cursor.seq().unwrap_or_default(), cursor.lineage()),
+    let at = match &from {
+        From::Oldest => MovementCursor::after(Seq::default(), store.lineage()),
+        From::Seq(seq) => MovementCursor::after(*seq, store.lineage()),
+        From::SeqOf(seq, lineage) => MovementCursor::after(*seq, *lineage),
+        From::Cursor(cursor) => *cursor,
     };
+    // What follows from a movement is found where that is.
+    let before = at.seq().filter(|_| at.is_within()).map(|seq| seq.number().saturating_sub(1));
+    let from = before.map_or(from, |before| From::SeqOf(Seq::new(before), at.lineage()));
     let query = MovementQuery::After { from, filter: MovementFilter::default(), limit: 1 };
     store.movements(query).await.map_err(movements::problem)?;
-    Ok(MovementCursor::after(seq, lineage))
+    Ok(at)
 }

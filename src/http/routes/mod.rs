@@ -1,6 +1,7 @@
 //! The handlers, one file per resource. A handler parses, calls the inventory once, and writes the answer.
 
 pub mod adjustments;
+pub mod alerts;
 mod answer;
 pub mod backup;
 pub mod docs;
@@ -63,6 +64,8 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(orders::read, orders::cancel))
         .routes(routes!(orders::give_back))
         .routes(routes!(movements::list))
+        .routes(routes!(alerts::put, alerts::read, alerts::delete))
+        .routes(routes!(alerts::list))
         .routes(routes!(events::watch))
         .routes(routes!(events::schema))
         .routes(routes!(export::export))

@@ -14,7 +14,7 @@ fn documents(disk: &FaultyDisk, directory: u128) -> Documents {
 
 /// Longer than a sector, so that it can be torn.
 fn new() -> Vec<u8> {
-    (0..20_000_u32).flat_map(|byte| byte.to_le_bytes()).collect()
+    (0..20_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
 fn of(disk: &FaultyDisk) -> Option<Vec<u8>> {

@@ -33,7 +33,7 @@ impl Local {
     /// Completes when there may be movements after that place.
     pub(super) async fn more_than(&self, after: MovementCursor) -> Result<(), NotDone> {
         let books = &self.0.books;
-        let MovementPlace::After(seq) = after.place else { return Ok(()) };
+        let Some(Seq(seq)) = after.seq() else { return Ok(()) };
         loop {
             // Read before it is waited for: what is written in between is past this position.
             let end = books.shared().watermark.end();
@@ -177,7 +177,10 @@ fn after(
         // Which history it is of, a number alone does not say.
         From::Seq(Seq(seq)) => (*seq, lineage),
         From::SeqOf(Seq(seq), of)
-        | From::Cursor(MovementCursor { place: MovementPlace::After(seq), lineage: of }) => (*seq, *of),
+        | From::Cursor(MovementCursor {
+            place: MovementPlace::After(seq) | MovementPlace::Within(seq),
+            lineage: of,
+        }) => (*seq, *of),
         From::Cursor(_) => return Err(NotACursor.into()),
     };
     reached(journal, Seq(seq), of, lineage)?;
@@ -221,7 +224,7 @@ fn before(cursor: MovementCursor, lineage: Lineage) -> Result<Before, HistoryErr
     }
     match cursor.place {
         MovementPlace::Before { position, version } => Ok(Before { position, version }),
-        MovementPlace::After(_) => Err(NotACursor.into()),
+        MovementPlace::After(_) | MovementPlace::Within(_) => Err(NotACursor.into()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
+use inventory::alerts::Alerts;
 use inventory::config::Config;
 use inventory::http::metrics::ROUTES;
 use inventory::http::{self, HttpState, server};
@@ -172,7 +173,7 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     ask("/v1/stock/A").await.assert_problem(503, "not-ready");
     let storage = Storage::Memory(Keeping::default());
     let opening = Opening::begin(config.kind, config.strategy, &storage, Intent::Change).unwrap();
-    state.open(AnyStore::Local(opening.open().await.unwrap()));
+    state.open(AnyStore::Local(opening.open().await.unwrap()), Alerts::default());
     ask("/readyz").await.assert_status(200);
     ask("/v1/stock/A").await.assert_problem(404, "stock-not-found");
     server.abort();
