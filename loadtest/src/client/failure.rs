@@ -50,6 +50,11 @@ impl Failure {
         [NO_CONNECTION, CONNECTION_LOST, BROKEN_OFF].contains(&&*self.kind)
     }
 
+    /// Whether there was an answer, which does not fit the contract.
+    pub fn is_breach(&self) -> bool {
+        self.kind == CONTRACT_BREACH
+    }
+
     /// No answer at all. Without a connection nothing was sent; after that, nobody knows.
     pub fn transport(error: &reqwest::Error) -> Self {
         let example = chain(error);

@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod body;
 pub mod call;
+pub mod events;
 pub mod failure;
 pub mod faults;
 pub mod key;

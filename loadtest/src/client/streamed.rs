@@ -9,6 +9,8 @@ use super::{Client, Failure};
 pub struct Streamed {
     /// The HTTP status.
     pub status: u16,
+    /// Where the events go on after it, if it says so.
+    pub event_cursor: Option<String>,
     /// What came of the body.
     pub body: Vec<u8>,
     /// Why nothing more came; `None` if that was all.
@@ -20,7 +22,10 @@ impl Client {
     pub async fn export(&self) -> Result<Streamed, Failure> {
         let request = Request::new(Method::GET, self.beside("/v1/export"));
         let mut response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
-        let mut streamed = Streamed { status: response.status().as_u16(), body: Vec::new(), cut_off: None };
+        let cursor = response.headers().get("event-cursor").and_then(|cursor| cursor.to_str().ok());
+        let event_cursor = cursor.map(str::to_owned);
+        let status = response.status().as_u16();
+        let mut streamed = Streamed { status, event_cursor, body: Vec::new(), cut_off: None };
         loop {
             match response.chunk().await {
                 Ok(Some(piece)) => streamed.body.extend_from_slice(&piece),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use history::Log;
 
 use super::{command_line, fail, save};
-use crate::cli::crash::CrashArgs;
+use crate::cli::crash::{CrashArgs, CrashProfile};
 use crate::compare::server_beside;
 use crate::crash::Plan;
 use crate::crash::drive::drive;
@@ -21,7 +21,7 @@ use crate::{verdict, workload};
 
 /// Kills and restarts a server of its own, verifies what it kept, reports it.
 pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
-    if args.profile.is_some() {
+    if args.profile == Some(CrashProfile::Shop) {
         return super::shop::crash(args, stop).await;
     }
     let Some(program) = server_program(&args) else { return no_server() };
@@ -102,6 +102,7 @@ fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
         span: args.life,
         timeout: args.timeout,
         records_max: usize::try_from(args.max_records).unwrap_or(usize::MAX),
+        events: args.profile == Some(CrashProfile::Events),
         command: command_line(),
     })
 }

@@ -79,6 +79,11 @@ impl Gate {
         self.0.changed().await.is_ok()
     }
 
+    /// Whether that life still takes more than what is left over. Does not count as having looked.
+    pub fn is_at(&self, life: u32) -> bool {
+        matches!(&*self.0.borrow(), Access::Up(up) if up.life == life && up.traffic != Traffic::Rest)
+    }
+
     /// Waits for another life, but not for ever; answers whether there may be one.
     pub async fn next_life(&mut self) -> bool {
         !matches!(timeout(ABSENCE_MAX, self.0.changed()).await, Ok(Err(_)))

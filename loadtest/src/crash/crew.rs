@@ -89,6 +89,11 @@ impl Crew {
         }
     }
 
+    /// Where one more may learn where to ask.
+    pub fn gate(&self) -> Gate {
+        Gate::new(&self.access)
+    }
+
     /// Lets them send to a life.
     pub fn admit(&self, up: &Up, traffic: Traffic) {
         self.access.send_replace(Access::Up(Up { traffic, ..up.clone() }));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use history::{History, Meta, Seen, Stock};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Plan;
@@ -17,14 +18,16 @@ use super::haul::Haul;
 use super::listing::list;
 use super::outcome::{Crash, CrashError, End, Life};
 use super::server::{Launch, Server, StartError};
+use super::told::EventsAudit;
+use super::watcher::Watcher;
 use super::workload::Pair;
 use crate::client::{Client, Options};
 use crate::interrupt::Stop;
 use crate::measure::server::ServerStatus;
 use crate::output::Progress;
-use crate::runner::Stage;
 use crate::runner::fan_out::{insist, is_answered};
 use crate::runner::session::{Class, Exchange, Session, Tally};
+use crate::runner::{Stage, joined};
 use crate::schedule::Limit;
 
 /// How often a life looks whether to stop.
@@ -50,6 +53,7 @@ pub async fn drive(
     progress.begin("opening the levels", None);
     let mut open = driver.open().await?;
     driver.crew.hire(plan, &driver.scene);
+    driver.watch();
     let mut fates = Fates::new(plan.spec.base().seed, plan.span);
     progress.begin("killing and restarting", Some(Limit::Requests(plan.cycles.into())));
     for _ in 0..plan.cycles {
@@ -94,6 +98,7 @@ struct Driver<'a> {
     torn_pairs: BTreeSet<usize>,
     lost: Option<String>,
     unclean: Vec<String>,
+    watcher: Option<JoinHandle<Watcher>>,
 }
 
 impl<'a> Driver<'a> {
@@ -113,7 +118,21 @@ impl<'a> Driver<'a> {
             torn_pairs: BTreeSet::new(),
             lost: None,
             unclean: Vec::new(),
+            watcher: None,
         }
+    }
+
+    /// From here on somebody watches the events, if anybody is to.
+    fn watch(&mut self) {
+        let Self { plan, scene, crew, .. } = self;
+        let watcher = || Watcher::new(crew.gate(), Arc::clone(&scene.catalogue), plan.prefix.clone());
+        self.watcher = plan.events.then(|| tokio::spawn(watcher().work()));
+    }
+
+    /// What the events told, up to the last there is to say of each level.
+    async fn told(&mut self, client: &Client, last: &[Option<Seen>]) -> Option<EventsAudit> {
+        let watcher = joined(self.watcher.take()?.await);
+        Some(watcher.rest(client, last).await.audit(last, &self.scene.catalogue))
     }
 
     /// The first life, and its levels: all before any kill, since a creation takes no key.
@@ -284,6 +303,7 @@ impl<'a> Driver<'a> {
         self.haul.merge(haul);
         let mut breaches = self.haul.tally.breaches();
         let (mut accounts, mut unread, mut unlisted) = (None, self.scene.catalogue.len(), None);
+        let mut events = None;
         if self.lost.is_none() {
             let mut stage = self.stage(&open.up.client);
             let seen = self.read_back(&mut stage).await;
@@ -296,6 +316,7 @@ impl<'a> Driver<'a> {
                     let last: Vec<_> = listed.into_iter().zip(seen).map(last).collect();
                     let names = self.scene.catalogue.names();
                     accounts = Some(accounts::close(&self.haul.records, &names, &last));
+                    events = self.told(&open.up.client, &last).await;
                 }
                 Err(error) => unlisted = Some(error.to_string()),
             }
@@ -325,13 +346,14 @@ impl<'a> Driver<'a> {
             torn_pairs: self.torn_pairs.len(),
             unread,
             unlisted,
+            events,
             lost: self.lost,
             unclean: self.unclean,
         }
     }
 
     fn options(&self) -> Options {
-        Options { connections: self.plan.all_clients() as usize + 1, timeout: self.plan.timeout }
+        Options { connections: self.plan.all_clients() as usize + 3, timeout: self.plan.timeout }
     }
 
     /// Sessions beside the clients, to open and to read back: one for each client.

@@ -3,6 +3,7 @@
 use super::counts::Examples;
 use super::outcome::{Crash, End};
 use super::sights::TakenBack;
+use super::told::EventsAudit;
 use crate::exit::Exit;
 
 /// Everything a reader must know beside the figures. The verdict on the history is not among them.
@@ -51,6 +52,13 @@ fn broken(crash: &Crash) -> Vec<(Exit, String)> {
     let left_out = "times a level was missing from a listing or an export although it was there all along";
     note_examples(&mut note, &crash.left_out, left_out);
     note_examples(&mut note, &crash.counts.echoes_differing, "writes were executed again under their key");
+    if let Some(EventsAudit { missing, repeated, out_of_order, differing, .. }) = &crash.events {
+        note_examples(&mut note, missing, "changes were never told by the event stream");
+        note_examples(&mut note, repeated, "changes were told again by the event stream");
+        note_examples(&mut note, out_of_order, "changes were told by the event stream after later ones");
+        let wrong = "levels are not what a snapshot and the event stream after it make of them";
+        note_examples(&mut note, differing, wrong);
+    }
     if let Some(lost) = &crash.lost {
         note(format!("the server did not come back: {lost}"));
     }
@@ -77,6 +85,12 @@ fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
     note_examples(&mut note, &crash.counts.echoes_inexact, "answers were not replayed as the contract says");
     let denied = "writes were said not to have happened, and yet their answer was there";
     note_examples(&mut note, &crash.counts.denied, denied);
+    if let Some(EventsAudit { told, breaches, .. }) = &crash.events {
+        if *told == 0 {
+            note("the event stream told nothing".to_owned());
+        }
+        note_examples(&mut note, breaches, "answers to who watches the events did not fit the contract");
+    }
     if crash.breaches > 0 {
         note(format!("{} answers did not fit the contract, so the proof has holes", crash.breaches));
     }

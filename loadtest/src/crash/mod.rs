@@ -4,18 +4,20 @@
 //! again and again, on the same data. A write without an answer is sent again under its key, in the same life or the
 //! next one, until it is answered; all its attempts are one operation of the history. Beside them some levels come and
 //! go, without keys; each has one client alone, who finds out what became of a change by looking. So in the end no
-//! outcome is unknown, and four judges say what the server kept, none of which relies on another:
+//! outcome is unknown, and judges say what the server kept, none of which relies on another:
 //!
 //! 1. the checker of histories: one order of all operations of all lives explains every answer;
 //! 2. the books ([`accounts`]): the acknowledged changes are the final versions and units, one for one;
 //! 3. the pairs ([`workload`]): levels that change only together have changed together;
 //! 4. the sights ([`sights`]): what a listing or an export has shown is not taken back, and neither is it that a level was
-//!    missing.
+//!    missing;
+//! 5. with `--profile events`, what the event stream told ([`told`]): every change of every level once, in order, and from any export on what
+//!    makes the final stock of it.
 //!
 //! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life;
 //! * [`crew`] is all clients, [`access`] how they learn where to send, [`haul`] and [`counts`] what they bring home;
 //! * [`workload`] is what is asked, [`errand`] one write until it is answered, [`worker`] one client;
-//! * [`owner`] is the client of a level that comes and goes, [`lister`] one that lists and exports, [`walk`] what such an
+//! * [`owner`] is the client of a level that comes and goes, [`watcher`] one that watches the events, [`lister`] one that lists and exports, [`walk`] what such an
 //!   answer shows, [`board`] what it means that a level is missing;
 //! * [`listing`] and [`accounts`] are the end, [`outcome`] is all of it, [`findings`] what it means, [`report`] and
 //!   [`figures`] how it is told.
@@ -44,7 +46,9 @@ pub mod owner;
 pub mod report;
 pub mod server;
 pub mod sights;
+pub mod told;
 pub mod walk;
+pub mod watcher;
 pub mod worker;
 pub mod workload;
 
@@ -72,6 +76,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// The most records kept, over all clients.
     pub records_max: usize,
+    /// Whether somebody watches the events as well.
+    pub events: bool,
     /// The command line, for the record.
     pub command: String,
 }

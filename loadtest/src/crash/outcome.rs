@@ -7,6 +7,7 @@ use super::accounts::Accounts;
 use super::counts::{Counts, Examples};
 use super::server::StartError;
 use super::sights::TakenBack;
+use super::told::EventsAudit;
 use crate::runner::session::Tally;
 
 /// Why there was no crash test.
@@ -54,6 +55,8 @@ pub struct Crash {
     pub unread: usize,
     /// Why there is no listing of the final stock.
     pub unlisted: Option<String>,
+    /// What the event stream told, if anybody watched it to the end.
+    pub events: Option<EventsAudit>,
     /// Why the server did not come back.
     pub lost: Option<String>,
     /// Stops by SIGTERM that did not go as they should.

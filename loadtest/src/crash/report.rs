@@ -11,6 +11,7 @@ use super::counts::{Comings, Examples, Looks, Writes};
 use super::figures::{Cycles, Recovery, TakenBackFigures, Workload};
 use super::outcome::{Crash, Life};
 use super::server::Launch;
+use super::told::EventsAudit;
 use crate::report::document::{CaseOutcome, Document, Table};
 use crate::report::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, tell_failures};
 
@@ -53,6 +54,9 @@ pub struct CrashReport {
     pub taken_back: TakenBackFigures,
     /// Levels that were missing from a listing or an export although they were there all along.
     pub left_out: Examples,
+    /// What the event stream told; absent unless somebody watched it to the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsAudit>,
     /// Answered writes that were sent once more and executed again.
     pub echoes_differing: Examples,
     /// Refusals by the name of the problem; lines of independent batches count one each.
@@ -98,6 +102,7 @@ impl CrashReport {
             looks: crash.counts.looks,
             taken_back: TakenBackFigures::of(&crash.taken_back),
             left_out: crash.left_out.clone(),
+            events: crash.events.clone(),
             echoes_differing: crash.counts.echoes_differing.clone(),
             refusals: crash.tally.refusals.clone(),
             failures: failures(&crash.tally),
@@ -128,7 +133,8 @@ impl CrashReport {
         ));
         document.push(self.table());
         document.line(self.recovery.text());
-        for line in [self.books(), self.sights()].iter().flat_map(|text| text.lines()) {
+        let judges = [Some(self.books()), Some(self.sights()), self.told()];
+        for line in judges.iter().flatten().flat_map(|text| text.lines()) {
             document.line(line);
         }
         document.line(format!("{} requests, {} reads answered", self.requests, self.reads));
@@ -164,10 +170,18 @@ impl CrashReport {
         let sound = *deletions == 0 && *versions == 0 && self.left_out.count == 0;
         let outcome = if sound { CaseOutcome::Passed } else { failed(self.sights()) };
         document.case("invariant", "nothing that was shown was taken back", outcome);
+        if let Some(events) = &self.events {
+            let outcome = if events.is_sound() { CaseOutcome::Passed } else { failed(events.to_string()) };
+            document.case("invariant", "the events tell every change once, in order", outcome);
+        }
         let again = self.echoes_differing.count;
         let told = format!("{again} answered writes were executed again when they were sent again");
         let outcome = if again == 0 { CaseOutcome::Passed } else { failed(told) };
         document.case("invariant", "a key takes effect once", outcome);
+    }
+
+    fn told(&self) -> Option<String> {
+        self.events.as_ref().map(EventsAudit::to_string)
     }
 
     fn table(&self) -> Table {

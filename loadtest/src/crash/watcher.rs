@@ -1,0 +1,168 @@
+//! The client that watches the event stream from the first change on, and takes it up in each life where it was when the last one ended.
+//!
+//! It also takes the whole stock now and then, with the place in the stream that this names: so the two can be joined in the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use history::{Seen, Stock};
+use tokio::time::{Instant, timeout_at};
+
+use super::access::{Gate, Traffic, Up};
+use super::told::{Feed, Snapshot, Told};
+use super::walk::Walk;
+use crate::catalogue::Catalogue;
+use crate::client::events::{Event, Events, Movement};
+use crate::client::{Client, Failure};
+
+/// How often the whole stock is taken.
+const SNAPSHOTS_MAX: usize = 25;
+
+/// The longest it takes to be told the rest, when nothing changes any more.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// One who watches.
+#[derive(Debug)]
+pub struct Watcher {
+    gate: Gate,
+    catalogue: Arc<Catalogue>,
+    prefix: String,
+    feed: Feed,
+    snapshot_in: u32,
+}
+
+impl Watcher {
+    /// One who has been told nothing yet.
+    pub fn new(gate: Gate, catalogue: Arc<Catalogue>, prefix: String) -> Self {
+        Self { gate, catalogue, prefix, feed: Feed::default(), snapshot_in: 0 }
+    }
+
+    /// Watches until the clients come to their end; [`Watcher::rest`] is to follow.
+    pub async fn work(mut self) -> Self {
+        while let Some(up) = self.gate.up().await {
+            if up.traffic == Traffic::Rest {
+                break;
+            }
+            let going_on = match self.watch(&up).await {
+                Ok(()) => self.gate.pause().await,
+                Err(failure) => {
+                    self.note(&failure);
+                    self.gate.next_life().await
+                }
+            };
+            if !going_on {
+                break;
+            }
+        }
+        self
+    }
+
+    /// Is told what is left, until every level is at the last there is to say of it; nothing changes any more.
+    pub async fn rest(mut self, client: &Client, last: &[Option<Seen>]) -> Feed {
+        let until = Instant::now() + REST_MAX;
+        let mut behind: Vec<u64> = last.iter().map(|last| last.map_or(0, |last| last.version)).collect();
+        self.feed.told.iter().for_each(|told| catch_up(&mut behind, told));
+        while behind.iter().any(|version| *version > 0) && Instant::now() < until {
+            let Ok(Ok(mut events)) = timeout_at(until, client.events(self.last())).await else { break };
+            self.feed.streams += 1;
+            while behind.iter().any(|version| *version > 0) {
+                let Ok(Ok(Some(event))) = timeout_at(until, events.next()).await else { break };
+                self.take(event);
+                if let Some(told) = self.feed.told.last() {
+                    catch_up(&mut behind, told);
+                }
+            }
+        }
+        self.feed
+    }
+
+    /// One stream, to its end or that of the life's traffic.
+    async fn watch(&mut self, up: &Up) -> Result<(), Failure> {
+        let mut events = up.client.events(self.last()).await?;
+        self.feed.streams += 1;
+        if self.snapshot_in == 0 && self.feed.snapshots.len() < SNAPSHOTS_MAX {
+            self.snapshot(&up.client).await?;
+            self.snapshot_in = 2;
+        }
+        self.snapshot_in = self.snapshot_in.saturating_sub(1);
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => match event? {
+                    Some(event) => self.take(event),
+                    None => return Ok(()),
+                },
+                may_go_on = self.gate.changed() => {
+                    if !may_go_on || !self.gate.is_at(up.life) {
+                        return self.drain(events).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What has come already of a stream whose server is gone.
+    async fn drain(&mut self, mut events: Events) -> Result<(), Failure> {
+        let until = Instant::now() + Duration::from_millis(50);
+        while let Ok(event) = timeout_at(until, events.next()).await {
+            match event? {
+                Some(event) => self.take(event),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&mut self, client: &Client) -> Result<(), Failure> {
+        let streamed = client.export().await?;
+        if streamed.status != 200 || streamed.cut_off.is_some() {
+            return Ok(());
+        }
+        let Some(id) = streamed.event_cursor else {
+            self.feed.breaches.add(|| "an export that names no place in the stream".to_owned());
+            return Ok(());
+        };
+        let catalogue = Arc::clone(&self.catalogue);
+        let mut walk = Walk::new(&catalogue, 0..u32::try_from(catalogue.len()).unwrap_or(u32::MAX));
+        match walk.lines(&streamed.body, &self.prefix) {
+            Ok(()) => {
+                self.feed.snapshots.push(Snapshot { id: id.into(), levels: walk.stretch(true).shown });
+            }
+            Err(breach) => self.feed.breaches.add(|| format!("an export: {breach}")),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) {
+        let movement: Movement = match serde_json::from_str(&event.data) {
+            Ok(movement) => movement,
+            Err(error) => return self.feed.breaches.add(|| format!("{}: {error}", event.data)),
+        };
+        let Some(key) = self.catalogue.find(&movement.sku, &movement.location) else {
+            return self.feed.breaches.add(|| format!("{}, which is of no level of the run", event.data));
+        };
+        let stock = match movement.kind.as_str() {
+            "deleted" => Stock::Absent,
+            _ => Stock::Level { on_hand: movement.after.on_hand, reserved: movement.after.reserved },
+        };
+        let seen = Seen { key, version: movement.version, stock };
+        self.feed.told.push(Told { id: event.id.into(), seq: movement.seq, seen });
+    }
+
+    fn last(&self) -> Option<&str> {
+        self.feed.told.last().map(|told| &*told.id)
+    }
+
+    fn note(&mut self, failure: &Failure) {
+        if failure.is_breach() {
+            self.feed.breaches.add(|| failure.example.clone());
+        }
+    }
+}
+
+fn catch_up(behind: &mut [u64], told: &Told) {
+    let version = &mut behind[told.seen.key.0 as usize];
+    if told.seen.version >= *version {
+        *version = 0;
+    }
+}
