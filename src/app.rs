@@ -12,6 +12,7 @@ use crate::http::server::{self, Drained};
 use crate::http::{self, HttpState};
 use crate::store::local::{OpenError, Opening};
 use crate::store::{AnyStore, Store as _};
+use crate::webhooks::{Webhooks, WebhooksError};
 
 pub use crate::store::local::{Intent, OfflineVerification};
 pub use offline::{Offline, verify};
@@ -36,6 +37,8 @@ pub enum Ended {
     NotOpened(OpenError),
     /// What is kept beside the stock cannot be understood.
     Unreadable(Unreadable),
+    /// What is kept of webhooks cannot be gone on with.
+    NoWebhooks(WebhooksError),
     /// The store can keep nothing any more: this is why.
     Failed(String),
 }
@@ -64,12 +67,16 @@ impl App {
         let opened = async {
             match opening.open().await {
                 Ok(local) => {
-                    let store = AnyStore::Local(local);
-                    match Alerts::load(&store).await {
-                        Ok(alerts) => state.open(store, alerts),
-                        Err(error) => return Ended::Unreadable(error),
+                    // Leaked as the state is, which lives as long.
+                    let store: &'static AnyStore = Box::leak(Box::new(AnyStore::Local(local)));
+                    match beside(store, &config).await {
+                        Ok((alerts, webhooks)) => {
+                            state.open(store, alerts, webhooks);
+                            webhooks.start();
+                            Ended::Failed(failure(state).await)
+                        }
+                        Err(ended) => ended,
                     }
-                    Ended::Failed(failure(state).await)
                 }
                 Err(error) => Ended::NotOpened(error),
             }
@@ -85,13 +92,17 @@ impl App {
         let draining = || {
             stopped = Instant::now();
             state.readiness.set(false);
-            if let Ok(store) = state.store() {
+            if let (Ok(store), Ok(webhooks)) = (state.store(), state.webhooks()) {
+                webhooks.stop();
                 store.stop();
             }
         };
         let drained = server::serve(listener, router, config.server.clone(), stop, draining).await;
         if let Some(ended) = early {
             return ended;
+        }
+        if let Ok(webhooks) = state.webhooks() {
+            webhooks.finish().await;
         }
         if let (Drained::Clean, Ok(store)) = (drained, state.store()) {
             drain(store, grace.saturating_sub(stopped.elapsed())).await;
@@ -106,6 +117,17 @@ impl App {
         }
         Ended::Shutdown(drained)
     }
+}
+
+/// What is kept beside the stock.
+async fn beside(
+    store: &'static AnyStore,
+    config: &Config,
+) -> Result<(&'static Alerts, &'static Webhooks), Ended> {
+    let alerts = Alerts::load(store).await.map_err(Ended::Unreadable)?;
+    let alerts: &'static Alerts = Box::leak(Box::new(alerts));
+    let webhooks = Webhooks::open(store, alerts, config.webhooks.clone()).await.map_err(Ended::NoWebhooks)?;
+    Ok((alerts, webhooks))
 }
 
 /// Lets the orders that are queued have their turn, as far as there is time. Nobody places one any more.

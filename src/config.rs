@@ -11,6 +11,7 @@ use crate::http::linger::Linger;
 use crate::http::server::ServerConfig;
 use crate::store::{Keeping, Storage};
 use crate::strategy::{StrategyConfig, StrategyKind};
+use crate::webhooks::WebhookConfig;
 
 /// Everything a service is built from.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The bounds of connections.
     pub server: ServerConfig,
+    /// The bounds of webhooks.
+    pub webhooks: WebhookConfig,
 }
 
 /// The folder that is used unless another is asked for.
@@ -74,6 +77,8 @@ const KEPT_MAX: (Duration, &str) = (Duration::from_hours(24 * 36_525), "100 year
 /// More connections, messages or partitions than a machine has room for; and more idempotency keys.
 const COUNT_MAX: usize = 1_000_000;
 const KEYS_MAX: usize = 1_000_000_000;
+/// More webhooks than one service should read its ledger for.
+const WEBHOOKS_MAX: usize = 10_000;
 /// More orders at once than any machine has use for.
 const WORKERS_MAX: usize = 1_024;
 
@@ -96,6 +101,7 @@ impl Config {
                 },
                 shutdown_grace: Duration::from_secs(10),
             },
+            webhooks: WebhookConfig::default(),
         }
     }
 
@@ -146,6 +152,7 @@ impl Config {
         let counts = [
             ("--max-connections", self.server.connections_max, COUNT_MAX),
             ("--event-readers", self.http.feed.readers_max, COUNT_MAX),
+            ("--webhooks-max", self.webhooks.hooks_max, WEBHOOKS_MAX),
             ("--actor-queue", self.strategy.actor_queue, COUNT_MAX),
             ("--partitions", self.strategy.partitions, COUNT_MAX),
             ("--idempotency-keys", keeping.keys_max, KEYS_MAX),

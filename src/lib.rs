@@ -10,6 +10,7 @@
 //!   strategy and a journal together.
 //! - [`alerts`]: who is told when a level is low, derived from what the store has recorded.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
+//! - [`webhooks`]: whoever asked for it is told of every movement, by a signed message to a URL; [`wire`]: a movement as it is told.
 //! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
 //! - [`clock`]: how old something is, and what date it is, whatever becomes of the system's clock; a leaf.
@@ -17,7 +18,7 @@
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> alerts -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, sync, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, sync, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
@@ -36,3 +37,5 @@ pub mod store;
 pub mod strategy;
 pub mod sync;
 pub mod telemetry;
+pub mod webhooks;
+pub mod wire;

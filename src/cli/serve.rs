@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args};
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -118,6 +119,12 @@ pub(super) struct ServeArgs {
     /// How long a client that watches the events hears nothing, before a comment tells it that the connection stands
     #[arg(long, env = "INVENTORY_EVENT_HEARTBEAT", value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     event_heartbeat: Duration,
+    /// How many webhooks there may be; one more gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_WEBHOOKS_MAX", value_name = "N", default_value_t = 100)]
+    webhooks_max: usize,
+    /// Addresses that webhooks may be at although they are not public, as 10.1.0.0/16; may be repeated
+    #[arg(long, env = "INVENTORY_WEBHOOK_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    webhook_allow: Vec<IpNet>,
     /// How long requests may go on after SIGTERM
     #[arg(long, env = "INVENTORY_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     shutdown_grace: Duration,
@@ -157,6 +164,8 @@ impl ServeArgs {
         }
         config.http.request_timeout = self.request_timeout;
         config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
+        config.webhooks.hooks_max = self.webhooks_max;
+        config.webhooks.allow.clone_from(&self.webhook_allow);
         config.server.header_timeout = self.header_timeout;
         config.server.write_timeout = self.write_timeout;
         config.server.connections_max = self.max_connections;
@@ -294,6 +303,7 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         }
         Ended::Unreadable(error) => fail(ExitCode::FAILURE, &error.to_string()),
         Ended::NotOpened(error) => fail(ExitCode::FAILURE, &error.to_string()),
+        Ended::NoWebhooks(error) => fail(ExitCode::FAILURE, &error.to_string()),
         Ended::Failed(reason) => fail(ExitCode::FAILURE, &format!("the journal has failed: {reason}")),
     }
 }

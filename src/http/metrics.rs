@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 34] = [
+pub const ROUTES: [&str; 39] = [
     "none",
     "/",
     "/v1/stock",
@@ -32,6 +32,11 @@ pub const ROUTES: [&str; 34] = [
     "/v1/events",
     "/v1/alerts",
     "/v1/alerts/{sku}",
+    "/v1/webhooks",
+    "/v1/webhooks/{id}",
+    "/v1/webhooks/{id}/ping",
+    "/v1/webhooks/{id}/secret",
+    "/v1/webhooks/{id}/enable",
     "/v1/export",
     "/v1/import",
     "/v1/backup",
@@ -144,6 +149,9 @@ pub fn expose(state: &HttpState) -> String {
     state.feed.expose(&mut text);
     if let Ok(store) = state.store() {
         store.expose(&mut text);
+        if let Ok(webhooks) = state.webhooks() {
+            webhooks.expose(&mut text);
+        }
         if let Some(recovery) = state.recovery() {
             text.gauge(
                 "inventory_recovery_seconds",

@@ -42,6 +42,7 @@ use self::routes::stock_query;
 use crate::alerts::Alerts;
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
+use crate::webhooks::Webhooks;
 
 /// What every handler sees, for as long as the process lives.
 ///
@@ -50,9 +51,11 @@ use crate::strategy::StrategyKind as Strategy;
 #[derive(Debug)]
 pub struct HttpState {
     /// The service, once it has recovered what it had.
-    store: OnceLock<AnyStore>,
+    store: OnceLock<&'static AnyStore>,
     /// Which levels are told of when they are low, as the store has it.
-    alerts: OnceLock<Alerts>,
+    alerts: OnceLock<&'static Alerts>,
+    /// Who is told of what happens, once the service has recovered.
+    webhooks: OnceLock<&'static Webhooks>,
     opened: Notify,
     recovery: OnceLock<Duration>,
     /// How stock is shared, known before the service has recovered.
@@ -89,6 +92,7 @@ impl HttpState {
         Self {
             store: OnceLock::new(),
             alerts: OnceLock::new(),
+            webhooks: OnceLock::new(),
             opened: Notify::new(),
             recovery: OnceLock::new(),
             strategy,
@@ -103,11 +107,13 @@ impl HttpState {
     }
 
     /// The service has recovered: requests are taken from here on.
-    pub fn open(&self, store: AnyStore, alerts: Alerts) {
+    pub fn open(&self, store: &'static AnyStore, alerts: &'static Alerts, webhooks: &'static Webhooks) {
         // First, as whoever finds the service finds it too.
         let _first = self.recovery.set(self.started.elapsed());
-        assert!(self.alerts.set(alerts).is_ok(), "a service opens once");
-        assert!(self.store.set(store).is_ok(), "a service opens once");
+        let is_first = self.alerts.set(alerts).is_ok()
+            && self.webhooks.set(webhooks).is_ok()
+            && self.store.set(store).is_ok();
+        assert!(is_first, "a service opens once");
         self.readiness.set(true);
         self.opened.notify_waiters();
     }
@@ -126,13 +132,18 @@ impl HttpState {
     }
 
     /// Which levels are told of when they are low; `not-ready` until it has recovered.
-    pub fn alerts(&self) -> Result<&Alerts, Problem> {
-        self.alerts.get().ok_or_else(recovering)
+    pub fn alerts(&self) -> Result<&'static Alerts, Problem> {
+        self.alerts.get().copied().ok_or_else(recovering)
     }
 
     /// The service; `not-ready` until it has recovered.
-    pub fn store(&self) -> Result<&AnyStore, Problem> {
-        self.store.get().ok_or_else(recovering)
+    pub fn store(&self) -> Result<&'static AnyStore, Problem> {
+        self.store.get().copied().ok_or_else(recovering)
+    }
+
+    /// Who is told of what happens; `not-ready` until the service has recovered.
+    pub fn webhooks(&self) -> Result<&'static Webhooks, Problem> {
+        self.webhooks.get().copied().ok_or_else(recovering)
     }
 }
 

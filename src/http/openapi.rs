@@ -23,6 +23,7 @@ use super::routes;
         (name = "reservations", description = "Units held for somebody until a deadline"),
         (name = "orders", description = "Units that leave the house in turn, and may come back"),
         (name = "ledger", description = "Every change there was, in the order of the log; whole stocks out and in"),
+        (name = "webhooks", description = "Who is told of every change, by signed messages"),
         (name = "operations", description = "For those who run the service")
     )
 )]

@@ -28,3 +28,5 @@ mod strictness;
 mod transfers;
 mod transport;
 mod waiting;
+mod webhooks;
+mod webhooks_failures;

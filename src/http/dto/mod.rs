@@ -9,14 +9,14 @@ mod chores;
 mod export;
 mod fields;
 mod lines;
-mod movements;
 mod orders;
 mod requests;
 mod reservations;
 mod shapes;
 mod stock_query;
+mod webhooks;
 
-pub use alerts::{AlertAnswer, AlertEventAnswer, AlertKind, AlertRequest, AlertsAnswer, EventAnswer};
+pub use alerts::{AlertAnswer, AlertRequest, AlertsAnswer};
 pub use answers::{
     AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
     OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,
@@ -27,7 +27,6 @@ pub use chores::{
 pub use export::{Export, export_lines};
 pub use fields::{Delta, MovedUnits, Object, Text, Units};
 pub use lines::{QuantityLine, QuantityLineAnswer, ReturnedLine};
-pub use movements::{MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer, time};
 pub use orders::{OrderAnswer, OrderRequest, OrderStateAnswer, OrdersAnswer, ReturnRequest};
 pub use requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, Mode, PutRequest, TransferLine,
@@ -38,3 +37,11 @@ pub use reservations::{
     ReservationsAnswer, ReserveRequest,
 };
 pub use stock_query::{KeyRequest, MissingLevel, StockQueryAnswer, StockQueryRequest, Totals};
+pub use webhooks::{
+    GapAnswer, PingAnswer, SecretRequest, WebhookAnswer, WebhookRequest, WebhookStateAnswer, WebhooksAnswer,
+};
+
+pub use crate::wire::{
+    AlertEventAnswer, AlertKind, EventAnswer, MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer,
+    time,
+};

@@ -9,10 +9,14 @@ use super::requests::{
 };
 use super::reservations::{CommitRequest, ExtendRequest, ReleaseRequest, ReserveRequest};
 use super::stock_query::StockQueryRequest;
+use super::webhooks::{BATCH_MAX, SecretRequest, WebhookRequest};
 use crate::json::{Field, Needed, Shape, Shaped};
 use crate::stock::order::PRIORITY_MAX;
 use crate::stock::reservation::{TTL_SECONDS_MAX, TTL_SECONDS_MIN};
 use crate::stock::{Location, QUANTITY_MAX, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Sku};
+use crate::webhooks::Secret;
+use crate::webhooks::filter::Event;
+use crate::webhooks::url::Url;
 
 const UNITS_MAX: i64 = QUANTITY_MAX.cast_signed();
 const DELTA: Field =
@@ -73,6 +77,17 @@ const QUERY: &[Field] = &[
 ];
 const BACKUP: &[Field] = &[always("name", Shape::Text(backup))];
 
+const SECRET: Field = optional("secret", Shape::Text(secret));
+const WEBHOOK: &[Field] = &[
+    always("url", Shape::Text(url)),
+    optional("events", Shape::Lines(&Shape::Text(event))),
+    optional("sku", Shape::Text(sku)),
+    optional("location", Shape::Text(location)),
+    SECRET,
+    optional("batch", Shape::integer(1, BATCH_MAX.cast_signed())),
+];
+const NEW_SECRET: &[Field] = &[SECRET];
+
 impl Shaped for PutRequest<'_> {
     const SHAPE: &'static Shape = &Shape::Object(PUT);
 }
@@ -131,6 +146,26 @@ impl Shaped for StockQueryRequest<'_> {
 
 impl Shaped for BackupRequest<'_> {
     const SHAPE: &'static Shape = &Shape::Object(BACKUP);
+}
+
+impl Shaped for WebhookRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(WEBHOOK);
+}
+
+impl Shaped for SecretRequest<'_> {
+    const SHAPE: &'static Shape = &Shape::Object(NEW_SECRET);
+}
+
+fn url(text: &str) -> Result<(), String> {
+    Url::parse(text).map(drop)
+}
+
+fn event(text: &str) -> Result<(), String> {
+    Event::named(text).map(drop)
+}
+
+fn secret(text: &str) -> Result<(), String> {
+    Secret::parse(text).map(drop)
 }
 
 fn sku(text: &str) -> Result<(), String> {
@@ -270,6 +305,7 @@ mod tests {
             extend in object(&["ttl_seconds", "reason", "reference"]),
             named in object(&["name"]),
             query in batch(&["sku", "location"], &["consistent"]),
+            webhook in object(&["url", "events", "sku", "location", "secret", "batch"]),
         ) {
             agree(&put, &OnceLock::new(), |read: PutRequest<'_>| read.remark().map(drop))?;
             agree(&adjust, &OnceLock::new(), |read: AdjustRequest<'_>| read.remark().map(drop))?;
@@ -308,6 +344,8 @@ mod tests {
             agree(&extend, &OnceLock::new(), |read: ReleaseRequest<'_>| read.remark().map(drop))?;
             let query = query.replace("\"lines\"", "\"keys\"");
             agree(&query, &OnceLock::new(), |read: StockQueryRequest<'_>| read.keys().map(drop))?;
+            agree(&webhook, &OnceLock::new(), |read: WebhookRequest<'_>| read.asked().map(drop))?;
+            agree(&webhook, &OnceLock::new(), |read: SecretRequest<'_>| read.secret().map(drop))?;
             agree(&named, &OnceLock::new(), |read: BackupRequest<'_>| read.checked_name().map(drop))?;
         }
     }

@@ -138,6 +138,22 @@ impl<S: Sync> FromRequestParts<S> for NoConditions {
 #[derive(Debug)]
 pub struct Unkeyed;
 
+/// A change that is no change of stock. A client that sends it with a key relies on its taking effect once, and is told how it can look.
+#[derive(Debug)]
+pub struct NeverKeyed;
+
+impl<S: Sync> FromRequestParts<S> for NeverKeyed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if parts.headers.contains_key("idempotency-key") {
+            let detail = "the header idempotency-key is for changes of stock; list what there is to see whether a request took effect; nothing was changed";
+            return Err(Problem::new(ProblemKind::InvalidRequest, detail));
+        }
+        Ok(Self)
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Unkeyed {
     type Rejection = Problem;
 

@@ -14,7 +14,7 @@ mod stock_path;
 
 pub use body::Bodiless;
 pub use body::{JsonBody, JsonBodyOrNone};
-pub use conditions::{Conditions, EntityTags, NoConditions, Unconditional, Unkeyed};
+pub use conditions::{Conditions, EntityTags, NeverKeyed, NoConditions, Unconditional, Unkeyed};
 pub use idempotency::{BodyHash, IdempotencyKey};
 pub use json::read_part;
 pub use ndjson::NdjsonBody;

@@ -20,6 +20,8 @@ pub enum ProblemKind {
     /// 404
     AlertNotFound,
     /// 404
+    WebhookNotFound,
+    /// 404
     ProblemNotFound,
     /// 405
     MethodNotAllowed,
@@ -102,13 +104,14 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::InvalidRequest,
         Self::NotFound,
         Self::StockNotFound,
         Self::ReservationNotFound,
         Self::OrderNotFound,
         Self::AlertNotFound,
+        Self::WebhookNotFound,
         Self::ProblemNotFound,
         Self::LedgerNotKept,
         Self::MethodNotAllowed,
@@ -212,6 +215,12 @@ impl ProblemKind {
                 status: StatusCode::NOT_FOUND,
                 title: "There is no such alert",
                 explanation: "This stock level has no alert. PUT /v1/alerts/{sku} gives it one; GET /v1/alerts lists those there are. Nothing was changed.",
+            },
+            Self::WebhookNotFound => ProblemPage {
+                name: "webhook-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "There is no such webhook",
+                explanation: "No webhook has this name, or it was deleted. GET /v1/webhooks lists those there are. Nothing was changed.",
             },
             Self::OrderFulfilled => ProblemPage {
                 name: "order-fulfilled",

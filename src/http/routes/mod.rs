@@ -19,6 +19,7 @@ pub mod stock;
 pub mod stock_query;
 pub mod transfers;
 pub mod verify;
+pub mod webhooks;
 
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(alerts::list))
         .routes(routes!(events::watch))
         .routes(routes!(events::schema))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::delete))
+        .routes(routes!(webhooks::ping))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::enable))
         .routes(routes!(export::export))
         .routes(routes!(import::import))
         .routes(routes!(backup::back_up))

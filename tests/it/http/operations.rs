@@ -10,6 +10,7 @@ use inventory::http::{self, HttpState, server};
 use inventory::store::local::{Intent, Opening};
 use inventory::store::{AnyStore, Keeping, Storage};
 use inventory::strategy::StrategyKind;
+use inventory::webhooks::Webhooks;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -173,7 +174,9 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     ask("/v1/stock/A").await.assert_problem(503, "not-ready");
     let storage = Storage::Memory(Keeping::default());
     let opening = Opening::begin(config.kind, config.strategy, &storage, Intent::Change).unwrap();
-    state.open(AnyStore::Local(opening.open().await.unwrap()), Alerts::default());
+    let store: &'static AnyStore = Box::leak(Box::new(AnyStore::Local(opening.open().await.unwrap())));
+    let alerts: &'static Alerts = Box::leak(Box::default());
+    state.open(store, alerts, Webhooks::open(store, alerts, config.webhooks).await.unwrap());
     ask("/readyz").await.assert_status(200);
     ask("/v1/stock/A").await.assert_problem(404, "stock-not-found");
     server.abort();

@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 pub(crate) mod contract;
 pub(crate) mod raw;
+pub(crate) mod receiver;
 pub(crate) mod watcher;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use inventory::config::Config;
 use inventory::http::server::Drained;
 use inventory::store::{Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
+use inventory::webhooks::WebhookConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -111,6 +113,11 @@ impl Builder {
 
     pub(crate) fn with_event_heartbeat(mut self, heartbeat: Duration) -> Self {
         self.config.http.feed.heartbeat = heartbeat;
+        self
+    }
+
+    pub(crate) fn with_webhooks(mut self, webhooks: WebhookConfig) -> Self {
+        self.config.webhooks = webhooks;
         self
     }
 

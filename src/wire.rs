@@ -1,10 +1,13 @@
-//! The ledger's bodies.
+//! The ledger, and what follows from it, as it is told, in JSON: the same to whoever asks (`http`) and to whoever is told (`webhooks`).
+//!
+//! It never asks for a movement.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::alerts::{Crossing, Side};
 use crate::store::{Movement, MovementKind as Kind};
 
 /// What happened to one stock level.
@@ -108,6 +111,59 @@ pub struct MovementsAnswer<'a> {
     pub lineage: Option<String>,
 }
 
+/// What is available of a stock level has fallen to its mark, or has risen above it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AlertEventAnswer<'a> {
+    /// Which of the two.
+    #[schema(example = "stock.low")]
+    kind: AlertKind,
+    /// The movement that did it.
+    #[schema(example = 4711)]
+    seq: u64,
+    /// When that was written (RFC 3339, UTC).
+    #[schema(example = "2026-11-22T14:05:00.123Z")]
+    time: String,
+    /// The sku.
+    #[schema(example = "85123A")]
+    sku: &'a str,
+    /// The location.
+    #[schema(example = "main")]
+    location: &'a str,
+    /// The mark.
+    #[schema(example = 10)]
+    low_at: u64,
+    /// The units that were available before it.
+    #[schema(example = 12)]
+    before: u64,
+    /// The units that are available after it.
+    #[schema(example = 9)]
+    available: u64,
+    /// The version of the level after it.
+    #[schema(example = 7)]
+    version: u64,
+}
+
+/// The `data` of an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum EventAnswer<'a> {
+    /// Of most.
+    Movement(MovementAnswer<'a>),
+    /// Of `stock.low` and `stock.replenished`.
+    Alert(AlertEventAnswer<'a>),
+}
+
+/// What an alert tells.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub enum AlertKind {
+    /// What is available has fallen to the mark, or below.
+    #[serde(rename = "stock.low")]
+    Low,
+    /// It has risen above the mark.
+    #[serde(rename = "stock.replenished")]
+    Replenished,
+}
+
 impl<'a> MovementAnswer<'a> {
     /// A movement, as it is told.
     pub fn new(movement: &'a Movement) -> Self {
@@ -150,6 +206,28 @@ impl From<Kind> for MovementKind {
             Kind::Fulfilled => Self::Fulfilled,
             Kind::Returned => Self::Returned,
             Kind::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl<'a> AlertEventAnswer<'a> {
+    /// What a movement has crossed.
+    pub fn new(movement: &'a Movement, Crossing { side, low_at }: Crossing) -> Self {
+        let (on_hand, reserved) = movement.before;
+        let kind = match side {
+            Side::Low => AlertKind::Low,
+            Side::Replenished => AlertKind::Replenished,
+        };
+        Self {
+            kind,
+            seq: movement.seq.number(),
+            time: time(movement.time_ms),
+            sku: movement.key.sku(),
+            location: movement.key.location(),
+            low_at,
+            before: on_hand.saturating_sub(reserved),
+            available: movement.after.available(),
+            version: movement.after.version(),
         }
     }
 }

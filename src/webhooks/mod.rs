@@ -1,0 +1,312 @@
+//! Webhooks: whoever asked for it is told of every movement, by a signed message to a URL (Standard Webhooks 1.0).
+//!
+//! A webhook is a place in the ledger and a URL. One task for each reads what comes after the place and posts it, one message at a time
+//! ([`worker`]), so no writer knows of one, and a receiver that is slow, or away, holds up nobody but itself. **At least once, in order**: the
+//! place is moved when a message was taken, and written down about once a second; what was taken since is told again after a crash, under
+//! the same id.
+//!
+//! - [`hook`]: one of them. [`filter`]: what it is for. [`kept`]: what is kept of it. [`config`]: the bounds.
+//! - [`message`]: what is sent. [`secret`]: what signs it. [`url`], [`address`]: where to. [`post`]: one attempt. [`backoff`]: when the next.
+//!
+//! It reads the ledger through the gate and changes nothing in the stock; it is not asked by anybody before a change.
+
+pub mod address;
+mod backoff;
+mod changes;
+pub mod config;
+pub mod filter;
+pub mod hook;
+mod kept;
+mod message;
+pub mod post;
+pub mod secret;
+pub mod url;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+
+use self::address::Addresses;
+pub use self::changes::{Asked, NotChanged};
+pub use self::config::WebhookConfig;
+pub use self::hook::{Hook, HookId, HookView};
+use self::hook::{HookState, Progress, Settings};
+use self::kept::{KeptHooks, KeptPositions, KeptProgress};
+use self::message::Message;
+pub use self::post::Attempt;
+use self::post::Poster;
+pub use self::secret::Secret;
+use crate::alerts::Alerts;
+use crate::clock::wall_ms;
+use crate::store::{AnyStore, Document, MovementCursor, NotDone, Seq, Store as _};
+use crate::telemetry::Exposition;
+
+/// Webhooks for which the ledger is read at the same time: reading costs processor time that writers could use.
+const LOOKING_MAX: usize = 2;
+
+/// All webhooks of a service.
+#[derive(Debug)]
+pub struct Webhooks {
+    store: &'static AnyStore,
+    alerts: &'static Alerts,
+    config: WebhookConfig,
+    poster: Poster,
+    hooks: Mutex<BTreeMap<HookId, Arc<Hook>>>,
+    /// Held by who changes what is asked for, until it is written.
+    changing: tokio::sync::Mutex<()>,
+    looking: Semaphore,
+    /// Somewhere there is something to be written down.
+    dirty: Notify,
+    /// What was asked for is not written as it is: a hook was disabled, and there was no room to say so.
+    has_unwritten: AtomicBool,
+    counts: Counts,
+    stopped: AtomicBool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    taken: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Why webhooks cannot be gone on with.
+#[derive(Debug, Error)]
+pub enum WebhooksError {
+    /// What is kept of them cannot be read.
+    #[error("what is kept of webhooks cannot be read: {0}")]
+    Unread(NotDone),
+    /// It was read, and is of a form that this program does not know.
+    #[error("the file {file} is of a form that this program does not know: {error}")]
+    Unknown {
+        /// The file.
+        file: &'static str,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
+}
+
+impl Webhooks {
+    /// Those of a store, and how far they have come. Lives as long as the process, as the store does; nobody is told of anything yet.
+    pub async fn open(
+        store: &'static AnyStore,
+        alerts: &'static Alerts,
+        config: WebhookConfig,
+    ) -> Result<&'static Self, WebhooksError> {
+        let KeptHooks { webhooks } = read(store, Document::Webhooks, "webhooks").await?;
+        let KeptPositions { positions } =
+            read(store, Document::WebhookPositions, "webhook-positions").await?;
+        let mut positions: BTreeMap<HookId, KeptProgress> =
+            positions.into_iter().map(|kept| (kept.id, kept)).collect();
+        let hook = |settings: Settings| {
+            let begins = Progress { at: settings.begins, failing: None, gap: None, notice: None };
+            let progress = positions.remove(&settings.id).map_or(begins, KeptProgress::into_progress);
+            (settings.id, Arc::new(Hook::new(settings, progress)))
+        };
+        let hooks: BTreeMap<HookId, Arc<Hook>> = webhooks.into_iter().map(hook).collect();
+        let poster = Poster::new(Addresses::allowing(config.allow.clone()), config.attempt_timeout);
+        let all = Box::leak(Box::new(Self {
+            store,
+            alerts,
+            config,
+            poster,
+            hooks: Mutex::new(hooks),
+            changing: tokio::sync::Mutex::default(),
+            looking: Semaphore::new(LOOKING_MAX),
+            dirty: Notify::new(),
+            has_unwritten: AtomicBool::new(false),
+            counts: Counts::default(),
+            stopped: AtomicBool::new(false),
+            writer: Mutex::default(),
+        }));
+        for hook in all.every() {
+            let lineage = hook.progress.lock().at.lineage();
+            if lineage != store.lineage() {
+                all.begin_anew(&hook);
+            }
+        }
+        Ok(all)
+    }
+
+    /// From here on everybody is told.
+    pub fn start(&'static self) {
+        self.every().iter().for_each(|hook| self.resume(hook));
+        *self.writer.lock() = Some(tokio::spawn(self.write_now_and_then()));
+    }
+
+    /// Gives up what is under way: it is handed over again later. Does not wait.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        let tasks = self.every();
+        let tasks = tasks.iter().map(|hook| hook.task.lock());
+        tasks.for_each(|task| task.iter().for_each(JoinHandle::abort));
+    }
+
+    /// After [`Webhooks::stop`]: writes down how far each has come.
+    pub async fn finish(&self) {
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            writer.abort();
+            let _ended = writer.await;
+        }
+        for hook in self.every() {
+            hook.halt().await;
+        }
+        if let Err(error) = self.write_down().await {
+            tracing::warn!(%error, "how far webhooks have come was not written down: some messages are sent again");
+        }
+    }
+
+    /// All of them, in the order in which they were made.
+    pub fn list(&self) -> Vec<HookView> {
+        let (end, now_ms) = (self.end(), wall_ms());
+        self.every().iter().map(|hook| hook.view(end, now_ms)).collect()
+    }
+
+    /// The one of that name.
+    pub fn view(&self, id: HookId) -> Option<HookView> {
+        let hook = self.hooks.lock().get(&id).cloned()?;
+        Some(hook.view(self.end(), wall_ms()))
+    }
+
+    /// Sends a message that tells of nothing, and says what came of it; `None` if there is no such hook.
+    pub async fn ping(&self, id: HookId) -> Option<Attempt> {
+        let hook = self.hooks.lock().get(&id).cloned()?;
+        let now_ms = wall_ms();
+        let message = Message::ping(&HookId::new(now_ms, random()?).to_string(), now_ms);
+        let url = hook.settings.lock().url.clone();
+        Some(self.poster.post(&url, &message, &hook.secrets(now_ms)).await)
+    }
+
+    /// Appends what is counted.
+    pub fn expose(&self, text: &mut Exposition) {
+        let views = self.list();
+        text.counter("inventory_webhook_deliveries_total", "Messages that webhooks took.");
+        text.sample("inventory_webhook_deliveries_total", &[], self.counts.taken.load(Ordering::Relaxed));
+        text.counter(
+            "inventory_webhook_failures_total",
+            "Attempts to hand a message to a webhook that failed; they are made again.",
+        );
+        text.sample("inventory_webhook_failures_total", &[], self.counts.failed.load(Ordering::Relaxed));
+        text.gauge("inventory_webhooks", "Webhooks, by how they do.");
+        for state in HookState::ALL {
+            let count = views.iter().filter(|view| view.state == state).count();
+            text.sample("inventory_webhooks", &[("state", state.name())], count);
+        }
+        text.gauge(
+            "inventory_webhook_lag_movements",
+            "How many movements the webhook that is furthest behind, and not disabled, has yet to be told of.",
+        );
+        let told = views.iter().filter(|view| view.state != HookState::Disabled);
+        let lag = told.map(|view| view.behind).max().unwrap_or(0);
+        text.sample("inventory_webhook_lag_movements", &[], lag);
+    }
+
+    fn every(&self) -> Vec<Arc<Hook>> {
+        self.hooks.lock().values().cloned().collect()
+    }
+
+    fn end(&self) -> Seq {
+        self.store.feed_end().seq().unwrap_or_default()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Has a hook told of what happens, unless it is disabled. Whoever told it before has ended.
+    fn resume(&'static self, hook: &Arc<Hook>) {
+        let is_disabled = hook.settings.lock().disabled.is_some();
+        let mut task = hook.task.lock();
+        // Under the lock under which it would be ended.
+        if !is_disabled && !self.is_stopped() {
+            *task = Some(tokio::spawn(worker::run(self, Arc::clone(hook))));
+        }
+    }
+
+    /// A hook has come that far.
+    fn moved(&self, hook: &Hook, at: MovementCursor) {
+        hook.progress.lock().at = at;
+        self.dirty.notify_one();
+    }
+
+    /// The place a hook was at is not one of this history: it goes on from the end of what there is.
+    fn begin_anew(&self, hook: &Hook) {
+        let end = self.store.feed_end();
+        let notice = "its place was in a history that is not this one's, as a backup was restored: it goes on from the end of the backup";
+        tracing::warn!(webhook = %hook.id, "a webhook was in a history that is not this one's, and goes on from its end");
+        let mut progress = hook.progress.lock();
+        progress.at = end;
+        progress.notice = Some(notice.to_owned());
+        drop(progress);
+        self.dirty.notify_one();
+    }
+
+    /// Writes down how far each has come, at most so often.
+    async fn write_now_and_then(&'static self) {
+        let mut is_failing = false;
+        loop {
+            self.dirty.notified().await;
+            match self.write_down().await {
+                Ok(()) => is_failing = false,
+                Err(error) => {
+                    if !is_failing {
+                        tracing::warn!(%error, "how far webhooks have come cannot be written down; it is tried again");
+                    }
+                    is_failing = true;
+                    self.dirty.notify_one();
+                }
+            }
+            tokio::time::sleep(self.config.positions_every).await;
+        }
+    }
+
+    async fn write_down(&self) -> Result<(), NotDone> {
+        // Before it is read what is to be written: what changes meanwhile is written next time.
+        if self.has_unwritten.swap(false, Ordering::AcqRel) {
+            let _changing = self.changing.lock().await;
+            let written = self.write_settings(|_| ()).await;
+            if written.is_err() {
+                self.has_unwritten.store(true, Ordering::Release);
+            }
+            written?;
+        }
+        let positions = self.every().iter().map(|hook| hook.kept_progress()).collect();
+        let document = serde_json::to_vec(&KeptPositions { positions });
+        let document = document.expect("it has string keys and plain values");
+        self.store.keep_document(Document::WebhookPositions, document).await
+    }
+
+    /// Writes what is asked for, as it is to be from here on. For who holds `changing`.
+    async fn write_settings(&self, change: impl FnOnce(&mut Vec<Settings>)) -> Result<(), NotDone> {
+        let mut webhooks = self.every().iter().map(|hook| hook.settings.lock().clone()).collect();
+        change(&mut webhooks);
+        let document = serde_json::to_vec(&KeptHooks { webhooks });
+        let document = document.expect("it has string keys and plain values");
+        self.store.keep_document(Document::Webhooks, document).await
+    }
+}
+
+async fn read<T: Default + serde::de::DeserializeOwned>(
+    store: &AnyStore,
+    document: Document,
+    file: &'static str,
+) -> Result<T, WebhooksError> {
+    match store.document(document).await.map_err(WebhooksError::Unread)? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| WebhooksError::Unknown { file, error }),
+        None => Ok(T::default()),
+    }
+}
+
+/// `None` if the system has no randomness to give.
+fn random() -> Option<u128> {
+    let mut bytes = [0; 16];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random.fill(&mut bytes).ok().map(|()| u128::from_le_bytes(bytes))
+}
