@@ -113,6 +113,12 @@ impl Store for AnyStore {
         }
     }
 
+    fn feed_end_at_opening(&self) -> MovementCursor {
+        match self {
+            Self::Local(local) => local.feed_end_at_opening(),
+        }
+    }
+
     async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {
         match self {
             Self::Local(local) => local.feed_grows(after).await,

@@ -147,6 +147,10 @@ pub trait Store: Send + Sync {
     /// but what is in the levels by then. So levels that are read after this, and the movements after this place, leave nothing out.
     fn feed_end(&self) -> MovementCursor;
 
+    /// That place as it was when the store was opened: after it is what has been done since, also by itself, and of a backup that is gone on
+    /// with everything that is not in the backup.
+    fn feed_end_at_opening(&self) -> MovementCursor;
+
     /// Completes when there may be movements after that place, which is that of a walk over all of them.
     fn feed_grows(&self, after: MovementCursor) -> impl Future<Output = Result<(), NotDone>> + Send;
 

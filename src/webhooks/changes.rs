@@ -52,9 +52,9 @@ impl Webhooks {
     pub async fn create(&'static self, asked: Asked) -> Result<(HookView, Secret), NotChanged> {
         // What cannot be resolved now may be later; what no message is ever sent to is told at once.
         let found = self.poster.addresses().of(asked.url.host(), asked.url.port());
-        match tokio::time::timeout(self.config.attempt_timeout, found).await {
-            Ok(Err(refused @ NoAddress::Refused { .. })) => return Err(NotChanged::Address(refused)),
-            _ => {}
+        let found = tokio::time::timeout(self.config.attempt_timeout, found).await;
+        if let Ok(Err(refused @ NoAddress::Refused { .. })) = found {
+            return Err(NotChanged::Address(refused));
         }
         carried_through(self.create_now(asked)).await
     }

@@ -128,7 +128,7 @@ impl Webhooks {
         for hook in all.every() {
             let lineage = hook.progress.lock().at.lineage();
             if lineage != store.lineage() {
-                all.begin_anew(&hook);
+                all.begin_anew(&hook, store.feed_end_at_opening());
             }
         }
         Ok(all)
@@ -236,9 +236,8 @@ impl Webhooks {
         self.dirty.notify_one();
     }
 
-    /// The place a hook was at is not one of this history: it goes on from the end of what there is.
-    fn begin_anew(&self, hook: &Hook) {
-        let end = self.store.feed_end();
+    /// The place a hook was at is not one of this history: it goes on from `end`, where what came of a backup ends.
+    fn begin_anew(&self, hook: &Hook, end: MovementCursor) {
         let notice = "its place was in a history that is not this one's, as a backup was restored: it goes on from the end of the backup";
         tracing::warn!(webhook = %hook.id, "a webhook was in a history that is not this one's, and goes on from its end");
         let mut progress = hook.progress.lock();

@@ -53,7 +53,9 @@ async fn step(all: &'static Webhooks, hook: &Arc<Hook>) -> Flow {
             }
         }
         Err(HistoryError::Compacted { oldest }) => tell_of_gap(all, hook, at, oldest).await?,
-        Err(HistoryError::OtherLineage | HistoryError::Ahead { .. }) => all.begin_anew(hook),
+        Err(HistoryError::OtherLineage | HistoryError::Ahead { .. }) => {
+            all.begin_anew(hook, all.store.feed_end());
+        }
         Err(error) => {
             tracing::warn!(webhook = %hook.id, %error, "the ledger cannot be read for a webhook; it is tried again");
             tokio::time::sleep(PAUSE_AFTER_ERROR).await;

@@ -26,8 +26,7 @@ const VOLATILE_LOOK: Duration = Duration::from_millis(20);
 impl Local {
     /// The place after the last movement that is on disk.
     pub(super) fn end_of_feed(&self) -> MovementCursor {
-        let newest = self.0.books.shared().watermark.end().next_seq.saturating_sub(1);
-        MovementCursor { place: MovementPlace::After(newest), lineage: self.lineage() }
+        end_of_feed(self.0.books.shared())
     }
 
     /// Completes when there may be movements after that place.
@@ -138,6 +137,13 @@ impl Local {
         let answer = tokio::task::spawn_blocking(move || question(&shared)).await;
         answer.unwrap_or_else(|panicked| Err(damaged(panicked.to_string())))
     }
+}
+
+/// The place after the last movement that is on disk.
+pub(super) fn end_of_feed(journal: &Shared) -> MovementCursor {
+    let newest = journal.watermark.end().next_seq.saturating_sub(1);
+    let lineage = Lineage::restored(journal.control.restored());
+    MovementCursor { place: MovementPlace::After(newest), lineage }
 }
 
 fn of_level(

@@ -71,6 +71,8 @@ struct Parts {
     index: Arc<KeyIndex>,
     books: Books,
     documents: Arc<Documents>,
+    /// The place after the last movement that was there before anything was done.
+    opened_at: MovementCursor,
     refusals: RefusalCounts,
     pipeline: Arc<Pipeline>,
     rights: Rights,
@@ -145,6 +147,10 @@ impl Store for Local {
 
     fn feed_end(&self) -> MovementCursor {
         self.end_of_feed()
+    }
+
+    fn feed_end_at_opening(&self) -> MovementCursor {
+        self.0.opened_at
     }
 
     async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {

@@ -11,7 +11,7 @@ use super::books::Books;
 use super::chores::{Home, Rights};
 use super::pipeline::Pipeline;
 use super::refusals::RefusalCounts;
-use super::{Local, Parts, chores, documents, import};
+use super::{Local, Parts, chores, documents, history, import};
 use crate::clock::wall_ms;
 use crate::journal::control::{ControlError, State};
 use crate::journal::data_dir::{DataDir, DataDirError};
@@ -177,12 +177,13 @@ impl Local {
         let stock = AnyStrategy::new(kind, strategy, Ledger::new(Arc::clone(&index)));
         let books = Books::new(journal, keeping);
         let (refusals, rights) = (RefusalCounts::default(), Rights::new(home));
+        let opened_at = history::end_of_feed(books.shared());
         let control = Arc::clone(&books.shared().control);
         let documents = Arc::new(Documents::new(books.journal().disk(), control));
         let lanes = Arc::clone(&books.shared().lanes);
         let pipeline = Arc::new(Pipeline::new(keeping.orders.clone(), lanes));
         let waiters_max = keeping.waiters_max;
-        Self(Arc::new(Parts { stock, index, books, documents, refusals, pipeline, rights, waiters_max }))
+        Self(Arc::new(Parts { stock, index, books, documents, opened_at, refusals, pipeline, rights, waiters_max }))
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.

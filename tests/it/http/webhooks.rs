@@ -33,7 +33,7 @@ pub(super) async fn start(kind: StrategyKind) -> TestApp {
 }
 
 /// A webhook: its path and its secret.
-pub(super) async fn hook(app: &TestApp, url: &str, more: Value) -> (String, String) {
+pub(super) async fn hook(app: &TestApp, url: &str, more: &Value) -> (String, String) {
     let mut body = json!({ "url": url });
     body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     let made = app.post("/v1/webhooks", &body).await;
@@ -65,7 +65,7 @@ for_each_strategy! {
         let app = Arc::new(start(kind).await);
         let mut receiver = Receiver::start().await;
         app.create("before", 1).await;
-        let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+        let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
         let client = |sku: &'static str| {
             let app = Arc::clone(&app);
             async move {
@@ -128,7 +128,7 @@ async fn a_webhook_is_made_shown_and_ended() {
     }
     app.get(&path).await.assert_problem(404, "webhook-not-found");
     app.create("A", 5).await;
-    let (_, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (_, secret) = hook(&app, &receiver.url, &json!({})).await;
     app.create("B", 5).await;
     assert_eq!(receiver.next().await.verified(&secret)["data"]["sku"], "B", "of A nobody is told");
 }
@@ -186,11 +186,11 @@ async fn there_are_as_many_as_may_be() {
         .start()
         .await;
     let receiver = Receiver::start().await;
-    let (first, _) = hook(&app, &receiver.url, json!({})).await;
-    hook(&app, &receiver.url, json!({})).await;
+    let (first, _) = hook(&app, &receiver.url, &json!({})).await;
+    hook(&app, &receiver.url, &json!({})).await;
     app.post("/v1/webhooks", &json!({ "url": receiver.url })).await.assert_problem(503, "overloaded");
     app.delete(&first).await.assert_status(204);
-    hook(&app, &receiver.url, json!({})).await;
+    hook(&app, &receiver.url, &json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,7 +198,7 @@ async fn filters_leave_out_what_is_not_asked_for() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
     let wanted = json!({ "events": ["adjusted"], "sku": "A", "location": "main" });
-    let (path, secret) = hook(&app, &receiver.url, wanted).await;
+    let (path, secret) = hook(&app, &receiver.url, &wanted).await;
     for sku in ["A", "A?location=shop", "B"] {
         app.create(sku, 5).await;
     }
@@ -217,7 +217,7 @@ async fn a_batch_has_as_many_as_there_are_and_no_more_than_it_may() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
     receiver.answer([Reply::Status(500)]);
-    let (_, secret) = hook(&app, &receiver.url, json!({ "batch": 4 })).await;
+    let (_, secret) = hook(&app, &receiver.url, &json!({ "batch": 4 })).await;
     for number in 1..=9 {
         app.create(&format!("S{number}"), number).await;
     }
@@ -240,7 +240,7 @@ async fn a_batch_has_as_many_as_there_are_and_no_more_than_it_may() {
 async fn a_ping_says_what_came_of_it() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     let ping = async || app.call(Method::POST, &format!("{path}/ping")).send().await;
     assert_eq!(ping().await.assert_status(200).at("/status"), 204);
     let message = receiver.next().await.verified(&secret);
@@ -257,7 +257,7 @@ async fn a_ping_says_what_came_of_it() {
 async fn while_a_secret_is_replaced_both_sign() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
-    let (path, old) = hook(&app, &receiver.url, json!({})).await;
+    let (path, old) = hook(&app, &receiver.url, &json!({})).await;
     let rotated = app.call(Method::POST, &format!("{path}/secret")).send().await;
     let new = rotated.assert_status(200).at("/secret").as_str().unwrap().to_owned();
     assert!(new != old && rotated.at("/old_secret_until").is_string());
@@ -281,7 +281,7 @@ async fn while_a_secret_is_replaced_both_sign() {
 async fn a_restart_goes_on_where_it_was() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     for number in 1..=3 {
         app.create(&format!("S{number}"), number).await;
     }
@@ -339,7 +339,7 @@ async fn after_a_kill_nothing_is_missing() {
 async fn a_restored_backup_has_its_webhooks_and_says_what_became_of_their_places() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     app.create("A", 1).await;
     receiver.next().await;
     app.post("/v1/backup", &json!({ "name": "b" })).await.assert_status(201);

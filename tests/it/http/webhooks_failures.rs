@@ -19,7 +19,7 @@ async fn whatever_is_no_success_is_tried_again() {
     let config = WebhookConfig { attempt_timeout: Duration::from_secs(2), ..config() };
     let app = TestApp::with(StrategyKind::Atomic).with_webhooks(config).start().await;
     let mut receiver = Receiver::start().await;
-    let elsewhere = Receiver::start().await;
+    let mut elsewhere = Receiver::start().await;
     let moved = format!("HTTP/1.1 307 x\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", elsewhere.url);
     let huge = [b"HTTP/1.1 500 x\r\n\r\n".to_vec(), vec![b'x'; 4 << 20]].concat();
     let endless = [b"HTTP/1.1 200 x\r\nx: ".to_vec(), vec![b'x'; 1 << 20]].concat();
@@ -38,7 +38,7 @@ async fn whatever_is_no_success_is_tried_again() {
     ];
     let failures = replies.len();
     receiver.answer(replies);
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     app.create("A", 1).await;
     let attempts = receiver.take(failures + 1).await;
     for attempt in &attempts {
@@ -54,7 +54,6 @@ async fn whatever_is_no_success_is_tried_again() {
     let counted = |line: &str| assert!(metrics.text().lines().any(|found| found == line), "{line}");
     counted(&format!("inventory_webhook_failures_total {failures}"));
     counted("inventory_webhooks{state=\"active\"} 1");
-    let mut elsewhere = elsewhere;
     elsewhere.assert_quiet();
 }
 
@@ -70,7 +69,7 @@ async fn a_success_is_one_whatever_body_it_has() {
         Reply::Raw(b"HTTP/1.1 202 x\r\nContent-Length: 100\r\n\r\ncut".to_vec()),
         Reply::Raw(b"HTTP/1.1 299 x\r\n\r\nto the end".to_vec()),
     ]);
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     for number in 1..=4 {
         app.create(&format!("S{number}"), number).await;
         assert_eq!(receiver.next().await.verified(&secret)["data"]["seq"], number);
@@ -84,7 +83,7 @@ async fn a_receiver_that_is_gone_is_left_alone_until_it_is_enabled() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
     receiver.answer([Reply::Status(410)]);
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     app.create("A", 1).await;
     receiver.next().await;
     let disabled = once_it_is(&app, &path, "disabled").await;
@@ -108,7 +107,7 @@ async fn a_receiver_that_fails_for_long_enough_is_disabled() {
     let app = TestApp::with(StrategyKind::Atomic).with_webhooks(bounds).start().await;
     let mut receiver = Receiver::start().await;
     receiver.answer(vec![Reply::Status(500); 3]);
-    let (path, _) = hook(&app, &receiver.url, json!({})).await;
+    let (path, _) = hook(&app, &receiver.url, &json!({})).await;
     app.create("A", 1).await;
     receiver.take(3).await;
     let disabled = once_it_is(&app, &path, "disabled").await;
@@ -124,7 +123,7 @@ async fn retry_after_is_honoured() {
     let mut receiver = Receiver::start().await;
     let later = b"HTTP/1.1 503 x\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n".to_vec();
     receiver.answer([Reply::Raw(later)]);
-    let (path, secret) = hook(&app, &receiver.url, json!({})).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({})).await;
     app.create("A", 1).await;
     receiver.next().await;
     let waits = loop {
@@ -147,7 +146,7 @@ async fn an_address_is_judged_at_each_attempt() {
     let app = start(StrategyKind::Atomic).await;
     let mut receiver = Receiver::start().await;
     let by_name = receiver.url.replace("127.0.0.1", "localhost");
-    let (path, _) = hook(&app, &by_name, json!({})).await;
+    let (path, _) = hook(&app, &by_name, &json!({})).await;
     app.create("A", 1).await;
     receiver.next().await;
     let nowhere = WebhookConfig { allow: Vec::new(), ..config() };
@@ -172,7 +171,7 @@ async fn what_is_past_the_retention_is_told_as_a_gap() {
     let mut receiver = Receiver::start().await;
     let later = b"HTTP/1.1 503 x\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n".to_vec();
     receiver.answer([Reply::Raw(later)]);
-    let (path, secret) = hook(&app, &receiver.url, json!({ "batch": 100 })).await;
+    let (path, secret) = hook(&app, &receiver.url, &json!({ "batch": 100 })).await;
     app.create("A", 1).await;
     receiver.next().await;
     once_it_is(&app, &path, "failing").await;
@@ -197,7 +196,7 @@ async fn what_is_past_the_retention_is_told_as_a_gap() {
 async fn what_is_kept_of_webhooks_is_never_guessed_at() {
     let app = start(StrategyKind::Atomic).await;
     let receiver = Receiver::start().await;
-    hook(&app, &receiver.url, json!({})).await;
+    hook(&app, &receiver.url, &json!({})).await;
     assert!(app.post_bytes("/v1/verify", "").await.text().contains("\"clean\":true"));
     let data = app.data();
     let file = data.path().join("webhooks");
