@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("120"), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!(retry_after(&soon).is_some_and(|wait| wait > Duration::from_secs(90)), "{soon}");
