@@ -183,7 +183,17 @@ impl Local {
         let lanes = Arc::clone(&books.shared().lanes);
         let pipeline = Arc::new(Pipeline::new(keeping.orders.clone(), lanes));
         let waiters_max = keeping.waiters_max;
-        Self(Arc::new(Parts { stock, index, books, documents, opened_at, refusals, pipeline, rights, waiters_max }))
+        Self(Arc::new(Parts {
+            stock,
+            index,
+            books,
+            documents,
+            opened_at,
+            refusals,
+            pipeline,
+            rights,
+            waiters_max,
+        }))
     }
 
     /// Takes in the levels that recovery found. For empty stock that nobody uses yet.
