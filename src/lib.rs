@@ -12,13 +12,14 @@
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`webhooks`]: whoever asked for it is told of every movement, by a signed message to a URL; [`wire`]: a movement as it is told.
 //! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
+//! - [`csv`]: the cells of a line of comma-separated values; a leaf.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
 //! - [`clock`]: how old something is, and what date it is, whatever becomes of the system's clock; a leaf.
 //! - [`sync`]: the locks, words and threads of what the model checker runs; a leaf.
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> stock -> json, telemetry, clock, sync, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> stock -> json, csv, telemetry, clock, sync, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
@@ -27,6 +28,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod csv;
 pub mod descriptors;
 pub mod http;
 pub mod journal;

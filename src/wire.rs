@@ -153,6 +153,16 @@ pub enum EventAnswer<'a> {
     Alert(AlertEventAnswer<'a>),
 }
 
+/// An event, by its name.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum EventName {
+    /// That of a movement.
+    Movement(MovementKind),
+    /// That of an alert.
+    Alert(AlertKind),
+}
+
 /// What an alert tells.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub enum AlertKind {

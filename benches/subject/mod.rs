@@ -99,5 +99,5 @@ fn adjust(delta: i64) -> Change {
 
 fn key(number: usize) -> StockKey {
     let sku = format!("sku-{number:04}");
-    StockKey::new(Sku::parse(&sku).expect("within the alphabet"), Location::DEFAULT)
+    StockKey::new(&Sku::parse(&sku).expect("within the alphabet"), &Location::DEFAULT)
 }

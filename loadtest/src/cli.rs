@@ -338,7 +338,9 @@ fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
 }
 
 fn prefix(text: &str) -> Result<String, String> {
-    if crate::catalogue::is_sku(text) && text.len() <= 32 {
+    // It goes before skus that may be of any characters, and stands in names of files as it is.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-');
+    if (1..=32).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(text.to_owned());
     }
     Err("1 to 32 characters of A-Z a-z 0-9 . _ ~ -".to_owned())

@@ -155,7 +155,8 @@ impl Rules {
         }
         let mut rules = Self::default();
         for Alert { sku, location, mut marks } in document.alerts {
-            let named = Sku::parse(&sku).and_then(|sku| Ok(StockKey::new(sku, Location::parse(&location)?)));
+            let named =
+                Sku::parse(&sku).and_then(|sku| Ok(StockKey::new(&sku, &Location::parse(&location)?)));
             let key = named.map_err(|error| format!("{sku:?} at {location:?}: {error}"))?;
             for mark in &mut marks {
                 mark.since = mark.since.min(end.number());
@@ -183,7 +184,7 @@ mod tests {
     use crate::store::MovementKind;
 
     fn key(sku: &str) -> StockKey {
-        StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT)
+        StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT)
     }
 
     fn movement(seq: u64, before: (u64, u64), after: (u64, u64)) -> Movement {

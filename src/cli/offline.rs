@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use super::logging::{self, LogFormat};
@@ -17,9 +17,9 @@ use super::sqlite::{self, SqliteError};
 use super::{fail, print};
 use crate::app::{self, Intent, Offline, OfflineVerification};
 use crate::config::DATA_DIR_DEFAULT;
-use crate::http::dto::{Export, ImportAnswer, VerifyAnswer, export_lines};
-use crate::store::chores::{ChoreError, ImportError, ImportInto as _, VerifyReport};
-use crate::store::{Chores, Imported, Outcome};
+use crate::http::dto::{Export, ExportForm, ImportAnswer, VerifyAnswer};
+use crate::store::chores::{ChoreError, ImportError, ImportInto as _, StockForm, VerifyReport};
+use crate::store::{Chores, Imported, Outcome, Store as _};
 
 /// Differences or damage were found.
 const EXIT_FOUND: u8 = 4;
@@ -57,6 +57,9 @@ struct ExportTo {
     /// A line of JSON per stock level, to FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     ndjson: Option<PathBuf>,
+    /// Comma-separated values, a line per stock level below a line of names, to FILE, or to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    csv: Option<PathBuf>,
     /// A database of `SQLite`, with the tables `levels` and `movements`
     #[cfg(feature = "sqlite")]
     #[arg(long, value_name = "FILE")]
@@ -67,9 +70,28 @@ struct ExportTo {
 pub(super) struct ImportArgs {
     #[command(flatten)]
     data: DataDirArgs,
+    /// The form of FILE; by its name where left out: CSV if that ends with `.csv`, lines of JSON otherwise
+    #[arg(long, value_name = "FORM")]
+    format: Option<FileForm>,
     /// Lines as `export` writes them: `sku` and `on_hand` at least. `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FileForm {
+    Ndjson,
+    Csv,
+}
+
+impl ImportArgs {
+    fn form(&self) -> StockForm {
+        let is_csv = match self.format {
+            Some(named) => matches!(named, FileForm::Csv),
+            None => self.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")),
+        };
+        if is_csv { StockForm::Csv } else { StockForm::Ndjson }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -134,17 +156,19 @@ pub(super) fn export(args: &ExportArgs) -> ExitCode {
             };
             return written.await.map_err(|error| format!("{}: {error}", file.display()));
         }
-        let Some(file) = &args.to.ndjson else {
-            return Err("which form?".to_owned());
+        let (file, form) = match (&args.to.ndjson, &args.to.csv) {
+            (Some(file), _) => (file, StockForm::Ndjson),
+            (None, Some(file)) => (file, StockForm::Csv),
+            (None, None) => return Err("which form?".to_owned()),
         };
         if file == Path::new("-") {
             let mut out = io::stdout().lock();
-            write_lines(stock, &mut out).await.map_err(|error| error.to_string())
+            write_lines(stock, form, &mut out).await.map_err(|error| error.to_string())
         } else {
             let written = async {
                 let partial = Partial::beside(file);
                 let mut out = File::create(&partial.0)?;
-                write_lines(stock, &mut out).await?;
+                write_lines(stock, form, &mut out).await?;
                 out.sync_all()?;
                 partial.becomes(file)
             };
@@ -153,10 +177,14 @@ pub(super) fn export(args: &ExportArgs) -> ExitCode {
     })
 }
 
-async fn write_lines(stock: &Offline, out: &mut impl Write) -> io::Result<()> {
-    let mut export = Export::default();
+async fn write_lines(stock: &Offline, form: StockForm, out: &mut impl Write) -> io::Result<()> {
+    let form = ExportForm::new(form, stock.store.lineage());
+    out.write_all(&form.head())?;
+    let (mut export, mut lines) = (Export::default(), Vec::new());
     while let Some(levels) = export.page(&stock.store).await.map_err(io::Error::other)? {
-        out.write_all(export_lines(&levels).as_bytes())?;
+        form.write(&levels, &mut lines);
+        out.write_all(&lines)?;
+        lines.clear();
     }
     out.flush()
 }
@@ -198,15 +226,20 @@ pub(super) fn import(args: &ImportArgs) -> ExitCode {
         }
     };
     with_stock(&args.data, Intent::Change, async |stock| {
-        let imported = import_from(stock, input).await.map_err(|error| format!("{name}: {error}"))?;
+        let imported =
+            import_from(stock, args.form(), input).await.map_err(|error| format!("{name}: {error}"))?;
         let told = serde_json::to_string(&ImportAnswer::new(imported)).map_err(|error| error.to_string())?;
         let _printed = print(&(told + "\n"));
         Ok(())
     })
 }
 
-async fn import_from(stock: &Offline, mut input: Box<dyn Read>) -> Result<Imported, ImportError> {
-    let mut import = chores(stock).begin_import()?;
+async fn import_from(
+    stock: &Offline,
+    form: StockForm,
+    mut input: Box<dyn Read>,
+) -> Result<Imported, ImportError> {
+    let mut import = chores(stock).begin_import(form)?;
     loop {
         let mut piece = vec![0; PIECE_BYTES];
         match input.read(&mut piece) {

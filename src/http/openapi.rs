@@ -12,7 +12,10 @@ use super::routes;
         title = "Inventory",
         description = "Stock counts that never lose an update and never oversell.\n\n\
             A *stock level* is one sku at one location. Each change raises its `version` by exactly 1; the version in \
-            quotes is its `ETag`. Quantities are integers from 0 to 1 099 511 627 775 (2^40 - 1).\n\n\
+            quotes is its `ETag`. A sku is 1 to 64 bytes of UTF-8, a location 1 to 32, without control characters and without \
+            white space at either end; a sku is not `.` or `..`. Both are told in Unicode's normal form C, so two spellings of \
+            one name (`é` may be one character or two) are one level; case matters. In a path and in a query they are \
+            percent-encoded. Lists are in the order of the bytes. Quantities are integers from 0 to 1 099 511 627 775 (2^40 - 1).\n\n\
             Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),

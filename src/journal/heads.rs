@@ -70,7 +70,7 @@ impl Heads {
         Self { shards, hasher: ahash::RandomState::new() }
     }
 
-    /// The hash of a key (`sku`, a space, `location`), to look it up with.
+    /// The hash of the text of a key, to look it up with.
     pub fn hash(&self, key: &str) -> KeyHash {
         KeyHash(self.hasher.hash_one(key))
     }

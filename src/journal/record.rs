@@ -18,7 +18,7 @@
 //!          2 operand i64    see Line
 //!         10 after u128     Level::to_bits: quantities, version, flags
 //!         26 previous u64   position of the level's previous record, 0 if there is none
-//!         34 key            sku, a space, location
+//!         34 key            sku, a separator, location: the text of a `StockKey`
 //!            [release u64]  of a reservation that is shipped in part: the units that are let go
 //! ```
 //!

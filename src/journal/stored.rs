@@ -294,9 +294,14 @@ mod tests {
     }
 
     fn any_stored() -> impl Strategy<Value = Stored> {
-        let level = ("[a-z]{1,9}", 0..20_000_usize, any_refusal()).prop_map(|(sku, line, refusal)| {
-            RefusedLevel { key: StockKey::new(Sku::parse(&sku).unwrap(), Location::DEFAULT), line, refusal }
-        });
+        let level =
+            ("[a-z/]{1,9}|[a-z] [a-z\"]", 0..20_000_usize, any_refusal()).prop_map(|(sku, line, refusal)| {
+                RefusedLevel {
+                    key: StockKey::new(&Sku::parse(&sku).unwrap(), &Location::DEFAULT),
+                    line,
+                    refusal,
+                }
+            });
         let line =
             prop_oneof![any::<u64>().prop_map(BatchLine::At), any_refusal().prop_map(BatchLine::Refused)];
         prop_oneof![
@@ -305,18 +310,17 @@ mod tests {
             any::<[u64; 4]>().prop_map(|[levels, created, counted, left_out]| {
                 Stored::Imported(Imported { levels, created, counted, left_out })
             }),
-            (any::<[u64; 3]>(), prop::collection::vec(("[a-z]{1,9}", 1..9_u64), 0..9)).prop_map(
-                |(term, lines)| {
+            (any::<[u64; 3]>(), prop::collection::vec(("[a-z/]{1,9}|[a-z] [a-z\"]", 1..9_u64), 0..9))
+                .prop_map(|(term, lines)| {
                     let [id, expires_date_ms, expires_ms] = term;
                     let id = ReservationId::from_bits(u128::from(id));
                     let line = |(sku, units): (String, u64)| {
-                        let key = StockKey::new(Sku::parse(&sku).unwrap(), Location::DEFAULT);
+                        let key = StockKey::new(&Sku::parse(&sku).unwrap(), &Location::DEFAULT);
                         HeldLine { key, quantity: Quantity::new(units).unwrap() }
                     };
                     let term = Term { id, expires_date_ms, expires_ms };
                     Stored::Extended(term, lines.into_iter().map(line).collect())
-                }
-            ),
+                }),
             (any::<u16>(), any::<Vec<u8>>())
                 .prop_map(|(status, body)| Stored::Written(WrittenAnswer { status, body })),
         ]

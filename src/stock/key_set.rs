@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn keys_are_in_order_and_each_is_there_once() {
-        let key = |sku| StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT);
+        let key = |sku| StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT);
         let set = KeySet::new(["b", "a", "c", "a"].map(key).to_vec());
         assert_eq!(set.keys(), ["a", "b", "c"].map(key));
         assert_eq!(

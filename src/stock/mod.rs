@@ -29,7 +29,7 @@ pub use id::Id;
 pub use key::StockKey;
 pub use key_set::{KEYS_MAX, KeySet};
 pub use level::{Level, VERSION_MAX};
-pub use name::{LOCATION_CHARS_MAX, Location, NameError, SKU_CHARS_MAX, Sku};
+pub use name::{LOCATION_BYTES_MAX, Location, NameError, SKU_BYTES_MAX, Sku};
 pub use once::Once;
 pub use operation::{Applied, Change, IfMissing, Operation, Precondition};
 pub use order::{Order, OrderId, OrderLine, OrderProblem, OrderState, OrderTimes};

@@ -19,6 +19,11 @@ pub enum Operation {
         /// What to do where there is no level.
         if_missing: IfMissing,
     },
+    /// Record a count, of a level that may not be there, unless it is what the books say: then nothing changes. A line of an import.
+    Recount {
+        /// The units counted.
+        on_hand: Quantity,
+    },
     /// Add `delta` units (take them, where negative). The sum of the lines of one level, so it may be past any
     /// single quantity.
     Adjust {
@@ -58,7 +63,7 @@ pub enum Operation {
 pub enum IfMissing {
     /// Refuse it.
     Refuse,
-    /// Start from an empty level (the destination of a transfer, a line of an import).
+    /// Start from an empty level (the destination of a transfer).
     Create,
 }
 
@@ -91,8 +96,16 @@ pub struct Change {
 pub struct Applied {
     /// The level before.
     pub before: Level,
-    /// The level after: its version is exactly one higher.
+    /// The level after: its version is exactly one higher, unless nothing [changed](Applied::is_change).
     pub after: Level,
+}
+
+impl Applied {
+    /// Whether anything changed. A [recount](Operation::Recount) of what is there changes nothing: no movement tells of it.
+    #[inline]
+    pub fn is_change(&self) -> bool {
+        self.before.version() != self.after.version()
+    }
 }
 
 impl Precondition {
@@ -128,7 +141,8 @@ impl Change {
     /// The level after the change, or why there is none.
     ///
     /// Pure and total: the same level and change give the same answer on every strategy, in recovery and in
-    /// tests. The result keeps every invariant of [`Level`] and its version is one higher.
+    /// tests. The result keeps every invariant of [`Level`] and its version is one higher; or it is the level that was found, where
+    /// the operation is one that may change nothing.
     #[inline]
     pub fn judge(self, found: Level) -> Result<Level, Refusal> {
         let refuse = |reason| Err(Refusal { reason, found });
@@ -138,6 +152,9 @@ impl Change {
         let Some(base) = self.operation.base(found) else {
             return refuse(if found.exists() { Reason::AlreadyExists } else { Reason::NotFound });
         };
+        if self.operation.finds_what_it_asks_for(found) {
+            return Ok(found);
+        }
         if found.version() == VERSION_MAX {
             return refuse(Reason::VersionsExhausted);
         }
@@ -156,6 +173,7 @@ impl Operation {
     fn base(self, found: Level) -> Option<Level> {
         let creates = match self {
             Self::Create { .. } => return (!found.exists()).then_some(found),
+            Self::Recount { .. } => true,
             Self::Adjust { if_missing, .. } | Self::Count { if_missing, .. } => {
                 if_missing == IfMissing::Create
             }
@@ -164,15 +182,21 @@ impl Operation {
         (found.exists() || creates).then_some(found)
     }
 
+    /// Whether nothing is to be changed.
+    #[inline]
+    fn finds_what_it_asks_for(self, found: Level) -> bool {
+        matches!(self, Self::Recount { on_hand } if found.exists() && found.on_hand() == on_hand.units())
+    }
+
     /// `(on_hand, reserved)` after the operation, `None` after a delete.
     fn act(self, base: Level) -> Result<Option<(u64, u64)>, Reason> {
         let (on_hand, reserved) = (base.on_hand(), base.reserved());
         let stock = match self {
             Self::Create { on_hand } => (on_hand.units(), 0),
-            Self::Count { on_hand, .. } if on_hand.units() < reserved => {
+            Self::Count { on_hand, .. } | Self::Recount { on_hand } if on_hand.units() < reserved => {
                 return Err(Reason::BelowReserved { requested: on_hand.units() });
             }
-            Self::Count { on_hand, .. } => (on_hand.units(), reserved),
+            Self::Count { on_hand, .. } | Self::Recount { on_hand } => (on_hand.units(), reserved),
             Self::Adjust { delta, .. } => (adjusted(base, delta)?, reserved),
             Self::Reserve { quantity } => {
                 let requested = quantity.units();

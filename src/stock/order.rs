@@ -158,7 +158,7 @@ mod tests {
     use crate::stock::{Location, QUANTITY_MAX, Sku};
 
     fn line(sku: &str, units: u64) -> OrderLine {
-        let key = StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT);
+        let key = StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT);
         OrderLine { key, quantity: Quantity::new(units).unwrap() }
     }
 

@@ -16,7 +16,7 @@ use crate::stock::StockKey;
 /// What a store with files does beside serving.
 pub trait Chores: Send + Sync {
     /// Begins an import; [`ImportError::AlreadyRunning`] while another one, or what is left of it, is under way.
-    fn begin_import(&self) -> Result<impl ImportInto + 'static, ImportError>;
+    fn begin_import(&self, form: StockForm) -> Result<impl ImportInto + 'static, ImportError>;
 
     /// Reads the whole log again, and compares what it makes with the live stock. Changes go on meanwhile.
     fn verify(&self) -> impl Future<Output = Result<VerifyReport, ChoreError>> + Send;
@@ -37,6 +37,16 @@ pub trait ImportInto: Send {
         self,
         idempotency: Option<Box<Idempotency>>,
     ) -> impl Future<Output = Result<Answered, ImportError>> + Send;
+}
+
+/// How a file says what is in stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StockForm {
+    /// A JSON object a line.
+    #[default]
+    Ndjson,
+    /// Comma-separated values, with a line of names first.
+    Csv,
 }
 
 /// The wrong lines of an import that are listed; more are only counted.
@@ -76,9 +86,11 @@ pub enum ImportError {
     /// It is longer than it may be.
     #[error("it is longer than {IMPORT_BYTES_MAX} bytes")]
     TooLarge,
-    /// Levels that cannot have the units that the file says.
+    /// Levels that cannot have the units that the file says: others moved on since, or more units are held.
     #[error("{}", told(.errors, *.total))]
     Refused {
+        /// Whether any of them is not at the version that its line names.
+        moved_on: bool,
         /// The first of them, in the order of their names.
         errors: Vec<LineError>,
         /// How many there are.
@@ -104,11 +116,11 @@ fn told(errors: &[LineError], total: u64) -> String {
 
 impl std::fmt::Display for LineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "line {}: ", self.line)?;
+        write!(f, "line {}", self.line)?;
         if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
+            write!(f, ", {}", self.field)?;
         }
-        f.write_str(&self.detail)
+        write!(f, ": {}", self.detail)
     }
 }
 

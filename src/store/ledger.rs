@@ -418,7 +418,7 @@ impl MovementKind {
     pub fn of(operation: Operation) -> Self {
         match operation {
             Operation::Create { .. } => Self::Created,
-            Operation::Count { .. } => Self::Counted,
+            Operation::Count { .. } | Operation::Recount { .. } => Self::Counted,
             Operation::Adjust { .. } => Self::Adjusted,
             Operation::Reserve { .. } => Self::Reserved,
             Operation::Release { .. } => Self::Released,

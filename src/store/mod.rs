@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod outcome;
 pub mod query;
 
+mod level_cursor;
 pub mod local;
 
 use std::future::Future;

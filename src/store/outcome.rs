@@ -86,8 +86,16 @@ pub struct Imported {
     pub created: u64,
     /// Those that were.
     pub counted: u64,
-    /// Those that were left as they are, since more units came to be held meanwhile than the file says.
+    /// Those that were left as they are, since more units came to be held meanwhile than the file says, or the level moved on from the
+    /// version that its line names.
     pub left_out: u64,
+}
+
+impl Imported {
+    /// Those that had the units that the file says: nothing was done.
+    pub fn unchanged(&self) -> u64 {
+        self.levels.saturating_sub(self.created + self.counted + self.left_out)
+    }
 }
 
 /// An answer over HTTP as the first version of the service stored it.

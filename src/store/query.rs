@@ -2,17 +2,14 @@
 //!
 //! Where a walk goes on is the store's own affair: a [`LevelCursor`] is shown and taken back as text, and means nothing to anybody else.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
 use super::config::Discipline;
 use super::ledger::Lineage;
+pub use super::level_cursor::LevelCursor;
 use crate::stock::{
     KeySet, Level, Location, Order, OrderId, OrderState, Reservation, ReservationId, ReservationState, Sku,
     StockKey,
@@ -23,11 +20,11 @@ use crate::strategy::ContentionReport;
 #[derive(Debug, Clone, Copy)]
 pub struct LevelQuery<'a> {
     /// Only levels of this sku.
-    pub sku: Option<Sku<'a>>,
+    pub sku: Option<&'a Sku<'a>>,
     /// Only levels whose sku starts so.
     pub sku_prefix: &'a str,
     /// Only levels at this location.
-    pub location: Option<Location<'a>>,
+    pub location: Option<&'a Location<'a>>,
     /// Only levels after this place.
     pub after: Option<&'a LevelCursor>,
     /// How many at most. A store may look at fewer, and give a short page that says where to go on.
@@ -51,10 +48,6 @@ pub struct LevelPage {
     /// Where the next page starts, if there may be one.
     pub next: Option<LevelCursor>,
 }
-
-/// Where a walk over the levels is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LevelCursor(pub(in crate::store) StockKey);
 
 /// Which reservations to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,37 +124,4 @@ pub struct OrdersStatus {
     pub queued: usize,
     /// Orders that wait for units.
     pub backordered: usize,
-}
-
-impl fmt::Display for LevelCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(format!("{}/{}", self.0.sku(), self.0.location())))
-    }
-}
-
-impl FromStr for LevelCursor {
-    type Err = NotACursor;
-
-    fn from_str(text: &str) -> Result<Self, NotACursor> {
-        let decode = || {
-            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-            let (sku, location) = text.split_once('/')?;
-            Some(Self(StockKey::new(Sku::parse(sku).ok()?, Location::parse(location).ok()?)))
-        };
-        decode().ok_or(NotACursor)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_come_back_as_they_went_and_nothing_else_is_one() {
-        let level = LevelCursor(StockKey::new(Sku::parse("A-1").unwrap(), Location::DEFAULT));
-        assert_eq!(level.to_string().parse(), Ok(level));
-        for wrong in ["", "x", "AAAA", "%", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            assert_eq!(wrong.parse::<LevelCursor>(), Err(NotACursor), "{wrong}");
-        }
-    }
 }

@@ -34,7 +34,7 @@ pub(super) fn impatient<S>(new: impl FnOnce(StrategyConfig, Ledger) -> S) -> S {
 
 /// A key.
 pub(super) fn key(sku: &str) -> StockKey {
-    StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT)
 }
 
 /// Adds units.

@@ -25,24 +25,32 @@ impl Ledger {
         Self { index }
     }
 
-    /// Reports one change.
+    /// Reports one change; of what changed nothing nobody is told, and the hand-off is dropped.
     pub fn one(&self, hand_off: impl HandOff, key: &StockKey, operation: Operation, applied: Applied) {
+        if !applied.is_change() {
+            return;
+        }
         let Applied { before, after } = applied;
         self.report(hand_off, std::iter::once(Changed { key, operation, before, after }));
     }
 
-    /// Reports a transaction, whose entries `applied` belongs to one by one.
+    /// Reports a transaction, whose entries `applied` belongs to one by one: those that changed something, if any did.
     pub fn many(&self, hand_off: impl HandOff, transaction: &Transaction, applied: &[Applied]) {
         let changes = transaction.entries().iter().zip(applied);
-        self.report(
-            hand_off,
-            changes.map(|(entry, &Applied { before, after })| Changed {
-                key: &entry.key,
-                operation: entry.change.operation,
-                before,
-                after,
-            }),
-        );
+        let told = changes.map(|(entry, &Applied { before, after })| Changed {
+            key: &entry.key,
+            operation: entry.change.operation,
+            before,
+            after,
+        });
+        if applied.iter().all(Applied::is_change) {
+            return self.report(hand_off, told);
+        }
+        let moved: Vec<_> =
+            told.zip(applied).filter(|(_, applied)| applied.is_change()).map(|(told, _)| told).collect();
+        if !moved.is_empty() {
+            self.report(hand_off, moved.iter().copied());
+        }
     }
 
     fn report<'a, C>(&self, hand_off: impl HandOff, changes: C)

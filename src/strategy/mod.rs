@@ -66,7 +66,7 @@ pub use ledger::Ledger;
 /// levels as they were at one instant, so a sum over them is one that there was.
 ///
 /// **The domain decides.** The level after a change is what [`Change::judge`] or [`Transaction::judge`] says,
-/// so its version is one higher (P6) and `0 <= reserved <= on_hand` always holds (P2).
+/// so its version is one higher (P6) and `0 <= reserved <= on_hand` always holds (P2). What changes nothing leaves the version as it is.
 ///
 /// **Refusals are true.** [`Rejected::Refused`] means that at one instant between start and end the level was as
 /// the refusal shows it. [`TransactRejected::Refused`] names at least one level that was short at one such
@@ -77,7 +77,7 @@ pub use ledger::Ledger;
 ///
 /// **Whoever applies hands over.** The `hand_off` is called exactly once for each applied change or transaction,
 /// by the thread that applied it, after every lock is released and before the call returns, with no await in
-/// between; dropped uncalled otherwise. Two changes of one level may be handed over in either order: their
+/// between; dropped uncalled otherwise, also where nothing had to be changed. It is told of those levels only that changed. Two changes of one level may be handed over in either order: their
 /// versions say which came first.
 ///
 /// **Cancellation-safe.** Dropping the returned future at any await point leaves the whole effect or none (P11).

@@ -58,13 +58,16 @@ fn transfers(moves: &[Move], catalogue: &Catalogue) -> Vec<u8> {
         if index > 0 {
             body.push(b',');
         }
-        for (name, value) in [("{\"sku\":\"", &from.sku), ("\",\"from\":\"", &from.location)] {
+        let names = [
+            ("{\"sku\":", &from.quoted_sku),
+            (",\"from\":", &from.quoted_location),
+            (",\"to\":", &to.quoted_location),
+        ];
+        for (name, value) in names {
             body.extend_from_slice(name.as_bytes());
             body.extend_from_slice(value.as_bytes());
         }
-        body.extend_from_slice(b"\",\"to\":\"");
-        body.extend_from_slice(to.location.as_bytes());
-        body.extend_from_slice(b"\",\"quantity\":");
+        body.extend_from_slice(b",\"quantity\":");
         body.extend_from_slice(Buffer::new().format(line.quantity).as_bytes());
         body.push(b'}');
     }
@@ -126,6 +129,21 @@ mod tests {
         let keys = json!([{ "sku": "a", "location": "annex" }, { "sku": "b" }]);
         let query = json!({ "keys": keys, "consistent": true });
         assert_eq!(parsed(&Call::Query(vec![Key(0), Key(2)])), query);
+    }
+
+    #[test]
+    fn names_are_escaped_in_every_body() {
+        let catalogue =
+            Catalogue::new(vec![("1/2\" \\".into(), "a \"b\"".into()), ("1/2\" \\".into(), "main".into())]);
+        let parsed =
+            |call: &Call| serde_json::from_slice::<Value>(&body(call, &catalogue)).expect("the body is JSON");
+        let batch = parsed(&Call::Batch(vec![Change { key: Key(0), delta: -3 }]));
+        assert_eq!(batch["lines"][0], json!({ "sku": "1/2\" \\", "location": "a \"b\"", "delta": -3 }));
+        let moved = parsed(&Call::Transfer(vec![Move { from: Key(0), to: Key(1), quantity: 5 }]));
+        let line = json!({ "sku": "1/2\" \\", "from": "a \"b\"", "to": "main", "quantity": 5 });
+        assert_eq!(moved["lines"][0], line);
+        let asked = parsed(&Call::Query(vec![Key(1)]));
+        assert_eq!(asked["keys"][0], json!({ "sku": "1/2\" \\" }));
     }
 
     #[test]

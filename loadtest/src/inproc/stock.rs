@@ -51,7 +51,7 @@ pub fn keys(catalogue: &Catalogue) -> Arc<[StockKey]> {
     let key = |key: Key| {
         let entry = catalogue.entry(key);
         let sku = Sku::parse(&entry.sku).expect("the catalogue keeps to the alphabet");
-        StockKey::new(sku, Location::parse(&entry.location).expect("the catalogue keeps to the alphabet"))
+        StockKey::new(&sku, &Location::parse(&entry.location).expect("the catalogue keeps to the alphabet"))
     };
     catalogue.keys().map(key).collect()
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use csv::ByteRecord;
 use flate2::read::MultiGzDecoder;
 
-use crate::catalogue::is_sku;
+use crate::catalogue::{is_sku, normal};
 
 /// The columns, in this order.
 const COLUMNS: [&str; 4] = ["invoice", "sku", "quantity", "at"];
@@ -138,7 +138,7 @@ impl Building {
         let field = |index: usize| {
             std::str::from_utf8(&record[index]).map_err(|_| format!("{} is no UTF-8", COLUMNS[index]))
         };
-        let (id, sku, quantity, at) = (field(0)?, field(1)?, field(2)?, field(3)?);
+        let (id, sku, quantity, at) = (field(0)?, &*normal(field(1)?), field(2)?, field(3)?);
         let quantity: i64 = quantity.parse().map_err(|_| format!("`{quantity}` is no quantity"))?;
         if quantity.abs() > QUANTITY_MAX {
             return Err(format!("{quantity} is out of range"));
@@ -264,18 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn two_spellings_of_one_sku_are_one() {
+        let orders = orders("1,a\u{308} b,6,2010-12-01T08:26Z\n1,\u{e4} b,2,2010-12-01T08:26Z\n");
+        assert_eq!(orders.skus, ["\u{e4} b"]);
+    }
+
+    #[test]
     fn a_sku_may_come_twice_in_one_invoice() {
         let orders = orders("1,a,6,2010-12-01T08:26Z\n1,a,2,2010-12-01T08:26Z\n");
         assert_eq!(orders.invoices[0].lines.len(), 2);
     }
 
     #[test]
-    fn names_outside_the_alphabet_are_left_out_and_counted() {
+    fn what_is_no_sku_is_left_out_and_counted() {
         let orders = orders(
-            "1,a,6,2010-12-01T08:26Z\n1,BANK CHARGES,1,2010-12-01T08:26Z\n2,BANK CHARGES,1,2010-12-01T08:27Z\n\
+            "1,a,6,2010-12-01T08:26Z\n1,BANK\tCHARGES,1,2010-12-01T08:26Z\n2,BANK\tCHARGES,1,2010-12-01T08:27Z\n\
              3,a,0,2010-12-01T08:28Z\n",
         );
-        assert_eq!(orders.left_out["BANK CHARGES"], LeftOut { lines: 2, first_delta: -1 });
+        assert_eq!(orders.left_out["BANK\tCHARGES"], LeftOut { lines: 2, first_delta: -1 });
         assert_eq!((orders.invoices.len(), orders.emptied, orders.zero_lines, orders.lines), (1, 2, 1, 4));
     }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{Fault, assert_exit, loadtest, serve, stdout};
 
-/// Duplicate skus in an invoice, cancellations, a write-off, a name outside the alphabet, two windows.
+/// Duplicate skus in an invoice, cancellations, a write-off, a name that is none, two windows.
 fn orders() -> String {
     let mut lines = vec!["invoice,sku,quantity,at".to_owned()];
     for invoice in 0..200 {
@@ -16,7 +16,7 @@ fn orders() -> String {
         lines.push(format!("C6{invoice:02},b,-4,2010-12-01T09:{invoice:02}Z"));
         lines.push(format!("7{invoice:02},a,-1,2010-12-01T13:{invoice:02}Z"));
     }
-    for line in ["800,BANK CHARGES,1", "800,a,1", "801,BANK CHARGES,1"] {
+    for line in ["800,\" a\",1", "800,a,1", "801,\" a\",1"] {
         lines.push(format!("{line},2010-12-01T14:00Z"));
     }
     lines.join("\n") + "\n"
@@ -38,9 +38,9 @@ fn an_honest_server_ends_with_the_computed_stock() {
         "CONSISTENT",
         "301 / 0",
         "Final stock: exact: 2 skus exact, 0 wrong",
-        "2 lines of `BANK CHARGES`",
+        "2 lines of ` a`",
         "1 invoices of which nothing was left",
-        "`BANK CHARGES`: 422 validation-failed: refused, as it should be",
+        "` a`: 422 validation-failed: refused, as it should be",
     ];
     for wanted in wanted {
         assert!(text.contains(wanted), "{wanted} in {text}");
@@ -76,7 +76,8 @@ fn a_week_of_real_orders_is_replayed() {
     assert_eq!(report["format"], "loadtest-replay/1");
     assert_eq!(report["lines"], 21_112);
     assert_eq!(report["final_stock"]["wrong"], 0);
-    assert_eq!(report["left_out"]["BANK CHARGES"]["lines"], 2);
+    // `BANK CHARGES` is among them.
+    assert_eq!(report["left_out"], serde_json::json!({}));
 }
 
 #[test]

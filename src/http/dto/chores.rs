@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 use super::fields::Text;
 use crate::http::problem::Problem;
-use crate::stock::Sku;
 use crate::store::Imported;
 use crate::store::chores::{Backup, Finding, VerifyReport};
 
@@ -27,6 +26,9 @@ pub struct ExportLine {
     /// The version of the level.
     #[schema(example = 1)]
     pub version: u64,
+    /// After a restore of a backup: the lineage that the version is of.
+    #[schema(example = "00c0ffee00c0ffee")]
+    pub lineage: Option<String>,
 }
 
 /// A line of an import: one stock level, as an export writes it, or less.
@@ -45,9 +47,12 @@ pub struct ImportLine {
     /// 0, if it is there: holds cannot be imported.
     #[schema(maximum = 0, example = 0)]
     pub reserved: Option<u64>,
-    /// The version that was exported. No notice is taken of it.
-    #[schema(example = 1)]
+    /// The version that was exported: the level must still be at it. 0: there must be no such level.
+    #[schema(maximum = 17_592_186_044_415_u64, example = 1)]
     pub version: Option<u64>,
+    /// The lineage that the version is of, where an export names one.
+    #[schema(example = "00c0ffee00c0ffee")]
+    pub lineage: Option<String>,
 }
 
 /// What an import did.
@@ -62,8 +67,11 @@ pub struct ImportAnswer {
     /// Those that were, and have been counted.
     #[schema(example = 1)]
     pub counted: u64,
-    /// Those that were left as they are, as more units came to be held while the import was applied than it says; left out if
-    /// there are none.
+    /// Those that had that many units: there is no movement of them, and their versions are what they were. Left out if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<u64>,
+    /// Of more than 10 000 levels, those that were left as they are, as while the import was applied they moved on from the version it
+    /// names, or more units came to be held than it says; left out if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<u64>,
 }
@@ -153,7 +161,9 @@ impl ImportAnswer {
     /// What was done, as it is told.
     pub fn new(imported: Imported) -> Self {
         let Imported { levels, created, counted, left_out } = imported;
-        Self { levels, created, counted, left_out: (left_out > 0).then_some(left_out) }
+        // What is none is not told, as before there was such a thing: a replay over an upgrade is what it was.
+        let some = |count: u64| (count > 0).then_some(count);
+        Self { levels, created, counted, unchanged: some(imported.unchanged()), left_out: some(left_out) }
     }
 }
 
@@ -161,13 +171,29 @@ impl BackupRequest<'_> {
     /// The name, if it is one.
     pub fn checked_name(&self) -> Result<String, Problem> {
         let name = &self.name.0;
-        Sku::parse(name).map_err(|error| Problem::field("/name", error.to_string()))?;
-        if name.starts_with('.') {
-            return Err(Problem::field("/name", "must not begin with a dot"));
-        }
+        backup_name(name).map_err(|detail| Problem::field("/name", detail))?;
         Ok(name.to_string())
     }
 }
+
+/// Whether a backup may have that name, which becomes that of a folder: what means something to a file system is in none.
+pub(super) fn backup_name(name: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | '-');
+    match name {
+        "" => Err("must not be empty".to_owned()),
+        long if long.len() > BACKUP_BYTES_MAX => {
+            Err(format!("must be at most {BACKUP_BYTES_MAX} characters long"))
+        }
+        hidden if hidden.starts_with('.') => Err("must not begin with a dot".to_owned()),
+        name => match name.chars().find(|&c| !allowed(c)) {
+            Some(c) => Err(format!("must consist of A-Z a-z 0-9 . _ ~ - only, found {c:?}")),
+            None => Ok(()),
+        },
+    }
+}
+
+/// The longest name of a backup.
+const BACKUP_BYTES_MAX: usize = 64;
 
 impl BackupAnswer {
     /// A backup that was made.

@@ -64,7 +64,7 @@ impl QuantityLine<'_> {
     /// The level that the line names; if it names none, what is wrong goes to `errors`.
     pub(super) fn key(&self, index: usize, errors: &mut Vec<FieldError>) -> Option<StockKey> {
         let (sku, location) = names(&self.sku, self.location.as_ref(), index, errors);
-        Some(StockKey::new(sku?, location?))
+        Some(StockKey::new(&sku?, &location?))
     }
 
     /// The units.
@@ -77,9 +77,12 @@ impl ReturnedLine<'_> {
     /// The level that the units were taken from, and the one they go to; if either is none, what is wrong goes to `errors`.
     pub(super) fn keys(&self, index: usize, errors: &mut Vec<FieldError>) -> Option<(StockKey, StockKey)> {
         let (sku, from) = names(&self.sku, self.location.as_ref(), index, errors);
-        let to = self.to.as_ref().map_or(from, |to| field(errors, index, "to", Location::parse(&to.0)));
+        let to = match &self.to {
+            Some(to) => field(errors, index, "to", Location::parse(&to.0)),
+            None => from.clone(),
+        };
         let sku = sku?;
-        Some((StockKey::new(sku, from?), StockKey::new(sku, to?)))
+        Some((StockKey::new(&sku, &from?), StockKey::new(&sku, &to?)))
     }
 
     /// The units.

@@ -1,6 +1,6 @@
 //! What travels: the bodies of requests and answers, as they are in JSON and in the OpenAPI document.
 //!
-//! Requests borrow from the bytes they were parsed from. Answers are written by hand ([`WriteJson`]): names need no
+//! Requests borrow from the bytes they were parsed from. Answers are written by hand ([`WriteJson`]): names hardly ever need
 //! escaping and numbers are integers, so an answer is a handful of copies.
 
 mod alerts;
@@ -24,7 +24,7 @@ pub use answers::{
 pub use chores::{
     BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, ImportLine, VerifyAnswer,
 };
-pub use export::{Export, export_lines};
+pub use export::{Export, ExportForm};
 pub use fields::{Delta, MovedUnits, Object, Text, Units};
 pub use lines::{QuantityLine, QuantityLineAnswer, ReturnedLine};
 pub use orders::{OrderAnswer, OrderRequest, OrderStateAnswer, OrdersAnswer, ReturnRequest};
@@ -42,6 +42,6 @@ pub use webhooks::{
 };
 
 pub use crate::wire::{
-    AlertEventAnswer, AlertKind, EventAnswer, MovementAnswer, MovementKind, MovementsAnswer, UnitsAnswer,
-    time,
+    AlertEventAnswer, AlertKind, EventAnswer, EventName, MovementAnswer, MovementKind, MovementsAnswer,
+    UnitsAnswer, time,
 };

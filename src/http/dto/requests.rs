@@ -272,7 +272,7 @@ impl Line<'_> {
         let sku = field(errors, index, "sku", Sku::parse(&self.sku.0));
         let location = self.location.as_ref().map_or(Ok(Location::DEFAULT), |text| Location::parse(&text.0));
         let location = field(errors, index, "location", location);
-        Some(StockKey::new(sku?, location?))
+        Some(StockKey::new(&sku?, &location?))
     }
 
     /// The line by itself.
@@ -325,7 +325,7 @@ impl TransferLine<'_> {
         if from == to {
             errors.push(line_error(index, "to", "must be another location than from"));
         }
-        Some((StockKey::new(sku, from), StockKey::new(sku, to), units))
+        Some((StockKey::new(&sku, &from), StockKey::new(&sku, &to), units))
     }
 }
 

@@ -2,7 +2,7 @@
 //! together.
 
 use super::alerts::AlertRequest;
-use super::chores::BackupRequest;
+use super::chores::{BackupRequest, backup_name};
 use super::orders::{OrderRequest, ReturnRequest};
 use super::requests::{
     AdjustRequest, AdjustmentsRequest, Line, LooseAdjustmentsRequest, PutRequest, TransfersRequest,
@@ -192,8 +192,7 @@ fn at_most(text: &str, chars_max: usize) -> Result<(), String> {
 }
 
 fn backup(text: &str) -> Result<(), String> {
-    sku(text)?;
-    if text.starts_with('.') { Err("must not begin with a dot".to_owned()) } else { Ok(()) }
+    backup_name(text)
 }
 
 #[cfg(test)]
@@ -226,6 +225,9 @@ mod tests {
             "\"1\"",
             "\"\"",
             "\"a b\"",
+            "\"a \"",
+            "\"a\\u0000\"",
+            "\"a/\u{308}\"",
             "\"\\u0041\"",
             "\".x\"",
             "\"both\"",

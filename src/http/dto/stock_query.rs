@@ -103,7 +103,7 @@ impl StockQueryRequest<'_> {
             let location =
                 key.location.as_ref().map_or(Ok(Location::DEFAULT), |text| Location::parse(&text.0));
             let location = location.map_err(|error| wrong("location", error)).ok();
-            keys.extend(sku.zip(location).map(|(sku, location)| StockKey::new(sku, location)));
+            keys.extend(sku.zip(location).map(|(sku, location)| StockKey::new(&sku, &location)));
         }
         if !errors.is_empty() {
             return Err(Problem::fields(errors));
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     fn key(sku: &str) -> StockKey {
-        StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT)
+        StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT)
     }
 
     fn asked(keys: &str) -> Result<Vec<StockKey>, Vec<String>> {

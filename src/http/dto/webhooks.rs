@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::fields::Text;
-use super::{MovementKind, time};
+use super::{EventName, time};
 use crate::http::problem::{FieldError, Problem};
 use crate::json::Whole;
 use crate::stock::{Location, Sku};
@@ -28,7 +28,7 @@ pub struct WebhookRequest<'a> {
     url: Text<'a>,
     /// Only movements of these kinds; of all, where it is left out.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<Vec<MovementKind>>, min_items = 1, example = json!(["adjusted", "shipped"]))]
+    #[schema(value_type = Option<Vec<EventName>>, min_items = 1, example = json!(["adjusted", "stock.low"]))]
     events: Option<Vec<Text<'a>>>,
     /// Only movements of this sku.
     #[serde(borrow, default)]
@@ -69,7 +69,7 @@ pub struct WebhookAnswer {
     url: String,
     /// Only movements of these kinds; absent where it is all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<MovementKind>>)]
+    #[schema(value_type = Option<Vec<EventName>>)]
     events: Option<Vec<&'static str>>,
     /// Only movements of this sku.
     #[serde(skip_serializing_if = "Option::is_none")]

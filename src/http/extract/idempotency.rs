@@ -1,7 +1,8 @@
 //! [`IdempotencyKey`]: the header of the same name, and all that the request with it asks.
 //!
 //! A key is unique by who asks and by its own text: whatever it is used for first is what it stands for. What that is, is read
-//! as the service reads it, not as it is spelt: `/v1/stock/A-1/adjust` and `/v1/stock/A%2D1/adjust` are one request.
+//! as the service reads it, not as it is spelt: `/v1/stock/A-1/adjust` and `/v1/stock/A%2D1/adjust` are one request, and so are two
+//! spellings of one `ä`.
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
 use crate::http::problem::{Problem, ProblemKind};
+use crate::stock::name::nfc;
 use crate::stock::{Location, Once};
 use crate::store::{Idempotency, KeyOfVersion1};
 
@@ -130,7 +132,10 @@ fn asked(parts: &Parts) -> blake3::Hasher {
     let mut hash = hash_of([parts.method.as_str()]);
     // Segment by segment, so that a slash within a name is not one between two.
     for segment in parts.uri.path().split('/') {
-        put(&mut hash, &Cow::from(percent_decode_str(segment)));
+        match percent_decode_str(segment).decode_utf8() {
+            Ok(text) => put(&mut hash, nfc(&text).as_bytes()),
+            Err(_) => put(&mut hash, &Cow::from(percent_decode_str(segment))),
+        }
     }
     for (name, value) in parameters(&parts.uri) {
         put(&mut hash, name.as_bytes());
@@ -150,7 +155,11 @@ fn parameters(uri: &Uri) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let is_default = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
         name == "location" && value == Location::DEFAULT.as_str()
     };
-    let parameters = form_urlencoded::parse(query.as_bytes());
+    let parameters = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| match value {
+        // What is borrowed is as long as the request is, and its normal form no longer.
+        Cow::Borrowed(value) => (name, nfc(value)),
+        Cow::Owned(value) => (name, Cow::Owned(nfc(&value).into_owned())),
+    });
     let mut parameters: Vec<_> = parameters.filter(|parameter| !is_default(parameter)).collect();
     parameters.sort();
     parameters
@@ -202,6 +211,9 @@ mod tests {
         ] {
             assert_eq!(once(uri, &[key], b"{}").await, one, "{uri}");
         }
+        let spelt = once("/v1/stock/%C3%A4%20%2F/adjust?location=%C3%BC+b", &[key], b"{}").await;
+        let other = once("/v1/stock/a%CC%88%20%2F/adjust?location=u%CC%88%20b", &[key], b"{}").await;
+        assert_eq!(other, spelt);
         assert_eq!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "\"k\"")], b"{}").await, one);
         let others = [
             ("/v1/stock/A-2/adjust", vec![key], &b"{}"[..]),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::http::Uri;
+use percent_encoding::percent_decode_str;
 
 use crate::http::problem::Problem;
 use crate::stock::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark};
@@ -23,12 +24,17 @@ impl<'a> Query<'a> {
         let Some(query) = uri.query() else {
             return Ok(Self { parameters });
         };
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let pieces = query.split('&').filter(|piece| !piece.is_empty());
+        for (piece, (name, value)) in pieces.zip(form_urlencoded::parse(query.as_bytes())) {
             let Some(&name) = known.iter().find(|&&known| known == name) else {
                 return Err(Problem::parameter(name, unknown(known)));
             };
             if parameters.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Problem::parameter(name, "must be given once"));
+            }
+            // What is no text would be read as some, the same for all that is none.
+            if percent_decode_str(piece).decode_utf8().is_err() {
+                return Err(Problem::parameter(name, "must be UTF-8, percent-encoded"));
             }
             parameters.push((name, value));
         }

@@ -97,5 +97,5 @@ fn key(
     let sku = params.iter().find(|(name, _)| *name == "sku").map_or("query", |(_, sku)| sku);
     let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
     let location = query.read("location", Location::parse)?.unwrap_or(Location::DEFAULT);
-    Ok(StockKey::new(sku, location))
+    Ok(StockKey::new(&sku, &location))
 }

@@ -127,7 +127,7 @@ mod tests {
             seq: Seq::new(seq),
             time_ms: 0,
             kind: if seq.is_multiple_of(2) { MovementKind::Adjusted } else { MovementKind::Counted },
-            key: StockKey::new(Sku::parse("A").unwrap(), Location::DEFAULT),
+            key: StockKey::new(&Sku::parse("A").unwrap(), &Location::DEFAULT),
             before: (0, 0),
             after: Level::existing(1, 0, seq).unwrap(),
             reason: reason.to_owned(),

@@ -286,7 +286,7 @@ impl ProblemKind {
                 name: "version-mismatch",
                 status: StatusCode::PRECONDITION_FAILED,
                 title: "The level is not at the version demanded",
-                explanation: "If-Match named a version that is not the current one, or there is no such level; or If-None-Match: * was sent and the level exists. Nothing was changed. Read the level again, decide again, and repeat with its new ETag.",
+                explanation: "If-Match, or a line of an import, named a version that is not the current one, or there is no such level; or If-None-Match: * was sent and the level exists. Nothing was changed. Read the level again, decide again, and repeat with its new ETag.",
             },
             Self::RequestTooLarge => ProblemPage {
                 name: "request-too-large",

@@ -21,11 +21,13 @@ impl From<ImportError> for Problem {
             ImportError::TooLarge => crate::http::extract::too_large(),
             ImportError::AlreadyRunning => Self::new(ProblemKind::AlreadyRunning, error.to_string()),
             ImportError::Stopped => Self::new(ProblemKind::NotReady, error.to_string()),
-            ImportError::Refused { errors, total } => {
+            ImportError::Refused { moved_on, errors, total } => {
+                let kind = if moved_on { ProblemKind::VersionMismatch } else { ProblemKind::BelowReserved };
                 let told: Vec<String> = errors.iter().take(10).map(ToString::to_string).collect();
-                let detail =
-                    format!("{} ({total} stock levels in all); nothing was imported", told.join("; "));
-                Self::new(ProblemKind::BelowReserved, detail)
+                let is_all = told.len() as u64 == total;
+                let count = if is_all { String::new() } else { format!(" ({total} stock levels in all)") };
+                let detail = format!("{}{count}; nothing was imported", told.join("; "));
+                Self { errors: errors.into_iter().map(field).collect(), ..Self::new(kind, detail) }
             }
             ImportError::Io(error) if is_full(&error) => Self::new(
                 ProblemKind::Overloaded,

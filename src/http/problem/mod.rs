@@ -37,7 +37,7 @@ pub struct Problem {
     status: u16,
     /// What went wrong this time.
     detail: Cow<'static, str>,
-    /// The fields that are wrong (`validation-failed`), at most 100 of them.
+    /// The fields that are wrong (`validation-failed`), or the lines of an import that are refused; at most 100 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     /// Each stock level that stands in the way, with what was asked and what was there.
@@ -238,7 +238,7 @@ impl FieldError {
         if let Some(line) = self.line {
             return match self.pointer.as_deref() {
                 None | Some("") => format!("line {line}").into(),
-                Some(pointer) => format!("line {line}, {pointer}").into(),
+                Some(pointer) => format!("line {line}, {}", pointer.trim_start_matches('/')).into(),
             };
         }
         let pointer =

@@ -76,7 +76,7 @@ mod tests {
     };
 
     fn key(sku: &str) -> StockKey {
-        StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT)
+        StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT)
     }
 
     fn rejected(problem: Option<OrderProblem>) -> Order {

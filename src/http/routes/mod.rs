@@ -1,5 +1,6 @@
 //! The handlers, one file per resource. A handler parses, calls the inventory once, and writes the answer.
 
+mod address;
 pub mod adjustments;
 pub mod alerts;
 mod answer;

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 
+use super::address::{self, encoded};
 use super::answer;
 use crate::http::dto::{MovementAnswer, MovementsAnswer};
 use crate::http::extract::{Page, Query, Service};
@@ -70,8 +71,8 @@ fn asked(query: &Query<'_>, limit: usize, cursor: Option<MovementCursor>) -> Res
         text.parse::<Numbered>().map_err(|_| expected)
     };
     let after = query.read("after", number)?;
-    if let (Some(sku), None) = (sku, after) {
-        let key = StockKey::new(sku, location.unwrap_or(Location::DEFAULT));
+    if let (Some(sku), None) = (&sku, after) {
+        let key = StockKey::new(sku, &location.unwrap_or(Location::DEFAULT));
         return Ok(MovementQuery::OfLevel { key, cursor, filter, limit });
     }
     let from = match (cursor, after) {
@@ -102,13 +103,11 @@ pub(super) fn problem(error: HistoryError) -> Problem {
 
 /// The same request with the next cursor.
 fn link(query: &Query<'_>, cursor: &str, limit: usize) -> HeaderValue {
-    let mut next = form_urlencoded::Serializer::new(String::new());
-    next.append_pair("limit", &limit.to_string()).append_pair("cursor", cursor);
+    let mut link = format!("/v1/movements?limit={limit}&cursor={cursor}");
     for name in ["sku", "location", "after", "kind", "reference", "from", "to"] {
         if let Some(value) = query.get(name) {
-            next.append_pair(name, value);
+            link = format!("{link}&{name}={}", encoded(value));
         }
     }
-    let link = format!("</v1/movements?{}>; rel=\"next\"", next.finish());
-    HeaderValue::try_from(link).expect("what is escaped is visible ASCII")
+    address::next(&link)
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answer;
+use super::{address, answer};
 use crate::http::extract::{Page, Query};
 use crate::http::problem::Problem;
 use crate::stock::Id;
@@ -67,16 +67,13 @@ pub(super) fn json(answer: &impl Serialize, status: StatusCode) -> Response {
 pub(super) fn page(answer: &impl Serialize, next: Option<String>) -> Response {
     let mut response = json(answer, StatusCode::OK);
     if let Some(next) = next {
-        let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\""));
-        let link = link.expect("names and cursors are visible ASCII");
-        response.headers_mut().insert(header::LINK, link);
+        response.headers_mut().insert(header::LINK, address::next(&next));
     }
     response
 }
 
 /// The same answer, which says where that is.
 pub(super) fn at(mut response: Response, path: String) -> Response {
-    let path = HeaderValue::try_from(path).expect("a UUID is visible ASCII");
-    response.headers_mut().insert(header::LOCATION, path);
+    response.headers_mut().insert(header::LOCATION, address::location(path));
     response
 }

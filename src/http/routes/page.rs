@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 
+use super::address::{self, encoded};
 use super::answer;
 use crate::http::dto::{PageAnswer, StockLevel};
 use crate::http::extract::{Page, Query, Service};
@@ -22,7 +23,7 @@ use crate::store::{LevelCursor, LevelQuery, Store as _};
         ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),
         ("location" = Option<String>, Query, description = "Only levels at this location", max_length = 32),
         ("sku" = Option<String>, Query, description = "Only levels of this sku: every location of it", max_length = 64),
-        ("sku_prefix" = Option<String>, Query, description = "Only levels whose sku starts so", max_length = 64),
+        ("sku_prefix" = Option<String>, Query, description = "Only levels whose sku starts so, character by character; it may end with a space", max_length = 64),
     ),
     responses(
         (status = 200, description = "A page", body = PageAnswer<'static>,
@@ -38,12 +39,14 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     let sku = query.read("sku", Sku::parse)?;
     let sku_prefix = query.read("sku_prefix", Sku::parse_prefix)?.unwrap_or_default();
 
+    let (sku, location) = (sku.as_ref(), location.as_ref());
+    let query = LevelQuery { sku, sku_prefix: &sku_prefix, location, after: after.as_ref(), limit };
     // Before any level is read.
     let event_cursor = store.feed_end().to_string();
-    let page = store.list(LevelQuery { sku, sku_prefix, location, after: after.as_ref(), limit }).await?;
+    let page = store.list(query).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
     let next_cursor = page.next.as_ref().map(LevelCursor::to_string);
-    let link = next_cursor.as_ref().map(|cursor| link(cursor, limit, location, sku, sku_prefix));
+    let link = next_cursor.as_ref().map(|cursor| link(cursor, query));
     let bytes = StockLevel::JSON_BYTES * (page.levels.len() + 1);
     let mut response = answer::json(&PageAnswer { items, next_cursor, event_cursor }, bytes);
     if let Some(link) = link {
@@ -52,20 +55,16 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     Ok(response)
 }
 
-/// The same request with the next cursor. Everything in it is visible ASCII that needs no escaping.
-fn link(
-    cursor: &str,
-    limit: usize,
-    location: Option<Location<'_>>,
-    sku: Option<Sku<'_>>,
-    sku_prefix: &str,
-) -> HeaderValue {
-    let location = location.map(|location| format!("&location={location}")).unwrap_or_default();
-    let sku = sku.map(|sku| format!("&sku={sku}")).unwrap_or_default();
-    let prefix = match sku_prefix {
-        "" => String::new(),
-        prefix => format!("&sku_prefix={prefix}"),
-    };
-    let link = format!("</v1/stock?limit={limit}&cursor={cursor}{location}{sku}{prefix}>; rel=\"next\"");
-    HeaderValue::try_from(link).expect("names and cursors are visible ASCII")
+/// The same request with the next cursor.
+fn link(cursor: &str, query: LevelQuery<'_>) -> HeaderValue {
+    let parameters = [
+        ("location", query.location.map(Location::as_str)),
+        ("sku", query.sku.map(Sku::as_str)),
+        ("sku_prefix", Some(query.sku_prefix).filter(|prefix| !prefix.is_empty())),
+    ];
+    let mut link = format!("/v1/stock?limit={}&cursor={cursor}", query.limit);
+    for (name, value) in parameters.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        link = format!("{link}&{name}={}", encoded(value));
+    }
+    address::next(&link)
 }

@@ -1,8 +1,9 @@
 //! `/v1/stock/{sku}`: one level.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 
+use super::address::{self, encoded};
 use super::{BODY_BYTES_MAX, answer, movements};
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
 use crate::http::extract::{
@@ -12,6 +13,9 @@ use crate::http::extract::{
 use crate::http::problem::Problem;
 use crate::stock::{Change, IfMissing, Level, Operation, Reason, Refusal, StockKey};
 use crate::store::{AnyStore, Command, Deed, Moment, Store as _};
+
+const SKU_IN_PATH: &str = "The sku, percent-encoded (a slash is `%2F`): 1 to 64 bytes of UTF-8, without control characters and without white space at either end";
+const LOCATION_IN_QUERY: &str = "The location: the same of 1 to 32 bytes; `main` where left out";
 
 /// Read a stock level
 ///
@@ -23,8 +27,8 @@ use crate::store::{AnyStore, Command, Deed, Moment, Store as _};
 #[utoipa::path(
     get, path = "/v1/stock/{sku}", tag = "stock", operation_id = "readStock",
     params(
-        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
-        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("sku" = String, Path, description = SKU_IN_PATH, max_length = 64),
+        ("location" = Option<String>, Query, description = LOCATION_IN_QUERY, max_length = 32),
         ("min_available" = Option<u64>, Query, description = "With `Prefer: wait`: how many units are waited for", minimum = 1, maximum = 1_099_511_627_775_i64),
         ("at" = Option<String>, Query, description = "The level as it was then: after the movement of that number (of any level), or at that time (RFC 3339 in UTC, or a date, which begins at midnight). No entity tag, and no conditions"),
         ("If-None-Match" = Option<String>, Header, description = "Entity tags the client already has; with `Prefer: wait`, `*` waits until there is no such level"),
@@ -113,8 +117,8 @@ fn shown(
 #[utoipa::path(
     put, path = "/v1/stock/{sku}", tag = "stock", operation_id = "putStock",
     params(
-        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
-        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("sku" = String, Path, description = SKU_IN_PATH, max_length = 64),
+        ("location" = Option<String>, Query, description = LOCATION_IN_QUERY, max_length = 32),
         ("If-Match" = Option<String>, Header, description = "The entity tag of the level to overwrite, or `*`"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: create only, 412 where there is a level"),
     ),
@@ -150,9 +154,8 @@ pub async fn put(
             return answer::level(StatusCode::OK, key, applied.after, store.lineage());
         }
         let mut response = answer::level(StatusCode::CREATED, key, applied.after, store.lineage());
-        let path = format!("/v1/stock/{}?location={}", key.sku(), key.location());
-        let path = HeaderValue::try_from(path).expect("names are visible ASCII");
-        response.headers_mut().insert(header::LOCATION, path);
+        let path = format!("/v1/stock/{}?location={}", encoded(key.sku()), encoded(key.location()));
+        response.headers_mut().insert(header::LOCATION, address::location(path));
         response
     })
     .await
@@ -165,8 +168,8 @@ pub async fn put(
 #[utoipa::path(
     delete, path = "/v1/stock/{sku}", tag = "stock", operation_id = "deleteStock",
     params(
-        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
-        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("sku" = String, Path, description = SKU_IN_PATH, max_length = 64),
+        ("location" = Option<String>, Query, description = LOCATION_IN_QUERY, max_length = 32),
         ("reason" = Option<String>, Query, description = "Why: free text", max_length = 64),
         ("reference" = Option<String>, Query, description = "What it belongs to, in the client's own books: free text", max_length = 128),
         ("If-Match" = Option<String>, Header, description = "The entity tag of the level to delete, or `*`; needed while it has units"),
@@ -205,8 +208,8 @@ pub async fn delete(
 #[utoipa::path(
     post, path = "/v1/stock/{sku}/adjust", tag = "stock", operation_id = "adjustStock",
     params(
-        ("sku" = String, Path, description = "The sku: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`", max_length = 64),
-        ("location" = Option<String>, Query, description = "The location: 1 to 32 of the same; `main` where left out", max_length = 32),
+        ("sku" = String, Path, description = SKU_IN_PATH, max_length = 64),
+        ("location" = Option<String>, Query, description = LOCATION_IN_QUERY, max_length = 32),
         ("If-Match" = Option<String>, Header, description = "The entity tag the level must have, or `*`"),
         ("Idempotency-Key" = Option<String>, Header, description = "A key of the client's choice, 1 to 255 visible characters: however often the request is sent with it, it takes effect once", max_length = 255),
     ),

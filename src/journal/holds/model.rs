@@ -31,7 +31,7 @@ const TTL: u64 = 100;
 const LATE: u64 = 1_000;
 
 fn key() -> StockKey {
-    StockKey::new(Sku::parse("a").unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse("a").unwrap(), &Location::DEFAULT)
 }
 
 fn id(number: u64) -> ReservationId {

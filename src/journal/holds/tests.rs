@@ -16,7 +16,7 @@ impl Holds {
 }
 
 fn key(name: &str) -> StockKey {
-    StockKey::new(Sku::parse(name).unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse(name).unwrap(), &Location::DEFAULT)
 }
 
 fn id(number: u128) -> ReservationId {

@@ -4,7 +4,7 @@ use super::*;
 use crate::stock::{Location, OrderLine, OrderTimes, Quantity, Sku, StockKey};
 
 pub(super) fn order(id: OrderId) -> Order {
-    let key = StockKey::new(Sku::parse("a").unwrap(), Location::DEFAULT);
+    let key = StockKey::new(&Sku::parse("a").unwrap(), &Location::DEFAULT);
     Order {
         id,
         state: OrderState::Queued,

@@ -23,7 +23,7 @@ const NO_LEVEL: i64 = -1;
 /// One level's part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// `sku`, a space, `location`.
+    /// The text of a `StockKey`.
     pub key: &'a str,
     /// What happened.
     pub operation: Operation,
@@ -82,7 +82,7 @@ impl Line<'_> {
         let before = match self.operation {
             Operation::Create { .. } => (0, reserved),
             // A count that found no level, and so made it, says so by naming none before.
-            Operation::Count { if_missing: IfMissing::Create, .. } => {
+            Operation::Count { if_missing: IfMissing::Create, .. } | Operation::Recount { .. } => {
                 (self.on_hand_before.unwrap_or(0), reserved)
             }
             Operation::Count { .. } | Operation::Delete => (self.on_hand_before?, reserved),
@@ -119,10 +119,13 @@ pub(super) fn operation_to_bytes(operation: Operation, before: Level) -> (u8, i6
     match operation {
         Operation::Create { .. } => (1, 0),
         Operation::Count { if_missing: IfMissing::Refuse, .. } => (2, units(before.on_hand())),
-        Operation::Count { if_missing: IfMissing::Create, .. } if before.exists() => {
+        // A recount that changed something was a count.
+        Operation::Count { if_missing: IfMissing::Create, .. } | Operation::Recount { .. }
+            if before.exists() =>
+        {
             (9, units(before.on_hand()))
         }
-        Operation::Count { if_missing: IfMissing::Create, .. } => (9, NO_LEVEL),
+        Operation::Count { if_missing: IfMissing::Create, .. } | Operation::Recount { .. } => (9, NO_LEVEL),
         Operation::Adjust { delta, if_missing: IfMissing::Refuse } => (3, delta),
         Operation::Adjust { delta, if_missing: IfMissing::Create } => (4, delta),
         Operation::Reserve { quantity } => (5, units(quantity.units())),

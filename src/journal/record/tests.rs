@@ -71,10 +71,11 @@ impl Sample {
 }
 
 fn any_key() -> impl Strategy<Value = StockKey> {
-    // A leading letter, as `.` and `..` are no skus.
-    ("[A-Za-z0-9][A-Za-z0-9._~-]{0,63}", "[A-Za-z0-9._~-]{1,32}").prop_map(|(sku, location)| {
-        StockKey::new(Sku::parse(&sku).unwrap(), Location::parse(&location).unwrap())
-    })
+    // No leading dot, as `.` and `..` are no skus.
+    ("[!-,/-~][ -~]{0,62}[!-~]|[a\u{e4}][ a\u{ac00}]{0,8}[!-~]", "[!-~]{1,32}|[!-~][ -~]{0,30}[!-~]")
+        .prop_map(|(sku, location)| {
+            StockKey::new(&Sku::parse(&sku).unwrap(), &Location::parse(&location).unwrap())
+        })
 }
 
 /// Any change that the rules allow, with the ends of every range likelier than chance.

@@ -32,7 +32,7 @@ fn groups(writer: &mut Writer, count: u64) {
         writer.add(&format!("sku-{} main", (writer.end().next_seq + group) % 17), 3);
         let once = Once { key: u128::from(writer.end().next_seq), fingerprint: [0; 32] };
         let add = crate::stock::Operation::Adjust { delta: 1, if_missing: crate::stock::IfMissing::Create };
-        writer.record(&[("a main", add), ("b main", add)], Some(once));
+        writer.record(&[("a main", add), ("b \"\u{e4}\u{1f}main", add)], Some(once));
         if group % 5 == 4 {
             writer.change("a main", crate::stock::Operation::Delete);
         }

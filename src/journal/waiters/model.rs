@@ -23,7 +23,7 @@ fn assert_occurred(occurred: &BTreeSet<String>, expected: &[&str]) {
 }
 
 fn key() -> StockKey {
-    StockKey::new(Sku::parse("a").unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse("a").unwrap(), &Location::DEFAULT)
 }
 
 fn until(units: u64) -> Until {

@@ -16,6 +16,7 @@ pub(crate) fn any_operation() -> impl proptest::strategy::Strategy<Value = Opera
     prop_oneof![
         quantity().prop_map(|on_hand| Operation::Create { on_hand }),
         (quantity(), if_missing()).prop_map(|(on_hand, if_missing)| Operation::Count { on_hand, if_missing }),
+        quantity().prop_map(|on_hand| Operation::Recount { on_hand }),
         (delta, if_missing()).prop_map(|(delta, if_missing)| Operation::Adjust { delta, if_missing }),
         quantity().prop_map(|quantity| Operation::Reserve { quantity }),
         quantity().prop_map(|quantity| Operation::Release { quantity }),
@@ -37,8 +38,8 @@ fn any_precondition() -> impl proptest::strategy::Strategy<Value = Precondition>
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
-    /// Whatever is asked of whatever level: either the level keeps its invariants and its version rises by one,
-    /// or the refusal carries the level it judged.
+    /// Whatever is asked of whatever level: either the level keeps its invariants and its version rises by one, or a recount found what
+    /// it asked for and changed nothing, or the refusal carries the level it judged.
     #[test]
     fn every_outcome_keeps_the_invariants(
         level in any_level(), operation in any_operation(), precondition in any_precondition(),
@@ -46,7 +47,9 @@ proptest! {
         match (Change { operation, precondition }).judge(level) {
             Ok(after) => {
                 prop_assert!(precondition.holds(level));
-                prop_assert_eq!(after.version(), level.version() + 1);
+                let is_found = matches!(operation, Operation::Recount { on_hand } if level.exists() && level.on_hand() == on_hand.units());
+                prop_assert_eq!(after.version(), level.version() + u64::from(!is_found));
+                prop_assert!(!is_found || after == level);
                 prop_assert!(after.reserved() <= after.on_hand() && after.on_hand() <= QUANTITY_MAX);
                 prop_assert_eq!(after.exists(), operation != Operation::Delete);
                 prop_assert_eq!(Level::from_bits(after.to_bits()), Some(after));
@@ -142,16 +145,26 @@ fn a_level_created_again_continues_its_versions() {
     assert_eq!((again.version(), again.on_hand()), (10, 3));
 }
 
-/// A line of an import: the level has the units counted whether it was there or not, and never fewer than are held.
+/// A line of an import, and what is written of it: the level has the units counted whether it was there or not, and never fewer than are held.
 #[test]
 fn a_count_that_creates_starts_from_nothing_and_still_keeps_what_is_held() {
-    let import = |on_hand| {
-        let on_hand = Quantity::new(on_hand).unwrap();
-        Change::unconditional(Operation::Count { on_hand, if_missing: IfMissing::Create })
+    let quantity = |units| Quantity::new(units).unwrap();
+    let recount = |units| Change::unconditional(Operation::Recount { on_hand: quantity(units) });
+    let count = |units| {
+        Change::unconditional(Operation::Count { on_hand: quantity(units), if_missing: IfMissing::Create })
     };
-    let after = |found| import(5).judge(found).map(|after| (after.on_hand(), after.version()));
-    assert_eq!(after(Level::ABSENT), Ok((5, 1)));
-    assert_eq!(after(Level::tombstone(9).unwrap()), Ok((5, 10)));
-    assert_eq!(after(level(10, 5)), Ok((5, level(10, 5).version() + 1)));
-    assert_eq!(import(4).judge(level(10, 5)).unwrap_err().reason, Reason::BelowReserved { requested: 4 });
+    for import in [&recount as &dyn Fn(u64) -> Change, &count] {
+        let after = |found| import(5).judge(found).map(|after| (after.on_hand(), after.version()));
+        assert_eq!(after(Level::ABSENT), Ok((5, 1)));
+        assert_eq!(after(Level::tombstone(9).unwrap()), Ok((5, 10)));
+        assert_eq!(after(level(10, 5)), Ok((5, level(10, 5).version() + 1)));
+        assert_eq!(import(4).judge(level(10, 5)).unwrap_err().reason, Reason::BelowReserved { requested: 4 });
+        assert_eq!(import(0).judge(Level::tombstone(9).unwrap()).map(Level::version), Ok(10));
+    }
+    assert_eq!(count(10).judge(level(10, 5)).map(Level::version), Ok(8), "a count is a change");
+    assert_eq!(recount(10).judge(level(10, 5)), Ok(level(10, 5)));
+    let at = |version| Change { precondition: Precondition::Version(version), ..recount(10) };
+    assert_eq!(at(7).judge(level(10, 5)), Ok(level(10, 5)));
+    let moved_on = Reason::PreconditionFailed(Precondition::Version(6));
+    assert_eq!(at(6).judge(level(10, 5)).unwrap_err().reason, moved_on, "also where nothing would change");
 }

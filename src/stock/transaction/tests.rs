@@ -6,7 +6,7 @@ use super::*;
 use crate::stock::{IfMissing, Location, Operation, Quantity, Reason, Sku};
 
 fn key(name: &str) -> StockKey {
-    StockKey::new(Sku::parse(name).unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse(name).unwrap(), &Location::DEFAULT)
 }
 
 fn adjust(delta: i64) -> Change {

@@ -18,7 +18,7 @@ use crate::journal::disk::{Disk, is_full, is_out_of_files};
 use crate::journal::verify::{self, Live, Problem, Report, Stopped, VerifyError};
 use crate::stock::{Level, StockKey};
 use crate::store::Chores;
-use crate::store::chores::{Backup, ChoreError, Finding, ImportError, ImportInto, VerifyReport};
+use crate::store::chores::{Backup, ChoreError, Finding, ImportError, ImportInto, StockForm, VerifyReport};
 use crate::strategy::Strategy as _;
 
 /// Where the journal's files are.
@@ -91,9 +91,9 @@ impl Rights {
 }
 
 impl Chores for Local {
-    fn begin_import(&self) -> Result<impl ImportInto + 'static, ImportError> {
+    fn begin_import(&self, form: StockForm) -> Result<impl ImportInto + 'static, ImportError> {
         let right = Arc::clone(&self.0.rights.importing).try_acquire_owned();
-        Import::begin(self.clone(), right.map_err(|_| ImportError::AlreadyRunning)?)
+        Import::begin(self.clone(), form, right.map_err(|_| ImportError::AlreadyRunning)?)
     }
 
     async fn verify(&self) -> Result<VerifyReport, ChoreError> {

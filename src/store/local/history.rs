@@ -191,7 +191,7 @@ fn after(
     };
     reached(journal, Seq(seq), of, lineage)?;
     let wanted = |record: &Record<'_>, line: &Line<'_>| {
-        let (sku, location) = line.key.split_once(key::SEPARATOR).unwrap_or((line.key, ""));
+        let (sku, location) = key::split(line.key).unwrap_or((line.key, ""));
         let kind = || kind_of(record.note().kind, line.operation);
         let has_change = || filter.has_change(kind, record.time_ms(), record.note().reference);
         filter.has_level(sku, location) && has_change()

@@ -146,7 +146,7 @@ fn adjust(delta: i64) -> Change {
 
 /// In the order given where they are ascending; a model may break the order on purpose by breaking the protocol only.
 fn transaction(lines: &[(usize, i64)]) -> Transaction {
-    let key = |cell: usize| StockKey::new(Sku::parse(["a", "b", "c"][cell]).unwrap(), Location::DEFAULT);
+    let key = |cell: usize| StockKey::new(&Sku::parse(["a", "b", "c"][cell]).unwrap(), &Location::DEFAULT);
     Transaction::new(lines.iter().map(|&(cell, delta)| (key(cell), adjust(delta))).collect()).unwrap()
 }
 

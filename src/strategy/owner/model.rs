@@ -48,7 +48,7 @@ pub(in crate::strategy) fn one_more() -> Change {
 
 /// A key.
 pub(in crate::strategy) fn key(sku: &str) -> StockKey {
-    StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT)
 }
 
 /// What became of a call: made, or kept out.

@@ -57,8 +57,23 @@ fn what_is_imported_is_exported_backed_up_and_verified() {
     let file = levels(&folder, 12_345);
     let file = file.to_str().unwrap();
     created(&data);
-    assert_eq!(printed(&data, &["import", file]), "{\"levels\":12345,\"created\":12345,\"counted\":0}\n");
-    assert_eq!(printed(&data, &["import", file]), "{\"levels\":12345,\"created\":0,\"counted\":12345}\n");
+    let done = |created, counted, unchanged| {
+        let unchanged = if unchanged > 0 { format!(",\"unchanged\":{unchanged}") } else { String::new() };
+        format!("{{\"levels\":12345,\"created\":{created},\"counted\":{counted}{unchanged}}}\n")
+    };
+    assert_eq!(printed(&data, &["import", more_of(file).to_str().unwrap()]), done(12_345, 0, 0));
+    assert_eq!(printed(&data, &["import", file]), done(0, 12_345, 0));
+    assert_eq!(printed(&data, &["import", file]), done(0, 0, 12_345));
+    let csv = path("stock.csv");
+    let csv = csv.to_str().unwrap();
+    printed(&data, &["export", "--csv", csv]);
+    assert_eq!(printed(&data, &["export", "--csv"]), fs::read_to_string(csv).unwrap());
+    assert_eq!(printed(&data, &["import", csv]), done(0, 0, 12_345));
+    assert_eq!(printed(&data, &["import", "--format", "csv", csv]), done(0, 0, 12_345));
+    assert!(
+        told(&over(&data, &["import", "--format", "ndjson", csv]), 1)
+            .contains("line 1: must be a JSON object")
+    );
     let lines = printed(&data, &["export", "--ndjson"]);
     assert_eq!(lines.lines().count(), 12_345);
     let first = r#"{"sku":"s000000","location":"main","on_hand":0,"reserved":0,"version":2}"#;
@@ -76,6 +91,19 @@ fn what_is_imported_is_exported_backed_up_and_verified() {
     assert!(told(&over(&data, &["backup", "--to", copy.to_str().unwrap()]), 1).contains("exists"));
 }
 
+/// The same levels with a unit more.
+fn more_of(file: &str) -> PathBuf {
+    let lines = fs::read_to_string(file).expect("UTF-8");
+    let more = lines.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        line["on_hand"] = (line["on_hand"].as_u64().expect("units") + 1).into();
+        line.to_string() + "\n"
+    });
+    let path = Path::new(file).with_extension("more");
+    fs::write(&path, more.collect::<String>()).expect("room");
+    path
+}
+
 /// What was imported twice above, as a database: every level once, and a movement for each time.
 #[cfg(feature = "sqlite")]
 fn a_database_says_the_same(data: &Path, database: &Path) {
@@ -90,6 +118,48 @@ fn a_database_says_the_same(data: &Path, database: &Path) {
         format!("SELECT count(*) FROM levels JOIN ({sums}) AS sums USING (sku) WHERE on_hand = units");
     assert_eq!(ask(&equal), 12_345);
     assert_eq!(ask("SELECT count(*) FROM movements WHERE kind = 'imported' AND reason = 'import'"), 24_690);
+}
+
+/// Whatever is in a name, it is told as it is in a line and in a column, and two spellings of one are one.
+#[test]
+fn names_are_told_as_they_are() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let data = path("data");
+    created(&data);
+    let names = [
+        "BANK",
+        "BANK CHARGES",
+        "BANK!",
+        "Robert'); DROP TABLE levels;--",
+        "\\\"",
+        "\u{e4}",
+        "\u{feff}",
+        "\u{1F4E6}",
+    ];
+    let line = |(n, name): (usize, &&str)| {
+        let spelt = name.replace('\u{e4}', "a\u{308}");
+        serde_json::json!({ "sku": spelt, "location": spelt, "on_hand": n }).to_string() + "\n"
+    };
+    fs::write(path("names"), names.iter().enumerate().rev().map(line).collect::<String>()).unwrap();
+    printed(&data, &["import", path("names").to_str().unwrap()]);
+    let exported = printed(&data, &["export", "--ndjson"]);
+    let told = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told: Vec<String> = told.map(|line| line["sku"].as_str().unwrap().to_owned()).collect();
+    let mut expected = names.to_vec();
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+    printed(&data, &["verify"]);
+    #[cfg(feature = "sqlite")]
+    {
+        printed(&data, &["export", "--sqlite", path("stock.db").to_str().unwrap()]);
+        let database = Connection::open(path("stock.db")).unwrap();
+        let sql =
+            "SELECT sku FROM levels JOIN movements USING (sku, location) WHERE location = sku ORDER BY sku";
+        let mut rows = database.prepare(sql).unwrap();
+        let told: Vec<String> = rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(told, expected);
+    }
 }
 
 /// A movement in a database names the order that made it.
@@ -121,7 +191,7 @@ fn a_wrong_file_changes_nothing() {
         .unwrap();
     created(&data);
     let line = told(&over(&data, &["import", file.to_str().unwrap()]), 1);
-    assert!(line.contains("line 2: sku: names the same stock level as line 1"), "{line}");
+    assert!(line.contains("line 2, sku: names the same stock level as line 1"), "{line}");
     assert_eq!(printed(&data, &["export", "--ndjson"]), "");
 }
 
@@ -148,7 +218,7 @@ fn damage_is_exit_code_4() {
     let file = levels(&folder, 10);
     created(&data);
     printed(&data, &["import", file.to_str().unwrap()]);
-    printed(&data, &["import", file.to_str().unwrap()]);
+    printed(&data, &["import", more_of(file.to_str().unwrap()).to_str().unwrap()]);
     let segment = data.join("00000000000000000000.log");
     let mut bytes = fs::read(&segment).unwrap();
     bytes[700] ^= 1;

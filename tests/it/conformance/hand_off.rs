@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inventory::stock::{Applied, Changed, HandOff, Level, Operation, StockKey, Transaction};
+use inventory::stock::{
+    Applied, Change, Changed, HandOff, Level, Operation, Precondition, StockKey, Transaction,
+};
 use inventory::strategy::{
     AnyStrategy, Contention, KeyIndex, Ledger, Rejected, Strategy, StrategyConfig, StrategyKind,
 };
@@ -11,7 +13,7 @@ use inventory::strategy::{
 use crate::support::clients::poll_once;
 use crate::support::for_each_strategy;
 use crate::support::recorder::Handed;
-use crate::support::stock::{Stock, adjust, create, key, level};
+use crate::support::stock::{Stock, adjust, create, key, level, units};
 
 /// What a hand-off was answered when it asked its strategy for a read and a change.
 type Answers = (Option<Result<Level, Contention>>, Option<Result<Applied, Rejected>>);
@@ -65,6 +67,26 @@ for_each_strategy! {
         ];
         assert_eq!(stock.recorder.records(), expected);
         assert_eq!(stock.recorder.dropped(), 2);
+    }
+
+    /// P6: what changes nothing has no record, whether it is asked for alone or among others; what it found is told all the same.
+    async fn what_changes_nothing_is_not_handed_off(kind: StrategyKind) {
+        let recount = |on_hand| Change::unconditional(Operation::Recount { on_hand: units(on_hand) });
+        let stock = Stock::with_levels(kind, &[("a", 5), ("b", 5)]).await;
+        let same = Applied { before: level(5, 0, 1), after: level(5, 0, 1) };
+        assert_eq!(stock.apply(&key("a"), recount(5)).await, Ok(same));
+        let both = stock.transact(vec![(key("a"), recount(5)), (key("b"), recount(5))]).await;
+        assert_eq!(both, Ok(vec![same, same]));
+        assert_eq!((stock.recorder.records().len(), stock.recorder.dropped()), (2, 2));
+        let lines = vec![(key("a"), recount(5)), (key("b"), recount(6)), (key("c"), recount(0))];
+        let applied = stock.transact(lines).await.expect("room");
+        assert_eq!(applied.iter().map(|applied| applied.after).collect::<Vec<_>>(), [level(5, 0, 1), level(6, 0, 2), level(0, 0, 1)]);
+        let handed: Vec<_> = stock.recorder.records()[2].iter().map(|handed| handed.key.clone()).collect();
+        assert_eq!(handed, [key("b"), key("c")]);
+        let moved_on = Change { precondition: Precondition::Version(1), ..recount(6) };
+        stock.transact(vec![(key("a"), recount(9)), (key("b"), moved_on)]).await.expect_err("it has moved on");
+        stock.assert_all_handed_off(&["a", "b", "c"].map(key)).await;
+        assert_eq!(stock.listed(), ["a", "b", "c"].map(key));
     }
 
     /// A hand-off may use the strategy: every lock, of every line, has been released when it is called.

@@ -116,7 +116,7 @@ for_each_strategy! {
     async fn a_batch_costs_one_key(kind: StrategyKind) {
         let app = TestApp::stocked(kind, &[("A", 5)]).await;
         let lines = json!([
-            {"sku": "", "delta": 1}, {"sku": "A", "delta": -1}, {"sku": "A b", "delta": 1},
+            {"sku": "", "delta": 1}, {"sku": "A", "delta": -1}, {"sku": "A\n", "delta": 1},
             {"sku": "Z", "delta": 1}, {"sku": "A", "delta": -1},
         ]);
         let body = json!({ "mode": "independent", "lines": lines });
@@ -169,7 +169,7 @@ async fn every_bad_name_is_named() {
     let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let long = "x".repeat(65);
     let lines = json!([
-        {"sku": "A", "delta": 1}, {"sku": "a b", "delta": 1}, {"sku": long, "location": "ä", "delta": 1},
+        {"sku": "A", "delta": 1}, {"sku": "a ", "delta": 1}, {"sku": long, "location": " ä", "delta": 1},
         {"sku": "", "delta": 1}, {"sku": "..", "location": "", "delta": 1},
     ]);
     let pointers = [
@@ -182,7 +182,7 @@ async fn every_bad_name_is_named() {
     ];
     adjust(&app, "atomic", &lines).await.assert_fields(&pointers);
     assert_eq!(app.level("A").await, (1, 1));
-    let many: Value = (0..150).map(|_| json!({"sku": "?", "delta": 1})).collect();
+    let many: Value = (0..150).map(|_| json!({"sku": "?\t", "delta": 1})).collect();
     let refused = adjust(&app, "atomic", &many).await;
     assert_eq!(refused.assert_problem(422, "validation-failed").count("/errors"), 100);
     assert!(refused.at("/detail").as_str().unwrap().contains("and 149 more"), "{}", refused.text());

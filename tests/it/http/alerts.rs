@@ -6,8 +6,10 @@ use axum::http::Method;
 use inventory::strategy::StrategyKind;
 use serde_json::{Value, json};
 
+use super::webhooks;
 use crate::support::app::TestApp;
 use crate::support::app::contract::conforms_in;
+use crate::support::app::receiver::{Delivery, Receiver};
 use crate::support::app::watcher::Event;
 use crate::support::for_each_strategy;
 use crate::support::process::Server;
@@ -155,4 +157,45 @@ async fn a_mark_counts_from_when_it_is_set() {
     let conditional =
         app.call(Method::PUT, "/v1/alerts/A").header("if-match", "*").json(&json!({"low_at": 1}));
     conditional.send().await.assert_problem(400, "invalid-request");
+}
+
+/// P12: a webhook is told of alerts as of movements, each once, after the movement that did it, also where it is only for these.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_is_told_of_alerts() {
+    let app = webhooks::start(StrategyKind::Atomic).await;
+    app.create("A", 10).await;
+    app.put("/v1/alerts/A", &json!({"low_at": 5})).await.assert_status(200);
+    let (mut of_all, mut of_alerts) = (Receiver::start().await, Receiver::start().await);
+    let (_, all) = webhooks::hook(&app, &of_all.url, &json!({})).await;
+    let (_, alerts) =
+        webhooks::hook(&app, &of_alerts.url, &json!({"events": ["stock.low", "stock.replenished"]})).await;
+    for delta in [-4, -3, 9] {
+        app.post("/v1/stock/A/adjust", &json!({ "delta": delta })).await.assert_status(200);
+    }
+    let types = |deliveries: &[Delivery], secret: &str| {
+        let of = |delivery: &Delivery| {
+            let message = delivery.verified(secret);
+            (
+                message["type"].as_str().expect("a type").to_owned(),
+                message["data"]["seq"].as_u64().expect("a number"),
+            )
+        };
+        deliveries.iter().map(of).collect::<Vec<_>>()
+    };
+    let named =
+        |all: &[(&str, u64)]| all.iter().map(|(name, seq)| ((*name).to_owned(), *seq)).collect::<Vec<_>>();
+    let expected = [
+        ("stock.adjusted", 2),
+        ("stock.adjusted", 3),
+        ("stock.low", 3),
+        ("stock.adjusted", 4),
+        ("stock.replenished", 4),
+    ];
+    assert_eq!(types(&of_all.take(5).await, &all), named(&expected));
+    assert_eq!(
+        types(&of_alerts.take(2).await, &alerts),
+        named(&[("stock.low", 3), ("stock.replenished", 4)])
+    );
+    of_all.assert_quiet();
+    of_alerts.assert_quiet();
 }

@@ -19,7 +19,7 @@ const ENDLESS: usize = 64 * MIB;
 
 /// Headers of a body that would be taken, were it not for its length.
 const JSON: &str = "Content-Type: application/json\r\n";
-const CSV: &str = "Content-Type: text/csv\r\n";
+const TEXT: &str = "Content-Type: text/plain\r\n";
 
 /// What is refused by the head alone, or by the beginning of the body: the request, how long its body is, and the answer.
 const EARLY: [(&str, &str, &str, usize, u16, &str); 14] = [
@@ -28,9 +28,9 @@ const EARLY: [(&str, &str, &str, usize, u16, &str); 14] = [
     ("POST", "/v1/adjustments", JSON, LONG, 413, "request-too-large"),
     ("POST", "/v1/transfers", JSON, LONG, 413, "request-too-large"),
     ("POST", "/v1/stock/A/adjust", "", LONG, 415, "unsupported-media-type"),
-    ("POST", "/v1/import", CSV, LONG, 415, "unsupported-media-type"),
-    ("POST", "/v1/import", CSV, 200, 415, "unsupported-media-type"),
-    ("POST", "/v1/imports", CSV, LONG, 404, "not-found"),
+    ("POST", "/v1/import", TEXT, LONG, 415, "unsupported-media-type"),
+    ("POST", "/v1/import", TEXT, 200, 415, "unsupported-media-type"),
+    ("POST", "/v1/imports", TEXT, LONG, 404, "not-found"),
     ("PUT", "/v1/stock/A/adjust", JSON, LONG, 405, "method-not-allowed"),
     ("DELETE", "/v1/stock/A", JSON, LONG, 400, "invalid-request"),
     ("POST", "/v1/stock/A/adjust", "If-None-Match: x\r\n", LONG, 400, "invalid-request"),
@@ -134,7 +134,7 @@ async fn a_small_refused_body_does_not_end_the_connection() {
     let mut connection = app.connect().await;
     for chunked in [false, true] {
         let (framing, body) = body(1_000, chunked);
-        let request = [head("POST", "/v1/import", &format!("{CSV}{framing}")).as_bytes(), &body].concat();
+        let request = [head("POST", "/v1/import", &format!("{TEXT}{framing}")).as_bytes(), &body].concat();
         for _ in 0..3 {
             connection.send(&request).await.expect("it is open");
             let answer = connection.answer().await;
@@ -165,7 +165,7 @@ async fn what_is_thrown_away_is_bounded_in_bytes() {
     let app = TestApp::with(StrategyKind::Atomic).with_connections_max(1).with_linger_bytes(MIB as u64);
     let app = app.start().await;
     let mut connection = app.connect().await;
-    connection.write(head("POST", "/v1/import", &format!("{CSV}Content-Length: {ENDLESS}\r\n"))).await;
+    connection.write(head("POST", "/v1/import", &format!("{TEXT}Content-Length: {ENDLESS}\r\n"))).await;
     connection.send(&vec![b' '; ENDLESS]).await.expect_err("not all of it is taken");
     app.get("/livez").await.assert_status(200);
 }
@@ -179,7 +179,7 @@ async fn what_is_waited_for_is_bounded_in_time() {
     for app in [app().with_linger_time(SHORT), app().with_linger_pause(SHORT)] {
         let app = app.start().await;
         let mut connection = app.connect().await;
-        connection.write(head("POST", "/v1/import", &format!("{CSV}Content-Length: {ENDLESS}\r\n"))).await;
+        connection.write(head("POST", "/v1/import", &format!("{TEXT}Content-Length: {ENDLESS}\r\n"))).await;
         connection.answer().await.assert_problem(415, "unsupported-media-type");
         app.get("/livez").await.assert_status(200);
         drop(connection);
@@ -191,7 +191,7 @@ async fn what_is_waited_for_is_bounded_in_time() {
 async fn a_drained_connection_is_counted() {
     let app = TestApp::with(StrategyKind::Atomic).with_connections_max(1).start().await;
     let mut connection = app.connect().await;
-    connection.write(head("POST", "/v1/import", &format!("{CSV}Content-Length: {ENDLESS}\r\n"))).await;
+    connection.write(head("POST", "/v1/import", &format!("{TEXT}Content-Length: {ENDLESS}\r\n"))).await;
     connection.answer().await.assert_problem(415, "unsupported-media-type");
     let mut next = app.connect().await;
     next.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -208,7 +208,7 @@ async fn a_drained_connection_is_counted() {
 async fn a_drain_ends_at_shutdown() {
     let mut app = start().await;
     let mut connection = app.connect().await;
-    connection.write(head("POST", "/v1/import", &format!("{CSV}Content-Length: {ENDLESS}\r\n"))).await;
+    connection.write(head("POST", "/v1/import", &format!("{TEXT}Content-Length: {ENDLESS}\r\n"))).await;
     let answer = connection.answer().await;
     contract::check(&Method::POST, "/v1/import", answer.assert_problem(415, "unsupported-media-type"));
     app.begin_shutdown();

@@ -35,7 +35,12 @@ async fn an_import_takes_what_an_export_gives() {
         let builder = TestApp::with(StrategyKind::Mutex);
         let second = if ephemeral { builder.ephemeral() } else { builder }.start().await;
         second.create("B", 100).await;
-        let answer = import(&second, &text).await;
+        // Whose versions they are is the first one's business.
+        let refused = import(&second, &text).await;
+        refused.assert_problem(412, "version-mismatch");
+        assert_eq!(refused.count("/errors"), 3);
+        let bare = [1, 2].iter().fold(text.clone(), |text, n| text.replace(&format!(",\"version\":{n}"), ""));
+        let answer = import(&second, &bare).await;
         assert_eq!(answer.assert_status(200).json(), json!({ "levels": 3, "created": 2, "counted": 1 }));
         assert_eq!(exported(&second).await, text, "the versions are the same by chance");
     }
@@ -71,7 +76,7 @@ async fn a_wrong_line_stops_the_whole_import() {
     let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 1)]).await;
     let wrong = [
         (r#"{"sku":"A","on_hand":1,"colour":"red"}"#, "/colour"),
-        (r#"{"sku":"A b","on_hand":1}"#, "/sku"),
+        (r#"{"sku":"A ","on_hand":1}"#, "/sku"),
         (r#"{"sku":"Z","location":"","on_hand":1}"#, "/location"),
         (r#"{"sku":"Z","on_hand":-1}"#, "/on_hand"),
         (r#"{"sku":"Z","on_hand":1e3}"#, "/on_hand"),
@@ -96,7 +101,7 @@ async fn a_wrong_line_stops_the_whole_import() {
     let has = |at: usize, field: &str| told[at][2].as_str().unwrap().contains(&format!("; {field}: "));
     assert!(has(0, "on_hand") && has(1, "on_hand") && has(1, "colour"), "{}", many.text());
     assert!(!many.text().contains("u64") && !many.text().contains("struct"), "{}", many.text());
-    for (lines, line) in [("x\n", 1), ("{\"sku\":\"B\",\"on_hand\":5}\n\n", 2), (&*"y".repeat(5000), 1)] {
+    for (lines, line) in [("x\n", 1), ("{\"sku\":\"B\",\"on_hand\":5}\n\nx\n", 3), (&*"y".repeat(5000), 1)] {
         let answer = import(&app, lines).await;
         answer.assert_problem(422, "validation-failed");
         assert_eq!(answer.at("/errors/0/line"), line);

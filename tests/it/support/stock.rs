@@ -120,7 +120,7 @@ impl Stock {
 
 /// A level's key, at the default location.
 pub(crate) fn key(sku: &str) -> StockKey {
-    StockKey::new(Sku::parse(sku).expect("a sku"), Location::DEFAULT)
+    StockKey::new(&Sku::parse(sku).expect("a sku"), &Location::DEFAULT)
 }
 
 /// An existing level.

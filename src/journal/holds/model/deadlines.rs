@@ -14,7 +14,7 @@ type OfLevels = &'static [&'static [usize]];
 
 /// Two levels of one part, and one of another.
 fn levels(deadlines: &Deadlines) -> [StockKey; 3] {
-    let named = |number| StockKey::new(Sku::parse(&format!("s{number}")).unwrap(), Location::DEFAULT);
+    let named = |number| StockKey::new(&Sku::parse(&format!("s{number}")).unwrap(), &Location::DEFAULT);
     let part = |key: &StockKey| deadlines.shard_of(key);
     let first = named(0);
     let beside = (1..9_999).map(named).find(|key| part(key) == part(&first)).unwrap();

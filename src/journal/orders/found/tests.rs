@@ -6,7 +6,7 @@ use super::*;
 use crate::stock::{Level, Location, Precondition, Reason, Refusal, RefusedLevel, Sku, StockKey};
 
 fn key(sku: &str) -> StockKey {
-    StockKey::new(Sku::parse(sku).unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse(sku).unwrap(), &Location::DEFAULT)
 }
 
 fn any_problem() -> impl Strategy<Value = Option<OrderProblem>> {

@@ -15,7 +15,7 @@ use super::service::{SEGMENT_BYTES, Service, Told, command, config};
 use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::journal::group::SECTOR;
 use crate::journal::lanes::SLOTS;
-use crate::store::chores::ImportInto as _;
+use crate::store::chores::{ImportInto as _, StockForm};
 use crate::store::{Answered, Chores as _, NotDone, Outcome, Store as _, WasApplied, Why};
 use crate::strategy::StrategyKind;
 
@@ -349,7 +349,7 @@ async fn an_import_that_has_happened_waits_for_room_and_is_applied_once() {
     let service = Service::new(StrategyKind::Atomic).await;
     assert_eq!(service.ask(&ask(Deed::Create(9_999, 5))).await, Told::Applied);
     service.disk.set_room(Some(usize::try_from(SEGMENT_BYTES).unwrap()));
-    let mut import = service.store.begin_import().expect("none is under way");
+    let mut import = service.store.begin_import(StockForm::Ndjson).expect("none is under way");
     for level in 0..500 {
         let line = format!("{{\"sku\":\"k{level}\",\"on_hand\":3}}\n");
         assert!(import.push(line.into()).await, "it is a line");

@@ -2,10 +2,11 @@
 //! cannot be seen through is the last thing that the process does.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::image::start;
+use super::reservations::reserve;
 use super::script::Deed;
 use super::service::{command, config, key};
 use crate::clock::wall_ms;
@@ -14,11 +15,14 @@ use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::disk::is_full;
 use crate::journal::recovery::{self, Options};
 use crate::stock::Once;
-use crate::store::chores::{ChoreError, Chores as _, ImportError, ImportInto as _};
+use crate::store::chores::{ChoreError, Chores as _, ImportError, ImportInto as _, StockForm};
 use crate::store::local::chores::Home;
 use crate::store::local::import::pending;
 use crate::store::local::{Local, OfflineVerification, verify_offline};
-use crate::store::{Answered, Idempotency, Imported, Keeping, NotDone, Outcome, Store as _, WasApplied, Why};
+use crate::store::{
+    self, Answered, Command, Idempotency, Imported, Keeping, NotDone, Outcome, Store as _, Transition,
+    WasApplied, Why,
+};
 use crate::strategy::{StrategyConfig, StrategyKind};
 
 /// What an open does over a folder, over that disk, when every key has run out.
@@ -48,10 +52,20 @@ async fn import(store: &Local) -> Imported {
 }
 
 async fn try_import(store: &Local, once: Option<Once>) -> Result<Answered, ImportError> {
-    let mut import = store.begin_import().expect("the only one");
-    let lines: Vec<String> =
-        (0..4).map(|level| format!("{{\"sku\":\"k{level}\",\"on_hand\":100}}\n")).collect();
-    assert!(import.push(lines.concat().into()).await);
+    try_import_of(store, 100, None, once).await
+}
+
+/// That many units of each of the levels; perhaps only if each is at that version.
+async fn try_import_of(
+    store: &Local,
+    units: u64,
+    version: Option<u64>,
+    once: Option<Once>,
+) -> Result<Answered, ImportError> {
+    let mut import = store.begin_import(StockForm::Csv).expect("the only one");
+    let version = version.map(|version| version.to_string()).unwrap_or_default();
+    let lines: Vec<String> = (0..4).map(|level| format!("k{level},{units},{version}\n")).collect();
+    assert!(import.push(format!("sku,on_hand,version\n{}", lines.concat()).into()).await);
     import.finish(once.map(|once| Box::new(Idempotency { once, version_1: None }))).await
 }
 
@@ -257,4 +271,135 @@ async fn an_import_that_the_log_has_no_room_for_does_not_happen() {
     adjust_one(&store).await;
     disk.set_room(Some(2 * 1024 * 1024));
     assert_eq!(import(&store).await.created, 4);
+}
+
+/// The levels that an import names, as they are.
+async fn levels_of(store: &Local) -> Vec<(u64, u64)> {
+    let mut levels = Vec::new();
+    for level in 0..4 {
+        let level = store.read(&key(level)).await.expect("it can be read");
+        levels.push((level.on_hand(), level.version()));
+    }
+    levels
+}
+
+/// P8: versions are judged once. What has happened is completed after a crash, and what is in the log already is not refused for the versions
+/// that it made itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_with_versions_is_completed_after_a_crash_and_not_refused() {
+    for applied in [false, true] {
+        let disk = FaultyDisk::new();
+        let store = opened(&disk).await;
+        assert_eq!(import(&store).await.created, 4);
+        let once = Once { key: 78, fingerprint: [8; 32] };
+        if applied {
+            fail_removals(&disk, Call::Remove);
+        } else {
+            fail_midway(&disk, Call::Read);
+        }
+        let told = try_import_of(&store, 50, Some(1), Some(once)).await;
+        assert_eq!(told.is_ok(), applied, "{told:?}");
+        let found = disk.process_killed();
+        assert_eq!(pending(&found.disk()).expect("a folder").len(), 1);
+        let next = opened(&found).await;
+        assert_eq!(levels_of(&next).await, [(50, 2); 4], "{applied}");
+        assert_eq!(pending(&found.disk()).expect("a folder").len(), 0);
+        let again = try_import_of(&next, 50, Some(1), Some(once)).await.expect("it is known");
+        let Answered { outcome: Outcome::Import(imported), replayed: true } = again else {
+            panic!("{again:?}")
+        };
+        assert_eq!((imported.counted, imported.unchanged()), (4, 0), "{applied}");
+        let moved_on = try_import_of(&next, 50, Some(1), None).await;
+        assert!(
+            matches!(moved_on, Err(ImportError::Refused { moved_on: true, total: 4, .. })),
+            "{moved_on:?}"
+        );
+    }
+}
+
+/// P1, P4, P8: a level that moves on between the look and the change keeps what it has, and the others keep theirs; and so it stays, also where
+/// the file could not be removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_whose_levels_move_on_at_the_last_moment_is_called_off_for_good() {
+    for stays in [false, true] {
+        let disk = FaultyDisk::new();
+        let store = opened(&disk).await;
+        assert_eq!(import(&store).await.created, 4);
+        let (runtime, other) = (tokio::runtime::Handle::current(), store.clone());
+        disk.at(Call::Rename, 1, move |disk| {
+            if stays {
+                disk.fail(Fault::next(Call::Remove, ErrorKind::Other).on(&name_to_be(disk)));
+            }
+            runtime.block_on(adjust(&other, -1));
+        });
+        let told = try_import_of(&store, 50, Some(1), Some(Once { key: 79, fingerprint: [9; 32] })).await;
+        let Err(ImportError::Refused { moved_on: true, errors, total: 1 }) = told else { panic!("{told:?}") };
+        let told =
+            "line 2, version: k0@main is at version 2 now, not at version 1: it has changed since the export";
+        assert_eq!(errors[0].to_string(), told);
+        let expected = [(99, 2), (100, 1), (100, 1), (100, 1)];
+        assert_eq!(levels_of(&store).await, expected);
+        assert_eq!(store.0.books.shared().watermark.failed(), None);
+        let mut found = disk.process_killed();
+        for life in 0..2 {
+            assert_eq!(pending(&found.disk()).expect("a folder").len(), usize::from(stays && life == 0));
+            let next = opened(&found).await;
+            assert_eq!(levels_of(&next).await, expected, "{life}");
+            found = found.process_killed();
+        }
+        // Nothing came of it, so its key stands for nothing.
+        let next = opened(&found).await;
+        let again = try_import_of(&next, 50, None, Some(Once { key: 79, fingerprint: [9; 32] })).await;
+        let Ok(Answered { outcome: Outcome::Import(imported), replayed: false }) = again else {
+            panic!("{again:?}")
+        };
+        assert_eq!(imported.counted, 4);
+    }
+}
+
+/// P8: who was told that nothing was imported is right for good: also where what stood in the way is gone, and the file is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_was_called_off_is_not_applied_once_nothing_is_in_its_way() {
+    let disk = FaultyDisk::new();
+    let store = opened(&disk).await;
+    assert_eq!(import(&store).await.created, 4);
+    let (runtime, other, held) =
+        (tokio::runtime::Handle::current(), store.clone(), Arc::new(OnceLock::new()));
+    let holds = Arc::clone(&held);
+    disk.at(Call::Rename, 1, move |disk| {
+        disk.fail(Fault::next(Call::Remove, ErrorKind::Other).on(&name_to_be(disk)));
+        let deed = reserve(&[(0, 60)], Duration::from_mins(15));
+        let answered = runtime.block_on(other.execute(Command::new(deed)));
+        let Ok(Answered { outcome: Outcome::Reservation(Ok(held)), .. }) = answered else {
+            panic!("{answered:?}")
+        };
+        holds.set(held.term.id).expect("once");
+    });
+    let told = try_import_of(&store, 50, None, None).await;
+    assert!(matches!(told, Err(ImportError::Refused { moved_on: false, total: 1, .. })), "{told:?}");
+    let (id, transition) = (*held.get().expect("it was held"), Transition::Release);
+    let release = Command::new(store::Deed::Settle { id, transition });
+    store.execute(release).await.expect("it is kept");
+    let expected = [(100, 3), (100, 1), (100, 1), (100, 1)];
+    assert_eq!(levels_of(&store).await, expected);
+    let found = disk.process_killed();
+    assert_eq!(pending(&found.disk()).expect("a folder").len(), 1);
+    assert_eq!(levels_of(&opened(&found).await).await, expected);
+}
+
+/// P1, P8: an import that changed nothing has happened all the same: what comes after it is not undone by a file that stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_changes_nothing_is_never_applied_later() {
+    let disk = FaultyDisk::new();
+    let store = opened(&disk).await;
+    assert_eq!(import(&store).await.created, 4);
+    fail_removals(&disk, Call::Remove);
+    let again = import(&store).await;
+    assert_eq!((again.created, again.counted, again.left_out, again.unchanged()), (0, 0, 0, 4));
+    assert_eq!(levels_of(&store).await, [(100, 1); 4], "no movement, no version");
+    adjust(&store, -93).await;
+    let found = disk.process_killed();
+    assert_eq!(pending(&found.disk()).expect("a folder").len(), 1);
+    let next = opened(&found).await;
+    assert_eq!(levels_of(&next).await, [(7, 2), (100, 1), (100, 1), (100, 1)]);
 }

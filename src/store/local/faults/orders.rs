@@ -358,7 +358,7 @@ for_each_strategy! {
             given += usize::from(one.await.expect("it does not panic"));
         }
         assert_eq!(given, 5);
-        let elsewhere = StockKey::new(Sku::parse(key(1).sku()).expect("a sku"), Location::parse("back").expect("a location"));
+        let elsewhere = StockKey::new(&Sku::parse(key(1).sku()).expect("a sku"), &Location::parse("back").expect("a location"));
         let line = ReturnLine { key: key(1), quantity: quantity(1), to: elsewhere.clone() };
         shop.give_back(id, Some(vec![line])).await.expect("three were taken");
         assert_eq!(shop.service.store.read(&elsewhere).await.expect("it was made").on_hand(), 1);

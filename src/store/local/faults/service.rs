@@ -327,7 +327,7 @@ pub(super) fn text(level: usize) -> String {
 }
 
 pub(super) fn key(level: usize) -> StockKey {
-    StockKey::new(Sku::parse(&format!("k{level}")).expect("a sku"), Location::DEFAULT)
+    StockKey::new(&Sku::parse(&format!("k{level}")).expect("a sku"), &Location::DEFAULT)
 }
 
 pub(super) fn quantity(units: u64) -> Quantity {

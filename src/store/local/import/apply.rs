@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entries::{Entries, Entry};
+use super::refused::Refused;
 use super::staged::Staged;
 use super::{CHUNK_LEVELS, ImportError, Imported};
 use crate::journal::disk::Disk;
 use crate::journal::keys::Claim;
 use crate::journal::record::{Line, RecordKind};
 use crate::journal::stored::Stored;
-use crate::stock::{Change, IfMissing, Once, Operation, Remark, Transaction};
-use crate::store::chores::{LINE_ERRORS_MAX, LineError};
+use crate::stock::{Applied, Once, Remark, StockKey, Transaction};
 use crate::store::local::Local;
 use crate::store::local::books::Begun;
 use crate::store::local::kept::KeptRecord;
@@ -52,7 +52,7 @@ impl Local {
             return Err(if staged.has_happened() { happening.left(error) } else { happening.over(error) });
         }
         match self.apply_import(staged, claim).await {
-            Ok((imported, _)) => Ok(happening.over(imported)),
+            Ok((outcome, _)) => happening.over(outcome),
             Err(error) => Err(happening.left(error)),
         }
     }
@@ -77,11 +77,12 @@ impl Local {
                 },
                 None => None,
             };
-            let (imported, chunks) = self.apply_import(staged, claim).await?;
+            let (outcome, chunks) = self.apply_import(staged, claim).await?;
+            let levels = outcome.map_or(0, |imported| imported.levels - imported.left_out);
             tracing::info!(
                 file = name,
-                levels = imported.levels,
-                "an import that had happened was completed, or found to be"
+                levels,
+                "an import that had happened was completed, or found to be, or was called off whole"
             );
             kept.extend(chunks);
         }
@@ -93,7 +94,7 @@ impl Local {
     /// Refuses an import that could not be applied as the levels are now.
     async fn check(&self, staged: &Staged) -> Result<(), ImportError> {
         let mut entries = staged.entries();
-        let (mut errors, mut total) = (Vec::new(), 0);
+        let mut refused = Refused::default();
         loop {
             let chunk;
             (entries, chunk) = next_chunk(entries).await?;
@@ -102,27 +103,24 @@ impl Local {
             }
             for entry in chunk {
                 let level = self.read_level(&entry.key).await?;
-                if level.reserved() <= entry.on_hand {
-                    continue;
-                }
-                total += 1;
-                if errors.len() < LINE_ERRORS_MAX {
-                    let detail = format!("{} units of {} are reserved", level.reserved(), entry.key);
-                    errors.push(LineError { line: entry.line, field: "on_hand".to_owned(), detail });
+                if let Err(refusal) = entry.change().judge(level) {
+                    refused.add(&entry, refusal);
                 }
             }
         }
-        if total == 0 { Ok(()) } else { Err(ImportError::Refused { errors, total }) }
+        refused.told()
     }
 
-    /// Applies what of it is not in the log yet, and removes the file. Returns the keys of its chunks, if the file is still there.
+    /// Applies what of it is not in the log yet, and removes the file. Returns what came of it, which may be that it was called off
+    /// before anything of it was done; and the keys of its chunks, if the file is still there.
     async fn apply_import(
         &self,
         staged: Staged,
         claim: Option<Claim>,
-    ) -> Result<(Imported, Vec<u128>), ImportError> {
+    ) -> Result<(Result<Imported, ImportError>, Vec<u128>), ImportError> {
         let mut imported = Imported { levels: staged.levels, ..Imported::default() };
-        let mut chunks = Vec::new();
+        let can_be_called_off = staged.levels <= CHUNK_LEVELS as u64;
+        let (mut chunks, mut outcome) = (Vec::new(), Ok(()));
         let mut entries = staged.entries();
         for number in 0_u64.. {
             let chunk;
@@ -132,9 +130,12 @@ impl Local {
             }
             let once = chunk_key(staged.id, number, &chunk);
             chunks.push(once.key);
-            self.apply_chunk(once, chunk, &mut imported).await?;
+            match self.apply_chunk(once, chunk, can_be_called_off, &mut imported).await {
+                Err(called_off @ ImportError::Refused { .. }) => outcome = Err(called_off),
+                applied => applied?,
+            }
         }
-        if let Some(claim) = claim {
+        if let (Some(claim), Ok(())) = (claim, &outcome) {
             self.record_outcome(RecordKind::Imported, &claim, imported).await?;
         }
         let name = staged.name().to_owned();
@@ -148,7 +149,7 @@ impl Local {
                 tracing::warn!(file = name, %error, "the file of an import that is applied could not be removed; the next start does it");
             }
         }
-        Ok((imported, chunks))
+        Ok((outcome.map(|()| imported), chunks))
     }
 
     async fn record_outcome(
@@ -203,10 +204,11 @@ impl Local {
         &self,
         once: Once,
         mut chunk: Vec<Entry>,
+        can_be_called_off: bool,
         imported: &mut Imported,
     ) -> Result<(), ImportError> {
         loop {
-            match self.try_chunk(once, &mut chunk, imported).await {
+            match self.try_chunk(once, &mut chunk, can_be_called_off, imported).await {
                 Err(ImportError::NotDone(NotDone { why: Why::Unwritten { .. }, .. })) => {
                     self.wait_until_written().await?;
                 }
@@ -219,38 +221,44 @@ impl Local {
         &self,
         once: Once,
         chunk: &mut Vec<Entry>,
+        can_be_called_off: bool,
         imported: &mut Imported,
     ) -> Result<(), ImportError> {
         // The log knows for as long as it matters, whatever became of the key.
         if let Some(position) = self.0.books.shared().keys.chunks().position(once.key) {
             let record =
                 self.0.books.records_at(vec![position]).await.ok().and_then(|mut found| found.pop()?);
-            count_again(imported, chunk.len() as u64, record.as_ref());
-            return Ok(());
+            return count_again(imported, chunk.len() as u64, record.as_ref());
         }
         let claim = match self.0.books.begin_unbounded(&begun(once)).await? {
             Begun::Fresh(claim) => claim,
             // As an earlier version recorded it, in a snapshot that knows of keys alone.
-            Begun::Before(record) => {
-                count_again(imported, chunk.len() as u64, Some(&record));
-                return Ok(());
-            }
+            Begun::Before(record) => return count_again(imported, chunk.len() as u64, Some(&record)),
         };
-        let all = chunk.len() as u64;
+        let mut settled = Imported { levels: chunk.len() as u64, ..Imported::default() };
         let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
         while !chunk.is_empty() {
             let transaction = Arc::new(transaction(chunk));
-            let (remark, claim) = (Some(Arc::clone(&remark)), Some(claim.clone()));
-            match self.transact(&transaction, RecordKind::Import, remark, claim).await {
-                Ok(Ok(applied)) => {
-                    let created =
-                        applied.iter().filter(|(_, applied)| !applied.before.exists()).count() as u64;
-                    imported.created += created;
-                    imported.counted += applied.len() as u64 - created;
+            let (remark, under) = (Some(Arc::clone(&remark)), Some(claim.clone()));
+            match self.transact(&transaction, RecordKind::Import, remark, under).await {
+                Ok(Ok(applied)) if applied.iter().any(|(_, applied)| applied.is_change()) => {
+                    count(imported, &applied);
                     return Ok(());
+                }
+                // Nothing is recorded of what changes nothing.
+                Ok(Ok(_)) => break,
+                Ok(Err(levels)) if can_be_called_off => {
+                    let mut refused = Refused::default();
+                    for level in &levels {
+                        refused.add(&chunk[level.line], level.refusal);
+                    }
+                    settled.left_out = settled.levels;
+                    self.record_outcome(RecordKind::ImportLeftOut, &claim, settled).await?;
+                    return refused.told();
                 }
                 Ok(Err(refused)) => {
                     imported.left_out += refused.len() as u64;
+                    settled.left_out += refused.len() as u64;
                     for level in refused.iter().rev() {
                         let entry = chunk.remove(level.line);
                         tracing::warn!(level = %entry.key, line = entry.line, "left out of an import: {:?}", level.refusal.reason);
@@ -260,9 +268,8 @@ impl Local {
                 Err(not_done) => self.again(not_done).await?,
             }
         }
-        // Nothing of it could be done: not even that is done again.
-        let left_out = Imported { levels: all, left_out: all, ..Imported::default() };
-        self.record_outcome(RecordKind::ImportLeftOut, &claim, left_out).await?;
+        // Nothing of it was to be done, or could be: not even that is done again.
+        self.record_outcome(RecordKind::ImportLeftOut, &claim, settled).await?;
         Ok(())
     }
 }
@@ -312,17 +319,36 @@ impl Drop for Happening<'_> {
     }
 }
 
-/// Counts a chunk that is in the log already, by its record: one that retention has dropped does not say what was new.
-fn count_again(imported: &mut Imported, levels: u64, record: Option<&KeptRecord>) {
-    let Some(record) = record.map(KeptRecord::record) else {
+/// Counts a chunk that was just applied. Those of which it changed nothing are what is left.
+fn count(imported: &mut Imported, applied: &[(StockKey, Applied)]) {
+    for (_, applied) in applied.iter().filter(|(_, applied)| applied.is_change()) {
+        if applied.before.exists() {
+            imported.counted += 1;
+        } else {
+            imported.created += 1;
+        }
+    }
+}
+
+/// Counts a chunk that is in the log already, by its record: one that retention has dropped does not say what was new. Those it has no
+/// line of had what the file says; or were left out, which only the chunk's first answer told.
+fn count_again(imported: &mut Imported, levels: u64, record: Option<&KeptRecord>) -> Result<(), ImportError> {
+    let Some(kept) = record else {
         imported.counted += levels;
-        return;
+        return Ok(());
     };
-    let lines = record.line_count();
+    if let Some(Stored::Imported(settled)) = kept.stored() {
+        imported.left_out += settled.left_out;
+        // Of one that was called off nothing was done, and its client was told so.
+        let called_off = settled.left_out == imported.levels;
+        let told = ImportError::Refused { moved_on: false, errors: Vec::new(), total: settled.left_out };
+        return if called_off { Err(told) } else { Ok(()) };
+    }
+    let record = kept.record();
     let created = record.lines().filter(Line::imported_new).count() as u64;
     imported.created += created;
-    imported.counted += lines - created;
-    imported.left_out += levels - lines;
+    imported.counted += record.line_count() - created;
+    Ok(())
 }
 
 /// What the store itself makes once.
@@ -349,11 +375,7 @@ async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send +
 }
 
 fn transaction(chunk: &[Entry]) -> Transaction {
-    let change = |entry: &Entry| {
-        let operation = Operation::Count { on_hand: entry.quantity(), if_missing: IfMissing::Create };
-        (entry.key.clone(), Change::unconditional(operation))
-    };
-    Transaction::new(chunk.iter().map(change).collect())
+    Transaction::new(chunk.iter().map(|entry| (entry.key.clone(), entry.change())).collect())
         .expect("a chunk has fewer levels than the bound, each once")
 }
 

@@ -1,7 +1,8 @@
 //! Levels to import as they are kept in a file: entry after entry, read back in pieces of bounded size.
 //!
 //! ```text
-//! entry  0 line u64, 8 on_hand u64, 16 key_len u8, 17 key (sku, a space, location); little-endian
+//! entry  0 line u64, 8 on_hand u64, 16 key_len u8 (its highest bit: a version is expected), 17 key (the text of a `StockKey`),
+//!        then perhaps the version u64; little-endian
 //! ```
 
 use std::io;
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use crate::journal::disk::DiskFile;
-use crate::stock::{Quantity, StockKey};
+use crate::stock::{Change, Operation, Precondition, Quantity, StockKey};
 
 /// Bytes before the key.
 const HEAD_BYTES: usize = 17;
+/// Set in the length of the key where a version is expected. No key is that long.
+const EXPECTED: u8 = 0x80;
 /// The longest entry.
-const ENTRY_BYTES_MAX: usize = HEAD_BYTES + u8::MAX as usize;
+const ENTRY_BYTES_MAX: usize = HEAD_BYTES + EXPECTED as usize + size_of::<u64>();
 
 /// One level to import. Ordered by key, then by line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +27,12 @@ pub(super) struct Entry {
     /// The number of its line.
     pub(super) line: u64,
     pub(super) on_hand: u64,
+    /// The version the level must have before; 0: there must be none. [`OTHER_HISTORY`]: no version is right.
+    pub(super) expected: Option<u64>,
 }
+
+/// What is expected where a line names a version of a history that a restore took back. No level gets that far.
+pub(super) const OTHER_HISTORY: u64 = u64::MAX;
 
 impl Entry {
     /// Appends the entry.
@@ -32,22 +40,35 @@ impl Entry {
         let key = self.key.text().as_bytes();
         out.extend_from_slice(&self.line.to_le_bytes());
         out.extend_from_slice(&self.on_hand.to_le_bytes());
-        out.push(u8::try_from(key.len()).expect("a key is at most 97 bytes"));
+        let flag = if self.expected.is_some() { EXPECTED } else { 0 };
+        out.push(flag | u8::try_from(key.len()).expect("a key is at most 97 bytes"));
         out.extend_from_slice(key);
+        out.extend(self.expected.into_iter().flat_map(u64::to_le_bytes));
     }
 
-    /// The units.
-    pub(super) fn quantity(&self) -> Quantity {
-        Quantity::new(self.on_hand).expect("checked when the line, or the file, was read")
+    /// What it does to its level.
+    pub(super) fn change(&self) -> Change {
+        let on_hand = Quantity::new(self.on_hand).expect("checked when the line, or the file, was read");
+        let precondition = match self.expected {
+            None => Precondition::Any,
+            Some(0) => Precondition::Absent,
+            Some(version) => Precondition::Version(version),
+        };
+        Change { operation: Operation::Recount { on_hand }, precondition }
     }
 
     /// The entry that starts here, and its length: `None` where the bytes are none.
     fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let u64_at = |at: usize| bytes.get(at..)?.try_get_u64_le().ok();
-        let len = HEAD_BYTES + usize::from(*bytes.get(HEAD_BYTES - 1)?);
-        let key = StockKey::from_text(std::str::from_utf8(bytes.get(HEAD_BYTES..len)?).ok()?)?;
+        let key_len = *bytes.get(HEAD_BYTES - 1)?;
+        let end = HEAD_BYTES + usize::from(key_len & !EXPECTED);
+        let key = StockKey::from_text(std::str::from_utf8(bytes.get(HEAD_BYTES..end)?).ok()?)?;
+        let (expected, len) = match key_len & EXPECTED {
+            0 => (None, end),
+            _ => (Some(u64_at(end)?), end + size_of::<u64>()),
+        };
         let on_hand = u64_at(8).filter(|&units| Quantity::new(units).is_some())?;
-        Some((Self { key, line: u64_at(0)?, on_hand }, len))
+        Some((Self { key, line: u64_at(0)?, on_hand, expected }, len))
     }
 }
 

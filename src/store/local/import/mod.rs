@@ -11,17 +11,23 @@
 //! the log already, the log itself knows ([`crate::journal::chunks`]), until the file is gone for good: also where its removal
 //! failed, much has changed since and every idempotency key has run out.
 //!
-//! A level of which more units are held than the file says stands in the way of the whole import, as long as it has not
-//! happened. One on which units are held between the check and its chunk keeps what it has, and is counted as left out.
+//! A level of which more units are held than the file says stands in the way of the whole import, and so does one that has moved on
+//! from the version that its line names: that is judged before the import happens, and again with each change itself. An import of one chunk
+//! that finds such a level then is called off, as nothing of it was done. One of more chunks may have begun: such a level keeps what
+//! it has, and is counted as left out. A level that has the units which the file says is left alone: no movement, no version.
 //!
 //! A service that keeps everything in memory imports in the same way, from a temporary folder, without the promise of step 2.
 
 mod apply;
 mod entries;
 mod line;
+mod lines;
+mod ndjson;
+mod refused;
 mod sort;
 mod stage;
 mod staged;
+mod table;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -37,10 +43,10 @@ use super::books::Begun;
 use super::chores::{Home, temporary_folder};
 use crate::journal::disk::{Disk, Folder};
 use crate::journal::stored::Stored;
-use crate::store::chores::{ImportError, ImportInto};
-use crate::store::{Answered, Idempotency, Imported, NotDone, Outcome, Why};
+use crate::store::chores::{ImportError, ImportInto, StockForm};
+use crate::store::{Answered, Idempotency, Imported, NotDone, Outcome, Store as _, Why};
 
-use stage::Stage;
+use stage::{Source, Stage};
 use staged::{Staged, temporary_name};
 
 /// The levels that are applied together.
@@ -70,13 +76,19 @@ struct Taken {
 
 impl Import {
     /// Begins one, with the right to it.
-    pub(super) fn begin(store: Local, right: OwnedSemaphorePermit) -> Result<Self, ImportError> {
+    pub(super) fn begin(
+        store: Local,
+        form: StockForm,
+        right: OwnedSemaphorePermit,
+    ) -> Result<Self, ImportError> {
         let id = fresh_id();
+        let source = Source { id, form, lineage: store.lineage() };
         let place = Place::of(store.0.rights.home(), id).map_err(ImportError::Io)?;
         let stop = Arc::clone(store.0.rights.stopping());
         let (pieces, mut taken) = mpsc::channel::<Bytes>(PIECES_AHEAD);
         let staging = tokio::task::spawn_blocking(move || {
-            let mut taking = Taken { stage: Stage::begin(Arc::clone(&place.disk), id, stop), place, right };
+            let mut taking =
+                Taken { stage: Stage::begin(Arc::clone(&place.disk), source, stop), place, right };
             while let Some(piece) = taken.blocking_recv() {
                 taking.stage.push(&piece)?;
             }

@@ -6,14 +6,16 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entries::Entry;
-use super::line::{self, LINE_BYTES_MAX, Lines};
+use super::entries::{Entry, OTHER_HISTORY};
+use super::line::{Reader, Wanted, whole};
+use super::lines::{LINE_BYTES_MAX, Lines};
 use super::sort::{RUN_ENTRIES, Sorter};
 use super::staged::{Staged, Writer};
 use super::{ImportError, temporary_name};
 use crate::journal::disk::Disk;
 use crate::stock::Once;
-use crate::store::chores::{IMPORT_BYTES_MAX, LINE_ERRORS_MAX, LineError};
+use crate::store::Lineage;
+use crate::store::chores::{IMPORT_BYTES_MAX, LINE_ERRORS_MAX, LineError, StockForm};
 
 /// Between two looks whether the service stops, in levels that were sorted.
 const LOOK_EVERY: u64 = 4096;
@@ -24,11 +26,31 @@ pub(super) struct Stage {
     disk: Arc<dyn Disk>,
     id: u128,
     lines: Lines,
-    sorter: Sorter,
-    wrong: Wrong,
+    taking: Taking,
     bytes: u64,
     /// The service stops: nothing is to be carried through.
     stop: Arc<AtomicBool>,
+}
+
+/// What an import is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    /// Its own id.
+    pub(super) id: u128,
+    /// The form of its lines.
+    pub(super) form: StockForm,
+    /// The history whose versions there are: a line may name one of another.
+    pub(super) lineage: Lineage,
+}
+
+/// What becomes of a line.
+#[derive(Debug)]
+struct Taking {
+    reader: Reader,
+    /// The history whose versions there are.
+    lineage: Lineage,
+    sorter: Sorter,
+    wrong: Wrong,
 }
 
 /// Lines that are wrong.
@@ -39,14 +61,14 @@ struct Wrong {
 }
 
 impl Stage {
-    /// Begins an import with that id, in that folder.
-    pub(super) fn begin(disk: Arc<dyn Disk>, id: u128, stop: Arc<AtomicBool>) -> Self {
-        Self::with_runs_of(disk, id, stop, RUN_ENTRIES)
+    /// Begins an import.
+    pub(super) fn begin(disk: Arc<dyn Disk>, source: Source, stop: Arc<AtomicBool>) -> Self {
+        Self::with_runs_of(disk, source, stop, RUN_ENTRIES)
     }
 
     pub(super) fn with_runs_of(
         disk: Arc<dyn Disk>,
-        id: u128,
+        Source { id, form, lineage }: Source,
         stop: Arc<AtomicBool>,
         run_entries: usize,
     ) -> Self {
@@ -54,7 +76,8 @@ impl Stage {
         // Of an import of the same id that was cut off.
         let _ = disk.remove(&name);
         let sorter = Sorter::new(Arc::clone(&disk), name, run_entries);
-        Self { disk, id, lines: Lines::default(), sorter, wrong: Wrong::default(), bytes: 0, stop }
+        let taking = Taking { reader: Reader::new(form), lineage, sorter, wrong: Wrong::default() };
+        Self { disk, id, lines: Lines::of(form), taking, bytes: 0, stop }
     }
 
     /// Takes bytes in.
@@ -66,18 +89,19 @@ impl Stage {
         if self.bytes > IMPORT_BYTES_MAX {
             return Err(ImportError::TooLarge);
         }
-        let (sorter, wrong) = (&mut self.sorter, &mut self.wrong);
-        self.lines.push(bytes, |number, line| take(sorter, wrong, number, line)).map_err(ImportError::Io)
+        let taking = &mut self.taking;
+        self.lines.push(bytes, |number, line| taking.take(number, line)).map_err(ImportError::Io)
     }
 
     /// Ends the import: the staged file, whole and synced and not yet named, or everything that is wrong with it.
     pub(super) fn finish(mut self, once: Option<Once>) -> Result<Staged, ImportError> {
-        let (sorter, wrong) = (&mut self.sorter, &mut self.wrong);
-        self.lines.finish(|number, line| take(sorter, wrong, number, line)).map_err(ImportError::Io)?;
+        let taking = &mut self.taking;
+        self.lines.finish(|number, line| taking.take(number, line)).map_err(ImportError::Io)?;
+        let Taking { sorter, wrong, .. } = taking;
         // Wrong lines are told before lines that are there twice: those may be neither.
-        self.wrong.told()?;
+        wrong.told()?;
         let mut writer = Writer::create(Arc::clone(&self.disk), self.id).map_err(ImportError::Io)?;
-        match write(&mut self.sorter, &mut writer, &mut self.wrong, &self.stop) {
+        match write(sorter, &mut writer, wrong, &self.stop) {
             Ok(()) if self.stop.load(Ordering::Relaxed) => {
                 writer.abandon();
                 Err(ImportError::Stopped)
@@ -86,10 +110,10 @@ impl Stage {
                 writer.abandon();
                 Err(ImportError::Empty)
             }
-            Ok(()) if self.wrong.total == 0 => writer.finish(once).map_err(ImportError::Io),
+            Ok(()) if wrong.total == 0 => writer.finish(once).map_err(ImportError::Io),
             Ok(()) => {
                 writer.abandon();
-                Err(self.wrong.told().expect_err("some lines are wrong"))
+                Err(wrong.told().expect_err("some lines are wrong"))
             }
             Err(error) => {
                 writer.abandon();
@@ -99,22 +123,28 @@ impl Stage {
     }
 }
 
-fn take(sorter: &mut Sorter, wrong: &mut Wrong, number: u64, line: Option<&[u8]>) -> io::Result<()> {
-    let parsed = match line {
-        Some(line) => line::parse(number, line),
-        None => Err(LineError {
-            line: number,
-            field: String::new(),
-            detail: format!("is longer than {LINE_BYTES_MAX} bytes"),
-        }),
-    };
-    match parsed {
-        // Once a line is wrong nothing will be applied: the rest is only read.
-        Ok(_) if wrong.total > 0 => Ok(()),
-        Ok((key, on_hand)) => sorter.push(Entry { key, line: number, on_hand: on_hand.units() }),
-        Err(error) => {
-            wrong.add(error);
-            Ok(())
+impl Taking {
+    fn take(&mut self, number: u64, line: Option<&[u8]>) -> io::Result<()> {
+        let read = match line {
+            Some(line) => self.reader.read(number, line),
+            None => Err(whole(number, format!("is longer than {LINE_BYTES_MAX} bytes"))),
+        };
+        match read {
+            Ok(None) => Ok(()),
+            // Once a line is wrong nothing will be applied: the rest is only read.
+            Ok(_) if self.wrong.total > 0 => Ok(()),
+            Ok(Some(Wanted { key, on_hand, expected })) => {
+                let expected = expected.map(|expected| match expected.lineage {
+                    // That there is no such level is the same in every history.
+                    lineage if lineage == self.lineage || expected.number == 0 => expected.number,
+                    _ => OTHER_HISTORY,
+                });
+                self.sorter.push(Entry { key, line: number, on_hand: on_hand.units(), expected })
+            }
+            Err(error) => {
+                self.wrong.add(error);
+                Ok(())
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! file    header, entries (see `entries`) ascending by key, each key once
-//! header  0 magic 8 bytes, 8 version u32, 12 flags u32 (1: the request had an idempotency key), 16 id u128, 32 levels u64,
+//! header  0 magic 8 bytes, 8 version u32 (1: no entry expects a version), 12 flags u32 (1: the request had an idempotency key), 16 id u128, 32 levels u64,
 //!         40 key u128, 56 fingerprint 32 bytes, 88 checksum u64 (BLAKE3 of bytes 0..88 and of the hash of all entries)
 //! ```
 
@@ -20,7 +20,7 @@ use crate::journal::prepare::SHORTEST_BYTES;
 use crate::stock::Once;
 
 const MAGIC: [u8; 8] = *b"INVIMP\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 96;
 const CHECKED: usize = 88;
 const FLAG_ONCE: u32 = 1;
@@ -146,7 +146,7 @@ impl Staged {
         if header[..8] != MAGIC {
             return Err(damaged("it is no staged import"));
         }
-        if u32_at(8) != VERSION {
+        if !(1..=VERSION).contains(&u32_at(8)) {
             return Err(damaged("another version of the program staged it: start that one"));
         }
         let (mut hash, mut at, mut piece) =

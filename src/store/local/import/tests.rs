@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::staged::Staged;
 use super::*;
+use crate::store::Lineage;
 use crate::store::chores::LINE_ERRORS_MAX;
 
 /// A temporary folder as a disk; what is left in it by name.
@@ -17,7 +18,8 @@ fn folder() -> (tempfile::TempDir, Arc<dyn Disk>) {
 }
 
 fn stage(disk: &Arc<dyn Disk>, run_entries: usize, lines: &[String]) -> Result<Staged, ImportError> {
-    let mut stage = Stage::with_runs_of(Arc::clone(disk), 7, Arc::default(), run_entries);
+    let source = Source { id: 7, form: StockForm::Ndjson, lineage: Lineage::FIRST };
+    let mut stage = Stage::with_runs_of(Arc::clone(disk), source, Arc::default(), run_entries);
     for line in lines {
         stage.push(line.as_bytes())?;
         stage.push(b"\n")?;
@@ -78,6 +80,28 @@ proptest! {
         }
         prop_assert_eq!(disk.list().unwrap(), Vec::<String>::new());
     }
+}
+
+/// What a line expects is kept through sorting, in runs and in the file; one of another history is known for it.
+#[test]
+fn versions_are_kept_and_those_of_another_history_are_told_apart() {
+    let (_folder, disk) = folder();
+    let lineage = Lineage::restored(Some(7));
+    let source = Source { id: 7, form: StockForm::Csv, lineage };
+    let mut stage = Stage::with_runs_of(Arc::clone(&disk), source, Arc::default(), 2);
+    let file = "sku,on_hand,version\ne,1,\nd,1,5\nc,1,0\nb,1,5-0000000000000007\na,1,5-0000000000000008\n";
+    stage.push(file.as_bytes()).unwrap();
+    let mut staged = stage.finish(None).unwrap();
+    let expected = |staged: &Staged| {
+        let mut entries = staged.entries();
+        let next = || entries.next().unwrap().map(|entry| entry.expected);
+        std::iter::from_fn(next).collect::<Vec<_>>()
+    };
+    let other = Some(entries::OTHER_HISTORY);
+    assert_eq!(expected(&staged), [other, Some(5), Some(0), other, None]);
+    staged.commit().unwrap();
+    let again = Staged::open(Arc::clone(&disk), &pending(&disk).unwrap()[0]).unwrap();
+    assert_eq!(expected(&again), expected(&staged));
 }
 
 /// Wrong lines are listed up to a bound, and counted.

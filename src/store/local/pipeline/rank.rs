@@ -76,7 +76,7 @@ mod tests {
     use crate::stock::{Location, OrderLine, OrderState, OrderTimes, Quantity, Sku, StockKey};
 
     fn rank(placed_ms: u64, priority: u8, discipline: Discipline) -> Rank {
-        let key = StockKey::new(Sku::parse("a").unwrap(), Location::DEFAULT);
+        let key = StockKey::new(&Sku::parse("a").unwrap(), &Location::DEFAULT);
         let order = Order {
             id: OrderId::new(placed_ms, 7),
             state: OrderState::Queued,

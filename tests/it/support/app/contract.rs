@@ -56,7 +56,12 @@ fn check_problem(answer: &Answer, what: &str) {
     let is_in_doubt = answer.status >= 500 || answer.status == 408;
     assert_eq!(body.get("applied").is_some(), is_in_doubt, "applied, of 5xx and 408 only: {what}");
     assert_eq!(!answer.header("retry-after").is_empty(), answer.status == 503, "Retry-After: {what}");
-    let named = if kind == ProblemKind::ValidationFailed { 1..=100 } else { 0..=0 };
+    let named = match kind {
+        ProblemKind::ValidationFailed => 1..=100,
+        // Lines of an import.
+        ProblemKind::VersionMismatch | ProblemKind::BelowReserved => 0..=100,
+        _ => 0..=0,
+    };
     let errors = body["errors"].as_array().map_or(0, Vec::len);
     assert!(named.contains(&errors), "{errors} fields are named: {what}");
 }

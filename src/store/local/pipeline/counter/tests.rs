@@ -7,7 +7,7 @@ use crate::stock::{Location, OrderLine, OrderState, OrderTimes, Quantity, Sku};
 use crate::store::{Discipline, Orders};
 
 fn key(level: u8) -> StockKey {
-    StockKey::new(Sku::parse(&format!("s{level}")).unwrap(), Location::DEFAULT)
+    StockKey::new(&Sku::parse(&format!("s{level}")).unwrap(), &Location::DEFAULT)
 }
 
 fn order(number: u128, lines: &[(u8, u64)]) -> Arc<Order> {
