@@ -7,8 +7,11 @@
 //! Which marks there are is kept beside the stock, each with the place in the ledger from which on it counts. That place is chosen while nobody derives
 //! anything: so whoever has told of a movement without a mark finds, ever after, that the mark did not count for it.
 //!
+//! [`Event`] names what there is to be told: movements, and alerts.
+//!
 //! It never reads a level, and knows nothing of HTTP.
 
+mod event;
 pub mod rules;
 
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+pub use self::event::Event;
 pub use self::rules::{Crossing, Rules, Side};
 use crate::stock::{Quantity, StockKey};
 use crate::store::{Document, NotDone, Store};

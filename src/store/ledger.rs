@@ -290,8 +290,18 @@ impl MovementFilter {
 
     /// Whether it wants this one.
     pub fn has(&self, movement: &Movement) -> bool {
-        let Movement { key, kind, time_ms, reference, .. } = movement;
-        self.has_level(key.sku(), key.location()) && self.has_change(|| *kind, *time_ms, reference)
+        self.has_of_any_kind(movement) && self.has_kind(movement.kind)
+    }
+
+    /// Whether it would want this one if it were of one of its kinds.
+    pub fn has_of_any_kind(&self, movement: &Movement) -> bool {
+        let Movement { key, time_ms, reference, .. } = movement;
+        self.has_level(key.sku(), key.location()) && self.has_change(*time_ms, reference)
+    }
+
+    /// Whether it wants any of that kind.
+    pub fn has_kind(&self, kind: MovementKind) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
     }
 
     /// Whether it wants any of that level.
@@ -299,12 +309,11 @@ impl MovementFilter {
         is(self.sku.as_ref(), sku) && is(self.location.as_ref(), location)
     }
 
-    /// Whether it wants one of that kind, dated then, with that reference, if it wants its level.
-    pub fn has_change(&self, kind: impl FnOnce() -> MovementKind, time_ms: u64, reference: &str) -> bool {
+    /// Whether it wants one dated then, with that reference, if it wants its level and its kind.
+    pub fn has_change(&self, time_ms: u64, reference: &str) -> bool {
         is(self.reference.as_ref(), reference)
             && self.from_ms.is_none_or(|from| time_ms >= from)
             && self.to_ms.is_none_or(|to| time_ms < to)
-            && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind()))
     }
 }
 

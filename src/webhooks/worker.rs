@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::Webhooks;
 use super::backoff;
-use super::filter::Event;
 use super::hook::{Failing, Hook};
 use super::message::{Happening, Message};
 use super::post::Attempt;
+use crate::alerts::Event;
 use crate::clock::wall_ms;
 use crate::store::ledger::From;
 use crate::store::{HistoryError, MovementCursor, MovementPage, MovementQuery, NotDone, Seq, Store as _};

@@ -71,7 +71,7 @@ fn relative(path: &Path) -> String {
 }
 
 fn all_sources() -> Vec<Source> {
-    ["src", "tests", "loadtest", "benches"].into_iter().flat_map(sources).collect()
+    ["src", "tests", "loadtest", "benches", "examples"].into_iter().flat_map(sources).collect()
 }
 
 fn assert_none(rule: &str, broken: impl IntoIterator<Item = String>) {

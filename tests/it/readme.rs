@@ -1,8 +1,12 @@
 //! README.md is true: every `curl` line of it is run, in order, against a fresh server, and every answer compared.
 
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use inventory::strategy::StrategyKind;
+use tempfile::TempDir;
 
 use crate::support::process::Server;
 
@@ -27,12 +31,16 @@ fn sessions(readme: &str) -> Vec<(String, String)> {
 #[test]
 fn every_curl_line_answers_as_printed() {
     let readme = include_str!("../../README.md");
-    let server = Server::start(StrategyKind::Atomic);
+    let data = Arc::new(TempDir::new().unwrap());
+    let server = Server::with_arguments(StrategyKind::Atomic, data, &["--webhook-allow", "127.0.0.0/8"]);
     let sessions = sessions(readme);
     assert!(sessions.len() >= 10, "the README has its examples in console blocks");
-    let mut names = Names::default();
+    // What is told of as at port 9000 takes a free one.
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut names = Names(vec![("127.0.0.1:9000".to_owned(), receiver)]);
     for (command, printed) in sessions {
         let command = names.here(&command.replace("http://127.0.0.1:8080", &server.url));
+        let command = command.replace(EXAMPLE, &example());
         let silent = if command.starts_with("curl ") { " --silent" } else { "" };
         let output = Command::new("sh").args(["-c", &format!("{command}{silent}")]).output().unwrap();
         assert!(output.status.success(), "{command}: is curl 7.82 or later installed?");
@@ -43,8 +51,17 @@ fn every_curl_line_answers_as_printed() {
     }
 }
 
+/// How the README runs the example. It was built with the tests.
+const EXAMPLE: &str = "cargo run --quiet --example webhook_receiver";
+
+fn example() -> String {
+    let program =
+        Path::new(env!("CARGO_BIN_EXE_inventory")).with_file_name("examples").join("webhook_receiver");
+    assert!(program.is_file(), "{} is missing: `cargo build --examples` makes it", program.display());
+    format!("exec '{}'", program.display())
+}
+
 /// What things are called in the README that have another name each time: reservations.
-#[derive(Default)]
 struct Names(Vec<(String, String)>);
 
 impl Names {

@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::fields::Text;
 use super::{EventName, time};
+use crate::alerts::Event;
 use crate::http::problem::{FieldError, Problem};
 use crate::json::Whole;
 use crate::stock::{Location, Sku};
-use crate::webhooks::filter::{Event, Filter};
+use crate::webhooks::filter::Filter;
 use crate::webhooks::hook::HookState;
 use crate::webhooks::url::Url;
 use crate::webhooks::{Asked, Attempt, HookView, Secret};

@@ -21,7 +21,7 @@ mod tail;
 mod wants;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -69,6 +69,8 @@ pub struct Feed {
     /// Raised with every piece, and when the tail ends.
     grown: watch::Sender<u64>,
     catching_up: Semaphore,
+    /// Readers that are further back than the ring.
+    behind: AtomicUsize,
     /// Readers whose connection ended before they had taken what they were sent.
     dropped: AtomicU64,
 }
@@ -87,6 +89,10 @@ struct Followed {
 #[derive(Debug)]
 struct Place(&'static Feed);
 
+/// One reader is further back than the ring, until this is dropped.
+#[derive(Debug)]
+struct Behind(&'static Feed);
+
 impl Feed {
     /// Nobody watches yet.
     pub fn new(config: FeedConfig) -> Self {
@@ -95,6 +101,7 @@ impl Feed {
             followed: Mutex::default(),
             grown: watch::Sender::new(0),
             catching_up: Semaphore::new(CATCHING_UP_MAX),
+            behind: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
         }
     }
@@ -170,11 +177,29 @@ impl Feed {
     pub fn expose(&self, text: &mut Exposition) {
         text.gauge("inventory_event_readers", "Clients that watch the event stream.");
         text.sample("inventory_event_readers", &[], self.followed.lock().readers);
+        text.gauge(
+            "inventory_event_readers_behind",
+            "Clients of the event stream that are further back than what is kept in memory, and are told from the log.",
+        );
+        text.sample("inventory_event_readers_behind", &[], self.behind.load(Ordering::Relaxed));
         text.counter(
             "inventory_event_readers_dropped_total",
             "Clients of the event stream whose connection ended, by --write-timeout or otherwise, before they took what was being sent.",
         );
         text.sample("inventory_event_readers_dropped_total", &[], self.dropped.load(Ordering::Relaxed));
+    }
+}
+
+impl Behind {
+    fn new(feed: &'static Feed) -> Self {
+        feed.behind.fetch_add(1, Ordering::Relaxed);
+        Self(feed)
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.0.behind.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::event::{self, Place as At, Told};
 use super::ring::Found;
 use super::tail::MOVEMENTS_MAX;
-use super::{Place, Wants};
+use super::{Behind, Place, Wants};
 use crate::alerts::Alerts;
 use crate::http::Readiness;
 use crate::http::pieces::Piece;
@@ -26,6 +26,8 @@ pub(super) struct Reader {
     /// Everything up to here it was sent, or does not want.
     at: At,
     lineage: Lineage,
+    /// What comes next has left the ring.
+    behind: Option<Behind>,
     grown: watch::Receiver<u64>,
 }
 
@@ -41,7 +43,7 @@ impl Reader {
     ) -> Self {
         let (at, lineage) = (At::of(after), after.lineage());
         let grown = place.0.grown.subscribe();
-        Self { place, store, alerts, wants, at, lineage, grown }
+        Self { place, store, alerts, wants, at, lineage, behind: None, grown }
     }
 
     /// Sends what there is, until it is over or the service stops.
@@ -76,13 +78,21 @@ impl Reader {
     async fn next(&mut self) -> Result<Bytes, Over> {
         // Marked as seen before it is looked for: what comes in between is a change.
         drop(self.grown.borrow_and_update());
-        match self.place.0.find(self.at).ok_or(Over)? {
+        let feed = self.place.0;
+        let found = feed.find(self.at).ok_or(Over)?;
+        if !matches!(found, Found::Ledger) {
+            self.behind = None;
+        }
+        match found {
             Found::Batch(batch) => {
                 let piece = batch.wanted(self.at, &self.wants);
                 self.at = batch.end();
                 Ok(piece)
             }
-            Found::Ledger => self.read().await,
+            Found::Ledger => {
+                self.behind.get_or_insert_with(|| Behind::new(feed));
+                self.read().await
+            }
             Found::Nothing => {
                 self.grown.changed().await.map_err(|_| Over)?;
                 Ok(Bytes::new())

@@ -1,7 +1,7 @@
 //! [`Wants`]: which events a reader asked for.
 
-use crate::alerts::{Crossing, Side};
-use crate::store::{Movement, MovementFilter, MovementKind};
+use crate::alerts::{Crossing, Event, Side};
+use crate::store::{Movement, MovementFilter};
 
 /// Which events a reader asked for.
 #[derive(Debug, Clone)]
@@ -18,9 +18,9 @@ impl Wants {
         let Some(kind) = kind else { return Ok(Self { filter, sides: Side::ALL.into() }) };
         let (mut kinds, mut sides) = (Vec::new(), Vec::new());
         for name in kind.split(',') {
-            match Side::ALL.into_iter().find(|side| side.event() == name) {
-                Some(side) => sides.push(side),
-                None => kinds.push(MovementKind::named(name).ok_or_else(no_kind)?),
+            match Event::named(name).map_err(|_| no_kind())? {
+                Event::Alert(side) => sides.push(side),
+                Event::Movement(kind) => kinds.push(kind),
             }
         }
         Ok(Self { filter: MovementFilter { kinds: Some(kinds), ..filter }, sides })
@@ -38,13 +38,7 @@ impl Wants {
 
     /// Whether it is what this movement has crossed, too.
     pub(super) fn has_crossing(&self, movement: &Movement, crossing: Crossing) -> bool {
-        let Movement { key, time_ms, reference, .. } = movement;
-        let of_any_kind = |filter: &MovementFilter| {
-            let filter = MovementFilter { kinds: None, ..filter.clone() };
-            filter.has_level(key.sku(), key.location())
-                && filter.has_change(|| movement.kind, *time_ms, reference)
-        };
-        self.sides.contains(&crossing.side) && of_any_kind(&self.filter)
+        self.sides.contains(&crossing.side) && self.filter.has_of_any_kind(movement)
     }
 
     /// The movements from which all that is wanted follows.
@@ -60,19 +54,14 @@ impl Default for Wants {
     }
 }
 
-/// Every event there is.
-pub(super) fn events() -> impl Iterator<Item = &'static str> {
-    MovementKind::ALL.map(MovementKind::name).into_iter().chain(Side::ALL.map(Side::event))
-}
-
 fn no_kind() -> String {
-    let known = events().collect::<Vec<_>>().join(", ");
-    format!("must be one or more of {known}, with commas between them")
+    format!("must be one or more of {}, with commas between them", Event::names())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::MovementKind;
 
     fn wants(kind: &str) -> Result<(Option<Vec<MovementKind>>, Vec<Side>), String> {
         Wants::new(MovementFilter::default(), Some(kind)).map(|wants| (wants.filter.kinds, wants.sides))
@@ -86,7 +75,7 @@ mod tests {
         for wrong in ["", "Adjusted", "adjusted,", "adjusted expired", "adjust", "stock"] {
             assert!(wants(wrong).unwrap_err().contains("stock.replenished"), "{wrong}");
         }
-        for name in events() {
+        for name in Event::all().map(Event::name) {
             assert!(wants(name).is_ok(), "{name}");
         }
         assert!(Wants::default().is_all() && Wants::new(MovementFilter::default(), None).unwrap().is_all());

@@ -157,8 +157,8 @@ fn of_level(
 ) -> Result<MovementPage, HistoryError> {
     let Shared { log, watermark, .. } = journal;
     let wanted = |movement: &history::Movement| {
-        let kind = || kind_of(movement.kind, movement.operation);
-        filter.has_change(kind, movement.time_ms, &movement.reference)
+        filter.has_change(movement.time_ms, &movement.reference)
+            && filter.has_kind(kind_of(movement.kind, movement.operation))
     };
     let page = history::of_level(log, head, watermark, key, from, limit, wanted);
     let page = page.map_err(|error| said(journal, error))?;
@@ -192,9 +192,9 @@ fn after(
     reached(journal, Seq(seq), of, lineage)?;
     let wanted = |record: &Record<'_>, line: &Line<'_>| {
         let (sku, location) = key::split(line.key).unwrap_or((line.key, ""));
-        let kind = || kind_of(record.note().kind, line.operation);
-        let has_change = || filter.has_change(kind, record.time_ms(), record.note().reference);
-        filter.has_level(sku, location) && has_change()
+        filter.has_level(sku, location)
+            && filter.has_change(record.time_ms(), record.note().reference)
+            && filter.has_kind(kind_of(record.note().kind, line.operation))
     };
     let page = history::after(&journal.log, &journal.watermark, seq, limit, wanted);
     let page = page.map_err(|error| said(journal, error))?;

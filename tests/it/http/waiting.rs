@@ -7,12 +7,16 @@ use inventory::http::server::Drained;
 use inventory::strategy::StrategyKind;
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::support::app::answer::Answer;
-use crate::support::app::{Call, TestApp};
+use crate::support::app::{Call, TestApp, WATCHDOG};
 use crate::support::for_each_strategy;
 
-/// A read that waits, not yet sent.
+/// Less than it would wait, so that no answer comes merely because its time is over.
+const TOLD_WITHIN: Duration = Duration::from_secs(15);
+
+/// A read that waits, not yet sent: for longer than [`TOLD_WITHIN`].
 fn waiting(app: &TestApp, path: &str) -> Call {
     app.call(Method::GET, path).header("prefer", "wait=20")
 }
@@ -27,13 +31,16 @@ async fn sent(app: &TestApp, call: Call, count: u64) -> JoinHandle<Answer> {
 /// Returns once so many wait.
 async fn wait_for(app: &TestApp, count: u64) {
     let line = format!("inventory_stock_waiters {count}\n");
-    while !app.get("/metrics").await.text().contains(&line) {
-        tokio::task::yield_now().await;
-    }
+    let waits = async {
+        while !app.get("/metrics").await.text().contains(&line) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(WATCHDOG, waits).await.unwrap_or_else(|_| panic!("{count} never wait"));
 }
 
 async fn told(sent: JoinHandle<Answer>) -> Answer {
-    sent.await.expect("no panic")
+    timeout(TOLD_WITHIN, sent).await.expect("who waits is told").expect("no panic")
 }
 
 for_each_strategy! {
@@ -61,7 +68,7 @@ for_each_strategy! {
 
         let reserved = app.post("/v1/reservations", &json!({"lines": [{"sku": "A", "quantity": 3}], "ttl_seconds": 1})).await;
         reserved.assert_status(201);
-        let answer = waiting(&app, "/v1/stock/A?min_available=1").send().await;
+        let answer = told(tokio::spawn(waiting(&app, "/v1/stock/A?min_available=1").send())).await;
         assert_eq!((answer.assert_status(200).number("/available"), answer.number("/version")), (3, 5));
         wait_for(&app, 0).await;
     }
