@@ -4,11 +4,11 @@ mod offline;
 
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
-
 use crate::alerts::{Alerts, Unreadable};
 use crate::config::Config;
-use crate::http::server::{self, Drained};
+use crate::http::routes::Face;
+use crate::http::server::listen::Listener;
+use crate::http::server::{self, Drained, Entrance, Leaving};
 use crate::http::{self, HttpState};
 use crate::store::local::{OpenError, Opening};
 use crate::store::{AnyStore, Store as _};
@@ -19,6 +19,9 @@ pub use offline::{Offline, verify};
 
 /// After the store failed, how long answers that say so may take to leave.
 const FAILURE_GRACE: Duration = Duration::from_secs(1);
+
+/// Connections of those who run the service, at once. They are beside those of clients: a probe finds a way in when clients find none.
+const PRIVATE_CONNECTIONS_MAX: usize = 64;
 
 /// A service that is built and not yet started.
 #[derive(Debug)]
@@ -43,6 +46,35 @@ pub enum Ended {
     Failed(String),
 }
 
+/// Where a service is asked.
+#[derive(Debug)]
+pub struct Listening {
+    /// By its clients.
+    pub public: Vec<Listener>,
+    /// By those who run it, if they have a way in of their own: then what is for them is not for clients.
+    pub private: Option<Listener>,
+}
+
+impl Listening {
+    /// At one address, for everybody.
+    pub fn at(listener: impl Into<Listener>) -> Self {
+        Self { public: vec![listener.into()], private: None }
+    }
+
+    fn entrances(self, state: &'static HttpState, config: &Config) -> Vec<Entrance> {
+        let entrance = |listeners, face, connections_max| {
+            let router = http::router(state, &config.http, face);
+            Entrance { listeners, router, connections_max }
+        };
+        let public = if self.private.is_some() { Face::Public } else { Face::All };
+        let mut entrances = vec![entrance(self.public, public, config.server.connections_max)];
+        entrances.extend(
+            self.private.map(|listener| entrance(vec![listener], Face::Private, PRIVATE_CONNECTIONS_MAX)),
+        );
+        entrances
+    }
+}
+
 impl App {
     /// Builds every part that needs no recovery. The data directory is this process's own from here on.
     pub fn build(config: Config) -> Result<Self, OpenError> {
@@ -60,9 +92,9 @@ impl App {
 
     /// Recovers what is on disk and serves until `shutdown` completes, then finishes what was accepted. Requests that come
     /// before recovery is done are told so.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Ended {
+    pub async fn serve(self, listening: Listening, shutdown: impl Future<Output = ()>) -> Ended {
         let Self { state, config, opening } = self;
-        let router = http::router(state, &config.http);
+        let entrances = listening.entrances(state, &config);
         let mut early = None;
         let opened = async {
             match opening.open().await {
@@ -89,7 +121,10 @@ impl App {
         };
         let grace = config.server.shutdown_grace;
         let mut stopped = Instant::now();
-        let draining = || {
+        let leaving = |leaving| {
+            if leaving == Leaving::Delayed {
+                return state.readiness.fall();
+            }
             stopped = Instant::now();
             state.readiness.set(false);
             if let (Ok(store), Ok(webhooks)) = (state.store(), state.webhooks()) {
@@ -97,7 +132,8 @@ impl App {
                 store.stop();
             }
         };
-        let drained = server::serve(listener, router, config.server.clone(), stop, draining).await;
+        let drained =
+            server::serve(entrances, config.server.clone(), &state.connections, stop, leaving).await;
         if let Some(ended) = early {
             return ended;
         }

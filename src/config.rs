@@ -7,8 +7,7 @@ use thiserror::Error;
 
 use crate::http::HttpConfig;
 use crate::http::feed::FeedConfig;
-use crate::http::linger::Linger;
-use crate::http::server::ServerConfig;
+use crate::http::server::{Linger, ServerConfig};
 use crate::store::{Keeping, Storage};
 use crate::strategy::{StrategyConfig, StrategyKind};
 use crate::webhooks::WebhookConfig;
@@ -89,16 +88,23 @@ impl Config {
             kind,
             storage: Storage::Folder { path: PathBuf::from(DATA_DIR_DEFAULT), keeping: Keeping::default() },
             strategy: StrategyConfig::default(),
-            http: HttpConfig { request_timeout: Duration::from_secs(30), feed: FeedConfig::default() },
+            http: HttpConfig {
+                request_timeout: Duration::from_secs(30),
+                bodies_bytes_max: 256 * 1024 * 1024,
+                feed: FeedConfig::default(),
+            },
             server: ServerConfig {
                 connections_max: 10_000,
-                header_timeout: Duration::from_mins(1),
+                connections_per_address_max: None,
+                header_timeout: Duration::from_secs(5),
+                idle_timeout: Duration::from_mins(1),
                 write_timeout: Duration::from_secs(30),
                 linger: Linger {
                     bytes: 64 * 1024 * 1024,
                     pause: Duration::from_secs(5),
                     time: Duration::from_secs(30),
                 },
+                drain_delay: Duration::ZERO,
                 shutdown_grace: Duration::from_secs(10),
             },
             webhooks: WebhookConfig::default(),
@@ -126,6 +132,7 @@ impl Config {
             ("--lock-timeout", self.strategy.lock_timeout, WAIT_MAX),
             ("--request-timeout", self.http.request_timeout, WAIT_MAX),
             ("--header-timeout", self.server.header_timeout, WAIT_MAX),
+            ("--idle-timeout", self.server.idle_timeout, WAIT_MAX),
             ("--write-timeout", self.server.write_timeout, WAIT_MAX),
             ("--event-heartbeat", self.http.feed.heartbeat, WAIT_MAX),
             ("--shutdown-grace", self.server.shutdown_grace, WAIT_MAX),
@@ -136,6 +143,9 @@ impl Config {
             ("--snapshot-interval", keeping.snapshot_interval, KEPT_MAX),
             ("--retain-age", keeping.retain_age.unwrap_or(KEPT_MAX.0), KEPT_MAX),
         ];
+        if self.server.drain_delay > WAIT_MAX.0 {
+            return Err(ConfigError::TooLong { flag: "--drain-delay", max: WAIT_MAX.1 });
+        }
         for (flag, duration, (longest, max)) in durations {
             if duration.is_zero() {
                 return Err(ConfigError::Zero { flag });
@@ -151,6 +161,11 @@ impl Config {
         let keeping = self.storage.keeping();
         let counts = [
             ("--max-connections", self.server.connections_max, COUNT_MAX),
+            (
+                "--max-connections-per-address",
+                self.server.connections_per_address_max.unwrap_or(1),
+                COUNT_MAX,
+            ),
             ("--event-readers", self.http.feed.readers_max, COUNT_MAX),
             ("--webhooks-max", self.webhooks.hooks_max, WEBHOOKS_MAX),
             ("--actor-queue", self.strategy.actor_queue, COUNT_MAX),
@@ -171,8 +186,11 @@ impl Config {
             }
         }
         // In bytes, of which one is enough to be more than none.
-        let sizes =
-            [("--snapshot-bytes", Some(keeping.snapshot_bytes)), ("--retain-bytes", keeping.retain_bytes)];
+        let sizes = [
+            ("--snapshot-bytes", Some(keeping.snapshot_bytes)),
+            ("--retain-bytes", keeping.retain_bytes),
+            ("--max-body-memory", Some(self.http.bodies_bytes_max as u64)),
+        ];
         match sizes.into_iter().find(|(_, bytes)| *bytes == Some(0)) {
             Some((flag, _)) => Err(ConfigError::Zero { flag }),
             None => Ok(()),

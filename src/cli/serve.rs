@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -12,16 +11,16 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args};
 use ipnet::IpNet;
-use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::logging::{self, LogFormat};
 use super::{EXIT_USAGE, fail, print, size};
-use crate::app::{App, Ended};
+use crate::app::{App, Ended, Listening};
 use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
 use crate::http::feed::FeedConfig;
 use crate::http::server::Drained;
+use crate::http::server::listen::Listener;
 use crate::shutdown;
 use crate::store::{Discipline, Keeping, Orders, Storage};
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
@@ -32,9 +31,19 @@ pub(super) struct ServeArgs {
     /// Who said where stock is kept, and whether it is: told by the parser.
     #[arg(skip)]
     said_by: SaidBy,
-    /// Address to listen on; port 0 takes a free one. The address is the first line on standard output
-    #[arg(long, env = "INVENTORY_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    listen: String,
+    /// Address to listen on, or unix:PATH; may be repeated. Port 0 takes a free one. Each is a line on standard output, in order
+    #[arg(
+        long,
+        env = "INVENTORY_LISTEN",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: Vec<String>,
+    /// A further address, for those who run the service, with places of its own: metrics, backup and verify, which are then at no other, and
+    /// the probes. It is the last line on standard output
+    #[arg(long, env = "INVENTORY_METRICS_LISTEN", value_name = "HOST:PORT")]
+    metrics_listen: Option<String>,
     /// How stock is shared between threads; `inventory strategies` explains them
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
     strategy: StrategyKind,
@@ -104,15 +113,24 @@ pub(super) struct ServeArgs {
     /// How long a request may take, its body included
     #[arg(long, env = "INVENTORY_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     request_timeout: Duration,
-    /// How long a client may take to send a request's head, and a connection may idle
-    #[arg(long, env = "INVENTORY_HEADER_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    /// How long a client may take to send a request's head, once it has begun
+    #[arg(long, env = "INVENTORY_HEADER_TIMEOUT", value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     header_timeout: Duration,
+    /// How long a connection may idle. Sooner it may be closed if others wait for a place
+    #[arg(long, env = "INVENTORY_IDLE_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    idle_timeout: Duration,
     /// How long a client may take nothing of an answer before its connection is closed
     #[arg(long, env = "INVENTORY_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     write_timeout: Duration,
+    /// How much memory the bodies of all requests may take together, where they are longer than a few KiB; one more gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_MAX_BODY_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size::parse)]
+    max_body_memory: u64,
     /// How many connections at once; further ones wait
     #[arg(long, env = "INVENTORY_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
     max_connections: usize,
+    /// How many of them one address may have (of IPv6 a network of 64 bits); nine tenths if left out
+    #[arg(long, env = "INVENTORY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    max_connections_per_address: Option<usize>,
     /// How many clients may watch the events at once; one more gets 503 `overloaded`
     #[arg(long, env = "INVENTORY_EVENT_READERS", value_name = "N", default_value_t = 10_000)]
     event_readers: usize,
@@ -125,7 +143,10 @@ pub(super) struct ServeArgs {
     /// Addresses that webhooks may be at although they are not public, as 10.1.0.0/16; may be repeated
     #[arg(long, env = "INVENTORY_WEBHOOK_ALLOW", value_name = "CIDR", value_delimiter = ',')]
     webhook_allow: Vec<IpNet>,
-    /// How long requests may go on after SIGTERM
+    /// After SIGTERM, how long requests are still taken while /readyz says 503: what a load balancer needs to send them elsewhere
+    #[arg(long, env = "INVENTORY_DRAIN_DELAY", value_name = "DURATION_OR_0", default_value = "0s", value_parser = humantime::parse_duration)]
+    drain_delay: Duration,
+    /// How long requests may go on after that, while none is taken any more
     #[arg(long, env = "INVENTORY_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     shutdown_grace: Duration,
     /// Threads that serve requests; one per core if left out
@@ -163,12 +184,16 @@ impl ServeArgs {
             config.strategy.partitions = usize::from(partitions);
         }
         config.http.request_timeout = self.request_timeout;
+        config.http.bodies_bytes_max = usize::try_from(self.max_body_memory).unwrap_or(usize::MAX);
         config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
         config.webhooks.hooks_max = self.webhooks_max;
         config.webhooks.allow.clone_from(&self.webhook_allow);
         config.server.header_timeout = self.header_timeout;
+        config.server.idle_timeout = self.idle_timeout;
+        config.server.drain_delay = self.drain_delay;
         config.server.write_timeout = self.write_timeout;
         config.server.connections_max = self.max_connections;
+        config.server.connections_per_address_max = self.max_connections_per_address;
         config.server.shutdown_grace = self.shutdown_grace;
         config.check(self.allow_racy)
     }
@@ -225,10 +250,6 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
         Ok(filter) => filter,
         Err(error) => return bad(&format!("--log {}: {error}", args.log)),
     };
-    let addresses: Vec<SocketAddr> = match args.listen.to_socket_addrs() {
-        Ok(addresses) => addresses.collect(),
-        Err(error) => return bad(&format!("--listen {}: {error}; it must be HOST:PORT", args.listen)),
-    };
     if let Err(error) = logging::start(filter, args.log_format) {
         return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
     }
@@ -239,7 +260,7 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
         runtime.worker_threads(usize::from(workers));
     }
     match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(listen_and_serve(&args.listen, &addresses, config)),
+        Ok(runtime) => runtime.block_on(listen_and_serve(args, config)),
         Err(error) => fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
     }
 }
@@ -247,17 +268,33 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
 /// How long the address is held back while the service reads what it has on disk.
 const ANNOUNCED_AFTER: Duration = Duration::from_secs(1);
 
-async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config) -> ExitCode {
-    let bound = async {
-        let listener = TcpListener::bind(addresses).await?;
-        Ok::<_, io::Error>((listener.local_addr()?, listener, shutdown::on_signal()?))
+/// Listens wherever it is to; says where it cannot.
+fn listen(args: &ServeArgs) -> Result<Listening, String> {
+    let bind = |flag: &str, address: &String| {
+        Listener::bind(address).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                format!("{flag} {address}: {error}; it must be HOST:PORT, or unix:PATH")
+            }
+            _ => format!("{flag} {address}: cannot listen there: {error}"),
+        })
     };
-    let (address, listener, shutdown) = match bound.await {
-        Ok(bound) => bound,
-        Err(error) => {
-            return fail(ExitCode::from(EXIT_USAGE), &format!("cannot listen on {listen}: {error}"));
-        }
+    let public = args.listen.iter().map(|address| bind("--listen", address)).collect::<Result<_, _>>()?;
+    let private =
+        args.metrics_listen.as_ref().map(|address| bind("--metrics-listen", address)).transpose()?;
+    Ok(Listening { public, private })
+}
+
+async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
+    let listening = match listen(args) {
+        Ok(listening) => listening,
+        Err(error) => return fail(ExitCode::from(EXIT_USAGE), &error),
     };
+    let shutdown = match shutdown::on_signal() {
+        Ok(shutdown) => shutdown,
+        Err(error) => return fail(ExitCode::FAILURE, &format!("cannot wait for signals: {error}")),
+    };
+    let addresses: Vec<String> =
+        listening.public.iter().chain(&listening.private).map(Listener::to_string).collect();
     let durability = match &config.storage {
         Storage::Memory(_) => "in memory only".to_owned(),
         Storage::Folder { path, .. } => path.display().to_string(),
@@ -270,7 +307,8 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
     // Only now: who finds the data directory in use serves nothing.
-    tracing::info!(%address, %strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
+    let address = addresses.join(", ");
+    tracing::info!(address, %strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
     let opened = app.opened();
     let mut unread = false;
     let stop = async {
@@ -278,7 +316,7 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
         let announce = async {
             // Who reads the line finds the service ready, unless there is much to recover: then it finds out by asking.
             let _late = tokio::time::timeout(ANNOUNCED_AFTER, opened).await;
-            print(&format!("http://{address}\n"))
+            print(&(addresses.join("\n") + "\n"))
         };
         tokio::select! {
             () = &mut shutdown => return,
@@ -288,7 +326,7 @@ async fn listen_and_serve(listen: &str, addresses: &[SocketAddr], config: Config
             shutdown.await;
         }
     };
-    let ended = Box::pin(app.serve(listener, stop)).await;
+    let ended = Box::pin(app.serve(listening, stop)).await;
     if unread {
         return ExitCode::FAILURE;
     }

@@ -146,6 +146,9 @@ pub fn expose(state: &HttpState) -> String {
     );
     text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
     requests(&mut text, &state.metrics);
+    state.connections.expose(&mut text);
+    text.gauge("inventory_body_memory_bytes", "Memory that bodies of requests take, of --max-body-memory.");
+    text.sample("inventory_body_memory_bytes", &[], state.bodies.taken());
     state.feed.expose(&mut text);
     if let Ok(store) = state.store() {
         store.expose(&mut text);

@@ -4,14 +4,12 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`server`] the connections ([`request_body`], [`write_bound`] and
-//! [`linger`] what happens at their edges), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod dto;
 pub mod extract;
 pub mod feed;
-pub mod linger;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
@@ -22,7 +20,6 @@ pub mod request_body;
 pub mod routes;
 pub mod server;
 pub mod stack;
-pub mod write_bound;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -33,12 +30,14 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
+use self::extract::BodyRoom;
 use self::feed::{Feed, FeedConfig};
 use self::metrics::HttpMetrics;
 use self::openapi::Documents;
 use self::perhaps::Known;
 use self::problem::{Problem, ProblemKind};
-use self::routes::stock_query;
+use self::routes::{Face, stock_query};
+use self::server::counts::Connections;
 use crate::alerts::Alerts;
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
@@ -62,6 +61,10 @@ pub struct HttpState {
     pub strategy: Strategy,
     /// What was counted of requests.
     pub metrics: HttpMetrics,
+    /// What was counted of connections.
+    pub connections: Connections,
+    /// The memory that bodies take.
+    pub bodies: BodyRoom,
     /// Whether to tell a load balancer to send requests here.
     pub readiness: Readiness,
     /// How long a request may wait for what it wants, before it is answered as things are: well within what it may take in all.
@@ -75,13 +78,25 @@ pub struct HttpState {
 
 /// Whether the service takes requests: from the end of start-up to the beginning of shutdown. An event: its end can be waited for.
 #[derive(Debug, Default)]
-pub struct Readiness(watch::Sender<bool>);
+pub struct Readiness(watch::Sender<Takes>);
+
+/// Whether requests are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Takes {
+    #[default]
+    None,
+    All,
+    /// All, and yet clients are to go elsewhere.
+    Last,
+}
 
 /// The bounds of the HTTP face that a user may set.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
+    /// How much memory the bodies of all requests may take together, in bytes, where they come in several pieces.
+    pub bodies_bytes_max: usize,
     /// The bounds of the event stream.
     pub feed: FeedConfig,
 }
@@ -97,6 +112,8 @@ impl HttpState {
             recovery: OnceLock::new(),
             strategy,
             metrics: HttpMetrics::default(),
+            connections: Connections::default(),
+            bodies: BodyRoom::new(config.bodies_bytes_max),
             readiness: Readiness::default(),
             // What is left is for the body to come, the change to be made, and the answer to leave.
             wait_max: config.request_timeout * 9 / 10,
@@ -154,24 +171,33 @@ fn recovering() -> Problem {
 impl Readiness {
     /// Says whether requests are taken.
     pub fn set(&self, ready: bool) {
-        self.0.send_replace(ready);
+        self.0.send_replace(if ready { Takes::All } else { Takes::None });
     }
 
-    /// Whether requests are taken.
+    /// Requests are still taken, if they were, and none is to be sent here any more.
+    pub fn fall(&self) {
+        self.0.send_modify(|takes| {
+            if *takes == Takes::All {
+                *takes = Takes::Last;
+            }
+        });
+    }
+
+    /// Whether requests are to be sent here.
     pub fn get(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() == Takes::All
     }
 
     /// Completes once no requests are taken; at once while none are yet.
     pub async fn lost(&self) {
-        let mut ready = self.0.subscribe();
-        let _it_lives_as_long_as_this = ready.wait_for(|ready| !ready).await;
+        let mut takes = self.0.subscribe();
+        let _it_lives_as_long_as_this = takes.wait_for(|takes| *takes == Takes::None).await;
     }
 }
 
-/// Everything from the request line to the answer.
-pub fn router(state: &'static HttpState, config: &HttpConfig) -> Router {
-    let (routes, document) = routes::all();
+/// Everything from the request line to the answer, for those who come in by that face.
+pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face) -> Router {
+    let (routes, document) = routes::of(face);
     let known = Arc::new(Known::of(&document));
     let elsewhere = Arc::clone(&known);
     let routes = routes

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::feed::schema;
-use super::routes;
+use super::routes::{self, Face};
 
 /// What no handler can say.
 #[derive(OpenApi)]
@@ -69,7 +69,7 @@ impl Default for Documents {
 
 /// The document of every route there is.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_routes, paths) = routes::all();
+    let (_routes, paths) = routes::of(Face::All);
     let mut document = Head::openapi();
     document.merge(paths);
     document

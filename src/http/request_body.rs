@@ -3,11 +3,13 @@
 //! A handler may answer before the body has come, or without a look at it. What is left of it stands in the way of the next request:
 //! either it is there, and thrown away, or the connection ends with this answer, which has to say so. And a request that is given up
 //! while it waits for its body has changed nothing, which it can be told ([`poll_awaiting`]).
+//!
+//! How far the request at hand is, the connection learns from its [`Exchange`].
 
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::Bytes;
@@ -19,17 +21,38 @@ use parking_lot::Mutex;
 #[derive(Debug)]
 pub struct RequestBody {
     /// Until it has ended: the body, and whose it is again.
-    lent: Option<(Incoming, Arc<Unread>)>,
+    lent: Option<(Incoming, Arc<Exchange>)>,
 }
 
-/// What nobody read of the bodies of a connection, one after the other.
+/// The request at hand of a connection, one after the other: how far it is, and what nobody read of its body. The connection, its service and
+/// the body share it; all run in one task, but for a body that a handler gave away.
 #[derive(Debug, Default)]
-pub struct Unread {
+pub struct Exchange {
+    /// A [`Phase`].
+    phase: AtomicU8,
+    /// How many requests there were; it wraps.
+    requests: AtomicU32,
+    /// Whether the client has closed its side.
+    is_closed: AtomicBool,
     body: Mutex<Option<Incoming>>,
     /// Whether there is one, or one that broke: most are read, and nobody takes the lock for them.
     is_back: AtomicBool,
     /// Whether the client may still be sending what nobody will read.
     is_left: AtomicBool,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// There is none: the head of the next has not come, or not all of it.
+    Idle,
+    /// Its head is there, and its body is not.
+    Arriving,
+    /// All of it is there, and it is being answered.
+    Whole,
+    /// Its answer is made, and may not have left yet.
+    Answered,
 }
 
 thread_local! {
@@ -48,13 +71,69 @@ pub fn poll_awaiting<T>(poll: impl FnOnce() -> T) -> (T, bool) {
 const DISCARDED_MAX: usize = 64 * 1024;
 
 impl RequestBody {
-    /// A body that goes back to `unread`.
-    pub fn new(body: Incoming, unread: &Arc<Unread>) -> Self {
-        Self { lent: (!body.is_end_stream()).then(|| (body, Arc::clone(unread))) }
+    /// A body that goes back to `exchange`.
+    pub fn new(body: Incoming, exchange: &Arc<Exchange>) -> Self {
+        Self { lent: (!body.is_end_stream()).then(|| (body, Arc::clone(exchange))) }
     }
 }
 
-impl Unread {
+impl Exchange {
+    /// How far the request at hand is.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Arriving,
+            2 => Phase::Whole,
+            _ => Phase::Answered,
+        }
+    }
+
+    fn is(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// The head of a request has come, and all of it, if it has no body.
+    pub fn begin(&self, is_whole: bool) {
+        self.requests.store(self.requests().wrapping_add(1), Ordering::Relaxed);
+        self.is(if is_whole { Phase::Whole } else { Phase::Arriving });
+    }
+
+    /// All of its body is there.
+    fn has_come(&self) {
+        if self.phase() == Phase::Arriving {
+            self.is(Phase::Whole);
+        }
+    }
+
+    /// How many requests there were; it wraps.
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The answer is made, all of it.
+    pub fn answered(&self) {
+        self.is(Phase::Answered);
+    }
+
+    /// What was written has left: the answer, if it was made. Says whether it was.
+    pub fn left(&self) -> bool {
+        let is_over = self.phase() == Phase::Answered;
+        if is_over {
+            self.is(Phase::Idle);
+        }
+        is_over
+    }
+
+    /// The client has closed its side.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client has closed its side.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
     /// Once the request is answered: whether the connection can go on to the next one. What was not read is thrown away, if it has
     /// come by now. Of a client that `asked` whether to send it, nothing is asked for that it was not told to send.
     pub async fn is_over(&self, asked: bool) -> bool {
@@ -115,10 +194,14 @@ impl Body for RequestBody {
         let frame = Pin::new(body).poll_frame(cx);
         AWAITED.set(frame.is_pending());
         match frame {
-            Poll::Ready(None) => self.lent = None,
+            Poll::Ready(None) => {
+                if let Some((_, exchange)) = self.lent.take() {
+                    exchange.has_come();
+                }
+            }
             Poll::Ready(Some(Err(_))) => {
-                if let Some((_, unread)) = self.lent.take() {
-                    unread.is_back.store(true, Ordering::Release);
+                if let Some((_, exchange)) = self.lent.take() {
+                    exchange.is_back.store(true, Ordering::Release);
                 }
             }
             _ => {}
@@ -137,9 +220,11 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if let Some((body, unread)) = self.lent.take().filter(|(body, _)| !body.is_end_stream()) {
-            *unread.body.lock() = Some(body);
-            unread.is_back.store(true, Ordering::Release);
+        let Some((body, exchange)) = self.lent.take() else { return };
+        if body.is_end_stream() {
+            return exchange.has_come();
         }
+        *exchange.body.lock() = Some(body);
+        exchange.is_back.store(true, Ordering::Release);
     }
 }

@@ -3,6 +3,7 @@
 //! Each test runs the real executable; none waits for time to pass: the first line of `serve` says when it listens.
 
 mod data_dirs;
+mod listening;
 mod log;
 mod offline;
 
@@ -258,6 +259,11 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (&["serve", "--workers", "0"], "--workers"),
         (&["serve", "--listen", "nowhere"], "--listen"),
         (&["serve", "--listen", "127.0.0.1:99999"], "--listen"),
+        (&["serve", "--listen", "unix:/no/such/folder/socket"], "--listen"),
+        (&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "nowhere"], "--metrics-listen"),
+        (&["serve", "--drain-delay", "25h"], "--drain-delay"),
+        (&["serve", "--max-body-memory", "0"], "--max-body-memory"),
+        (&["serve", "--max-connections-per-address", "0"], "--max-connections-per-address"),
         (&["serve", "--log-format", "xml"], "--log-format"),
         (&["serve", "--log", "inventory=loud"], "--log"),
         (&["serve", "--data-dir", "d", "--ephemeral"], "--data-dir"),

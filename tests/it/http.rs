@@ -4,7 +4,9 @@
 mod adjustments;
 mod alerts;
 mod backups;
+mod closing;
 mod connections;
+mod crowds;
 mod disconnects;
 mod documents;
 mod errors;

@@ -11,6 +11,8 @@ use http_body_util::BodyExt as _;
 use serde::Deserialize;
 
 use super::json;
+use super::room::{BodyRoom, Taken};
+use crate::http::HttpState;
 use crate::http::dto::Object;
 use crate::http::problem::{Problem, ProblemKind, clip};
 use crate::json::Shaped;
@@ -20,11 +22,17 @@ use crate::json::Shaped;
 #[derive(Debug)]
 pub struct JsonBody<const BYTES_MAX: usize> {
     bytes: Bytes,
+    #[expect(dead_code, reason = "held for as long as the bytes")]
+    taken: Option<Taken>,
     /// Its text, if that had to be made plain.
     plain: OnceLock<String>,
 }
 
 impl<const BYTES_MAX: usize> JsonBody<BYTES_MAX> {
+    fn none() -> Self {
+        Self { bytes: Bytes::new(), taken: None, plain: OnceLock::new() }
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -39,13 +47,13 @@ impl<const BYTES_MAX: usize> JsonBody<BYTES_MAX> {
     }
 }
 
-impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBody<BYTES_MAX> {
+impl<const BYTES_MAX: usize> FromRequest<&'static HttpState> for JsonBody<BYTES_MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &&'static HttpState) -> Result<Self, Problem> {
         check_media_type(request.headers(), "application/json", is_json)?;
-        let bytes = read(request.into_body(), BYTES_MAX).await?;
-        Ok(Self { bytes, plain: OnceLock::new() })
+        let (bytes, taken) = read(request.into_body(), BYTES_MAX, &state.bodies).await?;
+        Ok(Self { bytes, taken, plain: OnceLock::new() })
     }
 }
 
@@ -69,19 +77,19 @@ impl<const BYTES_MAX: usize> JsonBodyOrNone<BYTES_MAX> {
     }
 }
 
-impl<const BYTES_MAX: usize, S: Sync> FromRequest<S> for JsonBodyOrNone<BYTES_MAX> {
+impl<const BYTES_MAX: usize> FromRequest<&'static HttpState> for JsonBodyOrNone<BYTES_MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &&'static HttpState) -> Result<Self, Problem> {
         // What a client sends that always declares a body counts as none, too.
         if request.body().is_end_stream() || request.body().size_hint().exact() == Some(0) {
-            return Ok(Self(JsonBody { bytes: Bytes::new(), plain: OnceLock::new() }));
+            return Ok(Self(JsonBody::none()));
         }
         if !request.headers().contains_key(header::CONTENT_TYPE) {
             // Of one that does not say how long it is, only its end tells that there is none.
             let (parts, body) = request.into_parts();
-            if read(body, 0).await.is_ok() {
-                return Ok(Self(JsonBody { bytes: Bytes::new(), plain: OnceLock::new() }));
+            if read(body, 0, &state.bodies).await.is_ok() {
+                return Ok(Self(JsonBody::none()));
             }
             check_media_type(&parts.headers, "application/json", is_json)?;
             return Err(Problem::new(ProblemKind::InvalidRequest, "the body ended before it was complete"));
@@ -155,29 +163,39 @@ pub(super) fn essence(declared: &HeaderValue) -> &[u8] {
     declared.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// Reads a body whole. One that came in one piece, as small ones do, is not copied; of one that says how long it is,
-/// each byte is copied once.
-async fn read(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+/// Reads a body whole. One that came in one piece, as small ones do, is not copied. Memory is taken as bytes come, and not as they are
+/// announced: to announce megabytes costs a client nothing.
+async fn read(
+    mut body: Body,
+    bytes_max: usize,
+    room: &'static BodyRoom,
+) -> Result<(Bytes, Option<Taken>), Problem> {
     let too_large =
         || Problem::new(ProblemKind::RequestTooLarge, format!("the body is longer than {bytes_max} bytes"));
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
         return Err(too_large());
     }
-    let mut whole = BytesMut::new();
+    let (mut whole, mut taken) = (BytesMut::new(), room.for_one());
     while let Some(frame) = body.frame().await {
         let broken = |_| Problem::new(ProblemKind::InvalidRequest, "the body ended before it was complete");
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };
-        if whole.len() + data.len() > bytes_max {
+        let length = whole.len() + data.len();
+        if length > bytes_max {
             return Err(too_large());
         }
         if whole.is_empty() && body.is_end_stream() {
-            return Ok(data);
+            return Ok((data, None));
         }
-        whole.reserve(announced.saturating_sub(whole.len()).max(data.len()));
+        if length > whole.capacity() {
+            // Twice as much as before, so that each byte is copied about twice; and no more than is to come.
+            let wanted = length.max((2 * whole.capacity()).min(announced.max(length)));
+            taken.grow_to(wanted)?;
+            whole.reserve(wanted - whole.len());
+        }
         whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok((whole.freeze(), Some(taken)))
 }

@@ -46,8 +46,45 @@ pub(super) const STREAMED: &str = "/v1/import";
 /// How long a request to one of [`LONG_RUNNING`] may take.
 pub(super) const LONG_TIMEOUT: Duration = Duration::from_hours(1);
 
-/// Every route, with its part of the OpenAPI document: a route that is not in the document cannot be added.
-pub fn all() -> (Router<&'static HttpState>, OpenApi) {
+/// Who comes in where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// Everybody, for everything.
+    All,
+    /// Clients, where those who run the service have a way in of their own.
+    Public,
+    /// Those who run the service.
+    Private,
+}
+
+/// The routes, each with its part of the OpenAPI document: a route that is not in the document cannot be added.
+pub fn of(face: Face) -> (Router<&'static HttpState>, OpenApi) {
+    let routes = match face {
+        Face::All => stock().merge(operations()),
+        Face::Public => stock(),
+        Face::Private => operations(),
+    };
+    routes.merge(health()).split_for_parts()
+}
+
+/// What says how the service is: wherever somebody comes in.
+fn health() -> OpenApiRouter<&'static HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(operations::status))
+        .routes(routes!(operations::alive))
+        .routes(routes!(operations::ready))
+}
+
+/// What is for those who run it.
+fn operations() -> OpenApiRouter<&'static HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(backup::back_up))
+        .routes(routes!(verify::verify))
+        .routes(routes!(operations::metrics))
+}
+
+/// What it is for.
+fn stock() -> OpenApiRouter<&'static HttpState> {
     OpenApiRouter::new()
         .routes(routes!(page::list))
         .routes(routes!(stock::read, stock::put, stock::delete))
@@ -77,17 +114,10 @@ pub fn all() -> (Router<&'static HttpState>, OpenApi) {
         .routes(routes!(webhooks::enable))
         .routes(routes!(export::export))
         .routes(routes!(import::import))
-        .routes(routes!(backup::back_up))
-        .routes(routes!(verify::verify))
-        .routes(routes!(operations::status))
-        .routes(routes!(operations::alive))
-        .routes(routes!(operations::ready))
-        .routes(routes!(operations::metrics))
         .routes(routes!(docs::home))
         .routes(routes!(docs::yaml))
         .routes(routes!(docs::json))
         .routes(routes!(docs::page))
         .routes(routes!(docs::file))
         .routes(routes!(docs::problem))
-        .split_for_parts()
 }

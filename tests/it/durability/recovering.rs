@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use axum::http::Method;
-use inventory::app::App;
+use inventory::app::{App, Listening};
 use inventory::config::Config;
 use inventory::store::{Keeping, Storage};
 use inventory::strategy::StrategyKind;
@@ -34,7 +34,7 @@ fn until_recovery_is_over_nothing_is_shown() {
         let opened = app.opened();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = tokio::spawn(app.serve(listener, std::future::pending()));
+        let service = tokio::spawn(app.serve(Listening::at(listener), std::future::pending()));
         let client = client();
         let call = |method, path| Call::new(&client, method, &url, path);
         call(Method::GET, "/readyz").send().await.assert_status(503);

@@ -96,10 +96,10 @@ async fn a_request_may_come_byte_by_byte() {
     connection.answer().await.assert_level(200, 5, 2);
 }
 
-/// P10: half a head is cut off at the header timeout, and so is a connection that idles before or between requests.
+/// P10: half a head is cut off at the idle timeout at the latest, and so is a connection that idles before or between requests.
 #[tokio::test]
 async fn half_a_head_is_cut_off() {
-    let app = TestApp::with(StrategyKind::Atomic).with_header_timeout(SHORT).start().await;
+    let app = TestApp::with(StrategyKind::Atomic).with_idle_timeout(SHORT).start().await;
     for beginning in ["", "G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\n"] {
         let mut connection = app.connect().await;
         connection.write(beginning).await;

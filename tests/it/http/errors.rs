@@ -390,5 +390,5 @@ async fn names_in_the_path_are_checked() {
     }
     assert_eq!(app.get("/v1/stock/%41").await.assert_level(200, 100, 1).at("/sku"), "A");
     // What is longer than a name can come down to is refused as it stands.
-    app.get(&format!("/v1/stock/{}", "e%CC%81".repeat(4_000))).await.assert_parameter("sku");
+    app.get(&format!("/v1/stock/{}", "e%CC%81".repeat(2_000))).await.assert_parameter("sku");
 }

@@ -6,7 +6,9 @@ use axum::http::Method;
 use inventory::alerts::Alerts;
 use inventory::config::Config;
 use inventory::http::metrics::ROUTES;
-use inventory::http::{self, HttpState, server};
+use inventory::http::routes::Face;
+use inventory::http::server::{self, Entrance};
+use inventory::http::{self, HttpState};
 use inventory::store::local::{Intent, Opening};
 use inventory::store::{AnyStore, Keeping, Storage};
 use inventory::strategy::StrategyKind;
@@ -160,8 +162,11 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     let state: &'static HttpState = Box::leak(Box::new(HttpState::new(config.kind, &config.http)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = http::router(state, &config.http);
-    let server = tokio::spawn(server::serve(listener, router, config.server, std::future::pending(), || ()));
+    let router = http::router(state, &config.http, Face::All);
+    let entrance = Entrance { listeners: vec![listener.into()], router, connections_max: 10 };
+    let pending = std::future::pending();
+    let server =
+        tokio::spawn(server::serve(vec![entrance], config.server, &state.connections, pending, |_| ()));
     let mut connection = Raw::connect(address).await;
     let mut ask = async |path: &str| {
         connection.write(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;

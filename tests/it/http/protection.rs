@@ -9,10 +9,10 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::{get, post};
 use inventory::config::Config;
-use inventory::http::feed::FeedConfig;
 use inventory::http::metrics::HttpMetrics;
 use inventory::http::problem::{Problem, ProblemKind as Named};
-use inventory::http::{HttpConfig, server, stack};
+use inventory::http::server::{self, Entrance, counts::Connections};
+use inventory::http::{HttpConfig, stack};
 use inventory::strategy::StrategyKind;
 use tokio::net::TcpListener;
 
@@ -30,11 +30,17 @@ async fn start(request_timeout: Duration) -> SocketAddr {
         .route("/unready", get(async || Problem::new(Named::NotReady, "on purpose")))
         .route("/well", get(async || "well"));
     let metrics: &'static HttpMetrics = Box::leak(Box::default());
-    let router =
-        stack::around(failing, metrics, &HttpConfig { request_timeout, feed: FeedConfig::default() });
+    let router = stack::around(
+        failing,
+        metrics,
+        &HttpConfig { request_timeout, ..Config::new(StrategyKind::Mutex).http },
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
-    tokio::spawn(server::serve(listener, router, Config::new(StrategyKind::Mutex).server, pending(), || ()));
+    let connections: &'static Connections = Box::leak(Box::default());
+    let entrance = Entrance { listeners: vec![listener.into()], router, connections_max: 10 };
+    let config = Config::new(StrategyKind::Mutex).server;
+    tokio::spawn(server::serve(vec![entrance], config, connections, pending(), |_| ()));
     address
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use inventory::http::server::Drained;
 use inventory::strategy::StrategyKind;
+use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::support::app::raw::Raw;
@@ -94,5 +95,30 @@ async fn nothing_to_finish() {
     let mut app = TestApp::start(StrategyKind::Mutex).await;
     app.get("/livez").await.assert_status(200);
     app.begin_shutdown();
+    assert_eq!(app.drained().await, Drained::Clean);
+}
+
+/// Fault 8: where there is a delay, `/readyz` falls first, while requests are taken as before, each answer saying that it is the last of its
+/// connection; and then the service stops.
+#[tokio::test]
+async fn readiness_falls_before_the_service_stops() {
+    let app = TestApp::with(StrategyKind::Atomic).with_drain_delay(Duration::from_secs(2));
+    let mut app = app.start().await;
+    app.create("A", 1).await;
+    let mut idle = app.connect().await;
+    app.begin_shutdown();
+    let falls = async {
+        while app.get("/readyz").await.status == 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WATCHDOG, falls).await.expect("it is not ready any more");
+    app.get("/livez").await.assert_status(200);
+    idle.write("GET /v1/stock/A HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = idle.answer().await;
+    answer.assert_level(200, 1, 1);
+    assert_eq!(answer.header("connection"), "close");
+    assert!(idle.rest().await.is_empty());
+    app.post("/v1/stock/A/adjust", &json!({"delta": 41})).await.assert_level(200, 42, 2);
     assert_eq!(app.drained().await, Drained::Clean);
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use inventory::app::{App, Ended};
+use inventory::app::{App, Ended, Listening};
 use inventory::config::Config;
 use inventory::http::server::Drained;
 use inventory::store::{Keeping, Orders, Storage};
@@ -101,6 +101,26 @@ impl Builder {
         self
     }
 
+    pub(crate) fn with_drain_delay(mut self, delay: Duration) -> Self {
+        self.config.server.drain_delay = delay;
+        self
+    }
+
+    pub(crate) fn with_connections_per_address(mut self, connections: usize) -> Self {
+        self.config.server.connections_per_address_max = Some(connections);
+        self
+    }
+
+    pub(crate) fn with_body_memory(mut self, bytes: usize) -> Self {
+        self.config.http.bodies_bytes_max = bytes;
+        self
+    }
+
+    pub(crate) fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.config.server.idle_timeout = timeout;
+        self
+    }
+
     pub(crate) fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.config.server.write_timeout = timeout;
         self
@@ -155,7 +175,7 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         // A handle that is dropped stops the service, too.
-        let server = tokio::spawn(app.serve(listener, async move { drop(stopped.await) }));
+        let server = tokio::spawn(app.serve(Listening::at(listener), async move { drop(stopped.await) }));
         tokio::time::timeout(WATCHDOG, opened).await.expect("the service opens");
         TestApp { address, connections_max, client: client(), stop: Some(stop), server, data: self.data }
     }

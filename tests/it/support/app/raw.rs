@@ -1,11 +1,11 @@
 //! [`Raw`]: a connection on which a test may send any bytes, in any pieces, and go away when it likes.
 
 use std::io::{self, ErrorKind, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::WATCHDOG;
@@ -22,6 +22,14 @@ impl Raw {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket");
+        Self { stream, received: Vec::new() }
+    }
+
+    /// The same, from an address of this machine.
+    pub(crate) async fn connect_from(address: SocketAddr, from: IpAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(from, 0)).expect("an address of this machine");
+        let stream = socket.connect(address).await.expect("a connection");
         Self { stream, received: Vec::new() }
     }
 
@@ -74,6 +82,22 @@ impl Raw {
     /// All that still comes, until the service closes.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         while self.receive().await {}
+        self.received
+    }
+
+    /// The same; an error if the end is no regular one.
+    pub(crate) async fn rest_or_reset(mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let read = timeout(WATCHDOG, self.stream.read_buf(&mut self.received)).await;
+            if read.expect("the service answers or closes")? == 0 {
+                return Ok(self.received);
+            }
+        }
+    }
+
+    /// What comes first of an answer; empty if the service has closed instead.
+    pub(crate) async fn rest_until_answer(mut self) -> Vec<u8> {
+        self.receive().await;
         self.received
     }
 

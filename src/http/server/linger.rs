@@ -8,9 +8,10 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
+
+use super::socket::Socket;
 
 /// How far a closed connection is still read.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ const DISCARDED_AT_ONCE: usize = 16 * 1024;
 impl Linger {
     /// Reads what comes on a connection that is closed for writing, until its end or a bound. Of one that is not `unread`, where all
     /// that was asked was read, only if there is something.
-    pub(super) async fn on(self, stream: &TcpStream, unread: bool) {
+    pub(super) async fn on(self, stream: &Socket, unread: bool) {
         let first = match discard(stream) {
             Found::End => return,
             Found::Nothing if !unread => return,
@@ -48,7 +49,7 @@ impl Linger {
         let _at_the_bound = timeout(self.time, self.discard_all(stream, first)).await;
     }
 
-    async fn discard_all(self, stream: &TcpStream, mut discarded: u64) {
+    async fn discard_all(self, stream: &Socket, mut discarded: u64) {
         while discarded <= self.bytes && matches!(timeout(self.pause, stream.readable()).await, Ok(Ok(()))) {
             match discard(stream) {
                 Found::Bytes(count) => discarded += count,
@@ -61,7 +62,7 @@ impl Linger {
     }
 }
 
-fn discard(stream: &TcpStream) -> Found {
+fn discard(stream: &Socket) -> Found {
     match stream.try_read(&mut [0; DISCARDED_AT_ONCE]) {
         Ok(0) => Found::End,
         Ok(count) => Found::Bytes(count as u64),

@@ -1,0 +1,205 @@
+//! One connection: its requests, one after the other, and its end.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
+use tower::Service as _;
+
+use super::bounds::Bounded;
+use super::counts::Open;
+use super::peers::Peer;
+use super::shared::{Course, Shared, Watching};
+use super::socket::Socket;
+use crate::http::request_body::{Exchange, Phase, RequestBody};
+
+/// Fields of a head, and bytes of it. More is 431.
+const HEADERS_MAX: usize = 64;
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// What a connection reads ahead, or holds of an answer before it writes, in bytes.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// What a connection takes of what there is a bounded number of.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, and not looked at")]
+pub(super) struct Place {
+    /// One of all connections. It is another's when the connection is closed, not before.
+    pub(super) slot: OwnedSemaphorePermit,
+    /// One of its address.
+    pub(super) peer: Option<Peer>,
+    pub(super) open: Open,
+}
+
+/// Serves its requests until it ends.
+pub(super) async fn serve(
+    socket: Socket,
+    place: Place,
+    router: Router,
+    shared: Arc<Shared>,
+    mut course: Watching,
+) {
+    let config = &shared.config;
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(config.idle_timeout);
+    http.max_headers(HEADERS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES_MAX);
+    let exchange = &Arc::new(Exchange::default());
+    let mut stream = Bounded::new(socket, Arc::clone(exchange), config.header_timeout, config.write_timeout);
+    // One router per connection, borrowed for each of its requests in turn: cloning it for each would be a
+    // reference count that every core writes twice per request.
+    let (router, known) = (RefCell::new(router), &*shared);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let asked = !request.body().is_end_stream() && request.headers().contains_key(header::EXPECT);
+        exchange.begin(request.body().is_end_stream());
+        let request = request.map(|body| RequestBody::new(body, exchange));
+        answer(router.borrow_mut().call(request), exchange, known, asked)
+    });
+    let ended = {
+        let mut connection = pin!(http.serve_connection(TokioIo::new(&mut stream), service));
+        let mut idle = Idle::default();
+        loop {
+            let changed = tokio::select! {
+                biased;
+                ended = connection.as_mut() => break ended,
+                changed = course.changed() => changed,
+            };
+            match changed {
+                Course::Closing => {
+                    connection.as_mut().graceful_shutdown();
+                    break connection.await;
+                }
+                Course::Crowded => {
+                    if idle.is_still(exchange) && shared.makes_room() {
+                        shared.connections.made_room();
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+            }
+        }
+    };
+    let socket = stream.get_ref();
+    match &ended {
+        Ok(()) => {}
+        // A head that is none was answered, too; after any other failure there is nobody who could read.
+        Err(error) if error.is_parse() => {}
+        Err(error) => {
+            // Clients go away all the time; that is worth a line only to somebody who looks for it.
+            tracing::debug!(%error, "a connection ended early");
+            if exchange.phase() != Phase::Idle {
+                shared.connections.broken_off();
+                // An answer that was begun must not pass for whole.
+                socket.break_off();
+            }
+            return;
+        }
+    }
+    tokio::select! {
+        biased;
+        () = config.linger.on(socket, ended.is_err() || exchange.is_left()) => {}
+        // Whoever has been answered is not waited for.
+        () = course.closing() => {}
+    }
+    drop(stream);
+    drop(place);
+}
+
+/// Whether a connection has done nothing from one look to the next.
+#[derive(Debug, Default)]
+struct Idle {
+    /// The requests that it had had when it was found idle.
+    since: Option<u32>,
+}
+
+impl Idle {
+    fn is_still(&mut self, exchange: &Exchange) -> bool {
+        let now = (exchange.phase() == Phase::Idle).then(|| exchange.requests());
+        let before = std::mem::replace(&mut self.since, now);
+        now.is_some() && before == now
+    }
+}
+
+/// The answer, which says so if it is the last of its connection: because nobody read the body, the client has closed its side, or the
+/// service is about to go.
+async fn answer(
+    answered: impl Future<Output = Result<Response, Infallible>>,
+    exchange: &Arc<Exchange>,
+    shared: &Shared,
+    asked: bool,
+) -> Result<Response, Infallible> {
+    let mut response = answered.await?;
+    if !exchange.is_over(asked).await || exchange.is_closed() || shared.is_leaving() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if response.body().size_hint().exact().is_some() {
+        exchange.answered();
+        return Ok(response);
+    }
+    let exchange = Arc::clone(exchange);
+    Ok(response.map(|body| Body::new(Streamed { body, exchange })))
+}
+
+/// The body of an answer that is made piece by piece, which says when it is whole.
+#[derive(Debug)]
+struct Streamed {
+    body: Body,
+    exchange: Arc<Exchange>,
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() {
+            self.exchange.answered();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_is_who_asked_nothing_between_two_looks() {
+        let (exchange, mut idle) = (Exchange::default(), Idle::default());
+        assert!(!idle.is_still(&exchange), "it has just come");
+        assert!(idle.is_still(&exchange));
+        exchange.begin(true);
+        assert!(!idle.is_still(&exchange), "it is being answered");
+        exchange.answered();
+        assert!(!idle.is_still(&exchange));
+        exchange.left();
+        assert!(!idle.is_still(&exchange), "it was busy at the last look");
+        exchange.begin(true);
+        exchange.answered();
+        exchange.left();
+        assert!(!idle.is_still(&exchange), "it was busy since the last look");
+        assert!(idle.is_still(&exchange));
+    }
+}

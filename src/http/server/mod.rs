@@ -1,0 +1,189 @@
+//! Connections: accepting them, bounding them, and letting them finish.
+//!
+//! Our own loop rather than `axum::serve`, which sets hyper no timer: without one, no header timeout ever fires
+//! and a client that sends half a request holds its connection for ever. HTTP/1.1 only: what speaks HTTP/2 to the
+//! world is the proxy in front.
+//!
+//! - [`listen`]: where they come in. [`socket`]: what they are.
+//! - [`connection`]: one of them. [`bounds`]: what in it may wait, and for how long. [`linger`]: how it is closed while the client still sends.
+//! - [`peers`]: how many an address has. [`counts`]: what is counted. [`shared`]: what all of them are told.
+
+mod bounds;
+mod connection;
+pub mod counts;
+mod linger;
+pub mod listen;
+mod peers;
+mod shared;
+mod socket;
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use self::connection::Place;
+use self::counts::Connections;
+pub use self::linger::Linger;
+use self::listen::Listener;
+use self::peers::Peers;
+use self::shared::Shared;
+use self::socket::Socket;
+
+/// The bounds of the connections.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Connections at once; further ones wait, and those that idle make room for them. An HTTP/1.1
+    /// connection carries one request at a time, so this bounds the requests as well.
+    pub connections_max: usize,
+    /// How many of them one address may have. If nothing is said nine tenths, so that none takes them all, where there are ten or more.
+    pub connections_per_address_max: Option<usize>,
+    /// How long the head of a request may take to come, once it has begun.
+    pub header_timeout: Duration,
+    /// How long a connection may idle.
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of an answer that is being written to it.
+    pub write_timeout: Duration,
+    /// How far a client that was answered while it still sends is read. Its connection keeps its slot meanwhile.
+    pub linger: Linger,
+    /// How long requests are still taken after shutdown began, while nobody is told to send any.
+    pub drain_delay: Duration,
+    /// How long requests may go on after none is taken any more.
+    pub shutdown_grace: Duration,
+}
+
+/// Where requests come in, and what answers them.
+#[derive(Debug)]
+pub struct Entrance {
+    /// Where.
+    pub listeners: Vec<Listener>,
+    /// What answers them.
+    pub router: Router,
+    /// How many connections it has at once.
+    pub connections_max: usize,
+}
+
+/// How far a shutdown is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Requests are still taken, and clients are to go elsewhere.
+    Delayed,
+    /// None is taken any more; those that were are finished.
+    Draining,
+}
+
+/// How a shutdown ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request that was accepted was answered.
+    Clean,
+    /// Some were not answered in time and were cut off.
+    CutOff,
+}
+
+/// Pause after an accept failed for want of a resource, such as file descriptors: trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often connections that idle are told that somebody waits for a place.
+const CROWDED_PAUSE: Duration = Duration::from_millis(250);
+
+/// Serves until `shutdown` completes, then finishes what was accepted.
+///
+/// `leaving` is told how far that is, before it goes on.
+pub async fn serve(
+    entrances: Vec<Entrance>,
+    config: ServerConfig,
+    connections: &'static Connections,
+    shutdown: impl Future<Output = ()>,
+    mut leaving: impl FnMut(Leaving),
+) -> Drained {
+    let (drain_delay, shutdown_grace) = (config.drain_delay, config.shutdown_grace);
+    let most = |all: usize| if all < 10 { usize::MAX } else { all - all / 10 };
+    let peers = config.connections_per_address_max.unwrap_or_else(|| most(config.connections_max));
+    let peers = Peers::new(peers);
+    let shared = Arc::new(Shared::new(config, connections));
+    let mut accepting = JoinSet::new();
+    for Entrance { listeners, router, connections_max } in entrances {
+        let slots = Arc::new(Semaphore::new(connections_max));
+        for listener in listeners {
+            let door = Door { listener, slots: Arc::clone(&slots), peers: Arc::clone(&peers) };
+            accepting.spawn(door.accept_all(router.clone(), Arc::clone(&shared)));
+        }
+    }
+    let mut shutdown = pin!(shutdown);
+    shutdown.as_mut().await;
+    leaving(Leaving::Delayed);
+    shared.leave();
+    tokio::time::sleep(drain_delay).await;
+    leaving(Leaving::Draining);
+    // New connections are refused from here on, rather than left unanswered in the backlog.
+    accepting.shutdown().await;
+    match tokio::time::timeout(shutdown_grace, shared.close()).await {
+        Ok(()) => Drained::Clean,
+        Err(_) => Drained::CutOff,
+    }
+}
+
+/// A listener, and the places of those who come in there.
+struct Door {
+    listener: Listener,
+    slots: Arc<Semaphore>,
+    peers: Arc<Peers>,
+}
+
+impl Door {
+    /// Never ends.
+    async fn accept_all(self, router: Router, shared: Arc<Shared>) {
+        loop {
+            match self.accept(&shared).await {
+                Ok(Some((socket, place))) => {
+                    // Made here: from now on the server waits for it when it closes.
+                    let course = shared.course();
+                    tokio::spawn(connection::serve(
+                        socket,
+                        place,
+                        router.clone(),
+                        Arc::clone(&shared),
+                        course,
+                    ));
+                }
+                Ok(None) => shared.connections.refused(),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The next connection, once there is a place for it; `None` if its address has as many as it may.
+    async fn accept(&self, shared: &Shared) -> io::Result<Option<(Socket, Place)>> {
+        let (socket, address) = self.listener.accept().await?;
+        let peer = match address {
+            Some(address) => match self.peers.admit(address) {
+                Some(peer) => Some(peer),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let slot = self.slot(shared).await?;
+        Ok(Some((socket, Place { slot, peer, open: shared.connections.open() })))
+    }
+
+    /// One of the places. While all are taken, some of those who idle make room.
+    async fn slot(&self, shared: &Shared) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(slot);
+        }
+        let mut slot = pin!(Arc::clone(&self.slots).acquire_owned());
+        loop {
+            shared.crowded();
+            if let Ok(slot) = tokio::time::timeout(CROWDED_PAUSE, slot.as_mut()).await {
+                return slot.map_err(io::Error::other);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! [`Shared`]: what all connections of a server know: its bounds, and whether it is full, or about to go.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+use super::ServerConfig;
+use super::counts::Connections;
+
+/// What all connections of a server know.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: ServerConfig,
+    pub(super) connections: &'static Connections,
+    /// Whether clients are to go elsewhere: each answer says that it is the last of its connection.
+    is_leaving: AtomicBool,
+    state: watch::Sender<State>,
+    /// How many connections that idle are to make room.
+    room: AtomicUsize,
+}
+
+/// How many connections make room each time it is found that there is none: not all that idle, for the sake of one that waits.
+const ROOM: usize = 64;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// How often it was seen that all places are taken.
+    crowded: u64,
+    is_closing: bool,
+}
+
+/// What has changed for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Somebody waits for a place, and there is none.
+    Crowded,
+    /// The service goes: what is being answered is answered, and nothing else.
+    Closing,
+}
+
+/// What happens to the connections, as one of them sees it. The server waits until none does any more.
+#[derive(Debug)]
+pub(super) struct Watching(watch::Receiver<State>);
+
+impl Shared {
+    pub(super) fn new(config: ServerConfig, connections: &'static Connections) -> Self {
+        Self {
+            config,
+            connections,
+            is_leaving: AtomicBool::new(false),
+            state: watch::Sender::default(),
+            room: AtomicUsize::new(0),
+        }
+    }
+
+    /// Sees what happens from here on.
+    pub(super) fn course(&self) -> Watching {
+        Watching(self.state.subscribe())
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    /// Clients are to go elsewhere.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// All places are taken.
+    pub(super) fn crowded(&self) {
+        self.room.store(ROOM, Ordering::Relaxed);
+        self.state.send_modify(|state| state.crowded += 1);
+    }
+
+    /// Whether one that idles is to make room: so many do, and no more.
+    pub(super) fn makes_room(&self) -> bool {
+        let one_less = |room: usize| room.checked_sub(1);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+
+    /// Completes when every connection has ended; what is being answered is answered before.
+    pub(super) async fn close(&self) {
+        self.state.send_modify(|state| state.is_closing = true);
+        self.state.closed().await;
+    }
+}
+
+impl Watching {
+    /// The next that happens.
+    pub(super) async fn changed(&mut self) -> Course {
+        let _or_the_server_is_gone = self.0.changed().await;
+        if self.0.borrow_and_update().is_closing { Course::Closing } else { Course::Crowded }
+    }
+
+    /// Completes when the service goes.
+    pub(super) async fn closing(&mut self) {
+        let _or_the_server_is_gone = self.0.wait_for(|state| state.is_closing).await;
+    }
+}
