@@ -13,7 +13,7 @@ use crate::client::{Client, Failure};
 const BATCH: u8 = 100;
 
 /// How long nothing new may be told, while there is something left.
-const IDLE_MAX: Duration = Duration::from_secs(120);
+const IDLE_MAX: Duration = Duration::from_mins(2);
 
 /// How often a page of the ledger that was not answered is asked for.
 const ATTEMPTS_MAX: u32 = 5;
