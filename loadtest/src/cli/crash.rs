@@ -16,7 +16,7 @@ use crate::workload::{Keys, Mix};
 pub enum CrashProfile {
     /// A shop: reservations, orders and returns.
     Shop,
-    /// As without a profile, while somebody watches the event stream over all lives.
+    /// As without a profile, while somebody watches the event stream and somebody is told by a webhook, over all lives.
     Events,
 }
 
@@ -26,7 +26,7 @@ pub struct CrashArgs {
     /// How many lives of the server are ended, by `kill -9` or now and then by SIGTERM.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub cycles: u32,
-    /// What the clients do, but change and read levels: `shop`, where they reserve, commit, order, wait, cancel and give back; `events`, the same as without, while somebody watches the event stream.
+    /// What the clients do, but change and read levels: `shop`, where they reserve, commit, order, wait, cancel and give back; `events`, the same as without, while somebody watches the event stream and somebody is told by a webhook.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["come_and_go", "listers", "mix", "skus", "keys", "history"])]
     pub profile: Option<CrashProfile>,
     /// Clients that change and read what is fought over, each with one request in flight.

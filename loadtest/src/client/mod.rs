@@ -14,6 +14,7 @@ pub mod faults;
 pub mod key;
 pub mod plain;
 pub mod streamed;
+pub mod webhooks;
 pub mod wire;
 
 use std::fmt;

@@ -143,12 +143,15 @@ impl Home {
 
     /// How every life of the server is started.
     pub(super) fn launch(&self, program: PathBuf, args: &CrashArgs) -> Launch {
+        // The receiver of its webhook is on loopback.
+        let is_told = args.profile == Some(CrashProfile::Events);
+        let allowed = is_told.then_some(["--webhook-allow", "127.0.0.0/8"]).into_iter().flatten();
         Launch {
             program,
             strategy: args.strategy.clone(),
             data_dir: self.data.clone(),
             logs: self.logs.clone(),
-            arguments: args.server_arguments.clone(),
+            arguments: allowed.map(str::to_owned).chain(args.server_arguments.iter().cloned()).collect(),
             recovery_max: args.recovery_max,
         }
     }

@@ -13,8 +13,10 @@ use super::Plan;
 use super::access::{Traffic, Up};
 use super::accounts;
 use super::crew::{Crew, Scene};
+use super::delivered::WebhookAudit;
 use super::fate::{Ending, Fate, Fates};
 use super::haul::Haul;
+use super::hook::Hook;
 use super::listing::list;
 use super::outcome::{Crash, CrashError, End, Life};
 use super::server::{Launch, Server, StartError};
@@ -99,6 +101,7 @@ struct Driver<'a> {
     lost: Option<String>,
     unclean: Vec<String>,
     watcher: Option<JoinHandle<Watcher>>,
+    hook: Option<Hook>,
 }
 
 impl<'a> Driver<'a> {
@@ -119,6 +122,7 @@ impl<'a> Driver<'a> {
             lost: None,
             unclean: Vec::new(),
             watcher: None,
+            hook: None,
         }
     }
 
@@ -135,10 +139,20 @@ impl<'a> Driver<'a> {
         Some(watcher.rest(client, last).await.audit(last, &self.scene.catalogue))
     }
 
+    /// What the webhook told, up to the end of the ledger.
+    async fn delivered(&mut self, client: &Client) -> Option<WebhookAudit> {
+        Some(self.hook.take()?.rest(client).await)
+    }
+
     /// The first life, and its levels: all before any kill, since a creation takes no key.
     async fn open(&mut self) -> Result<Open, CrashError> {
         let open = self.start(false).await?;
         self.strategy = ServerStatus::of(&open.up.client).await.strategy;
+        if self.plan.events {
+            let seed = self.plan.spec.base().seed;
+            let made = Hook::make(&open.up.client, &self.plan.prefix, seed).await;
+            self.hook = Some(made.map_err(CrashError::Webhook)?);
+        }
         let mut stage = self.stage(&open.up.client);
         let calls = self.plan.spec.base().opening();
         let exchanges = insist(&mut stage.sessions, calls.into()).await;
@@ -303,7 +317,7 @@ impl<'a> Driver<'a> {
         self.haul.merge(haul);
         let mut breaches = self.haul.tally.breaches();
         let (mut accounts, mut unread, mut unlisted) = (None, self.scene.catalogue.len(), None);
-        let mut events = None;
+        let (mut events, mut webhook) = (None, None);
         if self.lost.is_none() {
             let mut stage = self.stage(&open.up.client);
             let seen = self.read_back(&mut stage).await;
@@ -317,6 +331,7 @@ impl<'a> Driver<'a> {
                     let names = self.scene.catalogue.names();
                     accounts = Some(accounts::close(&self.haul.records, &names, &last));
                     events = self.told(&open.up.client, &last).await;
+                    webhook = self.delivered(&open.up.client).await;
                 }
                 Err(error) => unlisted = Some(error.to_string()),
             }
@@ -347,6 +362,7 @@ impl<'a> Driver<'a> {
             unread,
             unlisted,
             events,
+            webhook,
             lost: self.lost,
             unclean: self.unclean,
         }

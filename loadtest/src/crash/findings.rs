@@ -1,6 +1,7 @@
 //! What a crash test means, in words and as exit codes.
 
 use super::counts::Examples;
+use super::delivered::WebhookAudit;
 use super::outcome::{Crash, End};
 use super::sights::TakenBack;
 use super::told::EventsAudit;
@@ -59,6 +60,16 @@ fn broken(crash: &Crash) -> Vec<(Exit, String)> {
         let wrong = "levels are not what a snapshot and the event stream after it make of them";
         note_examples(&mut note, differing, wrong);
     }
+    if let Some(WebhookAudit { missing, out_of_order, differing, unsigned, .. }) = &crash.webhook {
+        note_examples(&mut note, missing, "movements were never told by the webhook");
+        note_examples(&mut note, out_of_order, "movements were told by the webhook after later ones");
+        note_examples(
+            &mut note,
+            differing,
+            "movements were told by the webhook otherwise than by the ledger",
+        );
+        note_examples(&mut note, unsigned, "messages of the webhook were not signed as they should be");
+    }
     if let Some(lost) = &crash.lost {
         note(format!("the server did not come back: {lost}"));
     }
@@ -91,6 +102,9 @@ fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
         }
         note_examples(&mut note, breaches, "answers to who watches the events did not fit the contract");
     }
+    if let Some(webhook) = &crash.webhook {
+        doubtful_webhook(&mut note, webhook);
+    }
     if crash.breaches > 0 {
         note(format!("{} answers did not fit the contract, so the proof has holes", crash.breaches));
     }
@@ -104,6 +118,20 @@ fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
         note(unclean.clone());
     }
     doubtful
+}
+
+fn doubtful_webhook(note: &mut impl FnMut(String), webhook: &WebhookAudit) {
+    let WebhookAudit { told, breaches, stalled, unread, .. } = webhook;
+    if let Some(unread) = unread {
+        return note(format!("the ledger is not known, so what the webhook told is not judged: {unread}"));
+    }
+    if *told == 0 {
+        note("the webhook told nothing".to_owned());
+    }
+    if let Some(stalled) = stalled {
+        note(format!("the webhook told nothing new any more before the end of the ledger: {stalled}"));
+    }
+    note_examples(note, breaches, "messages of the webhook did not fit the contract");
 }
 
 fn note_taken_back(note: &mut impl FnMut(String), taken_back: &[&TakenBack], what: &str) {

@@ -12,12 +12,14 @@
 //! 4. the sights ([`sights`]): what a listing or an export has shown is not taken back, and neither is it that a level was
 //!    missing;
 //! 5. with `--profile events`, what the event stream told ([`told`]): every change of every level once, in order, and from any export on what
-//!    makes the final stock of it.
+//!    makes the final stock of it;
+//! 6. with `--profile events` as well, what a webhook told ([`delivered`]): every movement of the ledger at least once, in order, word for word,
+//!    and signed, to a receiver that does not take every message.
 //!
 //! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life;
 //! * [`crew`] is all clients, [`access`] how they learn where to send, [`haul`] and [`counts`] what they bring home;
 //! * [`workload`] is what is asked, [`errand`] one write until it is answered, [`worker`] one client;
-//! * [`owner`] is the client of a level that comes and goes, [`watcher`] one that watches the events, [`lister`] one that lists and exports, [`walk`] what such an
+//! * [`owner`] is the client of a level that comes and goes, [`watcher`] one that watches the events, [`hook`] the webhook and [`receiver`] who is told by it, [`lister`] one that lists and exports, [`walk`] what such an
 //!   answer shows, [`board`] what it means that a level is missing;
 //! * [`listing`] and [`accounts`] are the end, [`outcome`] is all of it, [`findings`] what it means, [`report`] and
 //!   [`figures`] how it is told.
@@ -33,16 +35,19 @@ pub mod accounts;
 pub mod board;
 pub mod counts;
 pub mod crew;
+pub mod delivered;
 pub mod drive;
 pub mod errand;
 pub mod fate;
 pub mod figures;
 pub mod findings;
 pub mod haul;
+pub mod hook;
 pub mod lister;
 pub mod listing;
 pub mod outcome;
 pub mod owner;
+pub mod receiver;
 pub mod report;
 pub mod server;
 pub mod sights;
@@ -76,7 +81,7 @@ pub struct Plan {
     pub timeout: Duration,
     /// The most records kept, over all clients.
     pub records_max: usize,
-    /// Whether somebody watches the events as well.
+    /// Whether somebody watches the events as well, and is told by a webhook.
     pub events: bool,
     /// The command line, for the record.
     pub command: String,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::accounts::Accounts;
 use super::counts::{Counts, Examples};
+use super::delivered::WebhookAudit;
 use super::server::StartError;
 use super::sights::TakenBack;
 use super::told::EventsAudit;
@@ -26,6 +27,9 @@ pub enum CrashError {
         /// What happened.
         example: String,
     },
+    /// Nobody will be told by a webhook.
+    #[error("no webhook could be made: {0}")]
+    Webhook(String),
 }
 
 /// What a crash test brought.
@@ -57,6 +61,8 @@ pub struct Crash {
     pub unlisted: Option<String>,
     /// What the event stream told, if anybody watched it to the end.
     pub events: Option<EventsAudit>,
+    /// What the webhook told, if there was one and its receiver saw the end.
+    pub webhook: Option<WebhookAudit>,
     /// Why the server did not come back.
     pub lost: Option<String>,
     /// Stops by SIGTERM that did not go as they should.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Plan;
 use super::accounts::Accounts;
 use super::counts::{Comings, Examples, Looks, Writes};
+use super::delivered::WebhookAudit;
 use super::figures::{Cycles, Recovery, TakenBackFigures, Workload};
 use super::outcome::{Crash, Life};
 use super::server::Launch;
@@ -57,6 +58,9 @@ pub struct CrashReport {
     /// What the event stream told; absent unless somebody watched it to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsAudit>,
+    /// What the webhook told; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookAudit>,
     /// Answered writes that were sent once more and executed again.
     pub echoes_differing: Examples,
     /// Refusals by the name of the problem; lines of independent batches count one each.
@@ -103,6 +107,7 @@ impl CrashReport {
             taken_back: TakenBackFigures::of(&crash.taken_back),
             left_out: crash.left_out.clone(),
             events: crash.events.clone(),
+            webhook: crash.webhook.clone(),
             echoes_differing: crash.counts.echoes_differing.clone(),
             refusals: crash.tally.refusals.clone(),
             failures: failures(&crash.tally),
@@ -133,7 +138,7 @@ impl CrashReport {
         ));
         document.push(self.table());
         document.line(self.recovery.text());
-        let judges = [Some(self.books()), Some(self.sights()), self.told()];
+        let judges = [Some(self.books()), Some(self.sights()), self.told(), self.delivered()];
         for line in judges.iter().flatten().flat_map(|text| text.lines()) {
             document.line(line);
         }
@@ -174,6 +179,20 @@ impl CrashReport {
             let outcome = if events.is_sound() { CaseOutcome::Passed } else { failed(events.to_string()) };
             document.case("invariant", "the events tell every change once, in order", outcome);
         }
+        if let Some(webhook) = &self.webhook {
+            let outcome = match &webhook.unread {
+                Some(unread) => {
+                    CaseOutcome::Undecided { message: format!("the ledger is not known: {unread}") }
+                }
+                None if webhook.is_sound() => CaseOutcome::Passed,
+                None => failed(webhook.to_string()),
+            };
+            document.case(
+                "invariant",
+                "the webhook tells every movement, in order, as the ledger has it, signed",
+                outcome,
+            );
+        }
         let again = self.echoes_differing.count;
         let told = format!("{again} answered writes were executed again when they were sent again");
         let outcome = if again == 0 { CaseOutcome::Passed } else { failed(told) };
@@ -182,6 +201,10 @@ impl CrashReport {
 
     fn told(&self) -> Option<String> {
         self.events.as_ref().map(EventsAudit::to_string)
+    }
+
+    fn delivered(&self) -> Option<String> {
+        self.webhook.as_ref().map(WebhookAudit::to_string)
     }
 
     fn table(&self) -> Table {
