@@ -45,8 +45,10 @@ pub struct Exchange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// There is none: the head of the next has not come, or not all of it.
+    /// There is none.
     Idle,
+    /// Something of its head has come.
+    Begun,
     /// Its head is there, and its body is not.
     Arriving,
     /// All of it is there, and it is being answered.
@@ -82,14 +84,22 @@ impl Exchange {
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Idle,
-            1 => Phase::Arriving,
-            2 => Phase::Whole,
+            1 => Phase::Begun,
+            2 => Phase::Arriving,
+            3 => Phase::Whole,
             _ => Phase::Answered,
         }
     }
 
     fn is(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Something has come: where there is no request, of the head of the next.
+    pub fn read(&self) {
+        if self.phase() == Phase::Idle {
+            self.is(Phase::Begun);
+        }
     }
 
     /// The head of a request has come, and all of it, if it has no body.

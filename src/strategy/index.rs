@@ -50,17 +50,10 @@ pub struct Page {
 }
 
 impl KeyIndex {
-    /// Takes in what was applied: creates and deletes; the rest costs a comparison each.
-    #[inline]
-    pub fn update<'a>(&self, changes: impl Iterator<Item = Changed<'a>> + Clone) {
-        if changes.clone().any(|change| change.creates_or_deletes()) {
-            self.record(changes);
-        }
-    }
-
+    /// Takes in creates and deletes.
     // Apart, so that what nearly every change does not need is not in its way.
     #[cold]
-    fn record<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
+    pub fn record<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
         let mut keys = self.keys.write();
         for change in changes.filter(Changed::creates_or_deletes) {
             keys.set(change.key, change.after.version(), change.after.exists());
@@ -160,7 +153,7 @@ mod tests {
 
     fn report(index: &KeyIndex, key: &StockKey, before: Level, after: Level) {
         let operation = Operation::Count { on_hand: Quantity::ZERO, if_missing: IfMissing::Refuse };
-        index.update(std::iter::once(Changed { key, operation, before, after }));
+        index.record(std::iter::once(Changed { key, operation, before, after }));
     }
 
     proptest! {

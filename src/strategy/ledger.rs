@@ -1,6 +1,6 @@
 //! [`Ledger`]: where every strategy reports what it applied.
 //!
-//! It holds no stock and no record: it passes the report on to the hand-off of whoever asked, and brings the index of keys up
+//! It holds no stock and no record: it passes the report on to the hand-off of whoever asked, and keeps the index of keys up
 //! to date. It must be called after every lock is released, since a hand-off costs what it must.
 
 use std::sync::Arc;
@@ -8,12 +8,13 @@ use std::sync::Arc;
 use super::index::KeyIndex;
 use crate::stock::{Applied, Changed, HandOff, Operation, StockKey, Transaction};
 
-/// Where a strategy reports what it applied: first to the caller's hand-off, then to the index of keys.
+/// Where a strategy reports what it applied: to the caller's hand-off, and to the index of keys.
 ///
-/// Both orders matter. What the index tells, a key that has come or gone, was handed over before: so a listing knows what to
-/// wait for, also where it is about to leave a level out (promise P7). And the index is brought up to date before the call
-/// returns, so a level that a client created is in every listing it asks for afterwards; by whoever applied the change, so a
-/// client that disconnects cannot leave a level out of it.
+/// The order matters. A key **comes** into the index before its change is handed over: so a listing leaves out no level whose creation may be
+/// on disk by then, and joins what is told of the log after the place that was its end before (promise P12); a listing that shows the level waits
+/// for it as every read does. A key **goes** after its change was handed over: so a listing that leaves the level out knows what to wait for (promise
+/// P7). And the index is brought up to date before the call returns, by whoever applied the change: a level that a client created is
+/// in every listing it asks for afterwards, and a client that disconnects cannot leave one out.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     index: Arc<KeyIndex>,
@@ -57,7 +58,49 @@ impl Ledger {
     where
         C: ExactSizeIterator<Item = Changed<'a>> + Clone,
     {
+        // Most changes are of levels that were there and stay.
+        if !changes.clone().any(|change| change.creates_or_deletes()) {
+            return hand_off.hand_over(changes);
+        }
+        self.index.record(changes.clone().filter(|change| change.after.exists()));
         hand_off.hand_over(changes.clone());
-        self.index.update(changes);
+        self.index.record(changes.filter(|change| !change.after.exists()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::Filter;
+    use super::*;
+    use crate::stock::{IfMissing, Level, Location, Quantity, Sku};
+
+    /// Notes which keys the index has when a change is handed over.
+    struct Looks<'a>(&'a KeyIndex, &'a mut Vec<StockKey>);
+
+    impl HandOff for Looks<'_> {
+        fn hand_over<'a, C>(self, _: C)
+        where
+            C: ExactSizeIterator<Item = Changed<'a>> + Clone,
+        {
+            *self.1 = self.0.page(Filter::default(), None, 10).keys;
+        }
+    }
+
+    /// P7, P12: while a change is handed over, the index has the key of a level that has come, and still that of one that goes.
+    #[test]
+    fn a_key_comes_before_its_change_is_handed_over_and_goes_after() {
+        let index = Arc::new(KeyIndex::default());
+        let ledger = Ledger::new(Arc::clone(&index));
+        let key = StockKey::new(&Sku::parse("A").unwrap(), &Location::DEFAULT);
+        let count = Operation::Count { on_hand: Quantity::ZERO, if_missing: IfMissing::Create };
+        let is_there = Level::existing(0, 0, 1).unwrap();
+        let mut seen = Vec::new();
+        let mut report = |operation, before, after| {
+            ledger.one(Looks(&index, &mut seen), &key, operation, Applied { before, after });
+            std::mem::take(&mut seen)
+        };
+        assert_eq!(report(count, Level::default(), is_there), [key.clone()]);
+        assert_eq!(report(Operation::Delete, is_there, Level::tombstone(2).unwrap()), [key.clone()]);
+        assert!(index.is_empty());
     }
 }

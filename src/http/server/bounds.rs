@@ -33,8 +33,6 @@ pub(super) struct Bounded<S> {
     exchange: Arc<Exchange>,
     head_bound: Duration,
     write_bound: Duration,
-    /// The request that is being read, and whether any of its head has come.
-    head: (u32, bool),
     /// Runs while the rest of a head is waited for; most come in one piece.
     late: Option<Pin<Box<Sleep>>>,
     /// Runs while a write waits; most never do.
@@ -51,16 +49,7 @@ impl<S> Bounded<S> {
         head_bound: Duration,
         write_bound: Duration,
     ) -> Self {
-        Self {
-            stream,
-            exchange,
-            head_bound,
-            write_bound,
-            head: (0, false),
-            late: None,
-            stalled: None,
-            gone: None,
-        }
+        Self { stream, exchange, head_bound, write_bound, late: None, stalled: None, gone: None }
     }
 
     /// The stream, without the bounds.
@@ -70,9 +59,7 @@ impl<S> Bounded<S> {
 
     /// Nothing has come. Fails if that is so for too long in the middle of a head.
     fn nothing_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let is_in_head =
-            self.exchange.phase() == Phase::Idle && self.head == (self.exchange.requests(), true);
-        if !is_in_head {
+        if self.exchange.phase() != Phase::Begun {
             self.late = None;
             return Poll::Pending;
         }
@@ -84,7 +71,7 @@ impl<S> Bounded<S> {
     /// Nothing more will come: that is kept back while an answer is due.
     fn end_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.exchange.phase() {
-            Phase::Idle | Phase::Arriving => Poll::Ready(Ok(())),
+            Phase::Idle | Phase::Begun | Phase::Arriving => Poll::Ready(Ok(())),
             Phase::Whole | Phase::Answered => {
                 let gone = self.gone.get_or_insert_with(|| Box::pin(sleep(GONE_AFTER)));
                 gone.as_mut().poll(cx).map(Ok)
@@ -124,9 +111,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
                 self.end_read(cx)
             }
             read @ Poll::Ready(_) => {
-                if self.exchange.phase() == Phase::Idle {
-                    self.head = (self.exchange.requests(), true);
-                }
+                self.exchange.read();
                 read
             }
         }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -17,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tower::Service as _;
 
 use super::bounds::Bounded;
@@ -81,7 +83,7 @@ pub(super) async fn serve(
                     break connection.await;
                 }
                 Course::Crowded => {
-                    if idle.is_still(exchange) && shared.makes_room() {
+                    if idle.is_long(exchange) && shared.makes_room() {
                         shared.connections.made_room();
                         connection.as_mut().graceful_shutdown();
                     }
@@ -115,18 +117,31 @@ pub(super) async fn serve(
     drop(place);
 }
 
-/// Whether a connection has done nothing from one look to the next.
+/// How long a connection has done nothing, as far as it was looked at.
 #[derive(Debug, Default)]
 struct Idle {
-    /// The requests that it had had when it was found idle.
-    since: Option<u32>,
+    /// The requests that it had had when it was found idle, and when that was.
+    since: Option<(u32, Instant)>,
 }
 
+/// How long a connection has done nothing that makes room for another.
+const IDLE_LONG: Duration = Duration::from_millis(200);
+
 impl Idle {
-    fn is_still(&mut self, exchange: &Exchange) -> bool {
-        let now = (exchange.phase() == Phase::Idle).then(|| exchange.requests());
-        let before = std::mem::replace(&mut self.since, now);
-        now.is_some() && before == now
+    /// Whether it has done nothing for [`IDLE_LONG`]. To be asked again and again.
+    fn is_long(&mut self, exchange: &Exchange) -> bool {
+        if exchange.phase() != Phase::Idle {
+            self.since = None;
+            return false;
+        }
+        let requests = exchange.requests();
+        match self.since {
+            Some((before, since)) if before == requests => since.elapsed() >= IDLE_LONG,
+            _ => {
+                self.since = Some((requests, Instant::now()));
+                false
+            }
+        }
     }
 }
 
@@ -185,21 +200,26 @@ impl http_body::Body for Streamed {
 mod tests {
     use super::*;
 
-    #[test]
-    fn idle_is_who_asked_nothing_between_two_looks() {
+    #[tokio::test(start_paused = true)]
+    async fn idle_is_who_asked_nothing_for_a_while() {
         let (exchange, mut idle) = (Exchange::default(), Idle::default());
-        assert!(!idle.is_still(&exchange), "it has just come");
-        assert!(idle.is_still(&exchange));
+        let mut is_long = async |exchange: &Exchange| {
+            let at_once = idle.is_long(exchange);
+            tokio::time::advance(IDLE_LONG).await;
+            (at_once, idle.is_long(exchange))
+        };
+        assert_eq!(is_long(&exchange).await, (false, true));
+        exchange.read();
+        assert_eq!(is_long(&exchange).await, (false, false), "a head has begun");
         exchange.begin(true);
-        assert!(!idle.is_still(&exchange), "it is being answered");
+        assert_eq!(is_long(&exchange).await, (false, false), "it is being answered");
         exchange.answered();
-        assert!(!idle.is_still(&exchange));
+        assert_eq!(is_long(&exchange).await, (false, false), "its answer has not left");
         exchange.left();
-        assert!(!idle.is_still(&exchange), "it was busy at the last look");
+        assert_eq!(is_long(&exchange).await, (false, true));
         exchange.begin(true);
         exchange.answered();
         exchange.left();
-        assert!(!idle.is_still(&exchange), "it was busy since the last look");
-        assert!(idle.is_still(&exchange));
+        assert_eq!(is_long(&exchange).await, (false, true), "it was busy since the last look");
     }
 }

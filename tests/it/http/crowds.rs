@@ -100,8 +100,8 @@ async fn bodies_share_their_memory() {
     soon(taken(&|bytes| (1..1_000).contains(&bytes))).await.expect("each takes its byte");
     drop(slow);
     // Each of these takes more than two megabytes, and there are four.
-    let body = json!({"lines": [{"sku": "A", "delta": 1, "reason": "x".repeat(40)}], "": ""}).to_string();
-    let padded = format!("{}{}", body.replace(",\"\":\"\"", ""), " ".repeat(2 << 20));
+    let body = json!({"lines": [{"sku": "A", "delta": 1}]}).to_string();
+    let padded = body + &" ".repeat(2 << 20);
     let mut first = app.connect().await;
     first.write(format!("{head}{}", &padded[..(2 << 20) + 1])).await;
     soon(taken(&|bytes| bytes > 2 << 20)).await.expect("it takes its memory");
