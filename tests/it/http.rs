@@ -4,7 +4,9 @@
 mod adjustments;
 mod alerts;
 mod backups;
+mod caching;
 mod connections;
+mod cross_origin;
 mod disconnects;
 mod documents;
 mod errors;
@@ -23,6 +25,8 @@ mod orders_refused;
 mod protection;
 mod refusals;
 mod reservations;
+mod rfc;
+mod rfc_messages;
 mod shutdown;
 mod stock;
 mod stock_files;
