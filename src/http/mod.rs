@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
@@ -201,17 +201,24 @@ pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face) -> Rou
     let known = Arc::new(Known::of(&document));
     let elsewhere = Arc::clone(&known);
     let routes = routes
-        .fallback(async move |uri: Uri| known.not_found(uri.path()))
+        .fallback(async move |method: Method, uri: Uri| {
+            // Of the service as a whole that can be asked.
+            let options =
+                (method == Method::OPTIONS && uri.path() == "*").then(|| known.options("*")).flatten();
+            options.unwrap_or_else(|| known.not_found(uri.path()).into_response())
+        })
         .method_not_allowed_fallback(async move |request: Request| {
             let (method, path) = (request.method(), request.uri().path());
             // The router has no such method.
             if method.as_str() == stock_query::QUERY && path == stock_query::QUERIED {
                 return stock_query::by_method(state, request).await.into_response();
             }
-            let is_queried = path == stock_query::QUERIED;
+            if *method == Method::OPTIONS {
+                return elsewhere.options(path).unwrap_or_else(|| StatusCode::NO_CONTENT.into_response());
+            }
             let mut response = elsewhere.not_allowed(method, path).into_response();
-            if is_queried {
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD,QUERY"));
+            if let Some(allow) = elsewhere.allow(path) {
+                response.headers_mut().insert(header::ALLOW, allow);
             }
             response
         })

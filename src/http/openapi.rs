@@ -1,6 +1,9 @@
 //! The OpenAPI document: generated from the handlers, served, printed, and committed as `openapi.yaml`.
 
 use utoipa::OpenApi;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder, Schema};
 
 use super::feed::schema;
 use super::routes::{self, Face};
@@ -72,5 +75,34 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let (_routes, paths) = routes::of(Face::All);
     let mut document = Head::openapi();
     document.merge(paths);
+    for item in document.paths.paths.values_mut() {
+        let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
+        all.flat_map(|operation| operation.parameters.iter_mut().flatten()).for_each(forbid_null);
+        for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
+            operation.responses.responses.insert("403".to_owned(), cross_origin().into());
+        }
+    }
     document
+}
+
+/// A header or a parameter that may be left out is a text or a number where it is there: null can be said by neither, and programs that are
+/// made from the document fall over it.
+fn forbid_null(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter else {
+        return;
+    };
+    let SchemaType::Array(types) = &mut schema.schema_type else { return };
+    types.retain(|only| *only != Type::Null);
+    if let [only] = types.as_slice() {
+        schema.schema_type = SchemaType::Type(only.clone());
+    }
+}
+
+/// What the middleware answers on behalf of every route that is no mere read.
+fn cross_origin() -> Response {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response = ResponseBuilder::new()
+        .description("`cross-origin-request`: a page of another site sent it; nothing was changed")
+        .content("application/problem+json", problem);
+    response.build()
 }

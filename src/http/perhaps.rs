@@ -1,8 +1,9 @@
-//! [`Known`]: the paths there are, for those who asked for one that is not: what was perhaps meant.
+//! [`Known`]: the paths there are and their methods, for those who ask which there are, or asked for one that is not: what was perhaps meant.
 
 use std::borrow::Cow;
 
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::OpenApi;
 
 use super::problem::{Problem, ProblemKind, clip};
@@ -49,6 +50,33 @@ impl Known {
         Problem::new(ProblemKind::NotFound, detail)
     }
 
+    /// What can be asked of this path, or of the service as a whole (`*`). `None` where no route has it.
+    ///
+    /// No more than that: it says nothing of other origins, so a browser that asks on behalf of another site's page is told no.
+    pub fn options(&self, path: &str) -> Option<Response> {
+        let allow = self.allow(path)?;
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        response.headers_mut().insert(header::ALLOW, allow);
+        Some(response)
+    }
+
+    /// The value of `Allow` for this path, or for the service as a whole (`*`). `None` where no route has it.
+    pub fn allow(&self, path: &str) -> Option<HeaderValue> {
+        let mut methods = match path {
+            "*" => methods_of(self.0.iter()),
+            path => {
+                let segments = segments(path);
+                methods_of(self.0.iter().filter(|route| route.fits(&segments, str::eq)))
+            }
+        };
+        if methods.is_empty() {
+            return None;
+        }
+        methods.push(Method::OPTIONS.as_str());
+        methods.sort_unstable();
+        Some(HeaderValue::try_from(methods.join(", ")).expect("the names of methods are visible ASCII"))
+    }
+
     /// This path does not have this method.
     pub fn not_allowed(&self, method: &Method, path: &str) -> Problem {
         let (method, segments) = (method.as_str(), segments(path));
@@ -67,10 +95,8 @@ impl Known {
             elsewhere => format!("; perhaps {} was meant", elsewhere.join(" or ")),
         };
         // What is a path of its own may be the name of something as well.
-        let mut methods: Vec<&str> = all_here().flat_map(|route| route.methods.iter().copied()).collect();
-        methods.sort_unstable();
-        methods.dedup();
-        let detail = format!("{} has {}, and not this method{perhaps}", shown(path), methods.join(", "));
+        let methods = methods_of(all_here()).join(", ");
+        let detail = format!("{} has {methods}, and not this method{perhaps}", shown(path));
         Problem::new(ProblemKind::MethodNotAllowed, detail)
     }
 
@@ -115,6 +141,14 @@ impl Route {
         };
         own.iter().enumerate().map(fill).fold(String::new(), |path, segment| path + "/" + &segment)
     }
+}
+
+/// Every method that one of these has, once, in alphabetical order.
+fn methods_of<'a>(routes: impl Iterator<Item = &'a Route>) -> Vec<&'static str> {
+    let mut methods: Vec<&str> = routes.flat_map(|route| route.methods.iter().copied()).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    methods
 }
 
 /// What stands between the slashes, after the first.

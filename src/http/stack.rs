@@ -5,7 +5,7 @@ use tower::ServiceBuilder;
 
 use super::HttpConfig;
 use super::metrics::HttpMetrics;
-use super::middleware::{ObserveLayer, ProtectLayer, RequestIdLayer};
+use super::middleware::{NoStoreLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer};
 
 /// Puts the middleware around the routes. A request passes the layers from top to bottom, its answer from bottom
 /// to top.
@@ -15,6 +15,10 @@ pub fn around(routes: Router, metrics: &'static HttpMetrics, config: &HttpConfig
         .layer(ObserveLayer::new(metrics))
         // Names the request, in the answer and so in the log line above.
         .layer(RequestIdLayer)
+        // Lets no cache keep an answer, whoever made it, but for those that say how long they may be kept.
+        .layer(NoStoreLayer)
+        // Refuses a head that contradicts itself, and what a page of another site sends.
+        .layer(VetLayer)
         // Turns a handler that panics or takes too long into a problem; so those are counted and named as well.
         .layer(ProtectLayer::new(config.request_timeout));
     // One layer of the router, so that a request pays for one boxed future and not for one per middleware. Layers of

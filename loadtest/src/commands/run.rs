@@ -199,6 +199,9 @@ fn remarks(thresholds: &[Threshold], run: &Run, report: &RunReport, stop: &Stop)
     } else if run.unread > 0 {
         note(Exit::Inconclusive, format!("{} levels could not be read back at the end", run.unread));
     }
+    if let Some(remark) = unheard(run, report.workload.concurrency, stop) {
+        note(Exit::CouldNotRun, remark);
+    }
     if report.total.done + report.total.refused == 0 {
         note(
             Exit::Inconclusive,
@@ -241,4 +244,17 @@ fn remarks(thresholds: &[Threshold], run: &Run, report: &RunReport, stop: &Stop)
         note(Exit::Ok, remark);
     }
     remarks
+}
+
+/// That fewer clients took part than were asked for, if that is so. Whoever is answered later made good what failed before; those who never
+/// were leave the load to the others, whose figures look all the better.
+fn unheard(run: &Run, concurrency: u32, stop: &Stop) -> Option<String> {
+    let unheard = run.measured.unheard;
+    if unheard == 0 || run.death.is_some() || stop.requested() {
+        return None;
+    }
+    Some(format!(
+        "{unheard} of {concurrency} clients were never answered: all their connections were refused or lost, so this was not the load that \
+         was asked for; raise the limits of the server (connections, backlog) and of open files and ports here, or lower --concurrency"
+    ))
 }

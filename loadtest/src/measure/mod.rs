@@ -28,6 +28,8 @@ pub struct Phase {
     pub open_loop: OpenLoop,
     /// Whether a client stopped early because its share of `--max-records` was full.
     pub full: bool,
+    /// Clients whose connections were all refused or lost: nobody ever answered them.
+    pub unheard: u32,
 }
 
 /// How well the open loop kept its rate.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::cores::{Cores, Home};
 use super::joined;
-use super::session::{Exchange, Session};
+use super::session::{Class, Exchange, Session};
 use super::vitals::Vitals;
 use crate::measure::{Course, OpenLoop, Phase, Sample, Samples};
 use crate::output::Progress;
@@ -69,6 +69,7 @@ pub async fn run(
         phase.full |= crew.sessions.iter().any(|session| is_full(session, order));
         phase.samples.merge(&crew.counted.samples);
         phase.course.merge(crew.counted.course);
+        phase.unheard += crew.counted.unheard;
         sessions.extend(crew.sessions);
     }
     // Of a server that died, what came after is no part of the measurement.
@@ -110,6 +111,7 @@ struct Crew {
 struct Counted {
     samples: Samples,
     course: Course,
+    unheard: u32,
 }
 
 /// Lets each thread's clients work; answers when all are done.
@@ -167,6 +169,7 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self) -> Session {
+        let (mut heard, mut cut_off) = (false, false);
         while !self.plan.vitals.over() && !self.is_full() {
             let Some(start) = self.gate.next(&self.plan).await else { break };
             let exchange = self.session.perform(self.tape.next_call()).await;
@@ -174,10 +177,14 @@ impl Worker {
                 self.tape.heard(seen);
             }
             self.count(start, &exchange);
+            // No answer in time says nothing of the connection.
+            heard |= !exchange.cut_off && exchange.class != Class::TimedOut;
+            cut_off |= exchange.cut_off;
             if exchange.cut_off && !self.knock(&exchange).await {
                 break;
             }
         }
+        self.counted.borrow_mut().unheard += u32::from(cut_off && !heard);
         self.session
     }
 

@@ -1,5 +1,6 @@
 //! Runs that do not go as planned: the server dies, is silent about itself, or fails a part of what is asked.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::hostile::{self, Reaction};
@@ -23,7 +25,7 @@ pub(crate) fn serve_until(router: Router, bell: Arc<Notify>) -> String {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            let listener = TcpListener::from_std(listener).expect("a listener");
             tokio::select! {
                 served = axum::serve(listener, router) => served,
                 () = bell.notified() => Ok(()),
@@ -107,6 +109,54 @@ fn a_server_that_is_silent_about_its_contention_leaves_it_unknown() {
     assert_exit(&output, 0);
     assert!(stdout(&output).contains("Contention: unknown"), "{}", stdout(&output));
     assert_eq!(report["contention_known"], false);
+}
+
+/// A listener that keeps the first few connections, and closes every other at once.
+struct Crowded {
+    listener: TcpListener,
+    room: usize,
+}
+
+impl axum::serve::Listener for Crowded {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            let accepted = self.listener.accept().await.expect("a connection");
+            if let Some(left) = self.room.checked_sub(1) {
+                self.room = left;
+                return accepted;
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Some clients find no connection at all. The others make so many requests that hardly any fails, and still it is another run than the one
+/// that was asked for.
+#[test]
+fn a_run_without_some_of_its_clients_could_not_be_run() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("as the runtime wants it");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener =
+                Crowded { listener: TcpListener::from_std(listener).expect("a listener"), room: 6 };
+            axum::serve(listener, fake::router(Fault::None)).await
+        })
+    });
+    let more = ["--requests", "400", "--concurrency", "16", "--client", "hyper", "--max-failed", "100"];
+    let (output, report) = run(&url, &more);
+    assert_exit(&output, 1);
+    assert!(stdout(&output).contains(" of 16 clients were never answered"), "{}", stdout(&output));
+    assert_eq!(report["exit_code"], 1);
+    assert_ne!(report["verdict"]["result"], "violated");
 }
 
 /// Every 20th write is shed: nothing is wrong, nothing is lost, and still it is no good run.

@@ -140,12 +140,12 @@ pub(super) fn check_media_type(
         clip(&mut declared);
         return unsupported(format!("Content-Type is {declared}; send {wanted}"));
     }
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            unsupported("Content-Encoding is not supported; send the body uncompressed".to_owned())
-        }
-        _ => Ok(()),
+    // Several fields of one name are one list (RFC 9110, section 5.3): all of it must be none.
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
     }
+    unsupported("Content-Encoding is not supported; send the body uncompressed".to_owned())
 }
 
 /// `application/json` or any `application/...+json`, with any parameters.

@@ -202,7 +202,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName, lineage: Lineage) -> Result<Opti
     // Several fields of one name are one list (RFC 9110, section 5.3).
     for value in headers.get_all(name) {
         let text = value.to_str().map_err(|_| invalid(name, "must be ASCII"))?;
-        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        for item in elements(text) {
             if item == "*" {
                 stars += 1;
                 continue;
@@ -217,6 +217,17 @@ fn tags(headers: &HeaderMap, name: &HeaderName, lineage: Lineage) -> Result<Opti
         1 if list.is_empty() => Ok(Some(EntityTags::Any)),
         _ => Err(invalid(name, "must be * alone, or entity tags")),
     }
+}
+
+/// The elements of a list of entity tags. A comma within quotes is a part of its tag, and an empty element is none (RFC 9110, sections 8.8.3
+/// and 5.6.1).
+pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let elements = list.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    elements.map(str::trim).filter(|element| !element.is_empty())
 }
 
 fn tag(text: &str, lineage: Lineage) -> Option<EntityTag> {

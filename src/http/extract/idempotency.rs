@@ -13,6 +13,7 @@ use axum::http::{Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
+use super::conditions::elements;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::name::nfc;
 use crate::stock::{Location, Once};
@@ -141,8 +142,13 @@ fn asked(parts: &Parts) -> blake3::Hasher {
         put(&mut hash, name.as_bytes());
         put(&mut hash, value.as_bytes());
     }
+    // The condition, tag by tag, as it is one list however it is spelt. The only one that a request with a key may have: `If-None-Match` is
+    // refused beside a key.
     for value in parts.headers.get_all(header::IF_MATCH) {
-        put(&mut hash, value.as_bytes());
+        match value.to_str() {
+            Ok(list) => elements(list).for_each(|tag| put(&mut hash, tag.as_bytes())),
+            Err(_) => put(&mut hash, value.as_bytes()),
+        }
     }
     // What follows is the body, whatever it begins with.
     put(&mut hash, b"");
@@ -231,5 +237,26 @@ mod tests {
             seen.push(other.fingerprint);
         }
         assert_ne!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "K")], b"{}").await.key, one.key);
+        let under = async |tags: &str| once("/v1/stock/A-1/adjust", &[key, ("if-match", tags)], b"{}").await;
+        let three = under("\"3\"").await;
+        assert_eq!(under(" \"3\" ,, ").await, three);
+        for other in ["\"4\"", "*", "W/\"3\"", "\"3\", \"4\""] {
+            assert_ne!(under(other).await.fingerprint, three.fingerprint, "{other}");
+        }
+    }
+
+    /// What a key stood for before conditions were a list: directories have these.
+    #[tokio::test]
+    async fn what_a_key_stands_for_stays_the_same() {
+        let key = ("idempotency-key", "k");
+        let told = async |headers: &[(&str, &str)]| {
+            let once = once("/v1/stock/A-1/adjust?location=shop", headers, b"{}").await;
+            blake3::Hash::from_bytes(once.fingerprint).to_hex().to_string()
+        };
+        assert_eq!(told(&[key]).await, "e79ae3a67f8f2e6296fb19f7a9c59587609b9999d51db19aab37dd39adcfe72a");
+        assert_eq!(
+            told(&[key, ("if-match", "\"3\"")]).await,
+            "a39591c650b5de4e63ea38174c310906dd35dfe12e57ef39f6253ac3427aa759"
+        );
     }
 }

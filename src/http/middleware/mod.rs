@@ -1,9 +1,15 @@
 //! The middleware, one a file: layer, service, future. [`super::stack`] puts them in order.
 
+mod head;
+mod no_store;
 mod observe;
+mod origin;
 mod protect;
 mod request_id;
+mod vet;
 
+pub use no_store::NoStoreLayer;
 pub use observe::ObserveLayer;
 pub use protect::ProtectLayer;
 pub use request_id::RequestIdLayer;
+pub use vet::VetLayer;

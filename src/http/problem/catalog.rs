@@ -9,6 +9,8 @@ use axum::http::StatusCode;
 pub enum ProblemKind {
     /// 400
     InvalidRequest,
+    /// 403
+    CrossOriginRequest,
     /// 404
     NotFound,
     /// 404
@@ -104,8 +106,9 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::InvalidRequest,
+        Self::CrossOriginRequest,
         Self::NotFound,
         Self::StockNotFound,
         Self::ReservationNotFound,
@@ -166,7 +169,13 @@ impl ProblemKind {
                 name: "invalid-request",
                 status: StatusCode::BAD_REQUEST,
                 title: "The request cannot be understood",
-                explanation: "The body is not JSON, or a header is malformed. The detail says where. Correct the request; repeating it as it is cannot succeed.",
+                explanation: "The body is not JSON, or a header is missing, malformed or there twice. The detail says which. Correct the request; repeating it as it is cannot succeed.",
+            },
+            Self::CrossOriginRequest => ProblemPage {
+                name: "cross-origin-request",
+                status: StatusCode::FORBIDDEN,
+                title: "A page of another site sent this",
+                explanation: "A browser says of a request which page sent it (Sec-Fetch-Site, Origin), and this one is not of this service: whoever looks at that page may not know of the request. Nothing was changed. Programs send neither header, and are not concerned. If it is a page of this service behind a proxy, let the proxy pass on the Host header that the browser sent.",
             },
             Self::NotFound => ProblemPage {
                 name: "not-found",
@@ -262,7 +271,7 @@ impl ProblemKind {
                 name: "method-not-allowed",
                 status: StatusCode::METHOD_NOT_ALLOWED,
                 title: "This path does not have this method",
-                explanation: "The Allow header lists the methods it has.",
+                explanation: "The Allow header lists the methods it has; OPTIONS asks for just that.",
             },
             Self::InsufficientStock => ProblemPage {
                 name: "insufficient-stock",

@@ -1,10 +1,15 @@
 //! Answers: what came of a command, as bytes. The one place that writes them, so a replay is written by what wrote the first.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+
+use http_body::Frame;
 
 use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
 use crate::http::extract::{PREFERENCE_APPLIED, Patience};
@@ -112,6 +117,13 @@ pub(super) fn typed(body: impl Into<Body>, content_type: HeaderValue) -> Respons
     response
 }
 
+/// A part of the documentation, which is the same until another version of the service runs: caches may keep it for a while.
+pub(super) fn document(body: impl Into<Body>, content_type: HeaderValue) -> Response {
+    let mut response = typed(body, content_type);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response
+}
+
 /// A level, with its entity tag.
 pub(super) fn level(status: StatusCode, key: &StockKey, level: Level, lineage: Lineage) -> Response {
     let mut response = json(&StockLevel::new(key, level), StockLevel::JSON_BYTES);
@@ -127,10 +139,31 @@ pub(super) fn event_cursor(cursor: MovementCursor) -> HeaderValue {
 
 /// No body, only an entity tag.
 pub(super) fn empty(status: StatusCode, level: Level, lineage: Lineage) -> Response {
-    let mut response = Response::default();
+    let mut response = Response::new(Body::new(Omitted));
     *response.status_mut() = status;
     response.headers_mut().insert(header::ETAG, etag(level, lineage));
     response
+}
+
+/// The body of an answer that has none, and does not say how long it would be: a length of 0 would be wrong of a 304, whose length is that of
+/// the level (RFC 9110, section 8.6).
+#[derive(Debug)]
+struct Omitted;
+
+impl http_body::Body for Omitted {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
 }
 
 /// The version in quotes; after a restore, the lineage with it.

@@ -17,16 +17,16 @@ use crate::http::problem::{Problem, ProblemKind};
     responses((status = 200, description = "The document", body = String, content_type = "application/yaml"))
 )]
 pub async fn yaml(State(state): State<&'static HttpState>) -> Response {
-    answer::typed(state.documents.yaml.as_str(), HeaderValue::from_static("application/yaml"))
+    answer::document(state.documents.yaml.as_str(), HeaderValue::from_static("application/yaml"))
 }
 
 /// This document, as JSON
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations", operation_id = "openapiJson",
-    responses((status = 200, description = "The document", body = String, content_type = "application/json"))
+    responses((status = 200, description = "The document", body = Object, content_type = "application/json"))
 )]
 pub async fn json(State(state): State<&'static HttpState>) -> Response {
-    answer::typed(state.documents.json.as_str(), HeaderValue::from_static("application/json"))
+    answer::document(state.documents.json.as_str(), HeaderValue::from_static("application/json"))
 }
 
 /// What a problem means
@@ -89,7 +89,7 @@ pub async fn file(params: Result<RawPathParams, RawPathParamsRejection>) -> Resu
     let file = params.ok().and_then(named);
     let file =
         file.ok_or_else(|| Problem::new(ProblemKind::NotFound, "the page has no file of this name"))?;
-    let mut response = answer::typed(file.bytes, HeaderValue::from_static(file.media_type));
+    let mut response = answer::document(file.bytes, HeaderValue::from_static(file.media_type));
     let headers = response.headers_mut();
     if file.is_compressed {
         // Whatever is accepted: only browsers ask for these, and each takes gzip.
@@ -133,7 +133,7 @@ const FILES: [File; 3] = [
 
 /// A page that may fetch nothing but from here, whatever is in it. Styles may stand in it: the viewer sets them so.
 fn html(page: impl Into<Body>) -> Response {
-    let mut response = answer::typed(page, HeaderValue::from_static("text/html; charset=utf-8"));
+    let mut response = answer::document(page, HeaderValue::from_static("text/html; charset=utf-8"));
     let policy = "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                   img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
 use super::{answer, movements};
@@ -60,9 +60,7 @@ pub async fn watch(
     };
     let pieces = state.feed.watch(store, state.alerts()?, &state.readiness, after, wants)?;
     let mut response = answer::typed(Body::new(pieces), HeaderValue::from_static("text/event-stream"));
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -71,7 +69,7 @@ pub async fn watch(
     get, path = "/schemas/{event}", tag = "ledger", operation_id = "eventSchema",
     params(("event" = String, Path, description = "The name of the event and `.json`: `adjusted.json`")),
     responses(
-        (status = 200, description = "A JSON Schema (2020-12)", body = String, content_type = "application/schema+json"),
+        (status = 200, description = "A JSON Schema (2020-12)", body = Object, content_type = "application/schema+json"),
         (status = 404, description = "`not-found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -86,7 +84,7 @@ pub async fn schema(
     let schema = params.ok().and_then(named);
     let schema =
         schema.ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no event of this name"))?;
-    Ok(answer::typed(schema, HeaderValue::from_static("application/schema+json")))
+    Ok(answer::document(schema, HeaderValue::from_static("application/schema+json")))
 }
 
 /// What a client says that it saw last. An empty one is none: so a browser has it that has seen nothing.

@@ -40,13 +40,13 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     let sku_prefix = query.read("sku_prefix", Sku::parse_prefix)?.unwrap_or_default();
 
     let (sku, location) = (sku.as_ref(), location.as_ref());
-    let query = LevelQuery { sku, sku_prefix: &sku_prefix, location, after: after.as_ref(), limit };
+    let wanted = LevelQuery { sku, sku_prefix: &sku_prefix, location, after: after.as_ref(), limit };
     // Before any level is read.
     let event_cursor = store.feed_end().to_string();
-    let page = store.list(query).await?;
+    let page = store.list(wanted).await?;
     let items = page.levels.iter().map(|(key, level)| StockLevel::new(key, *level)).collect();
     let next_cursor = page.next.as_ref().map(LevelCursor::to_string);
-    let link = next_cursor.as_ref().map(|cursor| link(cursor, query));
+    let link = next_cursor.as_ref().map(|cursor| link(&query, cursor, limit));
     let bytes = StockLevel::JSON_BYTES * (page.levels.len() + 1);
     let mut response = answer::json(&PageAnswer { items, next_cursor, event_cursor }, bytes);
     if let Some(link) = link {
@@ -55,16 +55,13 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     Ok(response)
 }
 
-/// The same request with the next cursor.
-fn link(cursor: &str, query: LevelQuery<'_>) -> HeaderValue {
-    let parameters = [
-        ("location", query.location.map(Location::as_str)),
-        ("sku", query.sku.map(Sku::as_str)),
-        ("sku_prefix", Some(query.sku_prefix).filter(|prefix| !prefix.is_empty())),
-    ];
-    let mut link = format!("/v1/stock?limit={}&cursor={cursor}", query.limit);
-    for (name, value) in parameters.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        link = format!("{link}&{name}={}", encoded(value));
+/// The same request with the next cursor: every other value comes back as it was sent.
+fn link(query: &Query<'_>, cursor: &str, limit: usize) -> HeaderValue {
+    let mut link = format!("/v1/stock?limit={limit}&cursor={cursor}");
+    for name in ["location", "sku", "sku_prefix"] {
+        if let Some(value) = query.get(name) {
+            link = format!("{link}&{name}={}", encoded(value));
+        }
     }
     address::next(&link)
 }

@@ -199,6 +199,47 @@ async fn a_key_is_one_requests_however_it_is_spelt() {
     server.get("/v1/stock/silk").await.assert_level(200, 100, 1);
 }
 
+/// P8: the condition is a part of what a key stands for. Under another one it is told to be used, and neither carried out nor answered as the first
+/// was; the same list of tags is the same condition, however it is spelt.
+#[tokio::test]
+async fn a_key_stands_for_its_condition_as_well() {
+    let mut server = stocked(StrategyKind::Atomic).await;
+    let body = json!({ "delta": 1 });
+    for restarted in [false, true] {
+        if restarted {
+            server = server.kill_and_restart();
+        }
+        let under = async |key: &str, tags: &str| {
+            let call = server.call(Method::POST, "/v1/stock/wool/adjust").header("idempotency-key", key);
+            let call = if tags.is_empty() { call } else { call.header("if-match", tags) };
+            call.json(&body).send().await
+        };
+        let stale = under("stale", "\"77\"").await;
+        assert_eq!(
+            stale.assert_problem(412, "version-mismatch").header("idempotent-replayed") == "true",
+            restarted
+        );
+        for other in ["\"1\"", "*", "W/\"77\"", ""] {
+            under("stale", other).await.assert_problem(422, "idempotency-key-reused");
+        }
+        let first = under("right", "\"1\"").await;
+        first.assert_level(200, 101, 2);
+        assert_eq!(first.header("idempotent-replayed") == "true", restarted);
+        let again = under("right", ", \"1\",").await;
+        assert_eq!((again.header("idempotent-replayed"), again.text()), ("true", first.text()));
+        for other in ["\"2\"", "*", ""] {
+            under("right", other).await.assert_problem(422, "idempotency-key-reused");
+        }
+        // Where a condition has no meaning it is refused, not passed over, so there it can be no part of a key.
+        for path in ["/v1/adjustments", "/v1/transfers", "/v1/reservations", "/v1/orders", "/v1/import"] {
+            let call =
+                server.call(Method::POST, path).header("idempotency-key", path).header("if-match", "\"1\"");
+            call.json(&body).send().await.assert_problem(400, "invalid-request");
+        }
+    }
+    server.get("/v1/stock/wool").await.assert_level(200, 101, 2);
+}
+
 /// P8, P12: a service without a data directory has a ledger and honours keys for as long as it runs; what needs files it refuses.
 #[tokio::test]
 async fn an_ephemeral_service_has_a_ledger_and_honours_keys() {

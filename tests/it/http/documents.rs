@@ -62,6 +62,35 @@ fn the_document_hangs_together() {
     assert_eq!(DOCUMENT["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
+/// What a generated program makes of it: no header or parameter may be null, which none of them can say, and what is an object is none of text.
+#[test]
+fn the_document_says_what_programs_can_send() {
+    let mut seen = 0;
+    for (path, operations) in DOCUMENT["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let kind = parameter["schema"]["type"].as_str();
+                let is_plain = matches!(kind, Some("string" | "integer" | "boolean"));
+                assert!(
+                    is_plain,
+                    "{method} {path}: {} is {}",
+                    parameter["name"], parameter["schema"]["type"]
+                );
+                seen += 1;
+            }
+            let is_read = method == "get";
+            assert_eq!(operation["responses"]["403"].is_object(), !is_read, "{method} {path}");
+        }
+    }
+    assert!(seen > 40, "{seen}");
+    for (path, media) in
+        [("/openapi.json", "application/json"), ("/schemas/{event}", "application/schema+json")]
+    {
+        let content = &DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"][media];
+        assert_eq!(content["schema"]["type"], "object", "{path}");
+    }
+}
+
 /// Every problem that the document names exists, under the status it is named for.
 #[test]
 fn the_problems_of_the_document_exist() {

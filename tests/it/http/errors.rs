@@ -82,17 +82,17 @@ async fn wrong_methods_are_told_where_they_are_taken() {
 async fn wrong_methods_are_told_the_right_ones() {
     let app = start().await;
     for (path, wrong, allowed) in [
-        ("/v1/stock/A", Method::POST, "DELETE,GET,HEAD,PUT"),
-        ("/v1/stock/A", Method::PATCH, "DELETE,GET,HEAD,PUT"),
-        ("/v1/stock", Method::PUT, "GET,HEAD,QUERY"),
-        (ADJUST, Method::GET, "POST"),
-        (ADJUST, Method::HEAD, "POST"),
-        (MANY, Method::PUT, "POST"),
-        (TRANSFERS, Method::DELETE, "POST"),
-        ("/v1/status", Method::POST, "GET,HEAD"),
-        ("/metrics", Method::POST, "GET,HEAD"),
-        ("/docs", Method::OPTIONS, "GET,HEAD"),
-        ("/problems/contention", Method::POST, "GET,HEAD"),
+        ("/v1/stock/A", Method::POST, "DELETE,GET,HEAD,OPTIONS,PUT"),
+        ("/v1/stock/A", Method::PATCH, "DELETE,GET,HEAD,OPTIONS,PUT"),
+        ("/v1/stock", Method::PUT, "GET,HEAD,OPTIONS,QUERY"),
+        (ADJUST, Method::GET, "OPTIONS,POST"),
+        (ADJUST, Method::HEAD, "OPTIONS,POST"),
+        (MANY, Method::PUT, "OPTIONS,POST"),
+        (TRANSFERS, Method::DELETE, "OPTIONS,POST"),
+        ("/v1/status", Method::POST, "GET,HEAD,OPTIONS"),
+        ("/metrics", Method::POST, "GET,HEAD,OPTIONS"),
+        ("/docs", Method::PATCH, "GET,HEAD,OPTIONS"),
+        ("/problems/contention", Method::POST, "GET,HEAD,OPTIONS"),
     ] {
         let answer = app.call(wrong.clone(), path).send().await;
         answer.assert_status(405);

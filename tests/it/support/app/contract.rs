@@ -23,6 +23,7 @@ const DOCUMENTED_HEADERS: [&str; 4] = ["ETag", "Location", "Link", "Preference-A
 pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     let what = format!("{method} {path} -> {} {}", answer.status, String::from_utf8_lossy(&answer.body));
     assert!(!answer.header("x-request-id").is_empty(), "no X-Request-Id: {what}");
+    check_caching(path, answer, &what);
     if answer.status >= 400 && *method != Method::HEAD {
         check_problem(answer, &what);
     }
@@ -35,10 +36,25 @@ pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
         assert_eq!(answer.status, 404, "a path that no route has: {what}");
         return;
     }
+    // Nor that every path can be asked what it has.
+    if *method == Method::OPTIONS {
+        assert!(answer.status == 204 && answer.header("allow").contains("OPTIONS"), "{what}");
+        return;
+    }
     match operations.find_map(|operations| operation(operations, method)) {
         None => assert_eq!(answer.status, 405, "a method that the path does not have: {what}"),
         Some(operation) => check_documented(operation, method, answer, &what),
     }
+}
+
+/// Nobody may keep an answer (P5), but for what is the same until another version of the service runs: the documentation.
+fn check_caching(path: &str, answer: &Answer, what: &str) {
+    let path = path.split('?').next().unwrap_or_default();
+    let documentation = ["/openapi.", "/docs", "/problems/", "/schemas/"];
+    let is_documentation = answer.status == 200 && documentation.iter().any(|start| path.starts_with(start));
+    let told = answer.header("cache-control");
+    let is_right = if is_documentation { told.starts_with("public, max-age=") } else { told == "no-store" };
+    assert!(is_right, "Cache-Control is {told:?}: {what}");
 }
 
 /// What is true of each problem (RFC 9457, and DESIGN section 6).

@@ -1,0 +1,66 @@
+//! What a head must say once and well, whatever is asked: where two readers may read it differently, nobody acts on it.
+//!
+//! hyper refuses what is no HTTP at all (RFC 9112); this is what it lets through. What a single route wants of its headers is seen to by its extractors.
+
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::origin::SEC_FETCH_SITE;
+use crate::http::problem::{Problem, ProblemKind};
+
+/// Headers that are no list, and would be read as one of their values or the other. A second `Content-Length` is hyper's business, a second
+/// `Idempotency-Key` that of who reads it.
+const SINGLE: [HeaderName; 6] =
+    [HOST, CONTENT_TYPE, AUTHORIZATION, ORIGIN, SEC_FETCH_SITE, HeaderName::from_static("last-event-id")];
+
+/// Refuses a head that does not say which host is asked, says something twice, or has a body in a coding that nobody here decodes.
+pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    // Most heads have nothing twice, and cost this comparison.
+    if headers.len() != headers.keys_len() {
+        let twice = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some());
+        twice.map_or(Ok(()), |name| Err(invalid(&name, "is there twice")))?;
+    }
+    match headers.get(HOST) {
+        // HTTP/1.0 does not know it.
+        None if version < Version::HTTP_11 => {}
+        None => return Err(invalid(&HOST, "is missing")),
+        Some(host) if !is_host(host) => return Err(invalid(&HOST, "must be a host, perhaps with a port")),
+        Some(_) => {}
+    }
+    let coded = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if coded { Err(invalid(&TRANSFER_ENCODING, "must be chunked, or not there")) } else { Ok(()) }
+}
+
+/// Whether that is a host and perhaps a port (RFC 9110, section 7.2), as far as it matters: of characters that a host may have. It may be empty.
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    // The colons of an address are in brackets.
+    let name_end = bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1);
+    let colon = bytes[name_end..].iter().position(|&byte| byte == b':').map(|at| name_end + at);
+    let (name, port) = colon.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + 1..]));
+    port.iter().all(u8::is_ascii_digit)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(byte))
+}
+
+fn invalid(name: &HeaderName, detail: &str) -> Problem {
+    Problem::new(ProblemKind::InvalidRequest, format!("the header {name} {detail}; nothing was changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_host_and_perhaps_a_port() {
+        for host in ["", "x", "shop.example:8080", "127.0.0.1", "[::1]", "[::1]:80", "a_b", "x:", "a%20b"] {
+            assert!(is_host(&HeaderValue::from_static(host)), "{host}");
+        }
+        for wrong in ["a b", "a/b", "u@a", "a:b", "a:80:80", "::1", "a?b", "a#b", "http://a"] {
+            assert!(!is_host(&HeaderValue::from_static(wrong)), "{wrong}");
+        }
+        assert!(!is_host(&HeaderValue::from_bytes(&[0xff]).unwrap()));
+    }
+}
