@@ -1,7 +1,8 @@
 //! A client that sends a whole request and goes away without waiting for its answer.
 //!
-//! The library's client cannot do that on purpose, so this is a socket: the request in one write, then the end of the
-//! connection. The server finds both at once, so it is at work on the request when it learns that nobody waits for it.
+//! The library's client cannot do that on purpose, so this is a socket: the request in one write, then a reset of the
+//! connection. The server finds both at once, so it is at work on the request when it learns that nobody waits for it. An end in place of the
+//! reset would not tell it: a client that has closed its side may still read.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,7 +17,8 @@ pub async fn send_and_leave(request: &Request) -> io::Result<()> {
     let url = request.url();
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(80));
     let mut connection = TcpStream::connect((host, port)).await?;
-    connection.write_all(&wire(request)).await
+    connection.write_all(&wire(request)).await?;
+    connection.set_zero_linger()
 }
 
 /// The request as it goes over the wire.
@@ -46,15 +48,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_whole_request_arrives_and_then_the_end() {
+    async fn the_whole_request_arrives_and_then_the_reset() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/x?a=b", listener.local_addr().unwrap());
         let mut request = Request::new(Method::POST, url.parse().unwrap());
         request.headers_mut().insert("content-type", "application/json".parse().unwrap());
         *request.body_mut() = Some("{}".into());
         send_and_leave(&request).await.unwrap();
-        let mut seen = String::new();
-        listener.accept().await.unwrap().0.read_to_string(&mut seen).await.unwrap();
+        let (mut stream, mut seen) = (listener.accept().await.unwrap().0, Vec::new());
+        let end = loop {
+            match stream.read_buf(&mut seen).await {
+                Ok(count) => assert!(count > 0, "no end, which a client may mean that still reads"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+        let seen = String::from_utf8(seen).unwrap();
         assert!(seen.starts_with("POST /v1/x?a=b HTTP/1.1\r\nhost: 127.0.0.1:"), "{seen}");
         assert!(seen.ends_with("content-length: 2\r\ncontent-type: application/json\r\n\r\n{}"), "{seen}");
     }
