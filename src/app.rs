@@ -2,12 +2,14 @@
 
 mod offline;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::alerts::{Alerts, Unreadable};
 use crate::config::Config;
 use crate::http::routes::Face;
 use crate::http::server::listen::Listener;
+use crate::http::server::tls::Tls;
 use crate::http::server::{self, Drained, Entrance, Leaving};
 use crate::http::{self, HttpState};
 use crate::store::local::{OpenError, Opening};
@@ -53,23 +55,26 @@ pub struct Listening {
     pub public: Vec<Listener>,
     /// By those who run it, if they have a way in of their own: then what is for them is not for clients.
     pub private: Option<Listener>,
+    /// The certificate that clients see, if what is sent over TCP is not to be read in between.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Listening {
     /// At one address, for everybody.
     pub fn at(listener: impl Into<Listener>) -> Self {
-        Self { public: vec![listener.into()], private: None }
+        Self { public: vec![listener.into()], private: None, tls: None }
     }
 
     fn entrances(self, state: &'static HttpState, config: &Config) -> Vec<Entrance> {
-        let entrance = |listeners, face, connections_max| {
+        let entrance = |listeners, face, tls, connections_max| {
             let router = http::router(state, &config.http, face);
-            Entrance { listeners, router, connections_max }
+            Entrance { listeners, router, tls, connections_max }
         };
         let public = if self.private.is_some() { Face::Public } else { Face::All };
-        let mut entrances = vec![entrance(self.public, public, config.server.connections_max)];
+        let mut entrances = vec![entrance(self.public, public, self.tls, config.server.connections_max)];
         entrances.extend(
-            self.private.map(|listener| entrance(vec![listener], Face::Private, PRIVATE_CONNECTIONS_MAX)),
+            self.private
+                .map(|listener| entrance(vec![listener], Face::Private, None, PRIVATE_CONNECTIONS_MAX)),
         );
         entrances
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
@@ -21,6 +22,7 @@ use crate::descriptors;
 use crate::http::feed::FeedConfig;
 use crate::http::server::Drained;
 use crate::http::server::listen::Listener;
+use crate::http::server::tls::{Tls, TlsFiles};
 use crate::shutdown;
 use crate::store::{Discipline, Keeping, Orders, Storage};
 use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
@@ -44,6 +46,15 @@ pub(super) struct ServeArgs {
     /// the probes. It is the last line on standard output
     #[arg(long, env = "INVENTORY_METRICS_LISTEN", value_name = "HOST:PORT")]
     metrics_listen: Option<String>,
+    /// The certificate that clients see, a PEM file, with those that lead to one they know: then --listen speaks HTTPS alone. Read again on SIGHUP
+    #[arg(long, env = "INVENTORY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, a PEM file
+    #[arg(long, env = "INVENTORY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Clients must show a certificate that one of these has signed, a PEM file
+    #[arg(long, env = "INVENTORY_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     /// How stock is shared between threads; `inventory strategies` explains them
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
     strategy: StrategyKind,
@@ -198,6 +209,13 @@ impl ServeArgs {
         config.check(self.allow_racy)
     }
 
+    /// What clients see of a certificate, if there is one.
+    fn tls(&self) -> Result<Option<Arc<Tls>>, String> {
+        let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let files = TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: self.tls_client_ca.clone() };
+        Tls::load(files).map(|tls| Some(Arc::new(tls))).map_err(|error| error.to_string())
+    }
+
     fn orders(&self) -> Orders {
         Orders {
             discipline: self.queue_discipline,
@@ -281,7 +299,7 @@ fn listen(args: &ServeArgs) -> Result<Listening, String> {
     let public = args.listen.iter().map(|address| bind("--listen", address)).collect::<Result<_, _>>()?;
     let private =
         args.metrics_listen.as_ref().map(|address| bind("--metrics-listen", address)).transpose()?;
-    Ok(Listening { public, private })
+    Ok(Listening { public, private, tls: args.tls()? })
 }
 
 async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
@@ -293,8 +311,12 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
         Ok(shutdown) => shutdown,
         Err(error) => return fail(ExitCode::FAILURE, &format!("cannot wait for signals: {error}")),
     };
-    let addresses: Vec<String> =
-        listening.public.iter().chain(&listening.private).map(Listener::to_string).collect();
+    let addresses: Vec<String> = listening
+        .public
+        .iter()
+        .map(|listener| listener.url(listening.tls.is_some()))
+        .chain(listening.private.iter().map(|listener| listener.url(false)))
+        .collect();
     let durability = match &config.storage {
         Storage::Memory(_) => "in memory only".to_owned(),
         Storage::Folder { path, .. } => path.display().to_string(),

@@ -262,6 +262,12 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (&["serve", "--listen", "unix:/no/such/folder/socket"], "--listen"),
         (&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "nowhere"], "--metrics-listen"),
         (&["serve", "--drain-delay", "25h"], "--drain-delay"),
+        (&["serve", "--tls-cert", "cert.pem"], "--tls-key"),
+        (&["serve", "--tls-key", "key.pem"], "--tls-cert"),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--tls-cert", "/none", "--tls-key", "/none"],
+            "--tls-cert /none",
+        ),
         (&["serve", "--max-body-memory", "0"], "--max-body-memory"),
         (&["serve", "--max-connections-per-address", "0"], "--max-connections-per-address"),
         (&["serve", "--log-format", "xml"], "--log-format"),

@@ -34,6 +34,7 @@ mod stock;
 mod stock_files;
 mod stock_query;
 mod strictness;
+mod tls;
 mod transfers;
 mod transport;
 mod waiting;

@@ -18,7 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
 use super::bounds::Bounded;
@@ -52,8 +53,10 @@ pub(super) async fn serve(
     router: Router,
     shared: Arc<Shared>,
     mut course: Watching,
+    tls: Option<TlsAcceptor>,
 ) {
     let config = &shared.config;
+    let Some(socket) = secured(socket, tls, &shared, &mut course).await else { return };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(config.idle_timeout);
     http.max_headers(HEADERS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES_MAX);
@@ -99,7 +102,7 @@ pub(super) async fn serve(
         Err(error) => {
             // Clients go away all the time; that is worth a line only to somebody who looks for it.
             tracing::debug!(%error, "a connection ended early");
-            if exchange.phase() != Phase::Idle {
+            if !matches!(exchange.phase(), Phase::Idle | Phase::Begun) {
                 shared.connections.broken_off();
                 // An answer that was begun must not pass for whole.
                 socket.break_off();
@@ -115,6 +118,28 @@ pub(super) async fn serve(
     }
     drop(stream);
     drop(place);
+}
+
+/// The connection with TLS, where there is to be any. It has as long for that as the head of a request may take to come.
+async fn secured(
+    socket: Socket,
+    tls: Option<TlsAcceptor>,
+    shared: &Shared,
+    course: &mut Watching,
+) -> Option<Socket> {
+    let Some(tls) = tls else { return Some(socket) };
+    let secured = tokio::select! {
+        biased;
+        secured = timeout(shared.config.header_timeout, socket.secured(&tls)) => secured,
+        () = course.closing() => return None,
+    };
+    match secured {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
+        Err(_) => tracing::debug!("a connection came to no TLS in time"),
+    }
+    shared.connections.not_secured();
+    None
 }
 
 /// How long a connection has done nothing, as far as it was looked at.

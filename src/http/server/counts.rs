@@ -13,6 +13,8 @@ pub struct Connections {
     refused: AtomicU64,
     /// That idled while others waited for a place.
     made_room: AtomicU64,
+    /// That agreed on no TLS.
+    not_secured: AtomicU64,
     /// Of an answer that its client did not take in time.
     broken_off: AtomicU64,
 }
@@ -33,6 +35,10 @@ impl Connections {
 
     pub(super) fn made_room(&self) {
         self.made_room.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn not_secured(&self) {
+        self.not_secured.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn broken_off(&self) {
@@ -62,6 +68,11 @@ impl Connections {
                 "inventory_connections_broken_off_total",
                 "Connections that ended in the middle of a request or an answer, by a timeout or by the client.",
                 self.broken_off.load(Ordering::Relaxed),
+            ),
+            (
+                "inventory_connections_not_secured_total",
+                "Connections that ended before both sides had agreed on TLS.",
+                self.not_secured.load(Ordering::Relaxed),
             ),
         ];
         for (name, help, count) in counters {

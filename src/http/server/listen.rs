@@ -1,6 +1,5 @@
 //! [`Listener`]: where connections come in: an address of TCP, or a Unix domain socket.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::os::unix::fs::FileTypeExt as _;
@@ -44,6 +43,19 @@ impl Listener {
         }
     }
 
+    /// As it is announced: a URL, or what it was said as.
+    pub fn url(&self, is_secure: bool) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                let scheme = if is_secure { "https" } else { "http" };
+                let address =
+                    listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
+                format!("{scheme}://{address}")
+            }
+            Self::Unix(_, SocketFile(path)) => format!("{UNIX}{}", path.display()),
+        }
+    }
+
     /// Whether only this machine can reach it.
     pub fn is_local(&self) -> bool {
         match self {
@@ -74,19 +86,6 @@ impl Listener {
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
         Self::Tcp(listener)
-    }
-}
-
-/// As it is announced: a URL, or what it was said as.
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => write!(f, "http://{address}"),
-                Err(_) => f.write_str("http://?"),
-            },
-            Self::Unix(_, SocketFile(path)) => write!(f, "{UNIX}{}", path.display()),
-        }
     }
 }
 
@@ -146,7 +145,7 @@ mod tests {
         let (socket, file) = (folder.path().join("socket"), folder.path().join("file"));
         let address = format!("unix:{}", socket.display());
         let first = Listener::bind(&address).unwrap();
-        assert_eq!((first.to_string(), first.is_local()), (address.clone(), true));
+        assert_eq!((first.url(true), first.is_local()), (address.clone(), true));
         assert_eq!(Listener::bind(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse, "it is in use");
         drop(first);
         assert!(!socket.exists(), "it goes with its listener");
@@ -162,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_holds_little_that_was_not_sent() {
         let listener = Listener::bind("127.0.0.1:0").unwrap();
-        let url = listener.to_string();
+        let url = listener.url(false);
         let _client = tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
         let (Socket::Tcp(stream), _) = listener.accept().await.unwrap() else { panic!("it is TCP") };
         assert_eq!(SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);

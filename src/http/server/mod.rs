@@ -6,6 +6,7 @@
 //!
 //! - [`listen`]: where they come in. [`socket`]: what they are.
 //! - [`connection`]: one of them. [`bounds`]: what in it may wait, and for how long. [`linger`]: how it is closed while the client still sends.
+//! - [`tls`]: the certificate.
 //! - [`peers`]: how many an address has. [`counts`]: what is counted. [`shared`]: what all of them are told.
 
 mod bounds;
@@ -16,6 +17,7 @@ pub mod listen;
 mod peers;
 mod shared;
 mod socket;
+pub mod tls;
 
 use std::io;
 use std::pin::pin;
@@ -33,6 +35,7 @@ use self::listen::Listener;
 use self::peers::Peers;
 use self::shared::Shared;
 use self::socket::Socket;
+use self::tls::Tls;
 
 /// The bounds of the connections.
 #[derive(Debug, Clone)]
@@ -63,6 +66,8 @@ pub struct Entrance {
     pub listeners: Vec<Listener>,
     /// What answers them.
     pub router: Router,
+    /// The certificate that those see who come in over TCP; without, everything is sent as it is.
+    pub tls: Option<Arc<Tls>>,
     /// How many connections it has at once.
     pub connections_max: usize,
 }
@@ -106,10 +111,11 @@ pub async fn serve(
     let peers = Peers::new(peers);
     let shared = Arc::new(Shared::new(config, connections));
     let mut accepting = JoinSet::new();
-    for Entrance { listeners, router, connections_max } in entrances {
+    for Entrance { listeners, router, tls, connections_max } in entrances {
         let slots = Arc::new(Semaphore::new(connections_max));
         for listener in listeners {
-            let door = Door { listener, slots: Arc::clone(&slots), peers: Arc::clone(&peers) };
+            let door =
+                Door { listener, tls: tls.clone(), slots: Arc::clone(&slots), peers: Arc::clone(&peers) };
             accepting.spawn(door.accept_all(router.clone(), Arc::clone(&shared)));
         }
     }
@@ -130,6 +136,7 @@ pub async fn serve(
 /// A listener, and the places of those who come in there.
 struct Door {
     listener: Listener,
+    tls: Option<Arc<Tls>>,
     slots: Arc<Semaphore>,
     peers: Arc<Peers>,
 }
@@ -142,13 +149,9 @@ impl Door {
                 Ok(Some((socket, place))) => {
                     // Made here: from now on the server waits for it when it closes.
                     let course = shared.course();
-                    tokio::spawn(connection::serve(
-                        socket,
-                        place,
-                        router.clone(),
-                        Arc::clone(&shared),
-                        course,
-                    ));
+                    let tls = self.tls.as_deref().map(Tls::acceptor);
+                    let (router, shared) = (router.clone(), Arc::clone(&shared));
+                    tokio::spawn(connection::serve(socket, place, router, shared, course, tls));
                 }
                 Ok(None) => shared.connections.refused(),
                 Err(error) => {

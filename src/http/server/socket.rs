@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A connection. It reads and writes as the stream does that it is.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     /// A Unix domain socket.
     Unix(UnixStream),
+    /// Over TCP, and nobody in between reads it.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// The same for each kind of stream.
@@ -22,26 +26,46 @@ macro_rules! each {
         match $socket {
             Socket::Tcp($stream) => $result,
             Socket::Unix($stream) => $result,
+            Socket::Tls($stream) => $result,
         }
     };
 }
 
 impl Socket {
-    /// Reads what is there, without waiting.
+    /// The same, once both sides have agreed how nobody in between reads it. Of a socket of this machine nobody could.
+    pub(super) async fn secured(self, tls: &TlsAcceptor) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => Ok(Self::Tls(Box::new(tls.accept(stream).await?))),
+            socket => Ok(socket),
+        }
+    }
+
+    /// Reads what is there, as it came over the wire, without waiting.
     pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_read(into))
+        match self {
+            Self::Tcp(stream) => stream.try_read(into),
+            Self::Unix(stream) => stream.try_read(into),
+            Self::Tls(stream) => stream.get_ref().0.try_read(into),
+        }
     }
 
     /// Completes when there may be something to read.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        each!(self, stream => stream.readable().await)
+        match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
+            Self::Tls(stream) => stream.get_ref().0.readable().await,
+        }
     }
 
     /// From here on, to close it is to break it off: what was not sent is dropped, and the other side is told that this was no end.
     pub(super) fn break_off(&self) {
-        if let Self::Tcp(stream) = self {
-            let _closed_as_ever = stream.set_zero_linger();
-        }
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Unix(_) => return,
+        };
+        let _or_it_is_closed_as_ever = stream.set_zero_linger();
     }
 }
 
