@@ -8,6 +8,7 @@ mod key;
 mod logging;
 mod offline;
 mod progress;
+mod reload;
 mod serve;
 mod size;
 #[cfg(feature = "sqlite")]

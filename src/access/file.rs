@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use thiserror::Error;
 
-use super::key::Digest;
+use super::key::{Digest, PREFIX};
 use super::{Principal, Scope};
 
 /// Keys in a file: each is compared with what a request shows.
@@ -155,14 +155,14 @@ pub fn add(path: &Path, line: &str) -> Result<(), AuthFileError> {
     file.write_all(added.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-/// Whether that may be the name of a key.
+/// Whether that may be the name of a key. Names are told; so what may be a key, put where the name should be, is none.
 pub fn is_name(name: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
-    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(is_allowed)
+    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(is_allowed) && !name.starts_with(PREFIX)
 }
 
 /// What a name must be.
-pub const NAME_IS: &str = "1 to 64 letters, digits, or any of - _ . @";
+pub const NAME_IS: &str = "1 to 64 letters, digits, or any of - _ . @, and not begin as a key does";
 
 fn read_to_end(file: &mut File, path: &Path) -> Result<String, AuthFileError> {
     let mut text = String::new();
@@ -242,7 +242,8 @@ mod tests {
             (format!("b read {}", key.reveal()), "sha256:"),
             ("b read".to_owned(), "sha256:"),
             (format!("b read {digest} more"), "three fields"),
-            (key.reveal().to_owned(), "read, write or admin"),
+            (key.reveal().to_owned(), "the name must be"),
+            (format!("{} read {digest}", key.reveal()), "the name must be"),
             (format!("b read {digest}"), "the same key"),
         ] {
             let error = Keys::parse(&format!("{good}\n{wrong}\n")).unwrap_err().to_string();

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 /// By which people, and programs that look for secrets where they should not be, know one.
-const PREFIX: &str = "inv_";
+pub(super) const PREFIX: &str = "inv_";
 /// Random bytes of a key.
 const BYTES: usize = 32;
 /// What a digest begins with: another hash could have its own.
@@ -117,10 +117,11 @@ mod tests {
 
     #[test]
     fn a_digest_is_what_sha256sum_prints() {
-        // `printf inv_AAAA...A | sha256sum`, with 43 times A.
+        // Of inv_ and 43 times A.
+        let printed = "431e2f7e60b45c06bd4d5ccfe173924bd5e016fe7feff596dad31e528345db74";
         let key = format!("inv_{}", "A".repeat(43));
         let digest = Digest::of_shown(&key).unwrap();
-        assert_eq!(digest.to_string(), format!("sha256:{:x}", Sha256::digest(&key)));
+        assert_eq!(digest.to_string(), format!("sha256:{printed}"));
         for text in [digest.to_string(), digest.to_string().to_uppercase().replace("SHA", "sha")] {
             assert!(bool::from(Digest::parse(&text).unwrap().ct_eq(&digest)), "{text}");
         }

@@ -1,5 +1,7 @@
 //! The OpenAPI document: generated from the handlers, served, printed, and committed as `openapi.yaml`.
 
+mod guarded;
+
 use utoipa::OpenApi;
 
 use super::feed::schema;
@@ -16,7 +18,9 @@ use super::routes::{self, Face};
             white space at either end; a sku is not `.` or `..`. Both are told in Unicode's normal form C, so two spellings of \
             one name (`é` may be one character or two) are one level; case matters. In a path and in a query they are \
             percent-encoded. Lists are in the order of the bytes. Quantities are integers from 0 to 1 099 511 627 775 (2^40 - 1).\n\n\
-            Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.",
+            Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.\n\n\
+            Where the service was started with keys (`--auth-file`), each request but for probes and documents needs one, as \
+            `Authorization: Bearer KEY`; what is asked under an `Idempotency-Key` is of the name of the key.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     servers((url = "/", description = "the service that serves this document")),
@@ -72,5 +76,6 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let (_routes, paths) = routes::of(Face::All);
     let mut document = Head::openapi();
     document.merge(paths);
+    guarded::guard(&mut document);
     document
 }

@@ -9,6 +9,10 @@ use axum::http::StatusCode;
 pub enum ProblemKind {
     /// 400
     InvalidRequest,
+    /// 401
+    Unauthenticated,
+    /// 403
+    Forbidden,
     /// 404
     NotFound,
     /// 404
@@ -104,8 +108,10 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::InvalidRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
         Self::NotFound,
         Self::StockNotFound,
         Self::ReservationNotFound,
@@ -167,6 +173,18 @@ impl ProblemKind {
                 status: StatusCode::BAD_REQUEST,
                 title: "The request cannot be understood",
                 explanation: "The body is not JSON, or a header is malformed. The detail says where. Correct the request; repeating it as it is cannot succeed.",
+            },
+            Self::Unauthenticated => ProblemPage {
+                name: "unauthenticated",
+                status: StatusCode::UNAUTHORIZED,
+                title: "A key is needed",
+                explanation: "This service asks for keys (--auth-file), and none was shown, or one that is not in force: it was never made, was taken back, or is not written as it must be. Send it as Authorization: Bearer KEY. Nothing was changed. Who runs the service makes one with inventory key new.",
+            },
+            Self::Forbidden => ProblemPage {
+                name: "forbidden",
+                status: StatusCode::FORBIDDEN,
+                title: "The key is good for less",
+                explanation: "The key is in force, and its scope is too small for this: read is to look, write to change stock as well, admin to run the service as well. The answer names the scope that is needed. Nothing was changed.",
             },
             Self::NotFound => ProblemPage {
                 name: "not-found",
