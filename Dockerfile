@@ -44,7 +44,8 @@ FROM base AS inventory
 LABEL org.opencontainers.image.title="inventory" \
       org.opencontainers.image.description="An HTTP inventory service that never loses an update"
 COPY --from=build /out/inventory /usr/local/bin/
-# Inside a container the default, loopback, would be reachable by nobody.
+# Inside a container the default, loopback, would be reachable by nobody. It does not start there without keys (INVENTORY_AUTH_FILE) unless it is told that
+# whoever reaches it may do anything (INVENTORY_INSECURE_NO_AUTH=true): who may reach it is not known here.
 ENV INVENTORY_LISTEN=0.0.0.0:8080
 # Owned by the user the service runs as: a volume that is mounted here takes its owner from it.
 COPY --from=build --chown=65532:65532 /out/data /var/lib/inventory

@@ -5,6 +5,9 @@ mod offline;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
+use crate::access::{Access, AuthFileError};
 use crate::alerts::{Alerts, Unreadable};
 use crate::config::Config;
 use crate::http::routes::Face;
@@ -48,6 +51,27 @@ pub enum Ended {
     Failed(String),
 }
 
+/// Why a service cannot be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// There are no keys to know clients by.
+    #[error("--auth-file {0}")]
+    NoKeys(#[from] AuthFileError),
+    /// The data directory cannot be taken.
+    #[error(transparent)]
+    NotOpened(#[from] OpenError),
+}
+
+impl BuildError {
+    /// Whether the configuration is to blame: the service was pointed at something else altogether.
+    pub fn is_misdirected(&self) -> bool {
+        match self {
+            Self::NoKeys(_) => true,
+            Self::NotOpened(error) => error.is_misdirected(),
+        }
+    }
+}
+
 /// Where a service is asked.
 #[derive(Debug)]
 pub struct Listening {
@@ -82,11 +106,18 @@ impl Listening {
 
 impl App {
     /// Builds every part that needs no recovery. The data directory is this process's own from here on.
-    pub fn build(config: Config) -> Result<Self, OpenError> {
+    pub fn build(config: Config) -> Result<Self, BuildError> {
+        let access = config.auth_file.as_deref().map(Access::open).transpose()?;
+        let access = access.map(|access| &*Box::leak(Box::new(access)));
         let opening = Opening::begin(config.kind, config.strategy, &config.storage, Intent::Serve)?;
         // Leaked on purpose: it lives as long as the process, and needs no reference count (see `HttpState`).
-        let state = Box::leak(Box::new(HttpState::new(config.kind, &config.http)));
+        let state = Box::leak(Box::new(HttpState::new(config.kind, &config.http).guarded_by(access)));
         Ok(Self { state, config, opening })
+    }
+
+    /// The keys by which clients are known, to be read again; `None` where nobody needs one.
+    pub fn access(&self) -> Option<&'static Access> {
+        self.state.access
     }
 
     /// Completes when the service that [`App::serve`] runs has recovered what is on disk, and takes requests.

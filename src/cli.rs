@@ -4,9 +4,11 @@
 //! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
 
 mod healthcheck;
+mod key;
 mod logging;
 mod offline;
 mod progress;
+mod reload;
 mod serve;
 mod size;
 #[cfg(feature = "sqlite")]
@@ -59,6 +61,8 @@ enum Command {
     Import(offline::ImportArgs),
     /// Copy a data directory, so that a server can be started on the copy
     Backup(offline::BackupArgs),
+    /// Make keys by which clients are known
+    Key(key::KeyArgs),
     /// Ask a running service whether it is well: exit 0 if URL answers 200, each step within 5 seconds; else 1
     Healthcheck {
         /// Such as <http://127.0.0.1:8080/readyz>
@@ -81,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Export(args) => offline::export(&args),
         Command::Import(args) => offline::import(&args),
         Command::Backup(args) => offline::backup(&args),
+        Command::Key(args) => key::key(args),
         Command::Healthcheck { url } => match healthcheck::check(&url) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(ExitCode::FAILURE, &error.to_string()),

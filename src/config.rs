@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::http::HttpConfig;
 use crate::http::feed::FeedConfig;
+use crate::http::middleware::cors::Origins;
 use crate::http::server::{Linger, ServerConfig};
 use crate::store::{Keeping, Storage};
 use crate::strategy::{StrategyConfig, StrategyKind};
@@ -15,6 +16,8 @@ use crate::webhooks::WebhookConfig;
 /// Everything a service is built from.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file of the keys by which clients are known; `None` where nobody needs one.
+    pub auth_file: Option<PathBuf>,
     /// How stock is shared.
     pub kind: StrategyKind,
     /// Where stock is kept.
@@ -85,6 +88,7 @@ impl Config {
     /// The defaults, with that strategy.
     pub fn new(kind: StrategyKind) -> Self {
         Self {
+            auth_file: None,
             kind,
             storage: Storage::Folder { path: PathBuf::from(DATA_DIR_DEFAULT), keeping: Keeping::default() },
             strategy: StrategyConfig::default(),
@@ -92,6 +96,7 @@ impl Config {
                 request_timeout: Duration::from_secs(30),
                 bodies_bytes_max: 256 * 1024 * 1024,
                 feed: FeedConfig::default(),
+                origins: Origins::default(),
             },
             server: ServerConfig {
                 connections_max: 10_000,

@@ -15,11 +15,12 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::logging::{self, LogFormat};
-use super::{EXIT_USAGE, fail, print, size};
+use super::{EXIT_USAGE, fail, print, reload, size};
 use crate::app::{App, Ended, Listening};
 use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
 use crate::http::feed::FeedConfig;
+use crate::http::middleware::cors::{Origin, Origins};
 use crate::http::server::Drained;
 use crate::http::server::listen::Listener;
 use crate::http::server::tls::{Tls, TlsFiles};
@@ -55,6 +56,16 @@ pub(super) struct ServeArgs {
     /// Clients must show a certificate that one of these has signed, a PEM file
     #[arg(long, env = "INVENTORY_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// The file of the keys by which clients are known, which `inventory key new` writes; read again on SIGHUP. With it every request needs one,
+    /// but for probes and documents
+    #[arg(long, env = "INVENTORY_AUTH_FILE", value_name = "FILE")]
+    auth_file: Option<PathBuf>,
+    /// Listen beyond this machine although there are no keys: whoever reaches the address may do anything
+    #[arg(long, env = "INVENTORY_INSECURE_NO_AUTH", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
+    insecure_no_auth: bool,
+    /// Origin whose pages may ask from browsers and read the answers, as <https://shop.example>; may be repeated. None if left out
+    #[arg(long, env = "INVENTORY_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Vec<Origin>,
     /// How stock is shared between threads; `inventory strategies` explains them
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
     strategy: StrategyKind,
@@ -189,6 +200,7 @@ impl ServeArgs {
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = Config::new(self.strategy);
         config.storage = self.storage()?;
+        config.auth_file.clone_from(&self.auth_file);
         config.strategy.lock_timeout = self.lock_timeout;
         config.strategy.actor_queue = self.actor_queue;
         if let Some(partitions) = self.partitions {
@@ -197,6 +209,7 @@ impl ServeArgs {
         config.http.request_timeout = self.request_timeout;
         config.http.bodies_bytes_max = usize::try_from(self.max_body_memory).unwrap_or(usize::MAX);
         config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
+        config.http.origins = Origins::new(self.cors_origin.clone());
         config.webhooks.hooks_max = self.webhooks_max;
         config.webhooks.allow.clone_from(&self.webhook_allow);
         config.server.header_timeout = self.header_timeout;
@@ -302,11 +315,32 @@ fn listen(args: &ServeArgs) -> Result<Listening, String> {
     Ok(Listening { public, private, tls: args.tls()? })
 }
 
+/// Whether whoever reaches the service may do anything is for somebody to say, unless only this machine reaches it.
+fn check_access(args: &ServeArgs, listening: &Listening) -> Result<(), String> {
+    let mut all = listening.public.iter().chain(&listening.private);
+    match all.find(|listener| args.auth_file.is_none() && !listener.is_local()) {
+        Some(reached) if args.insecure_no_auth => {
+            tracing::warn!(
+                address = reached.url(listening.tls.is_some()),
+                "no keys are asked for: whoever reaches this address may do anything"
+            );
+            Ok(())
+        }
+        Some(reached) => Err(format!(
+            "{} can be reached from beyond this machine, and no keys are asked for: --auth-file FILE has them \
+             (`inventory key new` makes one), or --insecure-no-auth says that whoever reaches it may do anything",
+            reached.url(listening.tls.is_some())
+        )),
+        None => Ok(()),
+    }
+}
+
 async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
-    let listening = match listen(args) {
-        Ok(listening) => listening,
-        Err(error) => return fail(ExitCode::from(EXIT_USAGE), &error),
-    };
+    let listening =
+        match listen(args).and_then(|listening| check_access(args, &listening).map(|()| listening)) {
+            Ok(listening) => listening,
+            Err(error) => return fail(ExitCode::from(EXIT_USAGE), &error),
+        };
     let shutdown = match shutdown::on_signal() {
         Ok(shutdown) => shutdown,
         Err(error) => return fail(ExitCode::FAILURE, &format!("cannot wait for signals: {error}")),
@@ -328,6 +362,9 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
         Err(error) if error.is_misdirected() => return fail(ExitCode::from(EXIT_USAGE), &error.to_string()),
         Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
     };
+    if let Err(error) = reload::on_hang_up(app.access(), listening.tls.clone()) {
+        return fail(ExitCode::FAILURE, &format!("cannot wait for signals: {error}"));
+    }
     // Only now: who finds the data directory in use serves nothing.
     let address = addresses.join(", ");
     tracing::info!(address, %strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
@@ -352,6 +389,11 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
     if unread {
         return ExitCode::FAILURE;
     }
+    told(&ended)
+}
+
+/// Says how it ended.
+fn told(ended: &Ended) -> ExitCode {
     match ended {
         Ended::Shutdown(Drained::Clean) => {
             tracing::info!("every accepted request was answered; bye");

@@ -56,9 +56,9 @@ pub const ROUTES: [&str; 39] = [
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "HEAD", "QUERY", "OPTIONS", "other"];
 
 /// Every status the service answers with; any other is counted as the last.
-const STATUSES: [u16; 23] = [
-    200, 201, 202, 204, 302, 303, 304, 400, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 428, 429, 500,
-    503, 0,
+const STATUSES: [u16; 24] = [
+    200, 201, 202, 204, 302, 303, 304, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 428, 429,
+    500, 503, 0,
 ];
 
 const REQUESTS: usize = ROUTES.len() * METHODS.len() * STATUSES.len();

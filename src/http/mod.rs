@@ -4,7 +4,7 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod dto;
@@ -18,6 +18,7 @@ pub mod pieces;
 pub mod problem;
 pub mod request_body;
 pub mod routes;
+pub mod scopes;
 pub mod server;
 pub mod stack;
 
@@ -33,11 +34,13 @@ use tokio::sync::{Notify, watch};
 use self::extract::BodyRoom;
 use self::feed::{Feed, FeedConfig};
 use self::metrics::HttpMetrics;
+use self::middleware::cors::Origins;
 use self::openapi::Documents;
 use self::perhaps::Known;
 use self::problem::{Problem, ProblemKind};
 use self::routes::{Face, stock_query};
 use self::server::counts::Connections;
+use crate::access::Access;
 use crate::alerts::Alerts;
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
@@ -59,6 +62,10 @@ pub struct HttpState {
     recovery: OnceLock<Duration>,
     /// How stock is shared, known before the service has recovered.
     pub strategy: Strategy,
+    /// The keys by which clients are known; `None` where nobody needs one.
+    pub access: Option<&'static Access>,
+    /// The origins whose pages may ask.
+    pub origins: Origins,
     /// What was counted of requests.
     pub metrics: HttpMetrics,
     /// What was counted of connections.
@@ -99,6 +106,8 @@ pub struct HttpConfig {
     pub bodies_bytes_max: usize,
     /// The bounds of the event stream.
     pub feed: FeedConfig,
+    /// The origins whose pages may ask, from browsers.
+    pub origins: Origins,
 }
 
 impl HttpState {
@@ -111,6 +120,8 @@ impl HttpState {
             opened: Notify::new(),
             recovery: OnceLock::new(),
             strategy,
+            access: None,
+            origins: config.origins.clone(),
             metrics: HttpMetrics::default(),
             connections: Connections::default(),
             bodies: BodyRoom::new(config.bodies_bytes_max),
@@ -121,6 +132,12 @@ impl HttpState {
             feed: Feed::new(config.feed.clone()),
             documents: Documents::new(),
         }
+    }
+
+    /// The same, for clients that have these keys.
+    #[must_use]
+    pub fn guarded_by(self, access: Option<&'static Access>) -> Self {
+        Self { access, ..self }
     }
 
     /// The service has recovered: requests are taken from here on.
@@ -223,5 +240,5 @@ pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face) -> Rou
             response
         })
         .with_state(state);
-    stack::around(routes, &state.metrics, config)
+    stack::around(routes, &state.metrics, config, state.access, &state.origins)
 }

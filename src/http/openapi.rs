@@ -1,9 +1,11 @@
 //! The OpenAPI document: generated from the handlers, served, printed, and committed as `openapi.yaml`.
 
+mod guarded;
+
 use utoipa::OpenApi;
-use utoipa::openapi::path::Parameter;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::schema::{SchemaType, Type};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{RefOr, Schema};
 
 use super::feed::schema;
 use super::routes::{self, Face};
@@ -19,7 +21,9 @@ use super::routes::{self, Face};
             white space at either end; a sku is not `.` or `..`. Both are told in Unicode's normal form C, so two spellings of \
             one name (`é` may be one character or two) are one level; case matters. In a path and in a query they are \
             percent-encoded. Lists are in the order of the bytes. Quantities are integers from 0 to 1 099 511 627 775 (2^40 - 1).\n\n\
-            Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.",
+            Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.\n\n\
+            Where the service was started with keys (`--auth-file`), each request but for probes and documents needs one, as \
+            `Authorization: Bearer KEY`; what is asked under an `Idempotency-Key` is of the name of the key.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     servers((url = "/", description = "the service that serves this document")),
@@ -75,11 +79,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let (_routes, paths) = routes::of(Face::All);
     let mut document = Head::openapi();
     document.merge(paths);
+    guarded::guard(&mut document);
     for item in document.paths.paths.values_mut() {
         let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
         all.flat_map(|operation| operation.parameters.iter_mut().flatten()).for_each(forbid_null);
         for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
-            operation.responses.responses.insert("403".to_owned(), cross_origin().into());
+            refuse_pages_of_others(operation);
         }
     }
     document
@@ -98,11 +103,10 @@ fn forbid_null(parameter: &mut RefOr<Parameter>) {
     }
 }
 
-/// What the middleware answers on behalf of every route that is no mere read.
-fn cross_origin() -> Response {
-    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response = ResponseBuilder::new()
-        .description("`cross-origin-request`: a page of another site sent it; nothing was changed")
-        .content("application/problem+json", problem);
-    response.build()
+/// What the middleware answers on behalf of every route that is no mere read, beside what it answers who has too small a key.
+fn refuse_pages_of_others(operation: &mut Operation) {
+    let both = "`cross-origin-request`, `forbidden`: a page of another site sent it, or the key is good for less; nothing was changed";
+    if let Some(RefOr::T(refused)) = operation.responses.responses.get_mut("403") {
+        both.clone_into(&mut refused.description);
+    }
 }

@@ -5,11 +5,21 @@ use tower::ServiceBuilder;
 
 use super::HttpConfig;
 use super::metrics::HttpMetrics;
-use super::middleware::{NoStoreLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer};
+use super::middleware::cors::Origins;
+use super::middleware::{
+    AccessLayer, CorsLayer, NoStoreLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer,
+};
+use crate::access::Access;
 
 /// Puts the middleware around the routes. A request passes the layers from top to bottom, its answer from bottom
 /// to top.
-pub fn around(routes: Router, metrics: &'static HttpMetrics, config: &HttpConfig) -> Router {
+pub fn around(
+    routes: Router,
+    metrics: &'static HttpMetrics,
+    config: &HttpConfig,
+    access: Option<&'static Access>,
+    origins: &'static Origins,
+) -> Router {
     let stack = ServiceBuilder::new()
         // Counts and times everything below, whatever becomes of it, and logs answers of 5xx.
         .layer(ObserveLayer::new(metrics))
@@ -17,8 +27,12 @@ pub fn around(routes: Router, metrics: &'static HttpMetrics, config: &HttpConfig
         .layer(RequestIdLayer)
         // Lets no cache keep an answer, whoever made it, but for those that say how long they may be kept.
         .layer(NoStoreLayer)
-        // Refuses a head that contradicts itself, and what a page of another site sends.
-        .layer(VetLayer)
+        // Tells browsers which pages may ask, before anybody is turned away: a preflight shows no key, and a page may read why it was refused.
+        .layer(CorsLayer::new(origins))
+        // Refuses a head that contradicts itself, and what a page of another site sends that may not ask.
+        .layer(VetLayer::new(origins))
+        // Turns away who has no key for what is asked; what is below knows whose it was.
+        .layer(AccessLayer::new(access))
         // Turns a handler that panics or takes too long into a problem; so those are counted and named as well.
         .layer(ProtectLayer::new(config.request_timeout));
     // One layer of the router, so that a request pays for one boxed future and not for one per middleware. Layers of

@@ -2,6 +2,7 @@
 //!
 //! Each test runs the real executable; none waits for time to pass: the first line of `serve` says when it listens.
 
+mod access;
 mod data_dirs;
 mod listening;
 mod log;
@@ -261,6 +262,8 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (&["serve", "--listen", "127.0.0.1:99999"], "--listen"),
         (&["serve", "--listen", "unix:/no/such/folder/socket"], "--listen"),
         (&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "nowhere"], "--metrics-listen"),
+        (&["serve", "--cors-origin", "*"], "--cors-origin"),
+        (&["serve", "--cors-origin", "https://shop.example/path"], "--cors-origin"),
         (&["serve", "--drain-delay", "25h"], "--drain-delay"),
         (&["serve", "--tls-cert", "cert.pem"], "--tls-key"),
         (&["serve", "--tls-key", "key.pem"], "--tls-cert"),

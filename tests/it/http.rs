@@ -1,12 +1,14 @@
 //! The HTTP face over a real socket (DESIGN section 6): each route, method, status and header, each error, and what
 //! connections may do. P3, P4, P6, P10, P11 as seen by a client; every answer is held against the OpenAPI document.
 
+mod access;
 mod adjustments;
 mod alerts;
 mod backups;
 mod caching;
 mod closing;
 mod connections;
+mod cors;
 mod cross_origin;
 mod crowds;
 mod disconnects;

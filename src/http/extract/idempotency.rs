@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
 use super::conditions::elements;
+use crate::access::Principal;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::name::nfc;
 use crate::stock::{Location, Once};
@@ -22,8 +23,8 @@ use crate::store::{Idempotency, KeyOfVersion1};
 /// The longest key, in characters.
 const CHARS_MAX: usize = 255;
 
-/// Who asks: one for all, until there are credentials.
-const PRINCIPAL: &str = "";
+/// Who asks where nobody has to say so: one for all, as it was before there were keys.
+const NOBODY: &str = "";
 
 /// The key of a request, if it has one.
 ///
@@ -118,10 +119,11 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
             ));
         }
         let method = parts.method.as_str();
-        let scope = hash_of([PRINCIPAL, method, parts.uri.path(), key]);
+        let principal = parts.extensions.get().map_or(NOBODY, Principal::name);
+        let scope = hash_of([principal, method, parts.uri.path(), key]);
         let query = parts.uri.query().unwrap_or_default().to_owned();
         Ok(Self(Some(Box::new(Named {
-            key: half(hash_of(["idempotency-key", PRINCIPAL, key]).finalize().as_bytes()),
+            key: half(hash_of(["idempotency-key", principal, key]).finalize().as_bytes()),
             asked: asked(parts),
             version_1: NamedInVersion1 { scope: *scope.finalize().as_bytes(), query },
         }))))
@@ -194,6 +196,7 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
+    use crate::access::Scope;
 
     async fn once(uri: &str, headers: &[(&str, &str)], body: &'static [u8]) -> Once {
         let mut request = Request::post(uri);
@@ -258,5 +261,30 @@ mod tests {
             told(&[key, ("if-match", "\"3\"")]).await,
             "a39591c650b5de4e63ea38174c310906dd35dfe12e57ef39f6253ac3427aa759"
         );
+    }
+
+    /// P8: a key is of who asks; where nobody has to say who that is, it is what it was before there were principals.
+    #[tokio::test]
+    async fn a_key_is_of_who_asks() {
+        let of = async |name: Option<&str>| {
+            let request = Request::post("/v1/stock/A-1/adjust").header("idempotency-key", "k");
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            if let Some(name) = name {
+                parts.extensions.insert(Principal::new(name.into(), Scope::Write));
+            }
+            let key = IdempotencyKey::from_request_parts(&mut parts, &()).await.unwrap();
+            key.with_body(&Bytes::new()).unwrap().once
+        };
+        let (nobody, till, shop) = (of(None).await, of(Some("till")).await, of(Some("shop")).await);
+        assert!(nobody.key != till.key && till.key != shop.key && shop.key != nobody.key);
+        assert_eq!(till.key, of(Some("till")).await.key);
+        assert_eq!(till.fingerprint, nobody.fingerprint, "what is asked is the same");
+        // As data directories have it: the length of each part, and the part.
+        let mut text = Vec::new();
+        for part in ["idempotency-key", "", "k"] {
+            text.extend((part.len() as u64).to_le_bytes());
+            text.extend(part.as_bytes());
+        }
+        assert_eq!(nobody.key, half(blake3::hash(&text).as_bytes()));
     }
 }

@@ -1,5 +1,7 @@
 //! The middleware, one a file: layer, service, future. [`super::stack`] puts them in order.
 
+mod access;
+pub mod cors;
 mod head;
 mod no_store;
 mod observe;
@@ -8,6 +10,8 @@ mod protect;
 mod request_id;
 mod vet;
 
+pub use access::AccessLayer;
+pub use cors::CorsLayer;
 pub use no_store::NoStoreLayer;
 pub use observe::ObserveLayer;
 pub use protect::ProtectLayer;

@@ -7,14 +7,20 @@
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use super::cors::Origins;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::routes::stock_query::QUERY;
 
 /// Where the page is from that sends a request, as a browser sees it (Fetch Metadata). No page can set it.
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what a page of another site sends, but for mere reads: those it can send, but not see the answer.
-pub(super) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses what a page of another site sends that is not allowed to, but for mere reads: those it can send, but not see the answer.
+pub(super) fn check(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    allowed: &Origins,
+) -> Result<(), Problem> {
     let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     if is_read || method.as_str() == QUERY {
         return Ok(());
@@ -25,7 +31,7 @@ pub(super) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
         (Some(site), _) => (SEC_FETCH_SITE, site == "same-origin" || site == "none"),
         (None, Some(origin)) => (ORIGIN, is_of_host(origin, uri, headers)),
     };
-    if is_own {
+    if is_own || headers.get(ORIGIN).is_some_and(|origin| allowed.allow(origin)) {
         return Ok(());
     }
     let detail = format!("by its header {said_by}, a page of another site sent this; nothing was changed");
@@ -47,7 +53,8 @@ mod tests {
     fn is_let_in(method: &Method, uri: &'static str, said: &[(&'static str, &'static str)]) -> bool {
         let headers =
             said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        check(method, &Uri::from_static(uri), &headers.collect()).is_ok()
+        let allowed = Origins::new(vec!["https://friend.example".parse().unwrap()]);
+        check(method, &Uri::from_static(uri), &headers.collect(), &allowed).is_ok()
     }
 
     #[test]
@@ -59,6 +66,7 @@ mod tests {
             vec![host, ("sec-fetch-site", "none")],
             vec![host, ("origin", "http://shop.example:8080")],
             vec![host, ("origin", "https://SHOP.example:8080")],
+            vec![host, ("sec-fetch-site", "cross-site"), ("origin", "https://friend.example")],
         ] {
             assert!(is_let_in(&Method::POST, "/", &said), "{said:?}");
         }

@@ -8,24 +8,35 @@ use axum::response::{IntoResponse as _, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::cors::Origins;
 use super::{head, origin};
 use crate::http::problem::Problem;
 
 /// Refuses what must not be answered.
 #[derive(Debug, Clone, Copy)]
-pub struct VetLayer;
+pub struct VetLayer {
+    origins: &'static Origins,
+}
 
 /// See [`VetLayer`].
 #[derive(Debug, Clone)]
 pub struct Vet<S> {
     inner: S,
+    origins: &'static Origins,
+}
+
+impl VetLayer {
+    /// Pages of these origins may ask.
+    pub fn new(origins: &'static Origins) -> Self {
+        Self { origins }
+    }
 }
 
 impl<S> Layer<S> for VetLayer {
     type Service = Vet<S>;
 
     fn layer(&self, inner: S) -> Vet<S> {
-        Vet { inner }
+        Vet { inner, origins: self.origins }
     }
 }
 
@@ -40,7 +51,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Vet<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let vetted = head::check(request.version(), request.headers())
-            .and_then(|()| origin::check(request.method(), request.uri(), request.headers()));
+            .and_then(|()| origin::check(request.method(), request.uri(), request.headers(), self.origins));
         match vetted {
             Ok(()) => Vetted::Passed { inner: self.inner.call(request) },
             Err(problem) => Vetted::Refused { problem: Some(Box::new(problem)) },

@@ -9,8 +9,12 @@ use axum::http::StatusCode;
 pub enum ProblemKind {
     /// 400
     InvalidRequest,
+    /// 401
+    Unauthenticated,
     /// 403
     CrossOriginRequest,
+    /// 403
+    Forbidden,
     /// 404
     NotFound,
     /// 404
@@ -106,9 +110,11 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::InvalidRequest,
+        Self::Unauthenticated,
         Self::CrossOriginRequest,
+        Self::Forbidden,
         Self::NotFound,
         Self::StockNotFound,
         Self::ReservationNotFound,
@@ -176,6 +182,18 @@ impl ProblemKind {
                 status: StatusCode::FORBIDDEN,
                 title: "A page of another site sent this",
                 explanation: "A browser says of a request which page sent it (Sec-Fetch-Site, Origin), and this one is not of this service: whoever looks at that page may not know of the request. Nothing was changed. Programs send neither header, and are not concerned. If it is a page of this service behind a proxy, let the proxy pass on the Host header that the browser sent.",
+            },
+            Self::Unauthenticated => ProblemPage {
+                name: "unauthenticated",
+                status: StatusCode::UNAUTHORIZED,
+                title: "A key is needed",
+                explanation: "This service asks for keys (--auth-file), and none was shown, or one that is not in force: it was never made, was taken back, or is not written as it must be. Send it as Authorization: Bearer KEY. Nothing was changed. Who runs the service makes one with inventory key new.",
+            },
+            Self::Forbidden => ProblemPage {
+                name: "forbidden",
+                status: StatusCode::FORBIDDEN,
+                title: "The key is good for less",
+                explanation: "The key is in force, and its scope is too small for this: read is to look, write to change stock as well, admin to run the service as well. The answer names the scope that is needed. Nothing was changed.",
             },
             Self::NotFound => ProblemPage {
                 name: "not-found",

@@ -34,6 +34,8 @@ async fn start(request_timeout: Duration) -> SocketAddr {
         failing,
         metrics,
         &HttpConfig { request_timeout, ..Config::new(StrategyKind::Mutex).http },
+        None,
+        Box::leak(Box::default()),
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");

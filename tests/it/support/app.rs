@@ -11,12 +11,15 @@ pub(crate) mod receiver;
 pub(crate) mod watcher;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
+use inventory::access::Access;
 use inventory::app::{App, Ended, Listening};
 use inventory::config::Config;
+use inventory::http::middleware::cors::Origins;
 use inventory::http::server::Drained;
 use inventory::store::{Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
@@ -47,6 +50,7 @@ pub(crate) struct TestApp {
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Ended>,
+    access: Option<&'static Access>,
     /// Where its stock is; removed with it.
     data: Arc<TempDir>,
 }
@@ -88,6 +92,18 @@ impl Builder {
             Storage::Folder { path, .. } => Storage::Folder { path, keeping },
             Storage::Memory(_) => Storage::Memory(keeping),
         };
+        self
+    }
+
+    /// For clients that have a key of that file.
+    pub(crate) fn with_auth_file(mut self, path: PathBuf) -> Self {
+        self.config.auth_file = Some(path);
+        self
+    }
+
+    /// Pages of that origin may ask.
+    pub(crate) fn with_origin(mut self, origin: &str) -> Self {
+        self.config.http.origins = Origins::new(vec![origin.parse().expect("an origin")]);
         self
     }
 
@@ -170,14 +186,15 @@ impl Builder {
     pub(crate) async fn start(self) -> TestApp {
         let connections_max = self.config.server.connections_max;
         let app = App::build(self.config).expect("a data directory of its own");
-        let opened = app.opened();
+        let (opened, access) = (app.opened(), app.access());
         let (stop, stopped) = oneshot::channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         // A handle that is dropped stops the service, too.
         let server = tokio::spawn(app.serve(Listening::at(listener), async move { drop(stopped.await) }));
         tokio::time::timeout(WATCHDOG, opened).await.expect("the service opens");
-        TestApp { address, connections_max, client: client(), stop: Some(stop), server, data: self.data }
+        let (stop, client) = (Some(stop), client());
+        TestApp { address, connections_max, client, stop, server, access, data: self.data }
     }
 }
 
@@ -211,6 +228,11 @@ impl TestApp {
             app.create(sku, *on_hand).await;
         }
         app
+    }
+
+    /// Reads its file of keys again.
+    pub(crate) fn reload_keys(&self) {
+        self.access.expect("it asks for keys").reload().expect("they are as they must be");
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call {

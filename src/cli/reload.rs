@@ -1,0 +1,42 @@
+//! What is read again on SIGHUP, while the service runs: the keys, and the certificate.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
+
+use crate::access::Access;
+use crate::http::server::tls::Tls;
+
+/// From here on, SIGHUP has what there is of them read again, and ends nothing. What is spoilt is told in the log, and changes nothing.
+pub(super) fn on_hang_up(access: Option<&'static Access>, tls: Option<Arc<Tls>>) -> io::Result<()> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            // Both read files, which may take as long as the disk likes.
+            if let Some(access) = access {
+                match spawn_blocking(|| access.reload()).await {
+                    Ok(Ok(keys)) => {
+                        tracing::info!(path = %access.path().display(), keys, "SIGHUP: the keys were read again")
+                    }
+                    Ok(Err(error)) => unchanged(&error, "keys"),
+                    Err(error) => unchanged(&error, "keys"),
+                }
+            }
+            if let Some(tls) = tls.clone() {
+                match spawn_blocking(move || tls.reload()).await {
+                    Ok(Ok(())) => tracing::info!("SIGHUP: the certificate was read again"),
+                    Ok(Err(error)) => unchanged(&error, "certificate"),
+                    Err(error) => unchanged(&error, "certificate"),
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+fn unchanged(error: &dyn Display, what: &str) {
+    tracing::error!(%error, what, "SIGHUP: what was read before stays in force");
+}

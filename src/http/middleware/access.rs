@@ -1,0 +1,184 @@
+//! Who has no key, or one that is good for less, is answered with a problem, and goes no further.
+//!
+//! The key goes no further either: what is inside sees a [`Principal`]. Without a file of keys this is one look at an `Option`.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use crate::access::{Access, Principal, Scope};
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::scopes::{Needed, needed};
+
+/// Lets in who has a key for what is asked, by these keys; everybody, if there are none.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessLayer {
+    access: Option<&'static Access>,
+}
+
+/// See [`AccessLayer`].
+#[derive(Debug, Clone)]
+pub struct Guard<S> {
+    inner: S,
+    access: Option<&'static Access>,
+}
+
+impl AccessLayer {
+    /// By these keys.
+    pub fn new(access: Option<&'static Access>) -> Self {
+        Self { access }
+    }
+}
+
+impl<S> Layer<S> for AccessLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Guard<S> {
+        Guard { inner, access: self.access }
+    }
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Guard<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Guarded<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let admitted = self.access.map_or(Ok(()), |access| admit(access, &mut request));
+        match admitted {
+            Ok(()) => Guarded { inner: Some(self.inner.call(request)), answer: None },
+            Err(refused) => Guarded { inner: None, answer: Some(Box::new(refused.into_response())) },
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of who is inside, or the one given at the door.
+    pub struct Guarded<F> {
+        // None where the request went no further.
+        #[pin]
+        inner: Option<F>,
+        // Boxed, as it is rare, and every request has room for it.
+        answer: Option<Box<Response>>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, E>>, E> Future for Guarded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        match this.inner.as_pin_mut() {
+            Some(inner) => inner.poll(cx),
+            None => Poll::Ready(Ok(*this.answer.take().expect("a future is not polled after its end"))),
+        }
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug)]
+enum Refused {
+    /// No key was shown.
+    NoKey,
+    /// What was shown is no key.
+    Malformed,
+    /// It is nobody's, or not any more.
+    Unknown,
+    /// It is good for less.
+    TooLittle { needed: Scope, who: Principal },
+}
+
+/// Lets a request in, or not. It loses its key, and is told whose that was.
+fn admit(access: &Access, request: &mut Request) -> Result<(), Refused> {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let needed = needed(route, request.method().as_str());
+    let Needed::Key(needed) = needed else { return Ok(()) };
+    let who = access.principal(shown(request.headers())?).ok_or(Refused::Unknown)?;
+    if who.scope() < needed {
+        return Err(Refused::TooLittle { needed, who });
+    }
+    request.headers_mut().remove(header::AUTHORIZATION);
+    request.extensions_mut().insert(who);
+    Ok(())
+}
+
+/// The key that a request shows (RFC 6750, section 2.1; not in its body, nor in its URL, which are logged on the way).
+fn shown(headers: &HeaderMap) -> Result<&str, Refused> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(Refused::NoKey)?;
+    if values.next().is_some() {
+        return Err(Refused::Malformed);
+    }
+    let (scheme, key) =
+        value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Refused::Malformed)?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_matches(' ')).ok_or(Refused::Malformed)
+}
+
+impl Refused {
+    fn into_response(self) -> Response {
+        let (problem, challenge) = match self {
+            Self::NoKey => {
+                let detail = "this needs a key, sent as Authorization: Bearer KEY";
+                (Problem::new(ProblemKind::Unauthenticated, detail), "Bearer".to_owned())
+            }
+            Self::Malformed => {
+                let detail =
+                    "the header authorization must be there once, and be Bearer, a space and the key";
+                (Problem::new(ProblemKind::Unauthenticated, detail), wrong("invalid_request"))
+            }
+            Self::Unknown => {
+                let detail = "the key is none of those in force";
+                (Problem::new(ProblemKind::Unauthenticated, detail), wrong("invalid_token"))
+            }
+            Self::TooLittle { needed, who } => {
+                let (name, scope) = (who.name(), who.scope());
+                let detail = format!("this needs a key with the scope {needed}; that of {name} has {scope}");
+                let challenge = format!("{}, scope=\"{needed}\"", wrong("insufficient_scope"));
+                (Problem::new(ProblemKind::Forbidden, detail), challenge)
+            }
+        };
+        let mut response = problem.into_response();
+        let challenge = HeaderValue::try_from(challenge).expect("it is made of visible ASCII");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        response
+    }
+}
+
+/// The challenge of RFC 6750, section 3, with what was wrong.
+fn wrong(error: &str) -> String {
+    format!("Bearer error=\"{error}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_in_one_way() {
+        let shown_by = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            match shown(&headers) {
+                Ok(key) => Ok(key.to_owned()),
+                Err(refused) => Err(format!("{refused:?}")),
+            }
+        };
+        assert_eq!(shown_by(&["Bearer inv_x"]), Ok("inv_x".to_owned()));
+        assert_eq!(shown_by(&["bearer  inv_x "]), Ok("inv_x".to_owned()));
+        assert_eq!(shown_by(&[]), Err("NoKey".to_owned()));
+        for wrong in [&["inv_x"][..], &["Basic inv_x"], &["Bearer"], &["Bearer a", "Bearer a"]] {
+            assert_eq!(shown_by(wrong), Err("Malformed".to_owned()), "{wrong:?}");
+        }
+    }
+}
