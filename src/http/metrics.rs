@@ -85,6 +85,11 @@ impl Endpoint {
     pub fn route(self) -> &'static str {
         ROUTES[self.route]
     }
+
+    /// The method, if it is one of those that are told apart; else `other`.
+    pub fn method(self) -> &'static str {
+        METHODS[self.method]
+    }
 }
 
 impl HttpMetrics {
@@ -145,6 +150,7 @@ pub fn expose(state: &HttpState) -> String {
         "Lines of the log that could not be written: standard error was full, or nobody read it.",
     );
     text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
+    state.access_log.expose(&mut text);
     requests(&mut text, &state.metrics);
     state.connections.expose(&mut text);
     text.gauge("inventory_body_memory_bytes", "Memory that bodies of requests take, of --max-body-memory.");

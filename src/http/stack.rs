@@ -3,16 +3,15 @@
 use axum::Router;
 use tower::ServiceBuilder;
 
-use super::HttpConfig;
-use super::metrics::HttpMetrics;
 use super::middleware::{NoStoreLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer};
+use super::{HttpConfig, HttpState};
 
 /// Puts the middleware around the routes. A request passes the layers from top to bottom, its answer from bottom
 /// to top.
-pub fn around(routes: Router, metrics: &'static HttpMetrics, config: &HttpConfig) -> Router {
+pub fn around(routes: Router, state: &'static HttpState, config: &HttpConfig) -> Router {
     let stack = ServiceBuilder::new()
-        // Counts and times everything below, whatever becomes of it, and logs answers of 5xx.
-        .layer(ObserveLayer::new(metrics))
+        // Counts and times everything below, whatever becomes of it, and tells the access log.
+        .layer(ObserveLayer::new(&state.metrics, &state.access_log))
         // Names the request, in the answer and so in the log line above.
         .layer(RequestIdLayer)
         // Lets no cache keep an answer, whoever made it, but for those that say how long they may be kept.

@@ -11,5 +11,6 @@ mod vet;
 pub use no_store::NoStoreLayer;
 pub use observe::ObserveLayer;
 pub use protect::ProtectLayer;
+pub(in crate::http) use request_id::REQUEST_ID;
 pub use request_id::RequestIdLayer;
 pub use vet::VetLayer;
