@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 
 use super::HttpState;
 use crate::store::Store as _;
-use crate::telemetry::{Exposition, Histogram, Striped, log};
+use crate::telemetry::{Exposition, Histogram, Striped, log, process};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
@@ -151,6 +151,7 @@ pub fn expose(state: &HttpState) -> String {
     );
     text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
     state.access_log.expose(&mut text);
+    process::expose(&mut text);
     requests(&mut text, &state.metrics);
     state.connections.expose(&mut text);
     text.gauge("inventory_body_memory_bytes", "Memory that bodies of requests take, of --max-body-memory.");
