@@ -22,9 +22,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::json;
 
+use self::logging::LogFormat;
 use crate::http::openapi;
 use crate::strategy::StrategyKind;
-use crate::telemetry::log;
 
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -72,7 +72,11 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let command = match parse(std::env::args_os()) {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|command| command == "serve") {
+        logging::choose(LogFormat::asked_for(&args));
+    }
+    let command = match parse(args) {
         Ok(command) => command,
         Err(error) => return usage(&error),
     };
@@ -144,7 +148,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 /// Reports a failure, after whatever was logged.
 fn fail(code: ExitCode, message: &str) -> ExitCode {
-    log::write_line(&format!("error: {message}"));
+    logging::last_words(message);
     code
 }
 

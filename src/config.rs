@@ -35,6 +35,10 @@ pub struct Config {
 /// The folder that is used unless another is asked for.
 pub const DATA_DIR_DEFAULT: &str = "./inventory-data";
 
+/// Lines of the access log a second, of each kind, unless others are asked for: what a person can follow, and what costs little beside
+/// the requests of a busy second.
+pub const ACCESS_LOG_LINES_DEFAULT: u32 = 10;
+
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
@@ -95,6 +99,7 @@ impl Config {
             http: HttpConfig {
                 request_timeout: Duration::from_secs(30),
                 bodies_bytes_max: 256 * 1024 * 1024,
+                access_log_lines_max: Some(ACCESS_LOG_LINES_DEFAULT),
                 feed: FeedConfig::default(),
                 origins: Origins::default(),
             },

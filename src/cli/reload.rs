@@ -19,17 +19,18 @@ pub(super) fn on_hang_up(access: Option<&'static Access>, tls: Option<Arc<Tls>>)
             if let Some(access) = access {
                 match spawn_blocking(|| access.reload()).await {
                     Ok(Ok(keys)) => {
-                        tracing::info!(path = %access.path().display(), keys, "SIGHUP: the keys were read again")
+                        let path = access.path().display();
+                        tracing::info!(%path, keys, "SIGHUP: the keys were read again");
                     }
-                    Ok(Err(error)) => unchanged(&error, "keys"),
-                    Err(error) => unchanged(&error, "keys"),
+                    Ok(Err(error)) => unchanged(&error, "the keys stay as they were"),
+                    Err(error) => unchanged(&error, "the keys stay as they were"),
                 }
             }
             if let Some(tls) = tls.clone() {
                 match spawn_blocking(move || tls.reload()).await {
                     Ok(Ok(())) => tracing::info!("SIGHUP: the certificate was read again"),
-                    Ok(Err(error)) => unchanged(&error, "certificate"),
-                    Err(error) => unchanged(&error, "certificate"),
+                    Ok(Err(error)) => unchanged(&error, "the certificate stays as it was"),
+                    Err(error) => unchanged(&error, "the certificate stays as it was"),
                 }
             }
         }
@@ -38,5 +39,5 @@ pub(super) fn on_hang_up(access: Option<&'static Access>, tls: Option<Arc<Tls>>)
 }
 
 fn unchanged(error: &dyn Display, what: &str) {
-    tracing::error!(%error, what, "SIGHUP: what was read before stays in force");
+    tracing::error!(%error, "SIGHUP: {what}");
 }

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use super::logging::{self, LogFormat};
 use super::{EXIT_USAGE, fail, print, reload, size};
 use crate::app::{App, Ended, Listening};
-use crate::config::{Config, ConfigError, DATA_DIR_DEFAULT};
+use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
 use crate::http::feed::FeedConfig;
 use crate::http::middleware::cors::{Origin, Origins};
@@ -30,6 +30,7 @@ use crate::strategy::{ACTOR_QUEUE_DEFAULT, StrategyKind};
 
 /// Its switches are off where they are `=false`, as flags and as variables: so a flag beats a variable either way.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct ServeArgs {
     /// Who said where stock is kept, and whether it is: told by the parser.
     #[arg(skip)]
@@ -177,9 +178,15 @@ pub(super) struct ServeArgs {
     /// What to log: error, warn, info, debug, trace, or a tracing filter
     #[arg(long, env = "INVENTORY_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
-    /// How to log
-    #[arg(long, env = "INVENTORY_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    /// How to log, and to say why it ends
+    #[arg(long, env = "INVENTORY_LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
     log_format: LogFormat,
+    /// Log a line for each request, at level info and as `inventory::access`: method, route, status, time and id. Answers of 5xx are logged in any case
+    #[arg(long, env = "INVENTORY_ACCESS_LOG", value_name = "BOOL", value_parser = BoolishValueParser::new(), default_value = "true", action = ArgAction::Set)]
+    access_log: bool,
+    /// At most how many such lines a second, of requests that were carried out and as many of those that were refused (4xx); the rest are counted
+    #[arg(long, env = "INVENTORY_ACCESS_LOG_RATE", value_name = "N", default_value_t = ACCESS_LOG_LINES_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    access_log_rate: u32,
 }
 
 /// Who said something, in ascending order: nobody (the default), the environment, the command line.
@@ -208,6 +215,7 @@ impl ServeArgs {
         }
         config.http.request_timeout = self.request_timeout;
         config.http.bodies_bytes_max = usize::try_from(self.max_body_memory).unwrap_or(usize::MAX);
+        config.http.access_log_lines_max = self.access_log.then_some(self.access_log_rate);
         config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
         config.http.origins = Origins::new(self.cors_origin.clone());
         config.webhooks.hooks_max = self.webhooks_max;
@@ -273,6 +281,7 @@ fn discipline() -> impl TypedValueParser<Value = Discipline> {
 /// Serves until it is told to stop, or fails.
 pub(super) fn serve(args: &ServeArgs) -> ExitCode {
     let bad = |message: &str| fail(ExitCode::from(EXIT_USAGE), message);
+    logging::choose(args.log_format);
     let mut config = match args.config() {
         Ok(config) => config,
         Err(error) => return bad(&error.to_string()),

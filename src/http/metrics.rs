@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 
 use super::HttpState;
 use crate::store::Store as _;
-use crate::telemetry::{Exposition, Histogram, Striped, log};
+use crate::telemetry::{Exposition, Histogram, Striped, log, process};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
@@ -85,6 +85,11 @@ impl Endpoint {
     pub fn route(self) -> &'static str {
         ROUTES[self.route]
     }
+
+    /// The method, if it is one of those that are told apart; else `other`.
+    pub fn method(self) -> &'static str {
+        METHODS[self.method]
+    }
 }
 
 impl HttpMetrics {
@@ -145,6 +150,8 @@ pub fn expose(state: &HttpState) -> String {
         "Lines of the log that could not be written: standard error was full, or nobody read it.",
     );
     text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
+    state.access_log.expose(&mut text);
+    process::expose(&mut text);
     requests(&mut text, &state.metrics);
     state.connections.expose(&mut text);
     text.gauge("inventory_body_memory_bytes", "Memory that bodies of requests take, of --max-body-memory.");

@@ -4,9 +4,10 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of), [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
+pub mod access_log;
 pub mod dto;
 pub mod extract;
 pub mod feed;
@@ -21,6 +22,7 @@ pub mod routes;
 pub mod scopes;
 pub mod server;
 pub mod stack;
+pub mod trace_context;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -31,6 +33,7 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
+use self::access_log::AccessLog;
 use self::extract::BodyRoom;
 use self::feed::{Feed, FeedConfig};
 use self::metrics::HttpMetrics;
@@ -68,6 +71,8 @@ pub struct HttpState {
     pub origins: Origins,
     /// What was counted of requests.
     pub metrics: HttpMetrics,
+    /// What is told of requests.
+    pub access_log: AccessLog,
     /// What was counted of connections.
     pub connections: Connections,
     /// The memory that bodies take.
@@ -104,6 +109,8 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// How much memory the bodies of all requests may take together, in bytes, where they come in several pieces.
     pub bodies_bytes_max: usize,
+    /// How many lines a second the access log has of answers below 400, and of those of 4xx; of none of both if `None`.
+    pub access_log_lines_max: Option<u32>,
     /// The bounds of the event stream.
     pub feed: FeedConfig,
     /// The origins whose pages may ask, from browsers.
@@ -123,6 +130,7 @@ impl HttpState {
             access: None,
             origins: config.origins.clone(),
             metrics: HttpMetrics::default(),
+            access_log: AccessLog::new(config.access_log_lines_max),
             connections: Connections::default(),
             bodies: BodyRoom::new(config.bodies_bytes_max),
             readiness: Readiness::default(),
@@ -240,5 +248,5 @@ pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face) -> Rou
             response
         })
         .with_state(state);
-    stack::around(routes, &state.metrics, config, state.access, &state.origins)
+    stack::around(routes, state, config)
 }

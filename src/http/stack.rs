@@ -3,36 +3,27 @@
 use axum::Router;
 use tower::ServiceBuilder;
 
-use super::HttpConfig;
-use super::metrics::HttpMetrics;
-use super::middleware::cors::Origins;
 use super::middleware::{
     AccessLayer, CorsLayer, NoStoreLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer,
 };
-use crate::access::Access;
+use super::{HttpConfig, HttpState};
 
 /// Puts the middleware around the routes. A request passes the layers from top to bottom, its answer from bottom
 /// to top.
-pub fn around(
-    routes: Router,
-    metrics: &'static HttpMetrics,
-    config: &HttpConfig,
-    access: Option<&'static Access>,
-    origins: &'static Origins,
-) -> Router {
+pub fn around(routes: Router, state: &'static HttpState, config: &HttpConfig) -> Router {
     let stack = ServiceBuilder::new()
-        // Counts and times everything below, whatever becomes of it, and logs answers of 5xx.
-        .layer(ObserveLayer::new(metrics))
+        // Counts and times everything below, whatever becomes of it, and tells the access log.
+        .layer(ObserveLayer::new(&state.metrics, &state.access_log))
         // Names the request, in the answer and so in the log line above.
         .layer(RequestIdLayer)
         // Lets no cache keep an answer, whoever made it, but for those that say how long they may be kept.
         .layer(NoStoreLayer)
         // Tells browsers which pages may ask, before anybody is turned away: a preflight shows no key, and a page may read why it was refused.
-        .layer(CorsLayer::new(origins))
+        .layer(CorsLayer::new(&state.origins))
         // Refuses a head that contradicts itself, and what a page of another site sends that may not ask.
-        .layer(VetLayer::new(origins))
+        .layer(VetLayer::new(&state.origins))
         // Turns away who has no key for what is asked; what is below knows whose it was.
-        .layer(AccessLayer::new(access))
+        .layer(AccessLayer::new(state.access))
         // Turns a handler that panics or takes too long into a problem; so those are counted and named as well.
         .layer(ProtectLayer::new(config.request_timeout));
     // One layer of the router, so that a request pays for one boxed future and not for one per middleware. Layers of

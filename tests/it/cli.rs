@@ -3,6 +3,7 @@
 //! Each test runs the real executable; none waits for time to pass: the first line of `serve` says when it listens.
 
 mod access;
+mod access_log;
 mod data_dirs;
 mod listening;
 mod log;
@@ -54,7 +55,7 @@ fn printed(args: &[&str]) -> String {
     String::from_utf8(stdout).expect("UTF-8")
 }
 
-/// The one line of a command that exits so, without its `error: `.
+/// The one line of a command that exits so, without its `error: `; of `serve`, which says it in JSON where nobody watches, what it says.
 fn refused(args: &[&str], code: i32) -> String {
     told(&output(args), code)
 }
@@ -65,6 +66,11 @@ fn told(output: &Output, code: i32) -> String {
     assert!(output.stdout.is_empty(), "nothing but results is printed");
     let (line, rest) = errors.split_once('\n').expect("a line");
     assert_eq!(rest, "", "one line");
+    if line.starts_with('{') {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line["level"], "ERROR", "{line}");
+        return line["fields"]["message"].as_str().expect("a message").to_owned();
+    }
     line.strip_prefix("error: ").expect("an error").to_owned()
 }
 

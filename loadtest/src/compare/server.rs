@@ -257,6 +257,8 @@ pub fn isolate(command: &mut Command) {
     {
         command.env_remove(name);
     }
+    // What it logs is shown to people.
+    command.env("INVENTORY_LOG_FORMAT", "text");
     command.stdin(Stdio::null()).kill_on_drop(true);
 }
 

@@ -15,5 +15,6 @@ pub use cors::CorsLayer;
 pub use no_store::NoStoreLayer;
 pub use observe::ObserveLayer;
 pub use protect::ProtectLayer;
+pub(in crate::http) use request_id::REQUEST_ID;
 pub use request_id::RequestIdLayer;
 pub use vet::VetLayer;

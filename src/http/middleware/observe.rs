@@ -1,4 +1,4 @@
-//! Counts and times each request by route, method and status, and logs answers of 5xx.
+//! Counts and times each request by route, method and status, and tells the access log of it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,26 +9,28 @@ use axum::response::Response;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::request_id::REQUEST_ID;
+use crate::http::access_log::{AccessLog, Answered};
 use crate::http::metrics::{Endpoint, HttpMetrics};
+use crate::http::trace_context::TraceId;
 
-/// Counts requests into `metrics`.
+/// Counts requests into `metrics`, and tells `access_log` of them.
 #[derive(Debug, Clone, Copy)]
 pub struct ObserveLayer {
     metrics: &'static HttpMetrics,
+    access_log: &'static AccessLog,
 }
 
 /// See [`ObserveLayer`].
 #[derive(Debug, Clone)]
 pub struct Observe<S> {
     inner: S,
-    metrics: &'static HttpMetrics,
+    layer: ObserveLayer,
 }
 
 impl ObserveLayer {
-    /// Counts into `metrics`.
-    pub fn new(metrics: &'static HttpMetrics) -> Self {
-        Self { metrics }
+    /// Counts into `metrics`, and tells `access_log`.
+    pub fn new(metrics: &'static HttpMetrics, access_log: &'static AccessLog) -> Self {
+        Self { metrics, access_log }
     }
 }
 
@@ -36,7 +38,7 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, metrics: self.metrics }
+        Observe { inner, layer: *self }
     }
 }
 
@@ -51,8 +53,8 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observe<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let endpoint = self.metrics.endpoint(request.method(), route);
-        let started = Started::new(self.metrics, endpoint);
+        let endpoint = self.layer.metrics.endpoint(request.method(), route);
+        let started = Started::new(self.layer, endpoint, TraceId::of(request.headers()));
         Observed { inner: self.inner.call(request), started }
     }
 }
@@ -83,35 +85,28 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Observed<F> {
 /// A request in flight.
 #[derive(Debug)]
 struct Started {
-    metrics: &'static HttpMetrics,
+    layer: ObserveLayer,
     endpoint: Endpoint,
     at: Instant,
+    trace_id: Option<TraceId>,
 }
 
 impl Started {
-    fn new(metrics: &'static HttpMetrics, endpoint: Endpoint) -> Self {
-        metrics.entered();
-        Self { metrics, endpoint, at: Instant::now() }
+    fn new(layer: ObserveLayer, endpoint: Endpoint, trace_id: Option<TraceId>) -> Self {
+        layer.metrics.entered();
+        Self { layer, endpoint, at: Instant::now(), trace_id }
     }
 
     fn answered(&self, response: &Response) {
-        let duration = self.at.elapsed();
-        self.metrics.answered(self.endpoint, response.status(), duration);
-        if response.status().is_server_error() {
-            let request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-            tracing::warn!(
-                route = self.endpoint.route(),
-                status = response.status().as_u16(),
-                duration_ms = duration.as_secs_f64() * 1e3,
-                request_id,
-                "request failed"
-            );
-        }
+        let Self { layer: ObserveLayer { metrics, access_log }, endpoint, at, trace_id } = *self;
+        let duration = at.elapsed();
+        metrics.answered(endpoint, response.status(), duration);
+        access_log.answered(Answered { endpoint, at, duration, trace_id, response });
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        self.metrics.left();
+        self.layer.metrics.left();
     }
 }

@@ -38,7 +38,7 @@ fn commands<'a>(file: &'a str, to: &'a str) -> [Vec<&'a str>; 4] {
 }
 
 fn serve(data: &Path) -> std::process::Command {
-    let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--log-format", "text", "--data-dir"]);
     command.arg(data);
     command
 }

@@ -9,10 +9,9 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::{get, post};
 use inventory::config::Config;
-use inventory::http::metrics::HttpMetrics;
 use inventory::http::problem::{Problem, ProblemKind as Named};
 use inventory::http::server::{self, Entrance, counts::Connections};
-use inventory::http::{HttpConfig, stack};
+use inventory::http::{HttpConfig, HttpState, stack};
 use inventory::strategy::StrategyKind;
 use tokio::net::TcpListener;
 
@@ -29,14 +28,9 @@ async fn start(request_timeout: Duration) -> SocketAddr {
         .route("/never", get(pending::<&'static str>))
         .route("/unready", get(async || Problem::new(Named::NotReady, "on purpose")))
         .route("/well", get(async || "well"));
-    let metrics: &'static HttpMetrics = Box::leak(Box::default());
-    let router = stack::around(
-        failing,
-        metrics,
-        &HttpConfig { request_timeout, ..Config::new(StrategyKind::Mutex).http },
-        None,
-        Box::leak(Box::default()),
-    );
+    let config = HttpConfig { request_timeout, ..Config::new(StrategyKind::Mutex).http };
+    let state: &'static HttpState = Box::leak(Box::new(HttpState::new(StrategyKind::Mutex, &config)));
+    let router = stack::around(failing, state, &config);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     let connections: &'static Connections = Box::leak(Box::default());

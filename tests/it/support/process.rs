@@ -161,7 +161,7 @@ fn serve_over(kind: StrategyKind, data: &TempDir) -> Command {
 
 fn serve(kind: StrategyKind) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--strategy", kind.name()]);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "text", "--strategy", kind.name()]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
