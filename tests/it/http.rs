@@ -20,6 +20,7 @@ mod history;
 mod import_versions;
 mod limits;
 mod listing;
+mod monitoring;
 mod names;
 mod operations;
 mod order_disciplines;

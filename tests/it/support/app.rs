@@ -85,6 +85,16 @@ impl Builder {
         self
     }
 
+    /// With a snapshot whenever the log has grown by so much.
+    pub(crate) fn with_snapshot_bytes(mut self, snapshot_bytes: u64) -> Self {
+        let keeping = Keeping { snapshot_bytes, ..self.config.storage.keeping().clone() };
+        self.config.storage = match self.config.storage {
+            Storage::Folder { path, .. } => Storage::Folder { path, keeping },
+            Storage::Memory(_) => Storage::Memory(keeping),
+        };
+        self
+    }
+
     /// With that bound of requests that wait for stock.
     pub(crate) fn with_waiters_max(mut self, waiters_max: usize) -> Self {
         let keeping = Keeping { waiters_max, ..self.config.storage.keeping().clone() };
