@@ -10,6 +10,7 @@ mod offline;
 mod progress;
 mod reload;
 mod serve;
+mod settings;
 mod size;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -29,9 +30,16 @@ use crate::strategy::StrategyKind;
 /// Bad usage or configuration.
 const EXIT_USAGE: u8 = 2;
 
+/// What scripts may rely on.
+const EXIT_CODES: &str = "Exit codes:
+  0  it did what it was told
+  1  it could not, or not all of it: the last line on standard error says why
+  2  bad usage, or a configuration that is refused: nothing was begun
+  4  `verify` has found something wrong";
+
 /// An HTTP inventory service that never loses an update.
 #[derive(Debug, Parser)]
-#[command(name = "inventory", version, arg_required_else_help = true)]
+#[command(name = "inventory", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +49,8 @@ struct Cli {
 enum Command {
     /// Serve the inventory over HTTP
     Serve(Box<serve::ServeArgs>),
+    /// Print what `serve` would be started with, by flags, variables and defaults: a flag a line, and who said it. Exit 2 if it is refused
+    Config(Box<serve::ServeArgs>),
     /// List the strategies: what each shares, what it costs, when to choose it
     Strategies {
         /// As JSON
@@ -82,6 +92,7 @@ pub fn run() -> ExitCode {
     };
     match command {
         Command::Serve(args) => serve::serve(&args),
+        Command::Config(args) => configuration(&args),
         Command::Strategies { json } => print(&strategies(json)),
         Command::Openapi { json: true } => print(&(openapi::Documents::new().json + "\n")),
         Command::Openapi { json: false } => print(&openapi::Documents::new().yaml),
@@ -100,10 +111,28 @@ pub fn run() -> ExitCode {
 fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Command, clap::Error> {
     let matches = Cli::command().try_get_matches_from(args)?;
     let mut command = Cli::from_arg_matches(&matches)?.command;
-    if let (Command::Serve(args), Some((_, matches))) = (&mut command, matches.subcommand()) {
-        args.note_sources(matches);
+    if let (Command::Serve(args) | Command::Config(args), Some((name, matches))) =
+        (&mut command, matches.subcommand())
+    {
+        let cli = Cli::command();
+        args.note_sources(cli.find_subcommand(name).expect("it was parsed"), matches);
     }
     Ok(command)
+}
+
+/// What a server would be started with, as text; what is said and not known comes last.
+fn configuration(args: &serve::ServeArgs) -> ExitCode {
+    if let Err(error) = args.config() {
+        return fail(ExitCode::from(EXIT_USAGE), &error.to_string());
+    }
+    let unknown = unknown_variables().into_iter().map(|unknown| format!("# {unknown}\n"));
+    print(&settings::as_lines(args.settings()).into_iter().chain(unknown).collect::<String>())
+}
+
+/// Variables of the environment that were perhaps meant for this program.
+fn unknown_variables() -> Vec<settings::Unknown> {
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    settings::unknown_variables(&Cli::command(), names)
 }
 
 /// One strategy a line, its name first; or a list of objects.

@@ -1,6 +1,6 @@
 //! Who may do what: named keys, each with a scope, in a file that has no more than their digests.
 //!
-//! [`Access`] is what a service asks: whose key is this? [`Keys`] is the file ([`file`] has its form), [`Key`] a key that was just made,
+//! [`Access`] is what a service asks: whose key is this? [`Keys`] is the file ([`mod@file`] has its form), [`Key`] a key that was just made,
 //! [`Scope`] how much one may do. What needs which scope is not said here: that is a matter of routes.
 
 pub mod file;

@@ -15,7 +15,8 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::logging::{self, LogFormat};
-use super::{EXIT_USAGE, fail, print, reload, size};
+use super::settings::{self, Setting};
+use super::{EXIT_USAGE, fail, print, reload, size, unknown_variables};
 use crate::app::{App, Ended, Listening};
 use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
@@ -35,6 +36,9 @@ pub(super) struct ServeArgs {
     /// Who said where stock is kept, and whether it is: told by the parser.
     #[arg(skip)]
     said_by: SaidBy,
+    /// All that was said, and by whom.
+    #[arg(skip)]
+    settings: Vec<Setting>,
     /// Address to listen on, or unix:PATH; may be repeated. Port 0 takes a free one. Each is a line on standard output, in order
     #[arg(
         long,
@@ -198,9 +202,15 @@ struct SaidBy {
 
 impl ServeArgs {
     /// Notes who said what.
-    pub(super) fn note_sources(&mut self, matches: &ArgMatches) {
+    pub(super) fn note_sources(&mut self, command: &clap::Command, matches: &ArgMatches) {
+        self.settings = settings::of(command, matches);
         let said_by = |name| matches.value_source(name);
         self.said_by = SaidBy { data_dir: said_by("data_dir"), ephemeral: said_by("ephemeral") };
+    }
+
+    /// All that was said, and by whom.
+    pub(super) fn settings(&self) -> &[Setting] {
+        &self.settings
     }
 
     /// What is to be built.
@@ -294,6 +304,7 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
         return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
     }
     let _flushed = logging::Flushed;
+    tell_of_configuration(args);
     config.server.connections_max = descriptors::for_connections(config.server.connections_max);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {
@@ -303,6 +314,14 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
         Ok(runtime) => runtime.block_on(listen_and_serve(args, config)),
         Err(error) => fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
     }
+}
+
+/// What was perhaps meant otherwise, and for whoever looks for it all that was said.
+fn tell_of_configuration(args: &ServeArgs) {
+    for unknown in unknown_variables() {
+        tracing::warn!("{unknown}");
+    }
+    tracing::debug!(flags = settings::as_line(&args.settings), "configuration");
 }
 
 /// How long the address is held back while the service reads what it has on disk.

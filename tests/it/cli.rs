@@ -4,6 +4,7 @@
 
 mod access;
 mod access_log;
+mod configuration;
 mod data_dirs;
 mod listening;
 mod log;
