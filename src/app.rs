@@ -139,9 +139,8 @@ impl App {
                     let store: &'static AnyStore = Box::leak(Box::new(AnyStore::Local(local)));
                     match beside(store, &config).await {
                         Ok((alerts, webhooks)) => {
-                            // First: those that are made from then on begin by themselves, and none may begin twice.
-                            webhooks.start();
                             state.open(store, alerts, webhooks);
+                            webhooks.start();
                             Ended::Failed(failure(state).await)
                         }
                         Err(ended) => ended,

@@ -4,7 +4,7 @@ use axum::Router;
 use tower::ServiceBuilder;
 
 use super::middleware::{
-    AccessLayer, CorsLayer, NoStoreLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer,
+    AccessLayer, CorsLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer, no_store,
 };
 use super::{HttpConfig, HttpState};
 
@@ -17,7 +17,7 @@ pub fn around(routes: Router, state: &'static HttpState, config: &HttpConfig) ->
         // Names the request, in the answer and so in the log line above.
         .layer(RequestIdLayer)
         // Lets no cache keep an answer, whoever made it, but for those that say how long they may be kept.
-        .layer(NoStoreLayer)
+        .map_response(no_store)
         // Tells browsers which pages may ask, before anybody is turned away: a preflight shows no key, and a page may read why it was refused.
         .layer(CorsLayer::new(&state.origins))
         // Refuses a head that contradicts itself, and what a page of another site sends that may not ask.

@@ -224,8 +224,10 @@ impl Webhooks {
     fn resume(&'static self, hook: &Arc<Hook>) {
         let is_disabled = hook.settings.lock().disabled.is_some();
         let mut task = hook.task.lock();
+        // Begun before: one that is made as the service opens begins by itself, and with all the others.
+        let is_told = task.as_ref().is_some_and(|task| !task.is_finished());
         // Under the lock under which it would be ended.
-        if !is_disabled && !self.is_stopped() {
+        if !is_disabled && !is_told && !self.is_stopped() {
             *task = Some(tokio::spawn(worker::run(self, Arc::clone(hook))));
         }
     }

@@ -12,7 +12,7 @@ mod vet;
 
 pub use access::AccessLayer;
 pub use cors::CorsLayer;
-pub use no_store::NoStoreLayer;
+pub use no_store::no_store;
 pub use observe::ObserveLayer;
 pub use protect::ProtectLayer;
 pub(in crate::http) use request_id::REQUEST_ID;

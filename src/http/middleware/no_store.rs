@@ -5,68 +5,14 @@
 //! an answer on behalf of several who asked may give it to all of them, also to those who asked after a change that it does not show; what must
 //! not be stored it may not (section 4). A client that keeps a level by itself asks with `If-None-Match` all the same.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, Entry};
+use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
-use pin_project_lite::pin_project;
-use tower::{Layer, Service};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Lets no answer be kept that does not allow it.
-#[derive(Debug, Clone, Copy)]
-pub struct NoStoreLayer;
-
-/// See [`NoStoreLayer`].
-#[derive(Debug, Clone)]
-pub struct NoStore<S> {
-    inner: S,
-}
-
-impl<S> Layer<S> for NoStoreLayer {
-    type Service = NoStore<S>;
-
-    fn layer(&self, inner: S) -> NoStore<S> {
-        NoStore { inner }
-    }
-}
-
-impl<S: Service<Request, Response = Response>> Service<Request> for NoStore<S> {
-    type Response = Response;
-    type Error = S::Error;
-    type Future = NotStored<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        NotStored { inner: self.inner.call(request) }
-    }
-}
-
-pin_project! {
-    /// Adds the header to the answer.
-    pub struct NotStored<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F: Future<Output = Result<Response, E>>, E> Future for NotStored<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut answer = ready!(self.project().inner.poll(cx));
-        if let Ok(response) = &mut answer
-            && let Entry::Vacant(vacant) = response.headers_mut().entry(CACHE_CONTROL)
-        {
-            vacant.insert(NO_STORE);
-        }
-        Poll::Ready(answer)
-    }
+/// The answer, which nobody may keep that it does not allow to.
+pub fn no_store(mut answer: Response) -> Response {
+    answer.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
+    answer
 }

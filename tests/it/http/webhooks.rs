@@ -4,11 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Method;
-use inventory::store::{Keeping, Storage};
+use axum::body::Body;
+use axum::http::{Method, Request};
+use inventory::alerts::Alerts;
+use inventory::config::Config;
+use inventory::http::routes::Face;
+use inventory::http::{self, HttpState};
+use inventory::store::local::{Intent, Opening};
+use inventory::store::{AnyStore, Keeping, Storage};
 use inventory::strategy::StrategyKind;
-use inventory::webhooks::WebhookConfig;
+use inventory::webhooks::{WebhookConfig, Webhooks};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::support::app::receiver::{Delivery, Receiver, Reply};
 use crate::support::app::{TestApp, WATCHDOG};
@@ -52,6 +59,49 @@ pub(super) async fn once_it_is(app: &TestApp, path: &str, state: &str) -> Value 
         }
     };
     tokio::time::timeout(WATCHDOG, asked).await.unwrap_or_else(|_| panic!("{path} is never {state}"))
+}
+
+/// A webhook that is made in the moment the service opens, before all begin to be told, is told by one and not by two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_begins_once() {
+    let settings = Config { webhooks: config(), ..Config::new(StrategyKind::Mutex) };
+    let state: &'static HttpState = Box::leak(Box::new(HttpState::new(settings.kind, &settings.http)));
+    let storage = Storage::Memory(Keeping::default());
+    let opening =
+        Opening::begin(settings.kind, settings.strategy, &storage, Intent::Change).expect("a store");
+    let store: &'static AnyStore =
+        Box::leak(Box::new(AnyStore::Local(opening.open().await.expect("it opens"))));
+    let alerts: &'static Alerts = Box::leak(Box::default());
+    let webhooks = Webhooks::open(store, alerts, settings.webhooks).await.expect("there are none");
+    state.open(store, alerts, webhooks);
+    let router = http::router(state, &settings.http, Face::All);
+    let ask = async |method: Method, path: &str, body: Value| {
+        let request = Request::builder().method(method).uri(path).header("host", "x");
+        let request = request.header("content-type", "application/json").body(Body::from(body.to_string()));
+        let answer = router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        let location = answer.headers().get("location").map(|path| path.to_str().expect("ASCII").to_owned());
+        assert!(answer.status().is_success(), "{answer:?}");
+        location
+    };
+    let mut receiver = Receiver::start().await;
+    let path = ask(Method::POST, "/v1/webhooks", json!({ "url": receiver.url })).await.expect("its path");
+    webhooks.start();
+    for sku in ["A", "B", "C"] {
+        ask(Method::PUT, &format!("/v1/stock/{sku}"), json!({ "on_hand": 1 })).await;
+    }
+    let mut told = Vec::new();
+    while told.last() != Some(&json!(3)) {
+        told.push(receiver.next().await.json()["data"]["seq"].clone());
+    }
+    ask(Method::POST, &format!("{path}/ping"), json!({})).await;
+    loop {
+        let message = receiver.next().await.json();
+        if message["type"] == "ping" {
+            break;
+        }
+        told.push(message["data"]["seq"].clone());
+    }
+    assert_eq!(told, [1, 2, 3]);
 }
 
 fn seqs(deliveries: &[Delivery], secret: &str) -> Vec<u64> {
