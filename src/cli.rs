@@ -14,6 +14,7 @@ mod settings;
 mod size;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod supervisor;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

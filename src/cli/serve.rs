@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::logging::{self, LogFormat};
 use super::settings::{self, Setting};
-use super::{EXIT_USAGE, fail, print, reload, size, unknown_variables};
+use super::{EXIT_USAGE, fail, print, reload, size, supervisor, unknown_variables};
 use crate::app::{App, Ended, Listening};
 use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
@@ -396,6 +396,7 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
     // Only now: who finds the data directory in use serves nothing.
     let address = addresses.join(", ");
     tracing::info!(address, %strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
+    supervisor::tell_when_ready(app.opened());
     let opened = app.opened();
     let mut unread = false;
     let stop = async {
@@ -406,12 +407,13 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
             print(&(addresses.join("\n") + "\n"))
         };
         tokio::select! {
-            () = &mut shutdown => return,
+            () = &mut shutdown => return supervisor::tell_that_it_stops(),
             printed = announce => unread = printed != ExitCode::SUCCESS,
         }
         if !unread {
             shutdown.await;
         }
+        supervisor::tell_that_it_stops();
     };
     let ended = Box::pin(app.serve(listening, stop)).await;
     if unread {

@@ -11,7 +11,7 @@ use crate::telemetry::{Exposition, Histogram, Striped, log, process};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
 /// first.
-pub const ROUTES: [&str; 39] = [
+pub const ROUTES: [&str; 41] = [
     "none",
     "/",
     "/v1/stock",
@@ -40,6 +40,8 @@ pub const ROUTES: [&str; 39] = [
     "/v1/export",
     "/v1/import",
     "/v1/backup",
+    "/v1/backups",
+    "/v1/backups/{name}",
     "/v1/verify",
     "/v1/status",
     "/livez",

@@ -32,7 +32,7 @@ const ADMIN: Needed = Needed::Key(Scope::Admin);
 /// - Whoever may look sees how the service is (`/v1/status`), and which levels have an alert. To say which is to run it.
 /// - An import sets counts, as PUT does: that is to write.
 /// - Webhooks send stock elsewhere, and their URLs may have a secret in them: they are not even read without `admin`.
-pub const TABLE: [(&str, Methods); 38] = [
+pub const TABLE: [(&str, Methods); 40] = [
     ("/", &[("GET", OPEN)]),
     ("/livez", &[("GET", OPEN)]),
     ("/readyz", &[("GET", OPEN)]),
@@ -70,6 +70,8 @@ pub const TABLE: [(&str, Methods); 38] = [
     ("/v1/webhooks/{id}/secret", &[("POST", ADMIN)]),
     ("/v1/webhooks/{id}/enable", &[("POST", ADMIN)]),
     ("/v1/backup", &[("POST", ADMIN)]),
+    ("/v1/backups", &[("GET", ADMIN)]),
+    ("/v1/backups/{name}", &[("GET", ADMIN), ("DELETE", ADMIN)]),
     ("/v1/verify", &[("POST", ADMIN)]),
     ("/metrics", &[("GET", ADMIN)]),
 ];

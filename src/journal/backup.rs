@@ -35,7 +35,7 @@ use super::watermark::{GroupEnd, Watermark};
 const PIECE_BYTES: usize = 1024 * 1024;
 
 /// What the name ends with while the backup is made: no name of a backup can.
-const PARTIAL: &str = "@partial";
+pub const PARTIAL: &str = "@partial";
 
 /// How often it is begun again because retention removed what was to be copied.
 const TRIES: usize = 5;

@@ -7,7 +7,9 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 use super::command::Idempotency;
 use super::outcome::{Answered, NotDone};
@@ -24,13 +26,25 @@ pub trait Chores: Send + Sync {
     /// Copies what a start needs into a new folder: everything acknowledged before, and a consistent prefix of the rest. A
     /// relative path is one in the store's own folder.
     fn back_up(&self, into: PathBuf) -> impl Future<Output = Result<Backup, ChoreError>> + Send;
+
+    /// The backups in [`BACKUPS`] that are whole, by name.
+    fn backups(&self) -> impl Future<Output = Result<Vec<KeptBackup>, ChoreError>> + Send;
+
+    /// One of them as somebody takes it, to keep it elsewhere.
+    fn archive(&self, name: &str) -> impl Future<Output = Result<Archive, ChoreError>> + Send;
+
+    /// Removes one of them; not while somebody takes it.
+    fn remove_backup(&self, name: &str) -> impl Future<Output = Result<(), ChoreError>> + Send;
 }
+
+/// The folder of backups that have no other place, in the store's own folder.
+pub const BACKUPS: &str = "backups";
 
 /// An import whose bytes are coming in. Dropped before [`ImportInto::finish`], it leaves nothing.
 pub trait ImportInto: Send {
     /// Takes in the next bytes. Once something is wrong with them, the rest need not be given: [`ImportInto::finish`] says what.
     /// Returns whether more are wanted.
-    fn push(&mut self, bytes: bytes::Bytes) -> impl Future<Output = bool> + Send;
+    fn push(&mut self, bytes: Bytes) -> impl Future<Output = bool> + Send;
 
     /// All bytes have come: makes the import happen. Whoever does not wait for the end does not stop it.
     fn finish(
@@ -136,6 +150,9 @@ pub enum ChoreError {
     /// There is a backup of that name.
     #[error("{} exists already; nothing was overwritten", .0.display())]
     Exists(PathBuf),
+    /// There is no backup of that name.
+    #[error("there is no backup called {0}")]
+    NotFound(String),
     /// The disk has no room for it.
     #[error("the disk has no room for it")]
     Full,
@@ -165,6 +182,28 @@ pub struct Backup {
     pub snapshot: Option<String>,
     /// Bytes of all its files.
     pub bytes: u64,
+}
+
+/// A backup that is kept in [`BACKUPS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptBackup {
+    /// Its name.
+    pub name: String,
+    /// When it was made, in milliseconds since 1970, by the clock of the disk.
+    pub made_at_ms: u64,
+    /// The number of the last movement in it; 0 if there is none.
+    pub last_seq: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+}
+
+/// A backup on its way: a tar archive of its folder, which a start goes on with once it is unpacked.
+#[derive(Debug)]
+pub struct Archive {
+    /// How many bytes come.
+    pub bytes: u64,
+    /// They, piece by piece; an error where it had to be cut off. Dropped before its end, it is given up.
+    pub pieces: mpsc::Receiver<io::Result<Bytes>>,
 }
 
 /// What was verified, and what was found.

@@ -9,6 +9,7 @@ mod data_dirs;
 mod listening;
 mod log;
 mod offline;
+mod supervised;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -50,7 +51,7 @@ fn end_of(command: &mut Command) -> Output {
 }
 
 /// What a command that succeeds prints.
-fn printed(args: &[&str]) -> String {
+pub(crate) fn printed(args: &[&str]) -> String {
     let Output { status, stdout, stderr } = output(args);
     assert_eq!(status.code(), Some(0), "{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).expect("UTF-8")

@@ -6,6 +6,7 @@ mod cancellation;
 mod cli;
 mod conformance;
 mod contract;
+mod deploy;
 mod durability;
 mod histories;
 mod house;

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use super::fields::Text;
 use crate::http::problem::Problem;
 use crate::store::Imported;
-use crate::store::chores::{Backup, Finding, VerifyReport};
+use crate::store::chores::{Backup, Finding, KeptBackup, VerifyReport};
+use crate::wire::time;
 
 /// A line of an export: one stock level.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,6 +107,30 @@ pub struct BackupAnswer {
     bytes: u64,
 }
 
+/// The backups in the data directory.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BackupsAnswer {
+    /// Those that are whole, by name.
+    pub items: Vec<KeptBackupAnswer>,
+}
+
+/// A backup in the data directory.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeptBackupAnswer {
+    /// Its name.
+    #[schema(max_length = 64, example = "before-stocktaking")]
+    name: String,
+    /// When it was made, by the clock of the disk.
+    #[schema(format = DateTime, example = "2026-11-28T15:40:00.000Z")]
+    created_at: String,
+    /// The number of the last movement in it; 0 if there is none.
+    #[schema(example = 4711)]
+    last_seq: u64,
+    /// Bytes of all its files.
+    #[schema(example = 1_048_576)]
+    bytes: u64,
+}
+
 /// What was verified, and what is wrong.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VerifyAnswer {
@@ -177,7 +202,7 @@ impl BackupRequest<'_> {
 }
 
 /// Whether a backup may have that name, which becomes that of a folder: what means something to a file system is in none.
-pub(super) fn backup_name(name: &str) -> Result<(), String> {
+pub fn backup_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | '-');
     match name {
         "" => Err("must not be empty".to_owned()),
@@ -201,6 +226,14 @@ impl BackupAnswer {
         let path = backup.shown.display().to_string();
         let Backup { last_seq, segments, snapshot, bytes, .. } = backup;
         Self { path, last_seq, segments, snapshot, bytes }
+    }
+}
+
+impl KeptBackupAnswer {
+    /// A backup that is kept.
+    pub fn new(kept: KeptBackup) -> Self {
+        let KeptBackup { name, made_at_ms, last_seq, bytes } = kept;
+        Self { name, created_at: time(made_at_ms), last_seq, bytes }
     }
 }
 

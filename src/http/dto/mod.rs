@@ -22,7 +22,8 @@ pub use answers::{
     OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
 pub use chores::{
-    BackupAnswer, BackupRequest, ExportLine, FindingAnswer, ImportAnswer, ImportLine, VerifyAnswer,
+    BackupAnswer, BackupRequest, BackupsAnswer, ExportLine, FindingAnswer, ImportAnswer, ImportLine,
+    KeptBackupAnswer, VerifyAnswer, backup_name,
 };
 pub use export::{Export, ExportForm};
 pub use fields::{Delta, MovedUnits, Object, Text, Units};

@@ -28,6 +28,8 @@ pub enum ProblemKind {
     /// 404
     WebhookNotFound,
     /// 404
+    BackupNotFound,
+    /// 404
     ProblemNotFound,
     /// 405
     MethodNotAllowed,
@@ -110,7 +112,7 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::CrossOriginRequest,
@@ -121,6 +123,7 @@ impl ProblemKind {
         Self::OrderNotFound,
         Self::AlertNotFound,
         Self::WebhookNotFound,
+        Self::BackupNotFound,
         Self::ProblemNotFound,
         Self::LedgerNotKept,
         Self::MethodNotAllowed,
@@ -248,6 +251,12 @@ impl ProblemKind {
                 status: StatusCode::NOT_FOUND,
                 title: "There is no such webhook",
                 explanation: "No webhook has this name, or it was deleted. GET /v1/webhooks lists those there are. Nothing was changed.",
+            },
+            Self::BackupNotFound => ProblemPage {
+                name: "backup-not-found",
+                status: StatusCode::NOT_FOUND,
+                title: "No such backup",
+                explanation: "There is no backup of that name, or none that is whole. GET /v1/backups lists those there are; those that were made elsewhere (inventory backup --to) are not among them.",
             },
             Self::OrderFulfilled => ProblemPage {
                 name: "order-fulfilled",
@@ -385,7 +394,7 @@ impl ProblemKind {
                 name: "backup-exists",
                 status: StatusCode::CONFLICT,
                 title: "There is a backup of that name",
-                explanation: "Backups are never overwritten. Choose another name, or remove the old one from the folder `backups` of the data directory.",
+                explanation: "Backups are never overwritten. Choose another name, or remove the old one (DELETE /v1/backups/{name}).",
             },
             Self::AlreadyRunning => ProblemPage {
                 name: "already-running",

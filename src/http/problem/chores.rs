@@ -57,6 +57,7 @@ impl From<ChoreError> for Problem {
                 ProblemKind::BackupExists,
                 "there is a backup of that name; nothing was overwritten",
             ),
+            ChoreError::NotFound(_) => Self::new(ProblemKind::BackupNotFound, error.to_string()),
             ChoreError::Full | ChoreError::TooManyFiles => {
                 Self::new(ProblemKind::Overloaded, error.to_string())
             }

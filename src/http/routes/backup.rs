@@ -10,9 +10,7 @@ use crate::http::dto::{BackupAnswer, BackupRequest};
 use crate::http::extract::{JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
 use crate::store::Chores as _;
-
-/// The folder of backups in the data directory.
-const FOLDER: &str = "backups";
+use crate::store::chores::BACKUPS;
 
 /// Back up
 ///
@@ -42,7 +40,7 @@ pub async fn back_up(
 ) -> Result<Response, Problem> {
     let name = body.read(|request: BackupRequest<'_>| request.checked_name())?;
     let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
-    let backup = chores.back_up(Path::new(FOLDER).join(name)).await?;
+    let backup = chores.back_up(Path::new(BACKUPS).join(name)).await?;
     let body = serde_json::to_vec(&BackupAnswer::new(backup));
     let body = body.expect("an answer has string keys and plain values");
     let mut response = answer::typed(body, HeaderValue::from_static("application/json"));

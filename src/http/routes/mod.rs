@@ -5,6 +5,7 @@ pub mod adjustments;
 pub mod alerts;
 mod answer;
 pub mod backup;
+pub mod backups;
 pub mod docs;
 pub mod events;
 pub mod export;
@@ -79,6 +80,8 @@ fn health() -> OpenApiRouter<&'static HttpState> {
 fn operations() -> OpenApiRouter<&'static HttpState> {
     OpenApiRouter::new()
         .routes(routes!(backup::back_up))
+        .routes(routes!(backups::list))
+        .routes(routes!(backups::read, backups::delete))
         .routes(routes!(verify::verify))
         .routes(routes!(operations::metrics))
 }

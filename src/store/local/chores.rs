@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
 use super::Local;
+use super::backups::Shelf;
 use super::import::Import;
 use super::open::look_at_documents;
 use crate::journal::backup;
@@ -18,7 +19,10 @@ use crate::journal::disk::{Disk, is_full, is_out_of_files};
 use crate::journal::verify::{self, Live, Problem, Report, Stopped, VerifyError};
 use crate::stock::{Level, StockKey};
 use crate::store::Chores;
-use crate::store::chores::{Backup, ChoreError, Finding, ImportError, ImportInto, StockForm, VerifyReport};
+use crate::store::chores::{
+    Archive, BACKUPS, Backup, ChoreError, Finding, ImportError, ImportInto, KeptBackup, StockForm,
+    VerifyReport,
+};
 use crate::strategy::Strategy as _;
 
 /// Where the journal's files are.
@@ -32,6 +36,7 @@ pub(super) struct Home {
 #[derive(Debug)]
 pub(super) struct Rights {
     home: Option<Home>,
+    shelf: Option<Shelf>,
     importing: Arc<Semaphore>,
     applying: Arc<Semaphore>,
     verifying: Arc<Semaphore>,
@@ -49,6 +54,7 @@ impl Rights {
     pub(super) fn new(home: Option<Home>) -> Self {
         let one = || Arc::new(Semaphore::new(1));
         Self {
+            shelf: home.as_ref().map(|home| Shelf::of(home.path.join(BACKUPS))),
             home,
             importing: one(),
             applying: one(),
@@ -148,9 +154,25 @@ impl Chores for Local {
         let shown = path.strip_prefix(&home.path).unwrap_or(&path).to_owned();
         Ok(Backup { path, shown, last_seq: next_seq.saturating_sub(1), segments, snapshot, bytes })
     }
+
+    async fn backups(&self) -> Result<Vec<KeptBackup>, ChoreError> {
+        self.shelf()?.list().await
+    }
+
+    async fn archive(&self, name: &str) -> Result<Archive, ChoreError> {
+        self.shelf()?.archive(name).await
+    }
+
+    async fn remove_backup(&self, name: &str) -> Result<(), ChoreError> {
+        self.shelf()?.remove(name).await
+    }
 }
 
 impl Local {
+    fn shelf(&self) -> Result<&Shelf, ChoreError> {
+        self.0.rights.shelf.as_ref().ok_or(ChoreError::NoFiles)
+    }
+
     /// The level as it is, for a verification: whoever is in the way goes away again, which says nothing about the level; but
     /// a strategy that has ended never answers, so this ends when the service stops.
     async fn live_level(&self, key: &StockKey) -> Result<Option<Level>, Stopped> {

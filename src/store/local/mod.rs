@@ -15,6 +15,7 @@
 //!
 //! Every change is one call of the strategy, so that nothing is looked at here and acted upon there.
 
+mod backups;
 mod books;
 mod chores;
 mod documents;

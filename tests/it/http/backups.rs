@@ -26,7 +26,7 @@ async fn load(
 }
 
 /// Copies a folder of files.
-fn copied(from: &std::path::Path) -> TempDir {
+pub(super) fn copied(from: &std::path::Path) -> TempDir {
     let into = TempDir::new().expect("a temporary folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::webhooks::{config, hook};
 use crate::support::app::receiver::Receiver;
 use crate::support::app::{TestApp, WATCHDOG};
-use crate::support::promtool::complaints;
+use crate::support::checker::PROMTOOL;
 
 const RULES: &str = include_str!("../../../deploy/rules.yml");
 const RULES_TEST: &str = include_str!("../../../deploy/rules_test.yml");
@@ -55,9 +55,9 @@ async fn exposition() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promtool_has_nothing_to_say_against_the_metrics() {
     let text = exposition().await;
-    let Some(said) = complaints(&["check", "metrics"], &text) else { return };
+    let Some(said) = PROMTOOL.complaints(&["check", "metrics"], &text) else { return };
     assert_eq!(said, "");
-    let bad = complaints(&["check", "metrics"], "# TYPE a counter\na 1\n").expect("it was here");
+    let bad = PROMTOOL.complaints(&["check", "metrics"], "# TYPE a counter\na 1\n").expect("it was here");
     assert!(bad.contains("_total"), "it does look: {bad}");
 }
 
@@ -66,7 +66,7 @@ fn the_rules_pass_their_tests() {
     for args in
         [&["check", "config", "deploy/prometheus.yml"][..], &["test", "rules", "deploy/rules_test.yml"]]
     {
-        let Some(said) = complaints(args, "") else { return };
+        let Some(said) = PROMTOOL.complaints(args, "") else { return };
         assert_eq!(said, "", "{args:?}");
     }
 }

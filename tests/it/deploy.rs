@@ -1,0 +1,95 @@
+//! What is deployed, and what is promised of it, can be relied on: units and manifests are read by what will read them, name nothing that is
+//! not there, and SECURITY.md names tests that are.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::checker::{KUBECTL, SYSTEMD_ANALYZE};
+
+const UNIT: &str = include_str!("../../deploy/systemd/inventory.service");
+const SECURITY: &str = include_str!("../../SECURITY.md");
+
+/// systemd has nothing to say against the unit, and would against one that is wrong.
+#[test]
+fn systemd_takes_the_unit() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("inventory.service");
+    let path = path.to_str().expect("a path");
+    let verify = |unit: &str| {
+        fs::write(path, unit.replace("/usr/local/bin/inventory", env!("CARGO_BIN_EXE_inventory"))).expect("a file");
+        SYSTEMD_ANALYZE.complaints(&["verify", path], "")
+    };
+    let Some(said) = verify(UNIT) else { return };
+    assert!(!said.contains("inventory.service"), "{said}");
+    let wrong = verify(&UNIT.replace("ProtectSystem=strict", "ProtectSystem=sometimes")).expect("it was here");
+    assert!(wrong.contains("ProtectSystem"), "it does look: {wrong}");
+}
+
+/// The manifests are put together as they are applied, and the selectors, which are written nowhere else, are in them.
+#[test]
+fn the_manifests_are_put_together() {
+    let Some(cluster) = KUBECTL.output(&["kustomize", "deploy/kubernetes"]) else { return };
+    for kind in ["StatefulSet", "Service", "PodDisruptionBudget", "NetworkPolicy"] {
+        assert!(cluster.contains(&format!("kind: {kind}\n")), "{kind}");
+    }
+    assert!(!cluster.contains("{}"), "an empty selector selects everything: {cluster}");
+    let monitoring = KUBECTL.output(&["kustomize", "deploy/kubernetes/monitoring"]).expect("it was here");
+    assert!(monitoring.contains("kind: ServiceMonitor\n"));
+}
+
+/// Whatever a unit, a manifest or docker-compose.yml sets, the service knows.
+#[test]
+fn no_variable_is_set_that_nobody_reads() {
+    let help = super::cli::printed(&["serve", "--help"]);
+    let mut named = 0;
+    for file in files("deploy").chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("docker-compose.yml")]) {
+        let text = fs::read_to_string(&file).expect("a text");
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for variable in words.filter(|word| word.starts_with("INVENTORY_")) {
+            // How many cores compose gives a container.
+            if variable != "INVENTORY_CPUS" {
+                assert!(help.contains(&format!("[env: {variable}=")), "{variable}, in {}", file.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
+/// Each test that SECURITY.md names as proof is there.
+#[test]
+fn what_is_defended_is_tested() {
+    let rows = SECURITY.lines().filter(|line| line.starts_with("| ")).skip_while(|line| !line.contains("| test |"));
+    let sources: String = ["tests", "src"].into_iter().flat_map(files).map(|file| source(&file)).collect();
+    let mut attacks = 0;
+    for row in rows.skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let tests: Vec<&str> = cells.last().expect("cells").split('`').skip(1).step_by(2).collect();
+        assert!(cells.len() == 3 && !tests.is_empty(), "{row}");
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}: {row}");
+        }
+        attacks += 1;
+    }
+    assert!(attacks > 20, "{attacks}");
+}
+
+fn source(file: &Path) -> String {
+    let is_source = file.extension().is_some_and(|extension| extension == "rs");
+    if is_source { fs::read_to_string(file).expect("a source") } else { String::new() }
+}
+
+/// All files in that folder of the project.
+fn files(folder: &str) -> impl Iterator<Item = std::path::PathBuf> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.into_iter()
+}
