@@ -1,12 +1,15 @@
 //! What is counted of requests, and how everything that is counted is shown at `/metrics`.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{Method, StatusCode};
+use parking_lot::Mutex;
 
 use super::HttpState;
+use super::trace_context::TraceId;
 use crate::store::Store as _;
+use crate::telemetry::exposition::{Exemplar, Format};
 use crate::telemetry::{Exposition, Histogram, Striped, log, process};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
@@ -69,10 +72,25 @@ const REQUESTS: usize = ROUTES.len() * METHODS.len() * STATUSES.len();
 #[derive(Debug)]
 pub struct HttpMetrics {
     requests: Striped<REQUESTS>,
-    durations: [Histogram; ROUTES.len()],
+    durations: Box<[Timed]>,
     /// Entered and left, whose difference is in flight.
     flight: Striped<2>,
     route_index: HashMap<&'static str, usize, ahash::RandomState>,
+}
+
+/// How long the requests of an endpoint took.
+#[derive(Debug, Default)]
+struct Timed {
+    histogram: Histogram,
+    /// The last of them that a trace shows.
+    exemplar: Mutex<Option<Traced>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Traced {
+    trace: TraceId,
+    duration: Duration,
+    at: SystemTime,
 }
 
 /// A route and a method: what requests are counted by before their status is known.
@@ -112,13 +130,23 @@ impl HttpMetrics {
         self.flight.add(1, 1);
     }
 
-    /// A request was answered.
-    pub fn answered(&self, endpoint: Endpoint, status: StatusCode, duration: Duration) {
+    /// A request was answered, as a part of that trace.
+    pub fn answered(
+        &self,
+        endpoint: Endpoint,
+        status: StatusCode,
+        duration: Duration,
+        trace: Option<TraceId>,
+    ) {
         let known = STATUSES.iter().position(|&known| known == status.as_u16());
         let status = known.unwrap_or(STATUSES.len() - 1);
-        let counter = (endpoint.route * METHODS.len() + endpoint.method) * STATUSES.len() + status;
-        self.requests.add(counter, 1);
-        self.durations[endpoint.route].observe(duration);
+        let endpoint = endpoint.route * METHODS.len() + endpoint.method;
+        self.requests.add(endpoint * STATUSES.len() + status, 1);
+        let timed = &self.durations[endpoint];
+        timed.histogram.observe(duration);
+        if let Some(trace) = trace.filter(TraceId::is_sampled) {
+            timed.show(trace, duration);
+        }
     }
 
     fn in_flight(&self) -> u64 {
@@ -132,16 +160,31 @@ impl Default for HttpMetrics {
     fn default() -> Self {
         Self {
             requests: Striped::new(),
-            durations: std::array::from_fn(|_| Histogram::default()),
+            durations: (0..ROUTES.len() * METHODS.len()).map(|_| Timed::default()).collect(),
             flight: Striped::new(),
             route_index: ROUTES.iter().enumerate().map(|(index, route)| (*route, index)).collect(),
         }
     }
 }
 
+impl Timed {
+    /// Keeps a request as the one that is shown; another, if somebody else does that just now.
+    fn show(&self, trace: TraceId, duration: Duration) {
+        if let Some(mut shown) = self.exemplar.try_lock() {
+            *shown = Some(Traced { trace, duration, at: SystemTime::now() });
+        }
+    }
+
+    fn exemplar(&self) -> Option<Exemplar> {
+        let Traced { trace, duration, at } = (*self.exemplar.lock())?;
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Some(Exemplar { trace_id: trace.as_str().to_owned(), seconds: duration.as_secs_f64(), at })
+    }
+}
+
 /// Everything that is counted, as Prometheus reads it. What it shows may be ahead of what is durable.
-pub fn expose(state: &HttpState) -> String {
-    let mut text = Exposition::default();
+pub fn expose(state: &HttpState, format: Format) -> String {
+    let mut text = Exposition::new(format);
     text.gauge("inventory_build_info", "Always 1; the labels say what runs.");
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("strategy", state.strategy.name())];
     text.sample("inventory_build_info", &labels, 1);
@@ -176,8 +219,8 @@ pub fn expose(state: &HttpState) -> String {
 }
 
 fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
-    text.gauge("inventory_http_requests_in_flight", "Requests that have come in and are not yet over.");
-    text.sample("inventory_http_requests_in_flight", &[], metrics.in_flight());
+    text.gauge("http_server_active_requests", "Requests that have come in and are not yet over.");
+    text.sample("http_server_active_requests", &[], metrics.in_flight());
     text.counter("inventory_http_requests_total", "Requests answered.");
     for counter in 0..REQUESTS {
         let count = metrics.requests.sum(counter);
@@ -190,12 +233,15 @@ fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
         let labels = [("route", route), ("method", method), ("status", &status)];
         text.sample("inventory_http_requests_total", &labels, count);
     }
-    let name = "inventory_http_request_duration_seconds";
+    // As OpenTelemetry names it; statuses are told apart by the counter above, which has no buckets to multiply.
+    let name = "http_server_request_duration_seconds";
     text.histogram(name, "From the request's head to the answer's.");
-    for (route, histogram) in ROUTES.iter().zip(&metrics.durations) {
-        let seen = histogram.distribution();
+    for (endpoint, timed) in metrics.durations.iter().enumerate() {
+        let seen = timed.histogram.distribution();
         if seen.count > 0 {
-            text.distribution(name, &[("route", route)], &seen);
+            let (route, method) = (ROUTES[endpoint / METHODS.len()], METHODS[endpoint % METHODS.len()]);
+            let labels = [("http_route", route), ("http_request_method", method)];
+            text.distribution_with(name, &labels, &seen, timed.exemplar().as_ref());
         }
     }
 }

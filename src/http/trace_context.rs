@@ -1,7 +1,7 @@
 //! Which trace a request is a part of, as its `traceparent` says: W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
 //!
 //! The service makes no spans and calls nobody on behalf of a request, so it passes nothing on; and it sends nothing back, since
-//! `traceparent` is a header of requests and the standard has none for answers (`traceresponse` is a draft). The id is for the log only. What does not
+//! `traceparent` is a header of requests and the standard has none for answers (`traceresponse` is a draft). The id is for the log, and for exemplars of the metrics. What does not
 //! have the form is passed over, as the standard demands, never refused.
 
 use std::fmt;
@@ -16,7 +16,10 @@ const BYTES: usize = 55;
 
 /// The id of a trace: 128 bits in lower-case hex, not all zeros.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TraceId([u8; ID_BYTES]);
+pub struct TraceId {
+    hex: [u8; ID_BYTES],
+    is_sampled: bool,
+}
 
 impl TraceId {
     /// That of a request, if it has exactly one `traceparent` and that is valid.
@@ -30,7 +33,12 @@ impl TraceId {
 
     /// In hex.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
+        std::str::from_utf8(&self.hex).expect("hex digits are ASCII")
+    }
+
+    /// Whether the caller may have recorded it, so that there is something to look at.
+    pub fn is_sampled(&self) -> bool {
+        self.is_sampled
     }
 
     fn parse(parent: &[u8]) -> Option<Self> {
@@ -47,7 +55,9 @@ impl TraceId {
             _ => more.is_empty() || more[0] == b'-',
         };
         let is_valid = is_dashed && is_hex && is_id(trace) && is_id(parent) && fits_version;
-        is_valid.then(|| trace.try_into().ok().map(Self)).flatten()
+        // The lowest bit of the flags, whose second digit has it.
+        let is_sampled = matches!(flags[1], b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f');
+        is_valid.then(|| trace.try_into().ok().map(|hex| Self { hex, is_sampled })).flatten()
     }
 }
 
@@ -79,6 +89,18 @@ mod tests {
         ] {
             assert_eq!(parsed(valid).as_deref(), Some(TRACE), "{valid}");
         }
+    }
+
+    #[test]
+    fn a_parent_says_whether_it_was_recorded() {
+        let sampled = |flags: &str| {
+            let parent = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
+            TraceId::parse(parent.as_bytes()).expect("it is valid").is_sampled()
+        };
+        assert_eq!(
+            ["00", "01", "02", "03", "fe", "ff", "10"].map(sampled),
+            [false, true, false, true, false, true, false]
+        );
     }
 
     #[test]

@@ -18,12 +18,14 @@ fn systemd_takes_the_unit() {
     let path = folder.path().join("inventory.service");
     let path = path.to_str().expect("a path");
     let verify = |unit: &str| {
-        fs::write(path, unit.replace("/usr/local/bin/inventory", env!("CARGO_BIN_EXE_inventory"))).expect("a file");
+        fs::write(path, unit.replace("/usr/local/bin/inventory", env!("CARGO_BIN_EXE_inventory")))
+            .expect("a file");
         SYSTEMD_ANALYZE.complaints(&["verify", path], "")
     };
     let Some(said) = verify(UNIT) else { return };
     assert!(!said.contains("inventory.service"), "{said}");
-    let wrong = verify(&UNIT.replace("ProtectSystem=strict", "ProtectSystem=sometimes")).expect("it was here");
+    let wrong =
+        verify(&UNIT.replace("ProtectSystem=strict", "ProtectSystem=sometimes")).expect("it was here");
     assert!(wrong.contains("ProtectSystem"), "it does look: {wrong}");
 }
 
@@ -61,7 +63,8 @@ fn no_variable_is_set_that_nobody_reads() {
 /// Each test that SECURITY.md names as proof is there.
 #[test]
 fn what_is_defended_is_tested() {
-    let rows = SECURITY.lines().filter(|line| line.starts_with("| ")).skip_while(|line| !line.contains("| test |"));
+    let rows =
+        SECURITY.lines().filter(|line| line.starts_with("| ")).skip_while(|line| !line.contains("| test |"));
     let sources: String = ["tests", "src"].into_iter().flat_map(files).map(|file| source(&file)).collect();
     let mut attacks = 0;
     for row in rows.skip(2) {

@@ -10,6 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use super::Query;
+use super::accept::Accepted;
 use super::body::{check_media_type, essence};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::store::chores::{IMPORT_BYTES_MAX, StockForm};
@@ -105,34 +106,9 @@ pub fn wanted_form(query: &Query<'_>, headers: &HeaderMap) -> Result<StockForm, 
         "ndjson" => Ok(StockForm::Ndjson),
         _ => Err("must be csv or ndjson"),
     })?;
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    let ranges: Vec<(&str, f32)> = accepted.flat_map(|accept| accept.split(',')).map(range).collect();
-    let wants_csv = liking(&ranges, &[CSV]) > liking(&ranges, &[NDJSON, "application/ndjson"]);
+    let accepted = Accepted::of(headers);
+    let wants_csv = accepted.liking(&[CSV]) > accepted.liking(&[NDJSON, "application/ndjson"]);
     Ok(named.unwrap_or(if wants_csv { StockForm::Csv } else { StockForm::Ndjson }))
-}
-
-/// A range of media types, and how much it is wanted (RFC 9110, section 12.5.1).
-fn range(range: &str) -> (&str, f32) {
-    let mut parts = range.split(';').map(str::trim);
-    let types = parts.next().unwrap_or_default();
-    let weight =
-        parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("q"));
-    (types, weight.map_or(1.0, |(_, weight)| weight.trim().parse().unwrap_or(0.0)))
-}
-
-/// How much a type is wanted, by the most particular range that has any of its names.
-fn liking(ranges: &[(&str, f32)], names: &[&str]) -> f32 {
-    let weight = |wanted: &dyn Fn(&str) -> bool| {
-        ranges.iter().filter(|(range, _)| wanted(range)).map(|(_, weight)| *weight).reduce(f32::max)
-    };
-    let by_name = weight(&|range| names.iter().any(|name| range.eq_ignore_ascii_case(name)));
-    let by_kind = || {
-        weight(&|range| {
-            let kind = range.strip_suffix("/*").filter(|kind| *kind != "*");
-            kind.is_some_and(|kind| names.iter().any(|name| name.split('/').next() == Some(kind)))
-        })
-    };
-    by_name.or_else(by_kind).or_else(|| weight(&|range| range == "*/*")).unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Started {
     fn answered(&self, response: &Response) {
         let Self { layer: ObserveLayer { metrics, access_log }, endpoint, at, trace_id } = *self;
         let duration = at.elapsed();
-        metrics.answered(endpoint, response.status(), duration);
+        metrics.answered(endpoint, response.status(), duration, trace_id);
         access_log.answered(Answered { endpoint, at, duration, trace_id, response });
     }
 }

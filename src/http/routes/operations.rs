@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 use super::answer;
 use crate::http::dto::{ContentionAnswer, OrderQueueAnswer, StatusAnswer};
+use crate::http::extract::Accepted;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{HttpState, metrics as exposed};
 use crate::store::{Status, Store as _};
-use crate::telemetry::exposition::CONTENT_TYPE;
+use crate::telemetry::exposition::Format;
 
 /// How the service is doing
 #[utoipa::path(
@@ -75,10 +76,20 @@ pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, 
 }
 
 /// Metrics, for Prometheus
+///
+/// The text format, or OpenMetrics if `Accept` would rather have that: it has an exemplar of the requests that are a part of a trace.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
-    responses((status = 200, description = "The text format, version 0.0.4", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "The text format, version 0.0.4, or OpenMetrics 1.0", content((String = "text/plain"), (String = "application/openmetrics-text"))))
 )]
-pub async fn metrics(State(state): State<&'static HttpState>) -> Response {
-    answer::typed(exposed::expose(state), HeaderValue::from_static(CONTENT_TYPE))
+pub async fn metrics(State(state): State<&'static HttpState>, headers: HeaderMap) -> Response {
+    let accepted = Accepted::of(&headers);
+    let open = accepted.liking(&["application/openmetrics-text"]);
+    // Prometheus says which of them it would rather have; who wants anything gets what everybody reads.
+    let is_open = open > accepted.liking(&["text/plain"]);
+    let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
+    let mut response =
+        answer::typed(exposed::expose(state, format), HeaderValue::from_static(format.content_type()));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_name(header::ACCEPT));
+    response
 }

@@ -38,7 +38,12 @@ async fn json_without_measure_is_refused() {
     ] {
         let refused = app.post_bytes("/v1/stock/A/adjust", body.clone()).await;
         assert!([400, 422].contains(&refused.status), "{}: {}", &body[..40], refused.status);
-        assert!(refused.body.len() < 16 * 1024, "an answer of {} bytes to {}", refused.body.len(), &body[..40]);
+        assert!(
+            refused.body.len() < 16 * 1024,
+            "an answer of {} bytes to {}",
+            refused.body.len(),
+            &body[..40]
+        );
     }
     assert_unharmed(&app).await;
 }
@@ -76,7 +81,8 @@ async fn a_new_line_is_no_new_header() {
             let body = if method == Method::PUT { "{\"on_hand\":1}" } else { "" };
             let mut call = app.call(method.clone(), &format!("/v1/stock/{name}"));
             if !body.is_empty() {
-                call = call.header("content-type", "application/json").header("if-none-match", "*").body(body);
+                call =
+                    call.header("content-type", "application/json").header("if-none-match", "*").body(body);
             }
             let answer = call.send().await;
             assert!(!answer.headers.contains_key("x-evil"), "{method} {name}");
@@ -130,7 +136,11 @@ async fn a_path_leads_nowhere_else() {
     app.put("/v1/stock/..%2f..%2fmetrics", &json!({ "on_hand": 1 })).await.assert_status(201);
     let made: Value = app.get("/v1/stock/..%2F..%2Fmetrics").await.at("/sku");
     assert_eq!(made, "../../metrics");
-    app.call(Method::DELETE, "/v1/stock/..%2f..%2fmetrics").header("if-match", "*").send().await.assert_status(204);
+    app.call(Method::DELETE, "/v1/stock/..%2f..%2fmetrics")
+        .header("if-match", "*")
+        .send()
+        .await
+        .assert_status(204);
     assert_unharmed(&app).await;
 }
 

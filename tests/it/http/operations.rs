@@ -104,13 +104,13 @@ for_each_strategy! {
         assert_eq!(requests("none", "GET", 404), 1);
         assert_eq!(requests("/v1/stock", "other", 405), 1);
         assert_eq!(
-            moved(r#"inventory_http_request_duration_seconds_count{route="/v1/stock/{sku}/adjust"}"#),
+            moved(r#"http_server_request_duration_seconds_count{http_route="/v1/stock/{sku}/adjust",http_request_method="POST"}"#),
             4
         );
         assert_eq!(moved(r#"inventory_refusals_total{reason="insufficient"}"#), 1);
         assert_eq!(moved("inventory_stock_levels"), 1);
         assert!(moved(&format!(r#"inventory_contention_acquisitions_total{{strategy="{kind}"}}"#)) >= 4);
-        assert_eq!(after.count("inventory_http_requests_in_flight"), 1, "the one that asks");
+        assert_eq!(after.count("http_server_active_requests"), 1, "the one that asks");
     }
 }
 
@@ -128,8 +128,8 @@ fn the_routes_of_the_metrics_are_those_of_the_document() {
 async fn histograms_add_up() {
     let app = TestApp::stocked(StrategyKind::Mutex, &[("A", 1)]).await;
     let samples = scrape(&app).await;
-    let name = "inventory_http_request_duration_seconds";
-    let route = r#"route="/v1/stock/{sku}""#;
+    let name = "http_server_request_duration_seconds";
+    let route = r#"http_route="/v1/stock/{sku}",http_request_method="PUT""#;
     let text = app.get("/metrics").await;
     let buckets: Vec<u64> = text
         .text()
@@ -145,6 +145,36 @@ async fn histograms_add_up() {
     );
     assert_eq!(infinite, 1, "one level was put");
     assert!(samples.0.contains_key(&format!("{name}_sum{{{route}}}")));
+}
+
+/// In the format that has them, a request that is a part of a recorded trace is shown in the bucket that counts it; of one that nobody recorded
+/// nothing is. Who does not ask for that format gets the one that everybody reads.
+#[tokio::test]
+async fn exemplars_lead_to_traces() {
+    let app = TestApp::stocked(StrategyKind::Mutex, &[("A", 1)]).await;
+    let [recorded, other] = ["0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319d"];
+    for (trace, flags) in [(recorded, "01"), (other, "00")] {
+        let parent = format!("00-{trace}-b7ad6b7169203331-{flags}");
+        app.call(Method::GET, "/v1/stock/A").header("traceparent", parent).send().await.assert_status(200);
+    }
+    let metrics =
+        async |accept: &str| app.call(Method::GET, "/metrics").header("accept", accept).send().await;
+    // What Prometheus 3 sends.
+    let open = metrics("application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2").await;
+    assert_eq!(open.media_type(), "application/openmetrics-text");
+    assert!(open.text().ends_with("# EOF\n") && !open.text().contains(other));
+    let shown: Vec<&str> = open.text().lines().filter(|line| line.contains(recorded)).collect();
+    let [line] = shown[..] else { panic!("{shown:?}") };
+    assert!(
+        line.starts_with("http_server_request_duration_seconds_bucket{http_route=\"/v1/stock/{sku}\""),
+        "{line}"
+    );
+    for accept in
+        ["*/*", "text/plain", "application/json", "text/*;q=0.5, application/openmetrics-text;q=0.4"]
+    {
+        let plain = metrics(accept).await;
+        assert_eq!((plain.media_type(), plain.text().contains(recorded)), ("text/plain", false), "{accept}");
+    }
 }
 
 /// The probes: alive as long as the process is, ready while requests are taken.
