@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 
+use smol_str::SmolStr;
 use thiserror::Error;
 
 use super::command::Idempotency;
@@ -32,10 +33,11 @@ pub trait ImportInto: Send {
     /// Returns whether more are wanted.
     fn push(&mut self, bytes: bytes::Bytes) -> impl Future<Output = bool> + Send;
 
-    /// All bytes have come: makes the import happen. Whoever does not wait for the end does not stop it.
+    /// All bytes have come: makes the import happen, in the name of `actor`, if anybody. Whoever does not wait for the end does not stop it.
     fn finish(
         self,
         idempotency: Option<Box<Idempotency>>,
+        actor: Option<SmolStr>,
     ) -> impl Future<Output = Result<Answered, ImportError>> + Send;
 }
 

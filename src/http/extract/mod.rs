@@ -1,6 +1,7 @@
 //! What a handler takes out of a request. Each extractor refuses with a [`Problem`](super::problem::Problem) that
 //! names what is wrong, so no rejection of the framework reaches a client.
 
+mod asker;
 mod body;
 mod conditions;
 mod idempotency;
@@ -13,6 +14,7 @@ mod service;
 mod stock_file;
 mod stock_path;
 
+pub use asker::Asker;
 pub use body::{Bodiless, JsonBody, JsonBodyOrNone};
 pub use conditions::{Conditions, EntityTags, NeverKeyed, NoConditions, Unconditional, Unkeyed};
 pub use idempotency::{BodyHash, IdempotencyKey};

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::dto::{ImportAnswer, ImportLine};
-use crate::http::extract::{IdempotencyKey, Service, StockFile, Unconditional};
+use crate::http::extract::{Asker, IdempotencyKey, Service, StockFile, Unconditional};
 use crate::http::problem::Problem;
 use crate::store::chores::ImportInto as _;
 use crate::store::{Answered, Chores as _, Outcome};
@@ -43,6 +43,7 @@ use crate::store::{Answered, Chores as _, Outcome};
 )]
 pub async fn import(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     mut body: StockFile,
@@ -58,7 +59,8 @@ pub async fn import(
             break;
         }
     }
-    let Answered { outcome, replayed } = import.finish(hash.map(|hash| Box::new(hash.finish()))).await?;
+    let idempotency = hash.map(|hash| Box::new(hash.finish()));
+    let Answered { outcome, replayed } = import.finish(idempotency, who.name()).await?;
     let response = match outcome {
         Outcome::Import(imported) => {
             let body = serde_json::to_vec(&ImportAnswer::new(imported));

@@ -8,8 +8,8 @@ use super::named::{self, Asked};
 use super::{LINES_BYTES_MAX, answer};
 use crate::http::dto::{OrderAnswer, OrderRequest, OrdersAnswer, ReturnRequest};
 use crate::http::extract::{
-    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer, Query, Service,
-    Unconditional, Unkeyed,
+    Asker, Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer, Query,
+    Service, Unconditional, Unkeyed,
 };
 use crate::http::problem::Problem;
 use crate::stock::{Order, OrderId, OrderState, Quantity, RefusedLevel};
@@ -45,6 +45,7 @@ use crate::store::{
 )]
 pub async fn place(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     prefer: Prefer,
@@ -57,7 +58,8 @@ pub async fn place(
     let idempotency = idempotency_key.with_body(body.bytes());
     // Whoever waits does so without it.
     drop(body);
-    let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, remark }).await?;
+    let Answered { outcome, replayed } =
+        store.execute(Command { deed, idempotency, said: who.says(remark) }).await?;
     let Outcome::Order(Ok(placed)) = outcome else { return Err(Problem::unexpected()) };
     let response = match prefer.patience() {
         Some(patience) => told_when_final(store, *placed, patience).await,
@@ -157,6 +159,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 )]
 pub async fn cancel(
     Service(store): Service,
+    who: Asker,
     uri: Uri,
     path: RawPathParams,
     _: NoConditions,
@@ -166,7 +169,8 @@ pub async fn cancel(
     let remark = Query::parse(&uri, &["reason", "reference"])?.remark()?;
     let id = named::id(&path)?;
     let deed = Deed::Cancel { id };
-    let Answered { outcome, .. } = store.execute(Command { deed, idempotency: None, remark }).await?;
+    let Answered { outcome, .. } =
+        store.execute(Command { deed, idempotency: None, said: who.says(remark) }).await?;
     match outcome {
         Outcome::Order(Ok(_)) => Ok(StatusCode::NO_CONTENT.into_response()),
         Outcome::Order(Err(OrderRefused::NotFound)) => Err(Problem::order_not_found(id)),
@@ -200,6 +204,7 @@ pub async fn cancel(
 )]
 pub async fn give_back(
     Service(store): Service,
+    who: Asker,
     path: RawPathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
@@ -210,7 +215,7 @@ pub async fn give_back(
         body.read(|request: ReturnRequest<'_>| Ok((request.lines()?, request.remark()?)))?;
     let lines = asked.as_deref().map(combined).transpose()?;
     let idempotency = idempotency_key.with_body(body.bytes());
-    let command = Command { deed: Deed::Return { id, lines }, idempotency, remark };
+    let command = Command { deed: Deed::Return { id, lines }, idempotency, said: who.says(remark) };
     let Answered { outcome, replayed } = store.execute(command).await?;
     let response = match outcome {
         Outcome::Order(Ok(order)) => told(&order, StatusCode::OK),

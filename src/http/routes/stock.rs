@@ -7,7 +7,7 @@ use super::address::{self, encoded};
 use super::{BODY_BYTES_MAX, answer, movements};
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
 use crate::http::extract::{
-    Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, ReadStockPath, RemarkedStockPath, Service,
+    Asker, Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, ReadStockPath, RemarkedStockPath, Service,
     StockPath, Unkeyed,
 };
 use crate::http::problem::Problem;
@@ -141,6 +141,7 @@ fn shown(
 )]
 pub async fn put(
     Service(store): Service,
+    who: Asker,
     StockPath(key): StockPath,
     conditions: Conditions,
     _: Unkeyed,
@@ -148,7 +149,7 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let (on_hand, remark) = body.read(|put: PutRequest<'_>| Ok((put.on_hand.0, put.remark()?)))?;
     let change = Change::put(on_hand, conditions.for_put()?);
-    let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
+    let command = Command { deed: Deed::Change { key, change }, idempotency: None, said: who.says(remark) };
     answer::change(store, command, "", |key, applied| {
         if applied.before.exists() {
             return answer::level(StatusCode::OK, key, applied.after, store.lineage());
@@ -188,13 +189,14 @@ pub async fn put(
 )]
 pub async fn delete(
     Service(store): Service,
+    who: Asker,
     RemarkedStockPath(key, remark): RemarkedStockPath,
     conditions: Conditions,
     _: Unkeyed,
     _: Bodiless,
 ) -> Result<Response, Problem> {
     let change = Change { operation: Operation::Delete, precondition: conditions.for_delete()? };
-    let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
+    let command = Command { deed: Deed::Change { key, change }, idempotency: None, said: who.says(remark) };
     answer::change(store, command, "", |_, applied| {
         answer::empty(StatusCode::NO_CONTENT, applied.after, store.lineage())
     })
@@ -230,6 +232,7 @@ pub async fn delete(
 )]
 pub async fn adjust(
     Service(store): Service,
+    who: Asker,
     StockPath(key): StockPath,
     conditions: Conditions,
     idempotency_key: IdempotencyKey,
@@ -239,7 +242,7 @@ pub async fn adjust(
     let operation = Operation::Adjust { delta, if_missing: IfMissing::Refuse };
     let change = Change { operation, precondition: conditions.if_match_only()? };
     let idempotency = idempotency_key.with_body(body.bytes());
-    let command = Command { deed: Deed::Change { key, change }, idempotency, remark };
+    let command = Command { deed: Deed::Change { key, change }, idempotency, said: who.says(remark) };
     answer::change(store, command, "/delta", |key, applied| {
         answer::level(StatusCode::OK, key, applied.after, store.lineage())
     })
