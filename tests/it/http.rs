@@ -28,6 +28,7 @@ mod order_disciplines;
 mod order_queue;
 mod orders;
 mod orders_refused;
+mod policy;
 mod protection;
 mod refusals;
 mod reservations;

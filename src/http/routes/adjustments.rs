@@ -25,7 +25,7 @@ use crate::store::TransactionKind;
     responses(
         (status = 200, description = "`atomic`: the levels after (`LevelsAnswer`). `independent`: what became of each line (`BatchAnswer`).",
          body = AdjustmentsAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found` (atomic)", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock` (atomic): every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),

@@ -30,7 +30,7 @@ use crate::store::{Answered, Chores as _, Outcome};
     request_body(content((ImportLine = "application/x-ndjson"), (String = "text/csv")), description = "A line per level"),
     responses(
         (status = 200, description = "Imported, and on disk", body = ImportAnswer),
-        (status = 400, description = "`invalid-request`: the body was cut off, or a header is malformed", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`: the body was cut off, or a header is malformed. `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`already-running`: another import is under way. `below-reserved`: more units of a level are held. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`: levels have moved on from the versions that their lines name; each line with its number, at most 100 of them", body = Problem, content_type = "application/problem+json"),

@@ -34,7 +34,7 @@ use crate::store::{
          headers(("Location" = String, description = "Where it is"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request would have waited"))),
         (status = 202, description = "The order, which is accepted", body = OrderAnswer<'static>,
          headers(("Location" = String, description = "Where it is"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request has waited, of one that waits"))),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
@@ -192,7 +192,7 @@ pub async fn cancel(
     request_body(content = Option<ReturnRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The order", body = OrderAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`order-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`returned-already`: not as many units are left. `order-not-fulfilled`, `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),

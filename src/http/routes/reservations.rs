@@ -32,7 +32,7 @@ use crate::store::{
     responses(
         (status = 201, description = "The reservation", body = ReservationAnswer<'static>,
          headers(("Location" = String, description = "Where it is"))),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock`: every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -120,7 +120,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     request_body(content = Option<CommitRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The reservation", body = ReservationAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`reservation-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`reservation-committed` (with other lines), `reservation-released`, `reservation-expired`. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -163,7 +163,7 @@ pub async fn commit(
     request_body(content = Option<ReleaseRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The reservation", body = ReservationAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`reservation-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`reservation-committed`, `reservation-expired`. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -200,7 +200,7 @@ pub async fn release(
     request_body(content = Option<ExtendRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The reservation", body = ReservationAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`reservation-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`reservation-committed`, `reservation-released`, `reservation-expired`. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),

@@ -135,7 +135,7 @@ fn shown(
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition-required`: the level exists", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "`precondition-required`: the level exists, or the service asks for one in any case", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -183,7 +183,7 @@ pub async fn put(
         (status = 409, description = "`stock-reserved`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition-required`: the level has units", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "`precondition-required`: the level has units, or the service asks for one in any case", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -219,7 +219,7 @@ pub async fn delete(
     responses(
         (status = 200, description = "The level after", body = StockLevel<'static>,
          headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock`, `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),

@@ -19,7 +19,7 @@ use crate::store::TransactionKind;
     request_body(content = TransfersRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "The levels after", body = LevelsAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`: there is no level to take from", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock`: every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
