@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::http::HttpConfig;
 use crate::http::feed::FeedConfig;
 use crate::http::middleware::cors::Origins;
+use crate::http::policy::Policy;
 use crate::http::server::{Linger, ServerConfig};
 use crate::store::{Keeping, Storage};
 use crate::strategy::{StrategyConfig, StrategyKind};
@@ -102,6 +103,7 @@ impl Config {
                 access_log_lines_max: Some(ACCESS_LOG_LINES_DEFAULT),
                 feed: FeedConfig::default(),
                 origins: Origins::default(),
+                policy: Policy::default(),
             },
             server: ServerConfig {
                 connections_max: 10_000,

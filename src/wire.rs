@@ -46,6 +46,10 @@ pub struct MovementAnswer<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = Option<String>, max_length = 128)]
     reference: &'a str,
+    /// Who made it: the name of an API key. Absent where no key was needed, and of what the service does by itself, such as an expiry.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = Option<String>, max_length = 64, example = "till-1")]
+    actor: &'a str,
     /// The reservation that made it, if one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e")]
@@ -190,6 +194,7 @@ impl<'a> MovementAnswer<'a> {
             version: movement.after.version(),
             reason: &movement.reason,
             reference: &movement.reference,
+            actor: &movement.actor,
             reservation: movement.reservation.map(|id| id.to_string()),
             order: movement.order.map(|id| id.to_string()),
         }

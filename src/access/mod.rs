@@ -46,6 +46,11 @@ impl Principal {
         &self.name
     }
 
+    /// Its name, to be kept: no allocation, see the field.
+    pub fn actor(&self) -> SmolStr {
+        self.name.clone()
+    }
+
     /// How much its key may do.
     pub fn scope(&self) -> Scope {
         self.scope

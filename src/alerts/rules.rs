@@ -197,6 +197,7 @@ mod tests {
             after: Level::existing(after.0, after.1, seq).unwrap(),
             reason: String::new(),
             reference: String::new(),
+            actor: String::new(),
             reservation: None,
             order: None,
         }

@@ -254,7 +254,7 @@ async fn import_from(
             Err(error) => return Err(ImportError::Io(error)),
         }
     }
-    match import.finish(None).await?.outcome {
+    match import.finish(None, None).await?.outcome {
         Outcome::Import(imported) => Ok(imported),
         other => unreachable!("an import without a key is never a replay: {other:?}"),
     }

@@ -22,6 +22,7 @@ use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFA
 use crate::descriptors;
 use crate::http::feed::FeedConfig;
 use crate::http::middleware::cors::{Origin, Origins};
+use crate::http::policy::Policy;
 use crate::http::server::Drained;
 use crate::http::server::listen::Listener;
 use crate::http::server::tls::{Tls, TlsFiles};
@@ -71,6 +72,12 @@ pub(super) struct ServeArgs {
     /// Origin whose pages may ask from browsers and read the answers, as <https://shop.example>; may be repeated. None if left out
     #[arg(long, env = "INVENTORY_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<Origin>,
+    /// Refuse each POST that changes stock and has no Idempotency-Key: 400 `idempotency-key-required`
+    #[arg(long, env = "INVENTORY_REQUIRE_IDEMPOTENCY_KEY", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
+    require_idempotency_key: bool,
+    /// Refuse each PUT and DELETE of a stock level that has no If-Match or If-None-Match: 428 `precondition-required`
+    #[arg(long, env = "INVENTORY_REQUIRE_PRECONDITION", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
+    require_precondition: bool,
     /// How stock is shared between threads; `inventory strategies` explains them
     #[arg(long, env = "INVENTORY_STRATEGY", value_name = "NAME", default_value = "atomic")]
     strategy: StrategyKind,
@@ -228,6 +235,8 @@ impl ServeArgs {
         config.http.access_log_lines_max = self.access_log.then_some(self.access_log_rate);
         config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
         config.http.origins = Origins::new(self.cors_origin.clone());
+        config.http.policy =
+            Policy { idempotency_key: self.require_idempotency_key, precondition: self.require_precondition };
         config.webhooks.hooks_max = self.webhooks_max;
         config.webhooks.allow.clone_from(&self.webhook_allow);
         config.server.header_timeout = self.header_timeout;

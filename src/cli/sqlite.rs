@@ -31,13 +31,13 @@ const TABLES: &str = "
         delta INTEGER NOT NULL, on_hand_before INTEGER NOT NULL, reserved_before INTEGER NOT NULL,
         on_hand_after INTEGER NOT NULL, reserved_after INTEGER NOT NULL, version INTEGER NOT NULL,
         reason TEXT NOT NULL, reference TEXT NOT NULL, reservation TEXT,
-        order_id TEXT
+        order_id TEXT, actor TEXT NOT NULL
     );
 ";
 
 const INSERT_LEVEL: &str = "INSERT INTO levels VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_MOVEMENT: &str =
-    "INSERT INTO movements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    "INSERT INTO movements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 /// Why there is no database.
 #[derive(Debug, Error)]
@@ -104,6 +104,7 @@ async fn movements(stock: &Offline, database: &Connection) -> Result<(), SqliteE
                 movement.reference,
                 movement.reservation.map(|id| id.to_string()),
                 movement.order.map(|id| id.to_string()),
+                movement.actor,
             ])?;
         }
         next = cursor.map(From::Cursor);

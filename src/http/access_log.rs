@@ -1,8 +1,8 @@
 //! The access log: a line for each request that was answered, as far as lines do not cost more than requests.
 //!
 //! An answer of 5xx is always told, as a warning. Of the others a few a second are, of those that were refused (4xx) as many as of those
-//! that were not, so that neither crowds out the other; what is left out is counted. A line names the route, never a sku, a
-//! location or a key, and nothing is allocated for a line that is not written.
+//! that were not, so that neither crowds out the other; what is left out is counted. A line names the route and whose key was shown, never a sku, a
+//! location or the key, and nothing is allocated for a line that is not written.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub struct Answered<'a> {
     pub duration: Duration,
     /// What the client calls the whole that this request is a part of.
     pub trace_id: Option<TraceId>,
+    /// The name of the key that was shown, if keys are asked for; also of one that was good for less.
+    pub principal: Option<&'a str>,
     /// The answer.
     pub response: &'a Response,
 }
@@ -75,7 +77,7 @@ impl AccessLog {
 /// A line of the access log at that level.
 macro_rules! line {
     ($level:ident, $answered:expr, $message:literal) => {{
-        let Answered { endpoint, duration, trace_id, response, .. } = $answered;
+        let Answered { endpoint, duration, trace_id, principal, response, .. } = $answered;
         tracing::$level!(
             target: "inventory::access",
             method = endpoint.method(),
@@ -84,6 +86,7 @@ macro_rules! line {
             duration_ms = duration.as_secs_f64() * 1e3,
             request_id = request_id(response.headers()),
             trace_id = trace_id.as_ref().map(TraceId::as_str),
+            principal,
             $message
         );
     }};

@@ -4,7 +4,7 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of), [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of), [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod access_log;
@@ -16,6 +16,7 @@ pub mod middleware;
 pub mod openapi;
 pub mod perhaps;
 pub mod pieces;
+pub mod policy;
 pub mod problem;
 pub mod request_body;
 pub mod routes;
@@ -40,6 +41,7 @@ use self::metrics::HttpMetrics;
 use self::middleware::cors::Origins;
 use self::openapi::Documents;
 use self::perhaps::Known;
+use self::policy::Policy;
 use self::problem::{Problem, ProblemKind};
 use self::routes::{Face, stock_query};
 use self::server::counts::Connections;
@@ -69,6 +71,8 @@ pub struct HttpState {
     pub access: Option<&'static Access>,
     /// The origins whose pages may ask.
     pub origins: Origins,
+    /// What is asked of each change.
+    pub policy: Policy,
     /// What was counted of requests.
     pub metrics: HttpMetrics,
     /// What is told of requests.
@@ -115,6 +119,8 @@ pub struct HttpConfig {
     pub feed: FeedConfig,
     /// The origins whose pages may ask, from browsers.
     pub origins: Origins,
+    /// What is asked of each change.
+    pub policy: Policy,
 }
 
 impl HttpState {
@@ -129,6 +135,7 @@ impl HttpState {
             strategy,
             access: None,
             origins: config.origins.clone(),
+            policy: config.policy,
             metrics: HttpMetrics::default(),
             access_log: AccessLog::new(config.access_log_lines_max),
             connections: Connections::default(),

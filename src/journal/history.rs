@@ -59,6 +59,8 @@ pub struct Movement {
     pub reason: String,
     /// What it refers to; empty for nothing.
     pub reference: String,
+    /// Who made it; empty for nobody.
+    pub actor: String,
     /// Which reservation made it, if one did.
     pub reservation: Option<ReservationId>,
     /// Which order made it, if one did.
@@ -419,6 +421,7 @@ fn movement(record: &Record<'_>, index: usize, line: &Line<'_>) -> Option<Moveme
         after: line.after,
         reason: note.reason.to_owned(),
         reference: note.reference.to_owned(),
+        actor: note.actor.to_owned(),
         reservation: record.term().map(|term| term.id),
         order: record.order_id(),
     })

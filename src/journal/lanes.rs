@@ -29,7 +29,7 @@ use super::settled::Settled;
 use super::stored::Stored;
 use super::waiters::{Ticket, Waiters};
 use super::watermark::Failed;
-use crate::stock::{Changed, HandOff, Remark, StockKey, Term, Until};
+use crate::stock::{Changed, HandOff, Said, StockKey, Term, Until};
 use crate::telemetry::{log, striped};
 
 /// Lanes. Threads past this share.
@@ -96,7 +96,7 @@ pub struct Permit {
     lane: Arc<Lane>,
     kind: RecordKind,
     claim: Option<Claim>,
-    remark: Option<Arc<Remark>>,
+    said: Said,
     used: bool,
 }
 
@@ -345,8 +345,8 @@ impl<'l> Slot<'l> {
 
     /// It is to be for that record, under that key.
     #[inline]
-    pub fn permit(self, kind: RecordKind, remark: Option<Arc<Remark>>, claim: Option<Claim>) -> Permit {
-        let permit = Permit { lane: Arc::clone(self.lane), kind, claim, remark, used: false };
+    pub fn permit(self, kind: RecordKind, said: Said, claim: Option<Claim>) -> Permit {
+        let permit = Permit { lane: Arc::clone(self.lane), kind, claim, said, used: false };
         // From here on it is the permit that gives it back.
         std::mem::forget(self);
         permit
@@ -430,12 +430,13 @@ impl Permit {
     /// `encode` is also told who is to be told of changes.
     #[inline]
     fn push(&mut self, encode: impl FnOnce(&RecordHead<'_>, &mut Queue, u64)) {
-        let remark = self.remark.as_deref();
+        let remark = self.said.remark.as_deref();
         let head = RecordHead {
             kind: self.kind,
             once: self.claim.as_ref().map(Claim::once),
             reason: remark.map_or("", |remark| &remark.reason),
             reference: remark.map_or("", |remark| &remark.reference),
+            actor: self.said.actor.as_deref().unwrap_or_default(),
         };
         // First, since the writer replaces it by a position as soon as it has the record.
         if let Some(claim) = &self.claim {

@@ -85,7 +85,7 @@ use self::retention::{Parts, Snapshotter};
 use self::watermark::{Failed, GroupEnd, NotOnDisk, Watermark};
 use self::writer::Writer;
 use crate::clock::{Clock, Left};
-use crate::stock::{Remark, StockKey};
+use crate::stock::{Said, StockKey};
 
 /// What a journal goes on from: an empty log, or what recovery found.
 #[derive(Debug)]
@@ -250,18 +250,13 @@ impl Journal {
     }
 
     /// A slot for that record, now or in time.
-    pub async fn permit(
-        &self,
-        kind: RecordKind,
-        remark: Option<Arc<Remark>>,
-        claim: Option<Claim>,
-    ) -> Result<Permit, Denied> {
+    pub async fn permit(&self, kind: RecordKind, said: Said, claim: Option<Claim>) -> Result<Permit, Denied> {
         let slot = match self.slot() {
             Some(slot) => slot,
             // Apart, so that a future of which nearly none waits has no room for a timer.
             None => Box::pin(self.slot_in_time()).await?,
         };
-        Ok(slot.permit(kind, remark, claim))
+        Ok(slot.permit(kind, said, claim))
     }
 
     /// How many idempotency keys may be held.

@@ -8,10 +8,11 @@
 //!          8 seq u64        number of its first movement; the next lines count on
 //!         16 time_ms u64    Unix time at which it was written: what date it was, which may be less than that of a record before
 //!         24 kind u8        see RecordKind
-//!         25 flags u8       1: it carries an idempotency key
+//!         25 flags u8       1: it carries an idempotency key; 2: it says who made it (since version 5 of the format)
 //!         26 lines u16
 //!         28 reason_len u16, 30 reference_len u16     bytes of UTF-8
 //!         32 [key 16, fingerprint 32]                 if flagged
+//!            [actor_len u8, actor]                    if flagged: bytes of UTF-8, at least one
 //!            reason, reference, lines; then what is stored, where there are no lines: see `stored`;
 //!            of a reservation: id u128, created_ms u64, expires_date_ms u64, expires_ms u64; of an order: see `orders::found`
 //! line     0 operation u8, 1 key_len u8
@@ -35,8 +36,10 @@ use super::orders;
 use super::stored::{Reader, Stored};
 use crate::stock::{Changed, Level, Once, OrderId, ReservationId, Term};
 
+mod kind;
 mod line;
 
+pub use kind::RecordKind;
 pub use line::{LINE_HEAD_BYTES, Line};
 use line::{LINE_PREVIOUS, level_at, line_bytes, push_line};
 
@@ -58,72 +61,7 @@ const LINES: Range<usize> = 26..28;
 const REASON_LEN: Range<usize> = 28..30;
 const REFERENCE_LEN: Range<usize> = 30..32;
 const FLAG_ONCE: u8 = 1;
-
-/// What a record is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum RecordKind {
-    /// A change of one level, or the atomic adjustment of several.
-    Change = 1,
-    /// Units moved between locations.
-    Transfer = 2,
-    /// An answer kept under an idempotency key, in words: of version 1 of the format. No lines.
-    Answer = 3,
-    /// Levels brought in from a file.
-    Import = 4,
-    /// A refusal kept under an idempotency key. No lines.
-    Refused = 5,
-    /// What came of each line of a batch, kept under the batch's idempotency key. No lines.
-    Batch = 6,
-    /// What an import did, kept under its idempotency key. No lines.
-    Imported = 7,
-    /// A chunk of an import of which every level was left out, under the chunk's key. No lines.
-    ImportLeftOut = 8,
-    /// A reservation was made: its units are held. As of all of its records, it ends with the term.
-    Reserved = 9,
-    /// A reservation was committed: units left the house, or were let go.
-    Committed = 10,
-    /// A reservation was released: its units were let go.
-    Released = 11,
-    /// A reservation expired: its units were let go.
-    Expired = 12,
-    /// A reservation was extended. No lines: nothing happened to a level.
-    Extended = 13,
-    /// An order was placed. As of all of its records, it ends with the whole order. No lines.
-    Ordered = 14,
-    /// An order began to wait for units. No lines.
-    Backordered = 15,
-    /// An order took its units.
-    Fulfilled = 16,
-    /// An order was rejected. No lines.
-    Rejected = 17,
-    /// An order was cancelled. No lines.
-    Cancelled = 18,
-    /// Units came back that an order took.
-    Returned = 19,
-}
-
-impl RecordKind {
-    /// Whether a record of this kind is a chunk of an import.
-    pub fn is_chunk(self) -> bool {
-        matches!(self, Self::Import | Self::ImportLeftOut)
-    }
-
-    /// Whether it has lines, of a reservation.
-    pub fn is_of_reservation(self) -> bool {
-        matches!(self, Self::Reserved | Self::Committed | Self::Released | Self::Expired)
-    }
-
-    /// Whether it is of an order, and has lines.
-    pub fn moves_an_order(self) -> bool {
-        matches!(self, Self::Fulfilled | Self::Returned)
-    }
-
-    /// Whether it is of an order, and has none.
-    pub fn only_tells_of_an_order(self) -> bool {
-        matches!(self, Self::Ordered | Self::Backordered | Self::Rejected | Self::Cancelled)
-    }
-}
+const FLAG_ACTOR: u8 = 2;
 
 /// What the caller of a change has to say about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +74,8 @@ pub struct RecordHead<'a> {
     pub reason: &'a str,
     /// Free text, at most 128 characters; empty for none.
     pub reference: &'a str,
+    /// Who made it, at most 64 bytes; empty for nobody.
+    pub actor: &'a str,
 }
 
 /// A record, borrowed from its bytes and checked: every part is within bounds and decodes.
@@ -222,7 +162,8 @@ fn begin(out: &mut Vec<u8>, note: &RecordHead<'_>, lines: usize) -> usize {
         |text: &str| u16::try_from(text.len()).expect("a text is at most 128 characters").to_le_bytes();
     let mut bytes = [0; HEAD_BYTES];
     bytes[KIND] = note.kind as u8;
-    bytes[FLAGS] = if note.once.is_some() { FLAG_ONCE } else { 0 };
+    let once = if note.once.is_some() { FLAG_ONCE } else { 0 };
+    bytes[FLAGS] = once | if note.actor.is_empty() { 0 } else { FLAG_ACTOR };
     bytes[LINES].copy_from_slice(&lines.to_le_bytes());
     bytes[REASON_LEN].copy_from_slice(&text_len(note.reason));
     bytes[REFERENCE_LEN].copy_from_slice(&text_len(note.reference));
@@ -230,6 +171,10 @@ fn begin(out: &mut Vec<u8>, note: &RecordHead<'_>, lines: usize) -> usize {
     if let Some(once) = note.once {
         out.extend_from_slice(&once.key.to_le_bytes());
         out.extend_from_slice(&once.fingerprint);
+    }
+    if !note.actor.is_empty() {
+        out.put_u8(u8::try_from(note.actor.len()).expect("a name has at most 64 bytes"));
+        out.extend_from_slice(note.actor.as_bytes());
     }
     out.extend_from_slice(note.reason.as_bytes());
     out.extend_from_slice(note.reference.as_bytes());
@@ -312,8 +257,9 @@ pub fn trusted_is_chunk(record: &[u8]) -> bool {
 }
 
 fn lines_at(record: &[u8]) -> usize {
-    let once = if record[FLAGS] & FLAG_ONCE == 0 { 0 } else { ONCE_BYTES };
-    HEAD_BYTES + once + usize::from(u16_at(record, REASON_LEN)) + usize::from(u16_at(record, REFERENCE_LEN))
+    let actor_at = HEAD_BYTES + if record[FLAGS] & FLAG_ONCE == 0 { 0 } else { ONCE_BYTES };
+    let actor = if record[FLAGS] & FLAG_ACTOR == 0 { 0 } else { 1 + usize::from(record[actor_at]) };
+    actor_at + actor + usize::from(u16_at(record, REASON_LEN)) + usize::from(u16_at(record, REFERENCE_LEN))
 }
 
 impl<'a> Record<'a> {
@@ -323,37 +269,22 @@ impl<'a> Record<'a> {
         if crc32fast::hash(&bytes[CRC.end..]) != (&bytes[CRC.start..]).get_u32_le() {
             return Err(RecordError::Checksum);
         }
-        let kind = match bytes[KIND] {
-            1 => RecordKind::Change,
-            2 => RecordKind::Transfer,
-            3 => RecordKind::Answer,
-            4 => RecordKind::Import,
-            5 => RecordKind::Refused,
-            6 => RecordKind::Batch,
-            7 => RecordKind::Imported,
-            8 => RecordKind::ImportLeftOut,
-            9 => RecordKind::Reserved,
-            10 => RecordKind::Committed,
-            11 => RecordKind::Released,
-            12 => RecordKind::Expired,
-            13 => RecordKind::Extended,
-            14 => RecordKind::Ordered,
-            15 => RecordKind::Backordered,
-            16 => RecordKind::Fulfilled,
-            17 => RecordKind::Rejected,
-            18 => RecordKind::Cancelled,
-            19 => RecordKind::Returned,
-            _ => return Err(RecordError::Part("kind")),
-        };
-        let once = match bytes[FLAGS] {
-            0 => None,
-            FLAG_ONCE if bytes.len() >= HEAD_BYTES + ONCE_BYTES => Some(Once {
-                key: (&bytes[HEAD_BYTES..]).get_u128_le(),
-                fingerprint: array(bytes, HEAD_BYTES + 16),
-            }),
+        let kind = RecordKind::of(bytes[KIND]).ok_or(RecordError::Part("kind"))?;
+        let flags = bytes[FLAGS];
+        let actor_at = HEAD_BYTES + if flags & FLAG_ONCE == 0 { 0 } else { ONCE_BYTES };
+        if flags & !(FLAG_ONCE | FLAG_ACTOR) != 0 || bytes.len() < actor_at {
+            return Err(RecordError::Part("flags"));
+        }
+        let once = (flags & FLAG_ONCE != 0).then(|| Once {
+            key: (&bytes[HEAD_BYTES..]).get_u128_le(),
+            fingerprint: array(bytes, HEAD_BYTES + 16),
+        });
+        let (actor_at, actor_len) = match bytes.get(actor_at) {
+            _ if flags & FLAG_ACTOR == 0 => (actor_at, 0),
+            Some(&len) if len > 0 => (actor_at + 1, usize::from(len)),
             _ => return Err(RecordError::Part("flags")),
         };
-        let reason_at = HEAD_BYTES + if once.is_some() { ONCE_BYTES } else { 0 };
+        let reason_at = actor_at + actor_len;
         let reference_at = reason_at + usize::from(u16_at(bytes, REASON_LEN));
         let lines_at = reference_at + usize::from(u16_at(bytes, REFERENCE_LEN));
         let text = |range: Range<usize>| {
@@ -363,6 +294,7 @@ impl<'a> Record<'a> {
         let note = RecordHead {
             kind,
             once,
+            actor: text(actor_at..reason_at)?,
             reason: text(reason_at..reference_at)?,
             reference: text(reference_at..lines_at)?,
         };

@@ -49,8 +49,8 @@ pub use read::{Item, Loaded, check, load, whose};
 
 use format::{BLOCK_BYTES, BlockKind, Header, Trailer};
 
-/// The format this version writes. 1 did not say whose a snapshot is, nor 2 the date of the newest movement.
-pub const VERSION: u32 = 3;
+/// The format this version writes. 1 did not say whose a snapshot is, nor 2 the date of the newest movement, nor 3 who placed an order.
+pub const VERSION: u32 = 4;
 
 /// The oldest format that is read.
 pub const VERSION_OLDEST: u32 = 1;

@@ -316,7 +316,7 @@ impl Writer {
             .collect();
         let Some(judged) = judged else { return false };
         let start = self.begin_record();
-        let head = RecordHead { kind, once, reason: "test", reference: "" };
+        let head = RecordHead { kind, once, reason: "test", reference: "", actor: "" };
         let lines = judged.iter().map(|(key, operation, before, after)| Changed {
             key,
             operation: *operation,
@@ -357,7 +357,7 @@ impl Writer {
             Stored::Batch(_) => RecordKind::Batch,
             Stored::Imported(_) => RecordKind::Imported,
         };
-        let head = RecordHead { kind, once: Some(once), reason: "", reference: "" };
+        let head = RecordHead { kind, once: Some(once), reason: "", reference: "", actor: "" };
         record::encode_stored(&mut self.group, &head, stored);
         let position = self.seal_record(start, &[]);
         self.keys.insert(once.key, position);

@@ -4,6 +4,8 @@
 //! *rejected*, or, if it is one that waits, *backordered*, until units come in. Until it has taken its units it can be *cancelled*. What a
 //! fulfilled order took can be given back, each unit once.
 
+use smol_str::SmolStr;
+
 use super::id::Id;
 use super::key::StockKey;
 use super::operation::{Change, IfMissing, Operation};
@@ -81,6 +83,8 @@ pub struct Order {
     pub backorder: bool,
     /// What was said about it when it was placed.
     pub remark: Option<Box<Remark>>,
+    /// Who placed it: the name of a key, if keys are asked for. What it does when it is its turn is done in that name.
+    pub actor: Option<SmolStr>,
     /// When it came to its states.
     pub times: OrderTimes,
     /// Of a fulfilled one, how many units of each line were given back, in the order of its lines; empty if none was.

@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -46,10 +47,11 @@ pub trait ImportInto: Send {
     /// Returns whether more are wanted.
     fn push(&mut self, bytes: Bytes) -> impl Future<Output = bool> + Send;
 
-    /// All bytes have come: makes the import happen. Whoever does not wait for the end does not stop it.
+    /// All bytes have come: makes the import happen, in the name of `actor`, if anybody. Whoever does not wait for the end does not stop it.
     fn finish(
         self,
         idempotency: Option<Box<Idempotency>>,
+        actor: Option<SmolStr>,
     ) -> impl Future<Output = Result<Answered, ImportError>> + Send;
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stock::{
-    Change, HeldLine, Once, OrderId, OrderLine, Quantity, Remark, ReservationId, StockKey, Transaction,
+    Change, HeldLine, Once, OrderId, OrderLine, Quantity, ReservationId, Said, StockKey, Transaction,
 };
 
 /// One deed, what makes it once, and what is said about it.
@@ -15,8 +15,8 @@ pub struct Command {
     pub deed: Deed,
     /// Under which idempotency key, if it has one. Boxed: most have none.
     pub idempotency: Option<Box<Idempotency>>,
-    /// What the ledger says about it.
-    pub remark: Option<Arc<Remark>>,
+    /// What the ledger says about it, and who asks.
+    pub said: Said,
 }
 
 /// What is to be done.
@@ -137,12 +137,12 @@ pub struct KeyOfVersion1 {
 }
 
 impl Command {
-    /// A command without an idempotency key, about which nothing is said.
+    /// A command without an idempotency key, about which nothing is said, of nobody.
     pub fn new(deed: Deed) -> Self {
-        Self { deed, idempotency: None, remark: None }
+        Self { deed, idempotency: None, said: Said::default() }
     }
 
-    /// A change of one level, about which nothing is said.
+    /// A change of one level, about which nothing is said, of nobody.
     pub fn change(key: StockKey, change: Change) -> Self {
         Self::new(Deed::Change { key, change })
     }

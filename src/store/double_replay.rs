@@ -19,7 +19,7 @@ pub fn is_asked_for(store: &impl Store) -> bool {
 
 /// Carries a command out, and a replay once more.
 pub async fn execute(store: &impl Store, command: Command) -> Result<Answered, NotDone> {
-    let again = Command { deed: copy(&command.deed), idempotency: None, remark: command.remark.clone() };
+    let again = Command { deed: copy(&command.deed), idempotency: None, said: command.said.clone() };
     let answered = store.execute(command).await?;
     if answered.replayed {
         // What comes of it is told to nobody.

@@ -51,6 +51,8 @@ pub struct MovementFilter {
     pub kinds: Option<Vec<MovementKind>>,
     /// Only those that refer to this.
     pub reference: Option<String>,
+    /// Only those that were made by this one.
+    pub actor: Option<String>,
     /// Only those dated at this time or later: milliseconds of Unix time.
     pub from_ms: Option<u64>,
     /// Only those dated before this time.
@@ -113,6 +115,8 @@ pub struct Movement {
     pub reason: String,
     /// What it refers to; empty for nothing.
     pub reference: String,
+    /// Who made it: the name of a key. Empty for nobody: no key was needed, or the service did it by itself.
+    pub actor: String,
     /// Which reservation made it, if one did.
     pub reservation: Option<ReservationId>,
     /// Which order made it, if one did.
@@ -295,8 +299,8 @@ impl MovementFilter {
 
     /// Whether it would want this one if it were of one of its kinds.
     pub fn has_of_any_kind(&self, movement: &Movement) -> bool {
-        let Movement { key, time_ms, reference, .. } = movement;
-        self.has_level(key.sku(), key.location()) && self.has_change(*time_ms, reference)
+        let Movement { key, time_ms, reference, actor, .. } = movement;
+        self.has_level(key.sku(), key.location()) && self.has_change(*time_ms, reference, actor)
     }
 
     /// Whether it wants any of that kind.
@@ -309,9 +313,10 @@ impl MovementFilter {
         is(self.sku.as_ref(), sku) && is(self.location.as_ref(), location)
     }
 
-    /// Whether it wants one dated then, with that reference, if it wants its level and its kind.
-    pub fn has_change(&self, time_ms: u64, reference: &str) -> bool {
+    /// Whether it wants one dated then, with that reference, made by that one, if it wants its level and its kind.
+    pub fn has_change(&self, time_ms: u64, reference: &str, actor: &str) -> bool {
         is(self.reference.as_ref(), reference)
+            && is(self.actor.as_ref(), actor)
             && self.from_ms.is_none_or(|from| time_ms >= from)
             && self.to_ms.is_none_or(|to| time_ms < to)
     }

@@ -2,6 +2,7 @@
 //! connections may do. P3, P4, P6, P10, P11 as seen by a client; every answer is held against the OpenAPI document.
 
 mod access;
+mod actors;
 mod adjustments;
 mod alerts;
 mod backups;
@@ -29,6 +30,7 @@ mod order_disciplines;
 mod order_queue;
 mod orders;
 mod orders_refused;
+mod policy;
 mod protection;
 mod refusals;
 mod reservations;

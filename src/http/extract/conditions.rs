@@ -21,6 +21,8 @@ pub struct Conditions {
     pub if_match: Option<EntityTags>,
     /// `If-None-Match`.
     pub if_none_match: Option<EntityTags>,
+    /// Whether a PUT and a DELETE must have one, whatever is there.
+    pub required: bool,
 }
 
 /// `*` or a list of tags.
@@ -60,6 +62,9 @@ impl Conditions {
     /// What a DELETE demands: the version that is meant, or that there is nothing to lose.
     pub fn for_delete(&self) -> Result<Precondition, Problem> {
         match self.if_match_only()? {
+            Precondition::Any if self.required => {
+                Err(missing("If-Match with the entity tag of the level, or *"))
+            }
             Precondition::Any => Ok(Precondition::Empty),
             demanded => Ok(demanded),
         }
@@ -73,6 +78,9 @@ impl Conditions {
     /// What a PUT demands: `If-Match` to overwrite, `If-None-Match: *` to create only, or neither.
     pub fn for_put(&self) -> Result<Precondition, Problem> {
         match (&self.if_match, &self.if_none_match) {
+            (None, None) if self.required => Err(missing(
+                "If-None-Match: * to create a level, If-Match with its entity tag, or *, to overwrite it",
+            )),
             (_, None) => self.if_match_only(),
             (None, Some(EntityTags::Any)) => Ok(Precondition::Absent),
             (None, Some(_)) => Err(invalid(&header::IF_NONE_MATCH, "must be * on a PUT")),
@@ -174,6 +182,7 @@ impl FromRequestParts<&'static HttpState> for Conditions {
         Ok(Self {
             if_match: tags(&parts.headers, &header::IF_MATCH, lineage)?,
             if_none_match: tags(&parts.headers, &header::IF_NONE_MATCH, lineage)?,
+            required: state.policy.precondition,
         })
     }
 }
@@ -239,6 +248,13 @@ fn tag(text: &str, lineage: Lineage) -> Option<EntityTag> {
     Some(EntityTag { version, weak })
 }
 
+fn missing(what: &str) -> Problem {
+    let detail = format!(
+        "this service takes no PUT or DELETE of a level without a precondition: send {what}; nothing was changed"
+    );
+    Problem::new(ProblemKind::PreconditionRequired, detail)
+}
+
 fn invalid(name: &HeaderName, detail: &str) -> Problem {
     Problem::new(ProblemKind::InvalidRequest, format!("the header {name} {detail}"))
 }
@@ -293,7 +309,11 @@ mod tests {
         ];
         assert_eq!(Conditions::default().until(None).map_err(|problem| problem.kind()), Ok(None));
         for value in ["*", "\"0\"", "\"1\"", "\"2\", W/\"3\"", "\"1-00000000000000a1\"", "\"x\"", ""] {
-            let conditions = Conditions { if_match: None, if_none_match: if_match(value).unwrap() };
+            let conditions = Conditions {
+                if_match: None,
+                if_none_match: if_match(value).unwrap(),
+                ..Conditions::default()
+            };
             let until = conditions.until(None).map_err(|problem| problem.kind()).unwrap().unwrap();
             for level in levels {
                 assert_eq!(until.is_met(level), !conditions.not_modified(level), "{value}: {level:?}");

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::conditions::elements;
 use crate::access::Principal;
+use crate::http::HttpState;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::stock::name::nfc;
 use crate::stock::{Location, Once};
@@ -94,10 +95,23 @@ fn begin_version_1(query: &str) -> Sha256 {
     Sha256::new().chain_update(query.as_bytes()).chain_update([0])
 }
 
-impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+impl FromRequestParts<&'static HttpState> for IdempotencyKey {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &&'static HttpState) -> Result<Self, Problem> {
+        match Self::of(parts)? {
+            Self(None) if state.policy.idempotency_key => Err(Problem::new(
+                ProblemKind::IdempotencyKeyRequired,
+                "the header idempotency-key must be there: this service takes no change by POST without one; nothing was changed",
+            )),
+            key => Ok(key),
+        }
+    }
+}
+
+impl IdempotencyKey {
+    /// The key of that request, or why what it has is none.
+    fn of(parts: &Parts) -> Result<Self, Problem> {
         let mut values = parts.headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let invalid = |detail: &str| {
@@ -198,32 +212,32 @@ mod tests {
     use super::*;
     use crate::access::Scope;
 
-    async fn once(uri: &str, headers: &[(&str, &str)], body: &'static [u8]) -> Once {
+    fn once(uri: &str, headers: &[(&str, &str)], body: &'static [u8]) -> Once {
         let mut request = Request::post(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        let key = IdempotencyKey::from_request_parts(&mut parts, &()).await.unwrap();
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let key = IdempotencyKey::of(&parts).unwrap();
         key.with_body(&Bytes::from_static(body)).unwrap().once
     }
 
     /// P8: two spellings of one request are one request; anything that asks for something else is not.
-    #[tokio::test]
-    async fn a_key_stands_for_what_is_asked_and_not_for_how_it_is_spelt() {
+    #[test]
+    fn a_key_stands_for_what_is_asked_and_not_for_how_it_is_spelt() {
         let key = ("idempotency-key", "k");
-        let one = once("/v1/stock/A-1/adjust", &[key], b"{}").await;
+        let one = once("/v1/stock/A-1/adjust", &[key], b"{}");
         for uri in [
             "/v1/stock/A%2D1/adjust",
             "/v1/stock/%41-1/adjust?location=main",
             "/v1/stock/A-1/adjust?location=m%61in",
         ] {
-            assert_eq!(once(uri, &[key], b"{}").await, one, "{uri}");
+            assert_eq!(once(uri, &[key], b"{}"), one, "{uri}");
         }
-        let spelt = once("/v1/stock/%C3%A4%20%2F/adjust?location=%C3%BC+b", &[key], b"{}").await;
-        let other = once("/v1/stock/a%CC%88%20%2F/adjust?location=u%CC%88%20b", &[key], b"{}").await;
+        let spelt = once("/v1/stock/%C3%A4%20%2F/adjust?location=%C3%BC+b", &[key], b"{}");
+        let other = once("/v1/stock/a%CC%88%20%2F/adjust?location=u%CC%88%20b", &[key], b"{}");
         assert_eq!(other, spelt);
-        assert_eq!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "\"k\"")], b"{}").await, one);
+        assert_eq!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "\"k\"")], b"{}"), one);
         let others = [
             ("/v1/stock/A-2/adjust", vec![key], &b"{}"[..]),
             ("/v1/stock/A%2F1/adjust", vec![key], b"{}"),
@@ -234,50 +248,50 @@ mod tests {
         ];
         let mut seen = vec![one.fingerprint];
         for (uri, headers, body) in others {
-            let other = once(uri, &headers, body).await;
+            let other = once(uri, &headers, body);
             assert_eq!(other.key, one.key, "{uri}: the key is the same");
             assert!(!seen.contains(&other.fingerprint), "{uri}: another request");
             seen.push(other.fingerprint);
         }
-        assert_ne!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "K")], b"{}").await.key, one.key);
-        let under = async |tags: &str| once("/v1/stock/A-1/adjust", &[key, ("if-match", tags)], b"{}").await;
-        let three = under("\"3\"").await;
-        assert_eq!(under(" \"3\" ,, ").await, three);
+        assert_ne!(once("/v1/stock/A-1/adjust", &[("idempotency-key", "K")], b"{}").key, one.key);
+        let under = |tags: &str| once("/v1/stock/A-1/adjust", &[key, ("if-match", tags)], b"{}");
+        let three = under("\"3\"");
+        assert_eq!(under(" \"3\" ,, "), three);
         for other in ["\"4\"", "*", "W/\"3\"", "\"3\", \"4\""] {
-            assert_ne!(under(other).await.fingerprint, three.fingerprint, "{other}");
+            assert_ne!(under(other).fingerprint, three.fingerprint, "{other}");
         }
     }
 
     /// What a key stood for before conditions were a list: directories have these.
-    #[tokio::test]
-    async fn what_a_key_stands_for_stays_the_same() {
+    #[test]
+    fn what_a_key_stands_for_stays_the_same() {
         let key = ("idempotency-key", "k");
-        let told = async |headers: &[(&str, &str)]| {
-            let once = once("/v1/stock/A-1/adjust?location=shop", headers, b"{}").await;
+        let told = |headers: &[(&str, &str)]| {
+            let once = once("/v1/stock/A-1/adjust?location=shop", headers, b"{}");
             blake3::Hash::from_bytes(once.fingerprint).to_hex().to_string()
         };
-        assert_eq!(told(&[key]).await, "e79ae3a67f8f2e6296fb19f7a9c59587609b9999d51db19aab37dd39adcfe72a");
+        assert_eq!(told(&[key]), "e79ae3a67f8f2e6296fb19f7a9c59587609b9999d51db19aab37dd39adcfe72a");
         assert_eq!(
-            told(&[key, ("if-match", "\"3\"")]).await,
+            told(&[key, ("if-match", "\"3\"")]),
             "a39591c650b5de4e63ea38174c310906dd35dfe12e57ef39f6253ac3427aa759"
         );
     }
 
     /// P8: a key is of who asks; where nobody has to say who that is, it is what it was before there were principals.
-    #[tokio::test]
-    async fn a_key_is_of_who_asks() {
-        let of = async |name: Option<&str>| {
+    #[test]
+    fn a_key_is_of_who_asks() {
+        let of = |name: Option<&str>| {
             let request = Request::post("/v1/stock/A-1/adjust").header("idempotency-key", "k");
             let (mut parts, ()) = request.body(()).unwrap().into_parts();
             if let Some(name) = name {
                 parts.extensions.insert(Principal::new(name.into(), Scope::Write));
             }
-            let key = IdempotencyKey::from_request_parts(&mut parts, &()).await.unwrap();
+            let key = IdempotencyKey::of(&parts).unwrap();
             key.with_body(&Bytes::new()).unwrap().once
         };
-        let (nobody, till, shop) = (of(None).await, of(Some("till")).await, of(Some("shop")).await);
+        let (nobody, till, shop) = (of(None), of(Some("till")), of(Some("shop")));
         assert!(nobody.key != till.key && till.key != shop.key && shop.key != nobody.key);
-        assert_eq!(till.key, of(Some("till")).await.key);
+        assert_eq!(till.key, of(Some("till")).key);
         assert_eq!(till.fingerprint, nobody.fingerprint, "what is asked is the same");
         // As data directories have it: the length of each part, and the part.
         let mut text = Vec::new();

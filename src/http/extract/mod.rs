@@ -2,6 +2,7 @@
 //! names what is wrong, so no rejection of the framework reaches a client.
 
 mod accept;
+mod asker;
 mod body;
 mod conditions;
 mod idempotency;
@@ -15,6 +16,7 @@ mod stock_file;
 mod stock_path;
 
 pub use accept::Accepted;
+pub use asker::Asker;
 pub use body::{Bodiless, JsonBody, JsonBodyOrNone};
 pub use conditions::{Conditions, EntityTags, NeverKeyed, NoConditions, Unconditional, Unkeyed};
 pub use idempotency::{BodyHash, IdempotencyKey};

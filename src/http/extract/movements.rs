@@ -3,12 +3,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Query;
+use crate::access::file::{NAME_IS, is_name};
 use crate::http::problem::Problem;
 use crate::stock::{Location, REFERENCE_CHARS_MAX, Sku};
 use crate::store::{MovementFilter, MovementKind};
 
 impl Query<'_> {
-    /// Which movements are wanted, by those of the parameters `sku`, `location`, `kind`, `reference`, `from` and `to` that the route knows.
+    /// Which movements are wanted, by those of the parameters `sku`, `location`, `kind`, `reference`, `actor`, `from` and `to` that the route
+    /// knows.
     pub fn movements(&self) -> Result<MovementFilter, Problem> {
         Ok(MovementFilter { kinds: self.read("kind", kinds)?, ..self.movements_of_any_kind()? })
     }
@@ -20,6 +22,7 @@ impl Query<'_> {
             location: self.read("location", Location::parse)?.map(|location| location.to_string()),
             kinds: None,
             reference: self.read("reference", reference)?,
+            actor: self.read("actor", actor)?,
             from_ms: self.read("from", time_ms)?,
             to_ms: self.read("to", time_ms)?,
         })
@@ -42,6 +45,11 @@ fn kind(name: &str) -> Result<MovementKind, String> {
 fn reference(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.chars().nth(REFERENCE_CHARS_MAX).is_none();
     fits.then(|| text.to_owned()).ok_or_else(|| format!("must be 1 to {REFERENCE_CHARS_MAX} characters long"))
+}
+
+/// The name of a key, as movements have it. Those that nobody made have none.
+fn actor(text: &str) -> Result<String, String> {
+    is_name(text).then(|| text.to_owned()).ok_or_else(|| format!("must be {NAME_IS}"))
 }
 
 /// A time in milliseconds of Unix time: RFC 3339 in UTC, or a date, which is its midnight. Fractions of a millisecond are cut off.

@@ -132,6 +132,7 @@ mod tests {
             after: Level::existing(1, 0, seq).unwrap(),
             reason: reason.to_owned(),
             reference: String::new(),
+            actor: String::new(),
             reservation: None,
             order: None,
         }

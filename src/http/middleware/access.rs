@@ -1,7 +1,9 @@
 //! Who has no key, or one that is good for less, is answered with a problem, and goes no further.
 //!
-//! The key goes no further either: what is inside sees a [`Principal`]. Without a file of keys this is one look at an `Option`.
+//! The key goes no further either: what is inside sees a [`Principal`], and what is outside is told the name ([`asked_by`]). Without a file of
+//! keys this is one look at an `Option`.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,6 +11,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use pin_project_lite::pin_project;
+use smol_str::SmolStr;
 use tower::{Layer, Service};
 
 use crate::access::{Access, Principal, Scope};
@@ -84,6 +87,17 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Guarded<F> {
     }
 }
 
+thread_local! {
+    // An extension of the answer would say the same, for three allocations with each request.
+    static ASKED_BY: Cell<Option<SmolStr>> = const { Cell::new(None) };
+}
+
+/// Whose key the request showed that was handed to this layer on this thread just now, and once: for who is further out, within the call in
+/// which it handed the request on. Also of one whose key was good for less; `None` where there was no key, or nobody's.
+pub(super) fn asked_by() -> Option<SmolStr> {
+    ASKED_BY.take()
+}
+
 /// Why somebody is not let in.
 #[derive(Debug)]
 enum Refused {
@@ -103,6 +117,7 @@ fn admit(access: &Access, request: &mut Request) -> Result<(), Refused> {
     let needed = needed(route, request.method().as_str());
     let Needed::Key(needed) = needed else { return Ok(()) };
     let who = access.principal(shown(request.headers())?).ok_or(Refused::Unknown)?;
+    ASKED_BY.set(Some(who.actor()));
     if who.scope() < needed {
         return Err(Refused::TooLittle { needed, who });
     }

@@ -7,8 +7,10 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use pin_project_lite::pin_project;
+use smol_str::SmolStr;
 use tower::{Layer, Service};
 
+use super::access;
 use crate::http::access_log::{AccessLog, Answered};
 use crate::http::metrics::{Endpoint, HttpMetrics};
 use crate::http::trace_context::TraceId;
@@ -54,8 +56,11 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observe<S> {
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let endpoint = self.layer.metrics.endpoint(request.method(), route);
-        let started = Started::new(self.layer, endpoint, TraceId::of(request.headers()));
-        Observed { inner: self.inner.call(request), started }
+        let mut started = Started::new(self.layer, endpoint, TraceId::of(request.headers()));
+        let inner = self.inner.call(request);
+        // Of this request: it was handed on within that call, or not at all.
+        started.principal = access::asked_by();
+        Observed { inner, started }
     }
 }
 
@@ -89,19 +94,22 @@ struct Started {
     endpoint: Endpoint,
     at: Instant,
     trace_id: Option<TraceId>,
+    principal: Option<SmolStr>,
 }
 
 impl Started {
     fn new(layer: ObserveLayer, endpoint: Endpoint, trace_id: Option<TraceId>) -> Self {
         layer.metrics.entered();
-        Self { layer, endpoint, at: Instant::now(), trace_id }
+        Self { layer, endpoint, at: Instant::now(), trace_id, principal: None }
     }
 
     fn answered(&self, response: &Response) {
-        let Self { layer: ObserveLayer { metrics, access_log }, endpoint, at, trace_id } = *self;
+        let Self { layer: ObserveLayer { metrics, access_log }, endpoint, at, trace_id, ref principal } =
+            *self;
         let duration = at.elapsed();
         metrics.answered(endpoint, response.status(), duration, trace_id);
-        access_log.answered(Answered { endpoint, at, duration, trace_id, response });
+        let principal = principal.as_deref();
+        access_log.answered(Answered { endpoint, at, duration, trace_id, principal, response });
     }
 }
 

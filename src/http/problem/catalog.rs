@@ -9,6 +9,8 @@ use axum::http::StatusCode;
 pub enum ProblemKind {
     /// 400
     InvalidRequest,
+    /// 400
+    IdempotencyKeyRequired,
     /// 401
     Unauthenticated,
     /// 403
@@ -114,6 +116,7 @@ impl ProblemKind {
     /// Every kind, by status.
     pub const ALL: [Self; 44] = [
         Self::InvalidRequest,
+        Self::IdempotencyKeyRequired,
         Self::Unauthenticated,
         Self::CrossOriginRequest,
         Self::Forbidden,
@@ -357,8 +360,8 @@ impl ProblemKind {
             Self::PreconditionRequired => ProblemPage {
                 name: "precondition-required",
                 status: StatusCode::PRECONDITION_REQUIRED,
-                title: "The level exists: say which version is meant",
-                explanation: "PUT without a precondition only creates, and DELETE without one only removes a level that has no units. To record a count over an existing level, or to remove one with its units, send If-Match with the ETag you read, or If-Match: * for whatever is there. To change stock relative to what is there, POST to .../adjust.",
+                title: "Say which version is meant",
+                explanation: "PUT without a precondition only creates, and DELETE without one only removes a level that has no units. To record a count over an existing level, or to remove one with its units, send If-Match with the ETag you read, or If-Match: * for whatever is there. To change stock relative to what is there, POST to .../adjust. A service may ask for a precondition with each PUT and DELETE of a level (--require-precondition): to create one, send If-None-Match: *.",
             },
             Self::InternalError => ProblemPage {
                 name: "internal-error",
@@ -401,6 +404,12 @@ impl ProblemKind {
                 status: StatusCode::CONFLICT,
                 title: "One of these is under way",
                 explanation: "Verifications, backups and imports run one at a time each, and no backup is taken while an import is applied. This request did nothing; send it again when the other one is over.",
+            },
+            Self::IdempotencyKeyRequired => ProblemPage {
+                name: "idempotency-key-required",
+                status: StatusCode::BAD_REQUEST,
+                title: "Each change needs a key",
+                explanation: "This service takes no change of stock by POST without an Idempotency-Key (--require-idempotency-key). Nothing was changed. Make a key for each thing you want done, such as a UUID, send it with the request, and send the same key whenever you repeat that request: it takes effect once.",
             },
             Self::IdempotencyKeyReused => ProblemPage {
                 name: "idempotency-key-reused",

@@ -88,6 +88,7 @@ mod tests {
             priority: 0,
             backorder: false,
             remark: None,
+            actor: None,
             times: OrderTimes::default(),
             returned: Vec::new(),
             problem,

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::{BATCH_BYTES_MAX, answer, independent};
 use crate::http::dto::{AdjustmentsAnswer, AdjustmentsRequest, LooseAdjustmentsRequest, Mode};
-use crate::http::extract::{IdempotencyKey, JsonBody, Service, Unconditional};
+use crate::http::extract::{Asker, IdempotencyKey, JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
 use crate::stock::{Remark, Transaction};
 use crate::store::TransactionKind;
@@ -25,7 +25,7 @@ use crate::store::TransactionKind;
     responses(
         (status = 200, description = "`atomic`: the levels after (`LevelsAnswer`). `independent`: what became of each line (`BatchAnswer`).",
          body = AdjustmentsAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found` (atomic)", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock` (atomic): every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -37,6 +37,7 @@ use crate::store::TransactionKind;
 )]
 pub async fn adjust_many(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
@@ -56,9 +57,12 @@ pub async fn adjust_many(
     let idempotency = idempotency_key.with_body(body.bytes());
     match asked {
         Asked::Together(transaction, remark) => {
-            answer::transaction(store, transaction, TransactionKind::Adjustment, idempotency, remark).await
+            let said = who.says(remark);
+            answer::transaction(store, transaction, TransactionKind::Adjustment, idempotency, said).await
         }
-        Asked::Alone(lines, remark) => independent::each_alone(store, lines, idempotency, remark).await,
+        Asked::Alone(lines, remark) => {
+            independent::each_alone(store, lines, idempotency, who.says(remark)).await
+        }
     }
 }
 

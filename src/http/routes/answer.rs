@@ -14,7 +14,7 @@ use http_body::Frame;
 use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
 use crate::http::extract::{PREFERENCE_APPLIED, Patience};
 use crate::http::problem::Problem;
-use crate::stock::{Applied, Level, Refusal, RefusedLevel, Remark, StockKey, Transaction};
+use crate::stock::{Applied, Level, Refusal, RefusedLevel, Said, StockKey, Transaction};
 use crate::store::{
     Answered, AnyStore, Command, Deed, Idempotency, Lineage, MovementCursor, Outcome, Store as _,
     TransactionKind, WrittenAnswer,
@@ -52,10 +52,10 @@ pub(super) async fn transaction(
     transaction: Transaction,
     kind: TransactionKind,
     idempotency: Option<Box<Idempotency>>,
-    remark: Option<Arc<Remark>>,
+    said: Said,
 ) -> Result<Response, Problem> {
     let deed = Deed::Transaction { transaction: Arc::new(transaction), kind };
-    let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, remark }).await?;
+    let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, said }).await?;
     let response = match outcome {
         Outcome::Transaction(Ok(applied)) => levels(&applied),
         Outcome::Transaction(Err(levels)) => refused_together(&levels),

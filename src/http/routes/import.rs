@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::dto::{ImportAnswer, ImportLine};
-use crate::http::extract::{IdempotencyKey, Service, StockFile, Unconditional};
+use crate::http::extract::{Asker, IdempotencyKey, Service, StockFile, Unconditional};
 use crate::http::problem::Problem;
 use crate::store::chores::ImportInto as _;
 use crate::store::{Answered, Chores as _, Outcome};
@@ -30,7 +30,7 @@ use crate::store::{Answered, Chores as _, Outcome};
     request_body(content((ImportLine = "application/x-ndjson"), (String = "text/csv")), description = "A line per level"),
     responses(
         (status = 200, description = "Imported, and on disk", body = ImportAnswer),
-        (status = 400, description = "`invalid-request`: the body was cut off, or a header is malformed", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`: the body was cut off, or a header is malformed. `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`already-running`: another import is under way. `below-reserved`: more units of a level are held. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`: levels have moved on from the versions that their lines name; each line with its number, at most 100 of them", body = Problem, content_type = "application/problem+json"),
@@ -43,6 +43,7 @@ use crate::store::{Answered, Chores as _, Outcome};
 )]
 pub async fn import(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     mut body: StockFile,
@@ -58,7 +59,8 @@ pub async fn import(
             break;
         }
     }
-    let Answered { outcome, replayed } = import.finish(hash.map(|hash| Box::new(hash.finish()))).await?;
+    let idempotency = hash.map(|hash| Box::new(hash.finish()));
+    let Answered { outcome, replayed } = import.finish(idempotency, who.name()).await?;
     let response = match outcome {
         Outcome::Import(imported) => {
             let body = serde_json::to_vec(&ImportAnswer::new(imported));

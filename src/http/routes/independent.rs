@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::answer;
 use crate::http::dto::{BatchWriter, LineProblem, LineResult, StockLevel, WrongLine};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{Remark, StockKey};
+use crate::stock::{Said, StockKey};
 use crate::store::{
     Answered, AnyStore, Command, Deed, EachLine, Idempotency, LineOutcome, Outcome, Store as _, WrittenAnswer,
 };
@@ -22,7 +22,7 @@ pub(super) async fn each_alone(
     store: &AnyStore,
     lines: Vec<Line>,
     idempotency: Option<Box<Idempotency>>,
-    remark: Option<Arc<Remark>>,
+    said: Said,
 ) -> Result<Response, Problem> {
     let count = lines.len();
     let (mut asked, mut wrong) = (Vec::with_capacity(count), Vec::new());
@@ -33,7 +33,7 @@ pub(super) async fn each_alone(
         }
     }
     let asked: Arc<[EachLine]> = asked.into();
-    let (outcomes, replayed) = carry_out(store, &asked, idempotency, remark).await?;
+    let (outcomes, replayed) = carry_out(store, &asked, idempotency, said).await?;
     let mut batch = BatchWriter::new(count);
     let (mut judged, mut wrong) = (asked.iter().zip(outcomes), wrong.into_iter().peekable());
     for index in 0..count {
@@ -51,13 +51,13 @@ async fn carry_out(
     store: &AnyStore,
     lines: &Arc<[EachLine]>,
     idempotency: Option<Box<Idempotency>>,
-    remark: Option<Arc<Remark>>,
+    said: Said,
 ) -> Result<(Vec<LineOutcome>, bool), Problem> {
     if lines.is_empty() {
         return Ok((Vec::new(), false));
     }
     let deed = Deed::Each { lines: Arc::clone(lines) };
-    taken(store.execute(Command { deed, idempotency, remark }).await?, lines.len())
+    taken(store.execute(Command { deed, idempotency, said }).await?, lines.len())
 }
 
 /// What became of so many lines, and whether that is told again.

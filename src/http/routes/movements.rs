@@ -19,7 +19,7 @@ use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbere
 /// on disk are listed, and a client finds there whatever it has been answered.
 ///
 /// What it costs: the history of a level reads its own movements only; all movements are read in order, 32 MiB of the log for each page at most.
-/// `kind`, `reference`, `from` and `to` leave out what was read, and save nothing: a page may be short, or empty, and say where to go on.
+/// `kind`, `reference`, `actor`, `from` and `to` leave out what was read, and save nothing: a page may be short, or empty, and say where to go on.
 #[utoipa::path(
     get, path = "/v1/movements", tag = "ledger", operation_id = "listMovements",
     params(
@@ -28,6 +28,7 @@ use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbere
         ("after" = Option<String>, Query, description = "Only movements with a number above this, in order. A number (`4711`) is taken as one of the present lineage; with a lineage (`4711-00c0ffee00c0ffee`, the `lineage` of the page it is from) it is refused in another", pattern = "^[0-9]+(-[0-9a-f]{16})?$"),
         ("kind" = Option<String>, Query, description = "Only movements of these kinds, with commas between them"),
         ("reference" = Option<String>, Query, description = "Only movements that refer to exactly this", max_length = 128),
+        ("actor" = Option<String>, Query, description = "Only movements that were made with a key of this name", max_length = 64),
         ("from" = Option<String>, Query, description = "Only movements dated at this time or later: RFC 3339 in UTC, or a date, which begins at midnight"),
         ("to" = Option<String>, Query, description = "Only movements dated before this time"),
         ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),
@@ -45,7 +46,7 @@ use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbere
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(
         &uri,
-        &["sku", "location", "after", "cursor", "limit", "kind", "reference", "from", "to"],
+        &["sku", "location", "after", "cursor", "limit", "kind", "reference", "actor", "from", "to"],
     )?;
     let Page { limit, cursor } = query.page()?;
     let page = store.movements(asked(&query, limit, cursor)?).await.map_err(problem)?;
@@ -104,7 +105,7 @@ pub(super) fn problem(error: HistoryError) -> Problem {
 /// The same request with the next cursor.
 fn link(query: &Query<'_>, cursor: &str, limit: usize) -> HeaderValue {
     let mut link = format!("/v1/movements?limit={limit}&cursor={cursor}");
-    for name in ["sku", "location", "after", "kind", "reference", "from", "to"] {
+    for name in ["sku", "location", "after", "kind", "reference", "actor", "from", "to"] {
         if let Some(value) = query.get(name) {
             link = format!("{link}&{name}={}", encoded(value));
         }

@@ -8,8 +8,8 @@ use super::named::{self, Asked};
 use super::{LINES_BYTES_MAX, answer};
 use crate::http::dto::{OrderAnswer, OrderRequest, OrdersAnswer, ReturnRequest};
 use crate::http::extract::{
-    Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer, Query, Service,
-    Unconditional, Unkeyed,
+    Asker, Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer, Query,
+    Service, Unconditional, Unkeyed,
 };
 use crate::http::problem::Problem;
 use crate::stock::{Order, OrderId, OrderState, Quantity, RefusedLevel};
@@ -34,7 +34,7 @@ use crate::store::{
          headers(("Location" = String, description = "Where it is"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request would have waited"))),
         (status = 202, description = "The order, which is accepted", body = OrderAnswer<'static>,
          headers(("Location" = String, description = "Where it is"), ("Preference-Applied" = String, description = "`wait=S`: for how long the request has waited, of one that waits"))),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
@@ -45,6 +45,7 @@ use crate::store::{
 )]
 pub async fn place(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     prefer: Prefer,
@@ -57,7 +58,8 @@ pub async fn place(
     let idempotency = idempotency_key.with_body(body.bytes());
     // Whoever waits does so without it.
     drop(body);
-    let Answered { outcome, replayed } = store.execute(Command { deed, idempotency, remark }).await?;
+    let Answered { outcome, replayed } =
+        store.execute(Command { deed, idempotency, said: who.says(remark) }).await?;
     let Outcome::Order(Ok(placed)) = outcome else { return Err(Problem::unexpected()) };
     let response = match prefer.patience() {
         Some(patience) => told_when_final(store, *placed, patience).await,
@@ -157,6 +159,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 )]
 pub async fn cancel(
     Service(store): Service,
+    who: Asker,
     uri: Uri,
     path: RawPathParams,
     _: NoConditions,
@@ -166,7 +169,8 @@ pub async fn cancel(
     let remark = Query::parse(&uri, &["reason", "reference"])?.remark()?;
     let id = named::id(&path)?;
     let deed = Deed::Cancel { id };
-    let Answered { outcome, .. } = store.execute(Command { deed, idempotency: None, remark }).await?;
+    let Answered { outcome, .. } =
+        store.execute(Command { deed, idempotency: None, said: who.says(remark) }).await?;
     match outcome {
         Outcome::Order(Ok(_)) => Ok(StatusCode::NO_CONTENT.into_response()),
         Outcome::Order(Err(OrderRefused::NotFound)) => Err(Problem::order_not_found(id)),
@@ -188,7 +192,7 @@ pub async fn cancel(
     request_body(content = Option<ReturnRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The order", body = OrderAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`order-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`returned-already`: not as many units are left. `order-not-fulfilled`, `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -200,6 +204,7 @@ pub async fn cancel(
 )]
 pub async fn give_back(
     Service(store): Service,
+    who: Asker,
     path: RawPathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
@@ -210,7 +215,7 @@ pub async fn give_back(
         body.read(|request: ReturnRequest<'_>| Ok((request.lines()?, request.remark()?)))?;
     let lines = asked.as_deref().map(combined).transpose()?;
     let idempotency = idempotency_key.with_body(body.bytes());
-    let command = Command { deed: Deed::Return { id, lines }, idempotency, remark };
+    let command = Command { deed: Deed::Return { id, lines }, idempotency, said: who.says(remark) };
     let Answered { outcome, replayed } = store.execute(command).await?;
     let response = match outcome {
         Outcome::Order(Ok(order)) => told(&order, StatusCode::OK),

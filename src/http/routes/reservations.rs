@@ -11,9 +11,9 @@ use super::{BODY_BYTES_MAX, LINES_BYTES_MAX, answer};
 use crate::http::dto::{
     CommitRequest, ExtendRequest, ReleaseRequest, ReservationAnswer, ReservationsAnswer, ReserveRequest,
 };
-use crate::http::extract::{IdempotencyKey, JsonBody, JsonBodyOrNone, Query, Service, Unconditional};
+use crate::http::extract::{Asker, IdempotencyKey, JsonBody, JsonBodyOrNone, Query, Service, Unconditional};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{HeldLine, Remark, Reservation, ReservationId, ReservationState};
+use crate::stock::{HeldLine, Reservation, ReservationId, ReservationState, Said};
 use crate::store::{
     Answered, AnyStore, Command, Deed, Idempotency, Outcome, ReservationQuery, ReservationRefused,
     Store as _, Transition,
@@ -32,7 +32,7 @@ use crate::store::{
     responses(
         (status = 201, description = "The reservation", body = ReservationAnswer<'static>,
          headers(("Location" = String, description = "Where it is"))),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock`: every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -44,6 +44,7 @@ use crate::store::{
 )]
 pub async fn reserve(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBody<LINES_BYTES_MAX>,
@@ -52,7 +53,7 @@ pub async fn reserve(
     let (transaction, ttl, remark) = body.read(asked)?;
     let idempotency = idempotency_key.with_body(body.bytes());
     let deed = Deed::Reserve { transaction: Arc::new(transaction), ttl };
-    carry_out(store, Command { deed, idempotency, remark }, StatusCode::CREATED, &[]).await
+    carry_out(store, Command { deed, idempotency, said: who.says(remark) }, StatusCode::CREATED, &[]).await
 }
 
 /// Read a reservation
@@ -119,7 +120,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
     request_body(content = Option<CommitRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The reservation", body = ReservationAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`reservation-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`reservation-committed` (with other lines), `reservation-released`, `reservation-expired`. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -131,6 +132,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 )]
 pub async fn commit(
     Service(store): Service,
+    who: Asker,
     uri: Uri,
     path: RawPathParams,
     _: Unconditional,
@@ -146,7 +148,7 @@ pub async fn commit(
         lines
     });
     let idempotency = idempotency_key.with_body(body.bytes());
-    settle(store, id, Transition::Commit(sorted), idempotency, remark, &asked).await
+    settle(store, id, Transition::Commit(sorted), idempotency, who.says(remark), &asked).await
 }
 
 /// Release a reservation
@@ -161,7 +163,7 @@ pub async fn commit(
     request_body(content = Option<ReleaseRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The reservation", body = ReservationAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`reservation-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`reservation-committed`, `reservation-expired`. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -173,6 +175,7 @@ pub async fn commit(
 )]
 pub async fn release(
     Service(store): Service,
+    who: Asker,
     uri: Uri,
     path: RawPathParams,
     _: Unconditional,
@@ -182,7 +185,7 @@ pub async fn release(
     let id = id(&path, &uri)?;
     let remark = body.read(|request: ReleaseRequest<'_>| request.remark())?;
     let idempotency = idempotency_key.with_body(body.bytes());
-    settle(store, id, Transition::Release, idempotency, remark, &[]).await
+    settle(store, id, Transition::Release, idempotency, who.says(remark), &[]).await
 }
 
 /// Extend a reservation
@@ -197,7 +200,7 @@ pub async fn release(
     request_body(content = Option<ExtendRequest<'static>>, content_type = "application/json"),
     responses(
         (status = 200, description = "The reservation", body = ReservationAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`reservation-not-found`: there is none of that name, or not any more", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`reservation-committed`, `reservation-released`, `reservation-expired`. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -209,6 +212,7 @@ pub async fn release(
 )]
 pub async fn extend(
     Service(store): Service,
+    who: Asker,
     uri: Uri,
     path: RawPathParams,
     _: Unconditional,
@@ -218,7 +222,7 @@ pub async fn extend(
     let id = id(&path, &uri)?;
     let (ttl, remark) = body.read(|request: ExtendRequest<'_>| Ok((request.ttl(), request.remark()?)))?;
     let idempotency = idempotency_key.with_body(body.bytes());
-    settle(store, id, Transition::Extend(ttl), idempotency, remark, &[]).await
+    settle(store, id, Transition::Extend(ttl), idempotency, who.says(remark), &[]).await
 }
 
 async fn settle(
@@ -226,11 +230,11 @@ async fn settle(
     id: ReservationId,
     transition: Transition,
     idempotency: Option<Box<Idempotency>>,
-    remark: Option<Arc<Remark>>,
+    said: Said,
     asked: &[HeldLine],
 ) -> Result<Response, Problem> {
     let deed = Deed::Settle { id, transition };
-    carry_out(store, Command { deed, idempotency, remark }, StatusCode::OK, asked).await
+    carry_out(store, Command { deed, idempotency, said }, StatusCode::OK, asked).await
 }
 
 /// Carries a command about a reservation out, and answers with the reservation. `asked` are the lines of a commit, in their order.

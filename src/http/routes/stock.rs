@@ -7,7 +7,7 @@ use super::address::{self, encoded};
 use super::{BODY_BYTES_MAX, answer, movements};
 use crate::http::dto::{AdjustRequest, PutRequest, StockLevel};
 use crate::http::extract::{
-    Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, ReadStockPath, RemarkedStockPath, Service,
+    Asker, Bodiless, Conditions, IdempotencyKey, JsonBody, Prefer, ReadStockPath, RemarkedStockPath, Service,
     StockPath, Unkeyed,
 };
 use crate::http::problem::Problem;
@@ -135,12 +135,13 @@ fn shown(
         (status = 413, description = "`request-too-large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition-required`: the level exists", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "`precondition-required`: the level exists, or the service asks for one in any case", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn put(
     Service(store): Service,
+    who: Asker,
     StockPath(key): StockPath,
     conditions: Conditions,
     _: Unkeyed,
@@ -148,7 +149,7 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let (on_hand, remark) = body.read(|put: PutRequest<'_>| Ok((put.on_hand.0, put.remark()?)))?;
     let change = Change::put(on_hand, conditions.for_put()?);
-    let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
+    let command = Command { deed: Deed::Change { key, change }, idempotency: None, said: who.says(remark) };
     answer::change(store, command, "", |key, applied| {
         if applied.before.exists() {
             return answer::level(StatusCode::OK, key, applied.after, store.lineage());
@@ -182,19 +183,20 @@ pub async fn put(
         (status = 409, description = "`stock-reserved`", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`version-mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition-required`: the level has units", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "`precondition-required`: the level has units, or the service asks for one in any case", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn delete(
     Service(store): Service,
+    who: Asker,
     RemarkedStockPath(key, remark): RemarkedStockPath,
     conditions: Conditions,
     _: Unkeyed,
     _: Bodiless,
 ) -> Result<Response, Problem> {
     let change = Change { operation: Operation::Delete, precondition: conditions.for_delete()? };
-    let command = Command { deed: Deed::Change { key, change }, idempotency: None, remark };
+    let command = Command { deed: Deed::Change { key, change }, idempotency: None, said: who.says(remark) };
     answer::change(store, command, "", |_, applied| {
         answer::empty(StatusCode::NO_CONTENT, applied.after, store.lineage())
     })
@@ -217,7 +219,7 @@ pub async fn delete(
     responses(
         (status = 200, description = "The level after", body = StockLevel<'static>,
          headers(("ETag" = String, description = "The version, in quotes; after a restore of a backup, the lineage with it"))),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock`, `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -230,6 +232,7 @@ pub async fn delete(
 )]
 pub async fn adjust(
     Service(store): Service,
+    who: Asker,
     StockPath(key): StockPath,
     conditions: Conditions,
     idempotency_key: IdempotencyKey,
@@ -239,7 +242,7 @@ pub async fn adjust(
     let operation = Operation::Adjust { delta, if_missing: IfMissing::Refuse };
     let change = Change { operation, precondition: conditions.if_match_only()? };
     let idempotency = idempotency_key.with_body(body.bytes());
-    let command = Command { deed: Deed::Change { key, change }, idempotency, remark };
+    let command = Command { deed: Deed::Change { key, change }, idempotency, said: who.says(remark) };
     answer::change(store, command, "/delta", |key, applied| {
         answer::level(StatusCode::OK, key, applied.after, store.lineage())
     })

@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use super::{BATCH_BYTES_MAX, answer};
 use crate::http::dto::{LevelsAnswer, TransfersRequest};
-use crate::http::extract::{IdempotencyKey, JsonBody, Service, Unconditional};
+use crate::http::extract::{Asker, IdempotencyKey, JsonBody, Service, Unconditional};
 use crate::http::problem::Problem;
 use crate::store::TransactionKind;
 
@@ -19,7 +19,7 @@ use crate::store::TransactionKind;
     request_body(content = TransfersRequest<'static>, content_type = "application/json"),
     responses(
         (status = 200, description = "The levels after", body = LevelsAnswer<'static>),
-        (status = 400, description = "`invalid-request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid-request`, `idempotency-key-required`: there is none, and the service asks for one with each change", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`stock-not-found`: there is no level to take from", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`insufficient-stock`: every short line is named. `idempotency-key-in-progress`", body = Problem, content_type = "application/problem+json"),
@@ -31,6 +31,7 @@ use crate::store::TransactionKind;
 )]
 pub async fn transfer(
     Service(store): Service,
+    who: Asker,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBody<BATCH_BYTES_MAX>,
@@ -38,5 +39,5 @@ pub async fn transfer(
     let asked = |request: TransfersRequest<'_>| Ok((request.transaction()?, request.remark()?));
     let (transaction, remark) = body.read(asked)?;
     let idempotency = idempotency_key.with_body(body.bytes());
-    answer::transaction(store, transaction, TransactionKind::Transfer, idempotency, remark).await
+    answer::transaction(store, transaction, TransactionKind::Transfer, idempotency, who.says(remark)).await
 }

@@ -25,7 +25,7 @@ fn a_slot_that_is_dropped_is_given_back() {
 #[test]
 fn a_slot_is_given_back_once_by_the_permit_that_it_has_become() {
     let lanes = Lanes::new(true);
-    let permit = lanes.slot().unwrap().permit(RecordKind::Change, None, None);
+    let permit = lanes.slot().unwrap().permit(RecordKind::Change, Said::default(), None);
     assert!(!lanes.all_slots_free());
     drop(permit);
     assert!(lanes.all_slots_free());

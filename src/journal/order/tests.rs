@@ -24,7 +24,7 @@ fn record(lines: &[(&str, u64)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     record::encode(
         &mut bytes,
-        &RecordHead { kind: RecordKind::Change, once: None, reason: "", reference: "" },
+        &RecordHead { kind: RecordKind::Change, once: None, reason: "", reference: "", actor: "" },
         changes,
     );
     bytes

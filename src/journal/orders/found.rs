@@ -4,9 +4,10 @@
 //! revision is what became of it. There is no record that says a part.
 //!
 //! ```text
-//! order    id u128, revision u32, state u8 (0 queued, 1 backordered, 2 fulfilled, 3 rejected, 4 cancelled), priority u8, waits u8,
+//! order    id u128, revision u32, state u8 (0 queued, 1 backordered, 2 fulfilled, 3 rejected, 4 cancelled), priority u8,
+//!          flags u8 (1 it waits, 2 it says who placed it: since version 5 of the log's format, and 4 of snapshots),
 //!          created_ms u64, backordered_ms u64, ended_ms u64 (0 for never), grown_ms u64 (when it ended, as it grows old; 0 in a record),
-//!          reason_len u16, reason, reference_len u16, reference,
+//!          reason_len u16, reason, reference_len u16, reference, [actor_len u16, actor]
 //!          lines u16, per line: key_len u8, key, quantity u64, returned u64
 //!          problem u8: 0 none; 1 count u32, then per level: key_len u8, key, line u32, refusal (see `stored`); 2 key_len u8, key
 //! ```
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
+use smol_str::SmolStr;
 
 use crate::journal::record::Record;
 use crate::journal::register;
@@ -37,6 +39,8 @@ pub struct Found {
 #[derive(Debug, Clone, Default)]
 pub struct AllFound(HashMap<OrderId, Found>);
 
+const FLAG_WAITS: u8 = 1;
+const FLAG_ACTOR: u8 = 2;
 const PROBLEM_NONE: u8 = 0;
 const PROBLEM_LEVELS: u8 = 1;
 const PROBLEM_PROMISED: u8 = 2;
@@ -83,7 +87,8 @@ impl Found {
         out.put_u32_le(*revision);
         out.put_u8(state_byte(order.state));
         out.put_u8(order.priority);
-        out.put_u8(u8::from(order.backorder));
+        let waits = if order.backorder { FLAG_WAITS } else { 0 };
+        out.put_u8(waits | if order.actor.is_some() { FLAG_ACTOR } else { 0 });
         let OrderTimes { created_ms, backordered_ms, ended_ms } = order.times;
         for time in [created_ms, backordered_ms.unwrap_or(0), ended_ms.unwrap_or(0), *grown_ms] {
             out.put_u64_le(time);
@@ -91,6 +96,9 @@ impl Found {
         let remark = order.remark.as_deref();
         put_text(out, remark.map_or("", |remark| &remark.reason));
         put_text(out, remark.map_or("", |remark| &remark.reference));
+        if let Some(actor) = &order.actor {
+            put_text(out, actor);
+        }
         out.put_u16_le(u16::try_from(order.lines.len()).expect("an order has at most 1 000 lines"));
         for (index, line) in order.lines.iter().enumerate() {
             put_key(out, &line.key);
@@ -116,26 +124,26 @@ impl Found {
         let revision = bytes.try_get_u32_le().ok()?;
         let state = state_of(bytes.try_get_u8().ok()?)?;
         let priority = Some(bytes.try_get_u8().ok()?).filter(|priority| *priority <= PRIORITY_MAX)?;
-        let backorder = match bytes.try_get_u8().ok()? {
-            0 => false,
-            1 => true,
-            _ => return None,
-        };
+        let flags = Some(bytes.try_get_u8().ok()?).filter(|flags| flags & !(FLAG_WAITS | FLAG_ACTOR) == 0)?;
         let mut time = || bytes.try_get_u64_le().ok();
         let (created_ms, backordered_ms, ended_ms, grown_ms) = (time()?, time()?, time()?, time()?);
         let at = |time: u64| Some(time).filter(|time| *time > 0);
         let times = OrderTimes { created_ms, backordered_ms: at(backordered_ms), ended_ms: at(ended_ms) };
-        let (reason, reference) = (take_text(bytes)?, take_text(bytes)?);
+        let (reason, reference) = (take_text(bytes)?.to_owned(), take_text(bytes)?.to_owned());
         let is_said = !(reason.is_empty() && reference.is_empty());
         let remark = is_said.then(|| Box::new(Remark { reason, reference }));
+        let actor = match flags & FLAG_ACTOR {
+            0 => None,
+            _ => Some(SmolStr::new(take_text(bytes)?)),
+        };
         let (lines, returned) = take_lines(bytes)?;
         let problem = match bytes.try_get_u8().ok()? {
             PROBLEM_NONE => None,
             tag => Some(take_problem(tag, bytes)?),
         };
-        let order =
-            Arc::new(Order { id, state, lines, priority, backorder, remark, times, returned, problem });
-        Some(Self { order, revision, grown_ms })
+        let backorder = flags & FLAG_WAITS != 0;
+        let order = Order { id, state, lines, priority, backorder, remark, actor, times, returned, problem };
+        Some(Self { order: Arc::new(order), revision, grown_ms })
     }
 
     /// The order in those bytes, all of them.
@@ -175,11 +183,11 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.put_slice(text.as_bytes());
 }
 
-fn take_text(bytes: &mut &[u8]) -> Option<String> {
+fn take_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
     let len = usize::from(bytes.try_get_u16_le().ok()?);
     let (text, rest) = bytes.split_at_checked(len)?;
     *bytes = rest;
-    Some(std::str::from_utf8(text).ok()?.to_owned())
+    std::str::from_utf8(text).ok()
 }
 
 fn state_byte(state: OrderState) -> u8 {

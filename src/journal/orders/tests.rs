@@ -12,6 +12,7 @@ pub(super) fn order(id: OrderId) -> Order {
         priority: 0,
         backorder: false,
         remark: None,
+        actor: None,
         times: OrderTimes::default(),
         returned: Vec::new(),
         problem: None,

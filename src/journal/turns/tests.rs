@@ -9,7 +9,7 @@ use crate::journal::disk::memory::MemoryDisk;
 use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::{Journal, JournalConfig, Start, history};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, StockKey};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, Said, StockKey};
 
 const ADD: Operation = Operation::Adjust { delta: 1, if_missing: IfMissing::Create };
 
@@ -27,7 +27,7 @@ fn hand_over(permit: Permit, sku: &str, version: u64) {
 /// On a thread of its own, which is to say mostly through a lane of its own, and answered before this returns.
 fn one_after_the_other(lanes: &Lanes, skus: &[String]) {
     for sku in skus {
-        let permit = lanes.slot().unwrap().permit(RecordKind::Change, None, None);
+        let permit = lanes.slot().unwrap().permit(RecordKind::Change, Said::default(), None);
         hand_over(permit, sku, 1);
     }
 }
@@ -122,7 +122,7 @@ async fn in_memory_what_comes_after_a_change_that_is_held_back_waits_with_it() {
     let journal = in_memory();
     let mut permits = Vec::new();
     for _ in 0..7 {
-        permits.push(journal.permit(RecordKind::Change, None, None).await.unwrap());
+        permits.push(journal.permit(RecordKind::Change, Said::default(), None).await.unwrap());
     }
     let mut next = || permits.pop().unwrap();
     hand_over(next(), "a", 3);
@@ -150,7 +150,7 @@ async fn in_memory_the_ledger_is_in_the_order_of_the_answers() {
             let (journal, told) = (&journal, &told);
             scope.spawn(move || {
                 for at in 0..80 {
-                    let permit = block_on(journal.permit(RecordKind::Change, None, None)).unwrap();
+                    let permit = block_on(journal.permit(RecordKind::Change, Said::default(), None)).unwrap();
                     let mut told = told.lock();
                     let sku = format!("s{}", (thread * 7 + at * 3) % 5);
                     let version = 1 + told.iter().filter(|(known, _)| *known == sku).count() as u64;

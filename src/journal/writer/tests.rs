@@ -19,7 +19,7 @@ use crate::journal::recovery::{self, Options, Recovered};
 use crate::journal::verify::{self, Live};
 use crate::journal::watermark::Watermark;
 use crate::journal::{Journal, JournalConfig, Start, record::RecordKind, segment};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, Said};
 
 const CASES: u64 = 60;
 const LEVELS: usize = 3;
@@ -78,7 +78,8 @@ async fn hand_over(journal: &Journal, disk: &FaultyDisk, made: &[Made], random: 
     }
     let mut permitted = Vec::new();
     for made in made {
-        permitted.push((made.clone(), journal.permit(RecordKind::Change, None, None).await.unwrap()));
+        permitted
+            .push((made.clone(), journal.permit(RecordKind::Change, Said::default(), None).await.unwrap()));
     }
     permitted.shuffle(random);
     std::thread::scope(|scope| {
@@ -183,7 +184,11 @@ async fn one_version_twice_in_a_record_fails_the_journal() {
     let after = Change::unconditional(operation).judge(Level::ABSENT).unwrap();
     let key = key(0);
     let line = Changed { key: &key, operation, before: Level::ABSENT, after };
-    journal.permit(RecordKind::Change, None, None).await.unwrap().hand_over([line, line].into_iter());
+    journal
+        .permit(RecordKind::Change, Said::default(), None)
+        .await
+        .unwrap()
+        .hand_over([line, line].into_iter());
     let failed = journal.failed().await;
     assert!(failed.reason.contains("sku-0 main was changed to version 1 after version 1"), "{failed}");
     tokio::task::block_in_place(|| journal.close());
@@ -213,7 +218,7 @@ async fn the_gap_that_is_told_is_not_in_the_record() {
     let line =
         |key, version: usize| Changed { key, operation, before: levels[version - 1], after: levels[version] };
     let lines = [line(&a, 1), line(&a, 2), line(&b, 3)];
-    journal.permit(RecordKind::Change, None, None).await.unwrap().hand_over(lines.into_iter());
+    journal.permit(RecordKind::Change, Said::default(), None).await.unwrap().hand_over(lines.into_iter());
     let failed = journal.failed().await;
     assert!(failed.reason.contains("sku-1@main to version 2 was never handed over"), "{failed}");
 }

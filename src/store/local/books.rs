@@ -18,7 +18,7 @@ use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::watermark::{Failed, NotOnDisk};
 use crate::journal::{Journal, Shared};
-use crate::stock::{Once, Remark, StockKey};
+use crate::stock::{Once, Said, StockKey};
 use crate::store::{Idempotency, Keeping, NotDone, WasApplied, Why};
 
 /// What a log in memory may keep for each key that there may be: a batch has one key, and a record a line.
@@ -91,10 +91,10 @@ impl Books {
     pub(super) async fn permit(
         &self,
         kind: RecordKind,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Permit, NotDone> {
-        self.journal.permit(kind, remark, claim).await.map_err(|denied| self.no_slot(denied))
+        self.journal.permit(kind, said, claim).await.map_err(|denied| self.no_slot(denied))
     }
 
     /// Waits until that version of the level, which an answer is about to show, cannot be taken back by a crash.
@@ -262,7 +262,7 @@ impl Books {
         claim: Claim,
         stored: &Stored,
     ) -> Result<oneshot::Receiver<()>, NotDone> {
-        Ok(self.permit(kind, None, Some(claim)).await?.store(stored))
+        Ok(self.permit(kind, Said::default(), Some(claim)).await?.store(stored))
     }
 
     /// Waits until what was handed over by [`Books::store`] cannot be taken back by a crash.

@@ -16,7 +16,7 @@ use super::{Judged, Local};
 use crate::journal::keys::{Claim, LineClaims};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::{BatchLine, Stored};
-use crate::stock::{RefusedLevel, Remark};
+use crate::stock::{RefusedLevel, Said};
 use crate::store::{Answered, EachLine, Idempotency, LineOutcome, NotDone, Outcome, WasApplied, Why};
 
 /// Lines between two chances for other tasks of the thread to run: some ten microseconds.
@@ -27,11 +27,11 @@ type Made = Result<Judged, NotDone>;
 
 impl Local {
     /// Carries each line out.
-    pub(super) async fn each(&self, lines: &[EachLine], remark: Option<Arc<Remark>>) -> Vec<LineOutcome> {
+    pub(super) async fn each(&self, lines: &[EachLine], said: Said) -> Vec<LineOutcome> {
         let mut made = Vec::with_capacity(lines.len());
         for (index, line) in lines.iter().enumerate() {
             take_turns(index).await;
-            made.push(self.change_unwitnessed(&line.key, line.change, remark.clone(), None).await);
+            made.push(self.change_unwitnessed(&line.key, line.change, said.clone(), None).await);
         }
         self.witnessed(lines.iter(), made).await
     }
@@ -41,10 +41,10 @@ impl Local {
         &self,
         lines: Arc<[EachLine]>,
         idempotency: Box<Idempotency>,
-        remark: Option<Arc<Remark>>,
+        said: Said,
     ) -> Result<Answered, NotDone> {
         let store = self.clone();
-        let carried = tokio::spawn(async move { store.batch(&lines, &idempotency, remark).await });
+        let carried = tokio::spawn(async move { store.batch(&lines, &idempotency, said).await });
         carried.await.unwrap_or_else(|panicked| Err(NotDone::unknown(Why::Damaged(panicked.to_string()))))
     }
 
@@ -52,7 +52,7 @@ impl Local {
         &self,
         lines: &[EachLine],
         idempotency: &Idempotency,
-        remark: Option<Arc<Remark>>,
+        said: Said,
     ) -> Result<Answered, NotDone> {
         let whole = match self.begin_batch(lines, idempotency).await? {
             Begun::Fresh(claim) => claim,
@@ -69,9 +69,9 @@ impl Local {
         let mut made = Vec::with_capacity(fresh.len());
         for (turn, index) in fresh.iter().enumerate() {
             take_turns(turn).await;
-            let (line, remark) = (&lines[*index], remark.clone());
+            let (line, said) = (&lines[*index], said.clone());
             let claim = Claim::Line(Arc::clone(&claims), number(*index));
-            made.push(self.change_unwitnessed(&line.key, line.change, remark, Some(claim)).await);
+            made.push(self.change_unwitnessed(&line.key, line.change, said, Some(claim)).await);
         }
         let witnessed = self.witnessed(fresh.iter().map(|index| &lines[*index]), made).await;
         for (index, outcome) in fresh.iter().zip(witnessed) {

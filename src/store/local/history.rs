@@ -157,7 +157,7 @@ fn of_level(
 ) -> Result<MovementPage, HistoryError> {
     let Shared { log, watermark, .. } = journal;
     let wanted = |movement: &history::Movement| {
-        filter.has_change(movement.time_ms, &movement.reference)
+        filter.has_change(movement.time_ms, &movement.reference, &movement.actor)
             && filter.has_kind(kind_of(movement.kind, movement.operation))
     };
     let page = history::of_level(log, head, watermark, key, from, limit, wanted);
@@ -193,7 +193,7 @@ fn after(
     let wanted = |record: &Record<'_>, line: &Line<'_>| {
         let (sku, location) = key::split(line.key).unwrap_or((line.key, ""));
         filter.has_level(sku, location)
-            && filter.has_change(record.time_ms(), record.note().reference)
+            && filter.has_change(record.time_ms(), record.note().reference, record.note().actor)
             && filter.has_kind(kind_of(record.note().kind, line.operation))
     };
     let page = history::after(&journal.log, &journal.watermark, seq, limit, wanted);
@@ -252,9 +252,9 @@ fn damaged(what: String) -> HistoryError {
 
 fn shown(movement: history::Movement) -> Movement {
     let kind = kind_of(movement.kind, movement.operation);
-    let history::Movement { seq, time_ms, key, before, after, reason, reference, reservation, order, .. } =
-        movement;
-    Movement { seq: Seq(seq), time_ms, kind, key, before, after, reason, reference, reservation, order }
+    let history::Movement { seq, time_ms, key, before, after, reason, reference, actor, .. } = movement;
+    let (seq, reservation, order) = (Seq(seq), movement.reservation, movement.order);
+    Movement { seq, time_ms, kind, key, before, after, reason, reference, actor, reservation, order }
 }
 
 /// What a movement was, by its record and its line.

@@ -48,8 +48,8 @@ use crate::journal::documents::Documents;
 use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
 use crate::stock::{
-    Applied, Change, EntryRefusal, Level, Order, OrderId, Refusal, RefusedLevel, Remark, Reservation,
-    ReservationId, StockKey, Transaction, Until,
+    Applied, Change, EntryRefusal, Level, Order, OrderId, Refusal, RefusedLevel, Reservation, ReservationId,
+    Said, StockKey, Transaction, Until,
 };
 use crate::store::{
     Answered, Command, Deed, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
@@ -90,11 +90,11 @@ type JudgedTogether = Result<Vec<(StockKey, Applied)>, Vec<RefusedLevel>>;
 impl Store for Local {
     async fn execute(&self, command: Command) -> Result<Answered, NotDone> {
         let outcome = match command {
-            Command { deed: Deed::Change { key, change }, idempotency: None, remark } => {
-                Outcome::Change(self.change(&key, change, remark, None).await?)
+            Command { deed: Deed::Change { key, change }, idempotency: None, said } => {
+                Outcome::Change(self.change(&key, change, said, None).await?)
             }
-            Command { deed: Deed::Transaction { transaction, kind }, idempotency: None, remark } => {
-                Outcome::Transaction(self.transact(&transaction, kind.into(), remark, None).await?)
+            Command { deed: Deed::Transaction { transaction, kind }, idempotency: None, said } => {
+                Outcome::Transaction(self.transact(&transaction, kind.into(), said, None).await?)
             }
             // Apart, so that the future of what nearly every command is has no room for it.
             command => return Box::pin(self.execute_apart(command)).await,
@@ -217,41 +217,36 @@ impl Store for Local {
 impl Local {
     /// Carries out what has an idempotency key, or is more than changes.
     async fn execute_apart(&self, command: Command) -> Result<Answered, NotDone> {
-        let Command { deed, idempotency, remark } = command;
+        let Command { deed, idempotency, said } = command;
         let Some(idempotency) = idempotency else {
-            let outcome = self.carry_out(&deed, remark, None).await?;
+            let outcome = self.carry_out(&deed, said, None).await?;
             return Ok(Answered { outcome, replayed: false });
         };
         match deed {
-            Deed::Each { lines } => self.each_once(lines, idempotency, remark).await,
-            deed => self.once(&deed, &idempotency, remark).await,
+            Deed::Each { lines } => self.each_once(lines, idempotency, said).await,
+            deed => self.once(&deed, &idempotency, said).await,
         }
     }
 
     /// Carries a deed out, under that key if there is one; but for lines that stand alone, which have keys of their own.
-    async fn carry_out(
-        &self,
-        deed: &Deed,
-        remark: Option<Arc<Remark>>,
-        claim: Option<Claim>,
-    ) -> Result<Outcome, NotDone> {
+    async fn carry_out(&self, deed: &Deed, said: Said, claim: Option<Claim>) -> Result<Outcome, NotDone> {
         Ok(match deed {
-            Deed::Change { key, change } => Outcome::Change(self.change(key, *change, remark, claim).await?),
+            Deed::Change { key, change } => Outcome::Change(self.change(key, *change, said, claim).await?),
             Deed::Transaction { transaction, kind } => {
-                Outcome::Transaction(self.transact(transaction, (*kind).into(), remark, claim).await?)
+                Outcome::Transaction(self.transact(transaction, (*kind).into(), said, claim).await?)
             }
             Deed::Each { lines } => {
                 assert!(claim.is_none(), "lines that stand alone are once each");
-                Outcome::Each(self.each(lines, remark).await)
+                Outcome::Each(self.each(lines, said).await)
             }
             Deed::Reserve { transaction, ttl } => {
-                Outcome::Reservation(self.reserve(transaction, *ttl, remark, claim).await?.map(Box::new))
+                Outcome::Reservation(self.reserve(transaction, *ttl, said, claim).await?.map(Box::new))
             }
             Deed::Settle { id, transition } => {
-                Outcome::Reservation(self.settle(*id, transition, remark, claim).await?.map(Box::new))
+                Outcome::Reservation(self.settle(*id, transition, said, claim).await?.map(Box::new))
             }
             Deed::Order { .. } | Deed::Cancel { .. } | Deed::Return { .. } => {
-                Outcome::Order(self.of_order(deed, remark, claim).await?.map(Box::new))
+                Outcome::Order(self.of_order(deed, said, claim).await?.map(Box::new))
             }
         })
     }
@@ -261,10 +256,10 @@ impl Local {
         &self,
         key: &StockKey,
         change: Change,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
-        let judged = self.change_unwitnessed(key, change, remark, claim).await?;
+        let judged = self.change_unwitnessed(key, change, said, claim).await?;
         let (version, applied) = match &judged {
             Ok(applied) => (applied.after.version(), WasApplied::Unknown),
             Err(refusal) => (refusal.found.version(), WasApplied::No),
@@ -278,7 +273,7 @@ impl Local {
         &self,
         key: &StockKey,
         change: Change,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         // What nearly no change waits for is boxed, and what nearly every one does is no future of its own: here each costs what is copied.
@@ -289,7 +284,7 @@ impl Local {
             Some(slot) => slot,
             None => Box::pin(self.0.books.slot_in_time()).await?,
         };
-        let permit = slot.permit(RecordKind::Change, remark, claim);
+        let permit = slot.permit(RecordKind::Change, said, claim);
         match self.0.stock.apply(key, change, permit).await {
             Ok(applied) => Ok(Ok(applied)),
             Err(Rejected::Refused(refusal)) => {
@@ -305,11 +300,11 @@ impl Local {
         &self,
         transaction: &Arc<Transaction>,
         kind: RecordKind,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<JudgedTogether, NotDone> {
         self.settle_due_of_all(transaction.entries().iter().map(|entry| &entry.key)).await?;
-        let permit = self.0.books.permit(kind, remark, claim).await?;
+        let permit = self.0.books.permit(kind, said, claim).await?;
         let made = self.0.stock.transact(transaction, permit).await;
         self.told_of(transaction, made).await
     }

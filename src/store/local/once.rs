@@ -5,13 +5,11 @@
 //! a failure) is not recorded, and the key is free again. Nor is what changed nothing and would come out the same again: that a reservation is
 //! not there, or was settled before; nor what an order is not ready for yet.
 
-use std::sync::Arc;
-
 use super::Local;
 use super::books::Begun;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
-use crate::stock::{RefusedLevel, Remark};
+use crate::stock::{RefusedLevel, Said};
 use crate::store::{
     Answered, Deed, Idempotency, NotDone, OrderRefused, Outcome, ReservationRefused, WasApplied, Why,
 };
@@ -22,7 +20,7 @@ impl Local {
         &self,
         deed: &Deed,
         idempotency: &Idempotency,
-        remark: Option<Arc<Remark>>,
+        said: Said,
     ) -> Result<Answered, NotDone> {
         let books = &self.0.books;
         // A batch that was cut short has left its key at its lines.
@@ -35,7 +33,7 @@ impl Local {
                 return Ok(Answered { outcome: record.outcome_of(deed)?, replayed: true });
             }
         };
-        let outcome = self.carry_out(deed, remark, Some(claim.clone())).await?;
+        let outcome = self.carry_out(deed, said, Some(claim.clone())).await?;
         if let Some(refused) = refused(deed, &outcome) {
             let stored = books.store(RecordKind::Refused, claim, &Stored::Refused(refused)).await?;
             books.told(stored, WasApplied::No).await?;

@@ -22,7 +22,7 @@ use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{
     Change, Changed, HandOff, IfMissing, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
-    OrderTimes, Quantity, Reason, RefusedLevel, Remark, StockKey, Transaction,
+    OrderTimes, Quantity, Reason, RefusedLevel, Remark, Said, StockKey, Transaction,
 };
 use crate::store::{Deed, NotDone, OrderPage, OrderQuery, OrderRefused, ReturnLine, WasApplied, Why};
 use crate::strategy::{Strategy as _, TransactRejected};
@@ -46,15 +46,15 @@ impl Local {
     pub(super) async fn of_order(
         &self,
         deed: &Deed,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         match deed {
             Deed::Order { lines, priority, backorder } => {
-                self.place(lines, *priority, *backorder, remark, claim).await.map(Ok)
+                self.place(lines, *priority, *backorder, said, claim).await.map(Ok)
             }
-            Deed::Cancel { id } => self.cancel(*id, remark, claim).await,
-            Deed::Return { id, lines } => self.give_back_of(*id, lines.as_deref(), remark, claim).await,
+            Deed::Cancel { id } => self.cancel(*id, said, claim).await,
+            Deed::Return { id, lines } => self.give_back_of(*id, lines.as_deref(), said, claim).await,
             _ => unreachable!("it is about orders"),
         }
     }
@@ -65,10 +65,10 @@ impl Local {
         lines: &[OrderLine],
         priority: u8,
         backorder: bool,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Order, NotDone> {
-        let permit = self.0.books.permit(RecordKind::Ordered, remark.clone(), claim).await?;
+        let permit = self.0.books.permit(RecordKind::Ordered, said.clone(), claim).await?;
         let created_ms = self.date_ms();
         let random = u128::from(random()) << 64 | u128::from(random());
         let order = Arc::new(Order {
@@ -77,7 +77,8 @@ impl Local {
             lines: lines.to_vec(),
             priority,
             backorder,
-            remark: remark.map(|remark| Box::new((*remark).clone())),
+            remark: said.remark.map(|remark| Box::new(Remark::clone(&remark))),
+            actor: said.actor,
             times: OrderTimes { created_ms, ..OrderTimes::default() },
             returned: Vec::new(),
             problem: None,
@@ -100,14 +101,9 @@ impl Local {
     }
 
     /// Cancels an order that has not taken its units.
-    async fn cancel(
-        &self,
-        id: OrderId,
-        remark: Option<Arc<Remark>>,
-        claim: Option<Claim>,
-    ) -> Result<Judged, NotDone> {
+    async fn cancel(&self, id: OrderId, said: Said, claim: Option<Claim>) -> Result<Judged, NotDone> {
         let Some(entry) = self.register().get(id) else { return Ok(Err(OrderRefused::NotFound)) };
-        let permit = self.0.books.permit(RecordKind::Cancelled, remark, claim).await?;
+        let permit = self.0.books.permit(RecordKind::Cancelled, said, claim).await?;
         let turn = self.turn_of(&entry).await?;
         match turn.order().state {
             OrderState::Queued | OrderState::Backordered => {}
@@ -132,11 +128,11 @@ impl Local {
         &self,
         id: OrderId,
         lines: Option<&[ReturnLine]>,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         let Some(entry) = self.register().get(id) else { return Ok(Err(OrderRefused::NotFound)) };
-        let permit = self.0.books.permit(RecordKind::Returned, remark, claim).await?;
+        let permit = self.0.books.permit(RecordKind::Returned, said, claim).await?;
         let turn = self.turn_of(&entry).await?;
         let (transaction, returned) = match giving_back(turn.order(), lines) {
             Ok(giving) => giving,
@@ -345,9 +341,10 @@ impl Local {
     }
 }
 
-/// What was said of an order is said of its movements.
-fn said_of(order: &Order) -> Option<Arc<Remark>> {
-    order.remark.as_deref().map(|remark| Arc::new(remark.clone()))
+/// What was said of an order is said of its movements, and who placed it has made them.
+fn said_of(order: &Order) -> Said {
+    let remark = order.remark.as_deref().map(|remark| Arc::new(remark.clone()));
+    Said { remark, actor: order.actor.clone() }
 }
 
 /// Waits for another who has the turn of the same order, a bounded time.

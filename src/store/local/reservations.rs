@@ -22,8 +22,8 @@ use crate::journal::lanes::{Of, Permit};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::stock::{
-    Applied, Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, Remark, Reservation,
-    ReservationId, ReservationState, StockKey, Term, Transaction,
+    Applied, Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, Reservation,
+    ReservationId, ReservationState, Said, StockKey, Term, Transaction,
 };
 use crate::store::{
     NotDone, ReservationPage, ReservationQuery, ReservationRefused, Transition, WasApplied, Why,
@@ -34,7 +34,7 @@ use crate::strategy::{Rejected, Strategy as _, TransactRefused, TransactRejected
 struct Going {
     way: Way,
     kind: RecordKind,
-    remark: Option<Arc<Remark>>,
+    said: Said,
     claim: Option<Claim>,
 }
 
@@ -91,8 +91,12 @@ impl Local {
             match hold.begin(self.holds(), now_ms, true) {
                 Begun::Mine(settlement) => {
                     // Not witnessed: whoever shows a level after it waits for that version, which comes after this one.
-                    let going =
-                        Going { way: Way::Expire, kind: RecordKind::Expired, remark: None, claim: None };
+                    let going = Going {
+                        way: Way::Expire,
+                        kind: RecordKind::Expired,
+                        said: Said::default(),
+                        claim: None,
+                    };
                     return self.give_back(settlement, going).await.map(drop);
                 }
                 Begun::UnderWay => self.wait_for(hold).await?,
@@ -107,11 +111,11 @@ impl Local {
         &self,
         transaction: &Arc<Transaction>,
         ttl: Duration,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         self.settle_due_of_all(transaction.entries().iter().map(|entry| &entry.key)).await?;
-        let permit = self.0.books.permit(RecordKind::Reserved, remark, claim).await?;
+        let permit = self.0.books.permit(RecordKind::Reserved, said, claim).await?;
         let (term, lines) = (self.term_from_now(ttl), held(transaction));
         let opening = self.holds().open(term, lines, self.0.books.reservations_max());
         let opening = opening.ok_or_else(|| NotDone::no(self.full()))?;
@@ -132,14 +136,14 @@ impl Local {
         &self,
         id: ReservationId,
         transition: &Transition,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         let Some(hold) = self.holds().get(id) else { return Ok(Err(ReservationRefused::NotFound)) };
         loop {
             match hold.begin(self.holds(), self.now_ms(), false) {
                 Begun::Mine(settlement) => {
-                    return self.begun(settlement, transition, remark, claim).await;
+                    return self.begun(settlement, transition, said, claim).await;
                 }
                 Begun::UnderWay => self.wait_for(&hold).await?,
                 Begun::Due | Begun::NotDue => self.expire(&hold, self.now_ms()).await?,
@@ -156,19 +160,19 @@ impl Local {
         &self,
         settlement: Settlement,
         transition: &Transition,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         let hold = Arc::clone(settlement.hold());
         let (way, kind) = match transition {
-            Transition::Extend(ttl) => return self.extend(settlement, *ttl, remark, claim).await,
+            Transition::Extend(ttl) => return self.extend(settlement, *ttl, said, claim).await,
             Transition::Release => (Way::Release, RecordKind::Released),
             Transition::Commit(lines) => match shipped(&hold, lines.as_deref()) {
                 Ok(shipped) => (Way::Commit(shipped), RecordKind::Committed),
                 Err(refused) => return Ok(Err(refused)),
             },
         };
-        let seen = self.give_back(settlement, Going { way, kind, remark, claim }).await?;
+        let seen = self.give_back(settlement, Going { way, kind, said, claim }).await?;
         let seen = seen.iter().map(|(key, version)| (key, *version));
         self.0.books.witness_levels(seen, WasApplied::Unknown).await?;
         // It stays as it is from here on.
@@ -177,10 +181,10 @@ impl Local {
 
     /// Gives the units back that way. Returns the versions of the levels after it, which are not witnessed.
     async fn give_back(&self, settlement: Settlement, going: Going) -> Result<Vec<(StockKey, u64)>, NotDone> {
-        let Going { way, kind, remark, claim } = going;
+        let Going { way, kind, said, claim } = going;
         let hold = Arc::clone(settlement.hold());
         let transaction = Arc::new(giving_back(hold.lines(), &way));
-        let permit = self.0.books.permit(kind, remark, claim).await?;
+        let permit = self.0.books.permit(kind, said, claim).await?;
         let (term, steady_ms) = (hold.term(), self.0.books.shared().clock.steady_ms());
         let hand_off = Settling { permit, term, settlement, way, steady_ms };
         match self.together(&transaction, hand_off).await {
@@ -224,11 +228,11 @@ impl Local {
         &self,
         settlement: Settlement,
         ttl: Duration,
-        remark: Option<Arc<Remark>>,
+        said: Said,
         claim: Option<Claim>,
     ) -> Result<Judged, NotDone> {
         let hold = Arc::clone(settlement.hold());
-        let permit = self.0.books.permit(RecordKind::Extended, remark, claim).await?;
+        let permit = self.0.books.permit(RecordKind::Extended, said, claim).await?;
         let (before, wanted) = (hold.term(), self.term_from_now(ttl));
         // Never for less than was promised.
         let term = if wanted.expires_ms > before.expires_ms {

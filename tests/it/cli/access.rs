@@ -13,6 +13,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::log::logged;
 use super::{Served, end_of, inventory, printed, refused, serve, told};
 use crate::support::app::WATCHDOG;
 
@@ -278,5 +279,39 @@ fn keys_are_nowhere_to_be_read() {
         for (where_, text) in [("the log", &log), ("an answer", &answers)] {
             assert!(!text.contains(&key[4..]) && !text.contains(digest), "{where_}: {text}");
         }
+    }
+}
+
+/// A line of the access log names whose key was shown, also where it was good for less; and nothing of the log is the key.
+#[test]
+fn the_access_log_names_who_asked() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("keys");
+    let long = "a-name-that-stands-in-no-word-of-a-few-bytes@shop";
+    let ((reader, first), (writer, second)) = (made("reader", "read"), made(long, "write"));
+    let (stranger, _) = made("stranger", "admin");
+    write(&path, &[&first, &second]);
+    let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--ephemeral", "--log", "trace"]);
+    command.args(["--log-format", "json", "--access-log-rate", "1000", "--auth-file"]).arg(&path);
+    let asked = [
+        ("GET /v1/stock", &*reader, "200", Some("reader")),
+        ("POST /v1/stock/A/adjust", &reader, "403", Some("reader")),
+        ("GET /v1/stock/A", &writer, "404", Some(long)),
+        ("GET /v1/stock", "", "401", None),
+        ("GET /v1/stock", &stranger, "401", None),
+        // Nobody's key is looked at where none is needed.
+        ("GET /readyz", &reader, "200", None),
+    ];
+    let lines = logged(&mut command, |served| {
+        for (request, key, expected, _) in asked {
+            assert_eq!(status(&ask(&served.url, request, key)), expected, "{request}");
+        }
+    });
+    let of_requests = lines.iter().filter(|line| line["target"] == "inventory::access");
+    let told: Vec<_> = of_requests.map(|line| line["fields"]["principal"].as_str()).collect();
+    assert_eq!(told, asked.map(|(.., named)| named));
+    for line in &lines {
+        let line = line.to_string();
+        assert!([&reader, &writer, &stranger].iter().all(|key| !line.contains(&key[4..])), "{line}");
     }
 }

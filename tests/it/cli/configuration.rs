@@ -1,7 +1,7 @@
 //! What a server is started with is shown, and what was perhaps meant otherwise is told.
 
 use super::log::logged;
-use super::{end_of, inventory, printed, told};
+use super::{Served, end_of, inventory, printed, serve, told};
 
 /// The lines of `inventory config`, each as a flag and who said it.
 fn settings(args: &[&str], variables: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -51,6 +51,24 @@ fn what_serve_refuses_is_refused() {
         let mut command = inventory(&["config"]);
         let line = told(&end_of(command.args(args)), 2);
         assert!(line.contains(args[0]), "{line}");
+    }
+}
+
+/// What changes need is said by a flag or by a variable, of which the flag counts.
+#[test]
+fn what_changes_need_is_a_flag_or_a_variable() {
+    let both = [("INVENTORY_REQUIRE_IDEMPOTENCY_KEY", "true"), ("INVENTORY_REQUIRE_PRECONDITION", "yes")];
+    for (args, variables, expected) in [
+        (&["--require-idempotency-key"][..], &[][..], ["201", "400"]),
+        (&["--require-precondition"], &[], ["428", "404"]),
+        (&[], &both, ["428", "400"]),
+        (&["--require-idempotency-key=false", "--require-precondition=no"], &both, ["201", "200"]),
+    ] {
+        let served = Served::start(serve(args).envs(variables.iter().copied()));
+        let put = served.send("PUT", "/v1/stock/A", "{\"on_hand\":1}");
+        let adjusted = served.send("POST", "/v1/stock/A/adjust", "{\"delta\":1}");
+        let status = |answer: &str| answer.split(' ').nth(1).expect("a status").to_owned();
+        assert_eq!([status(&put), status(&adjusted)], expected, "{args:?} {variables:?}");
     }
 }
 

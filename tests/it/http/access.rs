@@ -14,13 +14,13 @@ use crate::support::app::answer::Answer;
 use crate::support::app::{Call, TestApp};
 
 /// A file of keys that a test writes.
-struct AuthFile {
+pub(super) struct AuthFile {
     folder: TempDir,
     keys: Vec<(&'static str, Scope, Key)>,
 }
 
 impl AuthFile {
-    fn of(names: &[(&'static str, Scope)]) -> Self {
+    pub(super) fn of(names: &[(&'static str, Scope)]) -> Self {
         let mut file = Self { folder: TempDir::new().expect("a temporary folder"), keys: Vec::new() };
         for (name, scope) in names {
             file.add(name, *scope);
@@ -28,7 +28,7 @@ impl AuthFile {
         file
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("keys")
     }
 
@@ -49,7 +49,7 @@ impl AuthFile {
         key.reveal().to_owned()
     }
 
-    fn key(&self, name: &str) -> String {
+    pub(super) fn key(&self, name: &str) -> String {
         let key = self.keys.iter().find(|(named, ..)| *named == name);
         key.expect("a key").2.reveal().to_owned()
     }
@@ -67,7 +67,7 @@ impl AuthFile {
     }
 }
 
-trait Shows {
+pub(super) trait Shows {
     fn shows(self, key: &str) -> Self;
 }
 

@@ -20,6 +20,7 @@ use inventory::access::Access;
 use inventory::app::{App, Ended, Listening};
 use inventory::config::Config;
 use inventory::http::middleware::cors::Origins;
+use inventory::http::policy::Policy;
 use inventory::http::server::Drained;
 use inventory::store::{Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
@@ -114,6 +115,12 @@ impl Builder {
     /// Pages of that origin may ask.
     pub(crate) fn with_origin(mut self, origin: &str) -> Self {
         self.config.http.origins = Origins::new(vec![origin.parse().expect("an origin")]);
+        self
+    }
+
+    /// With changes that need more than they do by themselves.
+    pub(crate) fn with_policy(mut self, policy: Policy) -> Self {
+        self.config.http.policy = policy;
         self
     }
 

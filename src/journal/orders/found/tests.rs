@@ -31,6 +31,7 @@ prop_compose! {
         (priority, backorder) in (0..=PRIORITY_MAX, any::<bool>()),
         (created_ms, backordered, ended, grown_ms) in (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()),
         (reason, reference) in ("[a-zä]{0,9}", "[a-z]{0,9}"),
+        actor in prop::option::of("[a-z@.-]{1,64}"),
         lines in prop::collection::btree_map("[a-z]{1,9}", (1..99_u64, 0..99_u64), 1..6),
         problem in any_problem(),
     ) -> Found {
@@ -54,6 +55,7 @@ prop_compose! {
             priority,
             backorder,
             remark: is_said.then(|| Box::new(Remark { reason, reference })),
+            actor: actor.map(SmolStr::from),
             times: OrderTimes { created_ms, backordered_ms: at(backordered), ended_ms: at(ended) },
             returned,
             problem,

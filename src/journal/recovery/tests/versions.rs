@@ -71,7 +71,7 @@ fn the_record_of_a_batch_stands_for_the_keys_of_its_lines() {
     assert_eq!(whole.keys.len(), 1);
     assert!(whole.keys.get(batch.key).is_some() && whole.keys.get(batch.line(1).key).is_none());
     // As an encoder of another record would have it: a batch needs its key.
-    let head = RecordHead { kind: RecordKind::Batch, once: None, reason: "", reference: "" };
+    let head = RecordHead { kind: RecordKind::Batch, once: None, reason: "", reference: "", actor: "" };
     let mut bytes = Vec::new();
     record::encode_stored(&mut bytes, &head, &Stored::Batch(vec![]));
     record::seal(&mut bytes, 1, 1, |_| 0);

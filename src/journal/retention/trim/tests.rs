@@ -12,7 +12,7 @@ use crate::journal::lanes::SLOTS;
 use crate::journal::record::{Record, RecordKind};
 use crate::journal::stored::{Imported, Stored};
 use crate::journal::{Journal, JournalConfig, Start};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Once, Operation, StockKey};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Once, Operation, Said, StockKey};
 
 const ADD: Operation = Operation::Adjust { delta: 1, if_missing: IfMissing::Create };
 const SMALL: u64 = 1024 * 1024;
@@ -38,7 +38,7 @@ fn key(text: &str) -> StockKey {
 
 /// One unit more of a level, recorded.
 async fn add(journal: &Journal, key: &StockKey, before: Level, claim: Option<Claim>) -> Level {
-    let permit = journal.permit(RecordKind::Change, None, claim).await.unwrap();
+    let permit = journal.permit(RecordKind::Change, Said::default(), claim).await.unwrap();
     let after = Change::unconditional(ADD).judge(before).unwrap();
     permit.hand_over(std::iter::once(Changed { key, operation: ADD, before, after }));
     after
@@ -102,7 +102,7 @@ fn every_movement_is_there_once_in_order_and_linked() {
                 block_on(async {
                     for number in 0..EACH {
                         let at = (thread + number) % keys.len();
-                        let permit = journal.permit(RecordKind::Change, None, None).await.unwrap();
+                        let permit = journal.permit(RecordKind::Change, Said::default(), None).await.unwrap();
                         // As strategies do it: changed under a lock, handed over after it.
                         let mut level = levels[at].lock();
                         let (before, after) = (*level, Change::unconditional(ADD).judge(*level).unwrap());
@@ -172,7 +172,7 @@ async fn a_reader_waits_for_what_is_held_back() {
     let (_, journal) = started(&small());
     let a = key("a main");
     let first = Change::unconditional(ADD).judge(Level::ABSENT).unwrap();
-    let permit = journal.permit(RecordKind::Change, None, None).await.unwrap();
+    let permit = journal.permit(RecordKind::Change, Said::default(), None).await.unwrap();
     add(&journal, &a, first, None).await;
     let mut reader = std::pin::pin!(journal.caught_up());
     let soon = tokio::time::timeout(Duration::from_millis(50), reader.as_mut()).await;
@@ -248,8 +248,10 @@ async fn the_record_of_a_key_outlives_its_segment_and_goes_with_its_key() {
     let mut level = Level::ABSENT;
     for key in 0..40_u128 {
         level = add(&journal, &a, level, Some(claimed(&journal, key))).await;
-        let permit =
-            journal.permit(RecordKind::Imported, None, Some(claimed(&journal, 100 + key))).await.unwrap();
+        let permit = journal
+            .permit(RecordKind::Imported, Said::default(), Some(claimed(&journal, 100 + key)))
+            .await
+            .unwrap();
         let told = permit.store(&Stored::Imported(Imported::default()));
         assert_eq!(at_once(told), Ok(()), "nothing can take it back");
         level = add_many(&journal, &a, level, 1_000).await;
@@ -303,7 +305,7 @@ async fn a_lane_without_slots_is_emptied_at_once() {
     let (a, mut level) = (key("a main"), Level::ABSENT);
     let mut out = Vec::new();
     for _ in 0..SLOTS - 2 {
-        out.push(journal.permit(RecordKind::Change, None, None).await.unwrap());
+        out.push(journal.permit(RecordKind::Change, Said::default(), None).await.unwrap());
     }
     for _ in 0..20 {
         level = add(&journal, &a, level, None).await;
@@ -347,7 +349,7 @@ async fn a_broken_contract_fails_it_and_tells_readers() {
     add(&journal, &a, Level::ABSENT, None).await;
     assert!(journal.caught_up().await.is_err());
     assert!(journal.failed().await.reason.contains("broke its contract"));
-    assert!(journal.permit(RecordKind::Change, None, None).await.is_err());
+    assert!(journal.permit(RecordKind::Change, Said::default(), None).await.is_err());
 }
 
 /// Run by the test below, in a process of its own.
@@ -358,7 +360,7 @@ async fn panics_with_a_permit() {
         return;
     }
     let (_, journal) = started(&small());
-    let _permit = journal.permit(RecordKind::Change, None, None).await.unwrap();
+    let _permit = journal.permit(RecordKind::Change, Said::default(), None).await.unwrap();
     panic!("with a permit");
 }
 

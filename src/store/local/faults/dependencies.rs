@@ -18,7 +18,7 @@ use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, JournalConfig, segment};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, StockKey};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, Said, StockKey};
 
 const CASES: u64 = 40;
 const LEVELS: usize = 5;
@@ -73,7 +73,7 @@ fn journal(disk: &FaultyDisk, config: &JournalConfig) -> Journal {
 }
 
 async fn permit(journal: &Journal) -> Permit {
-    journal.permit(RecordKind::Change, None, None).await.expect("a slot")
+    journal.permit(RecordKind::Change, Said::default(), None).await.expect("a slot")
 }
 
 /// Hands over from several threads, so that several lanes are used, and while the first sync waits: so most of it is in one

@@ -354,7 +354,7 @@ async fn an_import_that_has_happened_waits_for_room_and_is_applied_once() {
         let line = format!("{{\"sku\":\"k{level}\",\"on_hand\":3}}\n");
         assert!(import.push(line.into()).await, "it is a line");
     }
-    let finishing = tokio::spawn(import.finish(None));
+    let finishing = tokio::spawn(import.finish(None, None));
     until(&service, true).await;
     let told = service.ask(&ask(Deed::Read(0))).await;
     assert!(matches!(&told, Told::NotDone(not_done) if is_of_a_full_disk(not_done)), "{told:?}");

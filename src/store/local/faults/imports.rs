@@ -66,7 +66,7 @@ async fn try_import_of(
     let version = version.map(|version| version.to_string()).unwrap_or_default();
     let lines: Vec<String> = (0..4).map(|level| format!("k{level},{units},{version}\n")).collect();
     assert!(import.push(format!("sku,on_hand,version\n{}", lines.concat()).into()).await);
-    import.finish(once.map(|once| Box::new(Idempotency { once, version_1: None }))).await
+    import.finish(once.map(|once| Box::new(Idempotency { once, version_1: None })), None).await
 }
 
 async fn adjust(store: &Local, delta: i64) {

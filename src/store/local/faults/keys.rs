@@ -11,7 +11,7 @@ use crate::journal::disk::faulty::{Call, Fault, FaultyDisk};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::{Journal, JournalConfig};
-use crate::stock::{Level, Reason, Refusal, RefusedLevel};
+use crate::stock::{Level, Reason, Refusal, RefusedLevel, Said};
 use crate::store::local::books::Begun;
 use crate::store::{Idempotency, NotDone, Store as _, WasApplied, Why};
 use crate::strategy::StrategyKind;
@@ -130,7 +130,7 @@ for_each_strategy! {
         in_progress(begin().await);
         drop(claim);
         let Ok(Begun::Fresh(claim)) = begin().await else { panic!("given up") };
-        let permit = books.permit(RecordKind::Change, None, Some(claim)).await.expect("a slot");
+        let permit = books.permit(RecordKind::Change, Said::default(), Some(claim)).await.expect("a slot");
         in_progress(begin().await);
         drop(permit);
         let Ok(Begun::Fresh(claim)) = begin().await else { panic!("given up with the permit") };
@@ -181,7 +181,7 @@ for_each_strategy! {
             let claim = crate::journal::keys::Claim::Line(Arc::clone(&claims), line);
             let deed = crate::stock::Operation::Adjust { delta, if_missing: crate::stock::IfMissing::Refuse };
             let change = crate::stock::Change::unconditional(deed);
-            first.store.change(&key(0), change, None, Some(claim)).await.expect("a slot").expect("stock");
+            first.store.change(&key(0), change, Said::default(), Some(claim)).await.expect("a slot").expect("stock");
         }
         let next = Service::open(kind, &first.disk.only_synced(), &config).await.expect("recovered");
         assert_eq!(next.journal().shared().keys.len(), 2);
@@ -253,7 +253,7 @@ async fn who_stores_a_refusal_while_the_journal_fails_is_told() {
     let Ok(Begun::Fresh(claim)) = books.begin(&begin(1)).await else { panic!("a new key") };
     let early = books.store(RecordKind::Refused, claim, &stored).await.expect("a slot");
     let Ok(Begun::Fresh(claim)) = books.begin(&begin(2)).await else { panic!("a new key") };
-    let permit = books.permit(RecordKind::Refused, None, Some(claim)).await.expect("a slot");
+    let permit = books.permit(RecordKind::Refused, Said::default(), Some(claim)).await.expect("a slot");
     drop(goes_on);
     service.journal().failed().await;
     // And one whose slot was given out before.

@@ -17,7 +17,7 @@ use crate::journal::disk;
 use crate::journal::disk::faulty::{Call, FaultyDisk};
 use crate::stock::{
     Change, IfMissing, Location, Once, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
-    Precondition, Remark, Sku, StockKey,
+    Precondition, Remark, Said, Sku, StockKey,
 };
 use crate::store::ledger::From;
 use crate::store::{
@@ -199,7 +199,8 @@ for_each_strategy! {
     async fn an_order_takes_all_or_nothing(kind: StrategyKind) {
         let shop = Shop::with(kind, 5).await;
         let remark = Remark { reason: "web".to_owned(), reference: "A-7".to_owned() };
-        let command = Command { remark: Some(Arc::new(remark)), ..Command::new(order(&[(0, 2), (1, 3)], false)) };
+        let said = Said { remark: Some(Arc::new(remark)), actor: None };
+        let command = Command { said, ..Command::new(order(&[(0, 2), (1, 3)], false)) };
         let placed = ordered(shop.service.store.execute(command).await.expect("it is taken in")).expect("an order");
         assert_eq!((placed.state, placed.times.ended_ms), (OrderState::Queued, None));
         let fulfilled = shop.over(placed.id).await;

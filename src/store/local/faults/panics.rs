@@ -17,7 +17,7 @@ use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::recovery::{self, Options, Recovered};
 use crate::journal::{Journal, JournalConfig};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Operation};
+use crate::stock::{Change, Changed, HandOff, IfMissing, Operation, Said};
 use crate::store::local::Local;
 use crate::store::{Keeping, Store as _};
 use crate::strategy::{Strategy as _, StrategyConfig, StrategyKind};
@@ -59,7 +59,7 @@ async fn panics_before_it_hands_over() {
     for level in 0..2 {
         store.execute(command(&Deed::Create(level, 5), None)).await.unwrap();
     }
-    let permit = store.0.books.permit(RecordKind::Change, None, None).await.unwrap();
+    let permit = store.0.books.permit(RecordKind::Change, Said::default(), None).await.unwrap();
     let panics = Panics { _permit: permit };
     if std::env::var(MANY).is_ok() {
         let _ = store.0.stock.transact(&transaction(&[(0, 1), (1, 1)]), panics).await;

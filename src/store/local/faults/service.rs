@@ -15,8 +15,8 @@ use crate::journal::recovery::RecoveryError;
 use crate::journal::verify::{self, Live};
 use crate::journal::{Journal, JournalConfig, control};
 use crate::stock::{
-    Change, IfMissing, KeySet, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Sku,
-    StockKey, Transaction,
+    Change, IfMissing, KeySet, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Said,
+    Sku, StockKey, Transaction,
 };
 use crate::store::local::Local;
 use crate::store::{
@@ -299,7 +299,7 @@ pub(super) fn command(deed: &Deed, number: Option<u128>) -> Command {
     };
     let idempotency =
         number.map(|number| Box::new(Idempotency { once: once(number, deed), version_1: None }));
-    Command { deed: asked, idempotency, remark: None }
+    Command { deed: asked, idempotency, said: Said::default() }
 }
 
 fn adjust(delta: i64) -> Change {

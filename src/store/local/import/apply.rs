@@ -12,7 +12,7 @@ use crate::journal::disk::Disk;
 use crate::journal::keys::Claim;
 use crate::journal::record::{Line, RecordKind};
 use crate::journal::stored::Stored;
-use crate::stock::{Applied, Once, Remark, StockKey, Transaction};
+use crate::stock::{Applied, Once, Remark, Said, StockKey, Transaction};
 use crate::store::local::Local;
 use crate::store::local::books::Begun;
 use crate::store::local::kept::KeptRecord;
@@ -119,8 +119,9 @@ impl Local {
         claim: Option<Claim>,
     ) -> Result<(Result<Imported, ImportError>, Vec<u128>), ImportError> {
         let mut imported = Imported { levels: staged.levels, ..Imported::default() };
-        let can_be_called_off = staged.levels <= CHUNK_LEVELS as u64;
         let (mut chunks, mut outcome) = (Vec::new(), Ok(()));
+        let import =
+            Importing { can_be_called_off: staged.levels <= CHUNK_LEVELS as u64, said: said(&staged) };
         let mut entries = staged.entries();
         for number in 0_u64.. {
             let chunk;
@@ -130,7 +131,7 @@ impl Local {
             }
             let once = chunk_key(staged.id, number, &chunk);
             chunks.push(once.key);
-            match self.apply_chunk(once, chunk, can_be_called_off, &mut imported).await {
+            match self.apply_chunk(once, chunk, &import, &mut imported).await {
                 Err(called_off @ ImportError::Refused { .. }) => outcome = Err(called_off),
                 applied => applied?,
             }
@@ -204,11 +205,11 @@ impl Local {
         &self,
         once: Once,
         mut chunk: Vec<Entry>,
-        can_be_called_off: bool,
+        import: &Importing,
         imported: &mut Imported,
     ) -> Result<(), ImportError> {
         loop {
-            match self.try_chunk(once, &mut chunk, can_be_called_off, imported).await {
+            match self.try_chunk(once, &mut chunk, import, imported).await {
                 Err(ImportError::NotDone(NotDone { why: Why::Unwritten { .. }, .. })) => {
                     self.wait_until_written().await?;
                 }
@@ -221,7 +222,7 @@ impl Local {
         &self,
         once: Once,
         chunk: &mut Vec<Entry>,
-        can_be_called_off: bool,
+        import: &Importing,
         imported: &mut Imported,
     ) -> Result<(), ImportError> {
         // The log knows for as long as it matters, whatever became of the key.
@@ -236,18 +237,17 @@ impl Local {
             Begun::Before(record) => return count_again(imported, chunk.len() as u64, Some(&record)),
         };
         let mut settled = Imported { levels: chunk.len() as u64, ..Imported::default() };
-        let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
         while !chunk.is_empty() {
             let transaction = Arc::new(transaction(chunk));
-            let (remark, under) = (Some(Arc::clone(&remark)), Some(claim.clone()));
-            match self.transact(&transaction, RecordKind::Import, remark, under).await {
+            let (said, under) = (import.said.clone(), Some(claim.clone()));
+            match self.transact(&transaction, RecordKind::Import, said, under).await {
                 Ok(Ok(applied)) if applied.iter().any(|(_, applied)| applied.is_change()) => {
                     count(imported, &applied);
                     return Ok(());
                 }
                 // Nothing is recorded of what changes nothing.
                 Ok(Ok(_)) => break,
-                Ok(Err(levels)) if can_be_called_off => {
+                Ok(Err(levels)) if import.can_be_called_off => {
                     let mut refused = Refused::default();
                     for level in &levels {
                         refused.add(&chunk[level.line], level.refusal);
@@ -281,6 +281,19 @@ struct Happening<'l> {
     store: &'l Local,
     is_over: bool,
     reason: Option<String>,
+}
+
+/// What all chunks of an import share.
+struct Importing {
+    /// It is one chunk: of one that cannot be applied nothing was done.
+    can_be_called_off: bool,
+    said: Said,
+}
+
+/// What the ledger keeps of an import beside its levels.
+fn said(staged: &Staged) -> Said {
+    let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
+    Said { remark: Some(remark), actor: staged.actor.clone() }
 }
 
 impl<'l> Happening<'l> {

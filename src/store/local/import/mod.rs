@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smol_str::SmolStr;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
@@ -103,13 +104,17 @@ impl ImportInto for Import {
         self.pieces.send(bytes).await.is_ok()
     }
 
-    async fn finish(self, idempotency: Option<Box<Idempotency>>) -> Result<Answered, ImportError> {
+    async fn finish(
+        self,
+        idempotency: Option<Box<Idempotency>>,
+        actor: Option<SmolStr>,
+    ) -> Result<Answered, ImportError> {
         let Self { store, pieces, staging } = self;
         drop(pieces);
         // On a task of its own: a client that goes away does not stop what has happened.
         joined(tokio::spawn(async move {
             let Taken { stage, place, right } = joined(staging).await?;
-            let answered = store.carry_through(stage, idempotency).await;
+            let answered = store.carry_through(stage, idempotency, actor).await;
             drop((place, right));
             answered
         }))
@@ -123,6 +128,7 @@ impl Local {
         &self,
         stage: Stage,
         idempotency: Option<Box<Idempotency>>,
+        actor: Option<SmolStr>,
     ) -> Result<Answered, ImportError> {
         let claim = match &idempotency {
             None => None,
@@ -139,7 +145,7 @@ impl Local {
             },
         };
         let once = idempotency.map(|idempotency| idempotency.once);
-        let staged = joined(tokio::task::spawn_blocking(move || stage.finish(once))).await?;
+        let staged = joined(tokio::task::spawn_blocking(move || stage.finish(once, actor))).await?;
         let outcome = Outcome::Import(self.import(staged, claim).await?);
         Ok(Answered { outcome, replayed: false })
     }

@@ -6,6 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use smol_str::SmolStr;
+
 use super::entries::{Entry, OTHER_HISTORY};
 use super::line::{Reader, Wanted, whole};
 use super::lines::{LINE_BYTES_MAX, Lines};
@@ -94,7 +96,11 @@ impl Stage {
     }
 
     /// Ends the import: the staged file, whole and synced and not yet named, or everything that is wrong with it.
-    pub(super) fn finish(mut self, once: Option<Once>) -> Result<Staged, ImportError> {
+    pub(super) fn finish(
+        mut self,
+        once: Option<Once>,
+        actor: Option<SmolStr>,
+    ) -> Result<Staged, ImportError> {
         let taking = &mut self.taking;
         self.lines.finish(|number, line| taking.take(number, line)).map_err(ImportError::Io)?;
         let Taking { sorter, wrong, .. } = taking;
@@ -110,7 +116,7 @@ impl Stage {
                 writer.abandon();
                 Err(ImportError::Empty)
             }
-            Ok(()) if wrong.total == 0 => writer.finish(once).map_err(ImportError::Io),
+            Ok(()) if wrong.total == 0 => writer.finish(once, actor).map_err(ImportError::Io),
             Ok(()) => {
                 writer.abandon();
                 Err(wrong.told().expect_err("some lines are wrong"))

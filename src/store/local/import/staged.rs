@@ -4,15 +4,16 @@
 //! moment at which the import happens; from then on it is applied, if need be by the next start, and removed.
 //!
 //! ```text
-//! file    header, entries (see `entries`) ascending by key, each key once
-//! header  0 magic 8 bytes, 8 version u32 (1: no entry expects a version), 12 flags u32 (1: the request had an idempotency key), 16 id u128, 32 levels u64,
-//!         40 key u128, 56 fingerprint 32 bytes, 88 checksum u64 (BLAKE3 of bytes 0..88 and of the hash of all entries)
+//! file    header, entries (see `entries`) ascending by key, each key once; the name of who asked, actor_len bytes of UTF-8
+//! header  0 magic 8 bytes, 8 version u32 (1: no entry expects a version; 2: nobody has a name), 12 flags u16 (1: the request had an idempotency key),
+//!         14 actor_len u16, 16 id u128, 32 levels u64, 40 key u128, 56 fingerprint 32 bytes, 88 checksum u64 (BLAKE3 of bytes 0..88 and of the hash of all that comes after it)
 //! ```
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Buf;
+use smol_str::SmolStr;
 
 use super::entries::{Entries, Entry};
 use crate::journal::disk::{Disk, DiskFile};
@@ -20,10 +21,10 @@ use crate::journal::prepare::SHORTEST_BYTES;
 use crate::stock::Once;
 
 const MAGIC: [u8; 8] = *b"INVIMP\r\n";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER_BYTES: usize = 96;
 const CHECKED: usize = 88;
-const FLAG_ONCE: u32 = 1;
+const FLAG_ONCE: u16 = 1;
 /// What is written and read at a time.
 const PIECE_BYTES: usize = 1024 * 1024;
 
@@ -42,7 +43,9 @@ pub(super) struct Staged {
     pub(super) levels: u64,
     /// The idempotency key of the request, where it had one.
     pub(super) once: Option<Once>,
-    /// The length of the file.
+    /// Who asked for it, if keys are asked for.
+    pub(super) actor: Option<SmolStr>,
+    /// Where the entries end.
     end: u64,
     /// Whether the import has happened.
     happened: bool,
@@ -106,15 +109,21 @@ impl Writer {
     }
 
     /// Completes and syncs the file, still under its temporary name.
-    pub(super) fn finish(mut self, once: Option<Once>) -> io::Result<Staged> {
+    pub(super) fn finish(mut self, once: Option<Once>, actor: Option<SmolStr>) -> io::Result<Staged> {
+        self.flush()?;
+        let end = self.end;
+        let name_of_actor = actor.as_deref().unwrap_or_default();
+        let actor_len = u16::try_from(name_of_actor.len()).expect("a name has at most 64 bytes");
+        self.buffer.extend_from_slice(name_of_actor.as_bytes());
         self.flush()?;
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[14..16].copy_from_slice(&actor_len.to_le_bytes());
         header[16..32].copy_from_slice(&self.id.to_le_bytes());
         header[32..40].copy_from_slice(&self.levels.to_le_bytes());
         if let Some(once) = once {
-            header[12..16].copy_from_slice(&FLAG_ONCE.to_le_bytes());
+            header[12..14].copy_from_slice(&FLAG_ONCE.to_le_bytes());
             header[40..56].copy_from_slice(&once.key.to_le_bytes());
             header[56..88].copy_from_slice(&once.fingerprint);
         }
@@ -122,8 +131,8 @@ impl Writer {
         header[CHECKED..].copy_from_slice(&sum);
         self.file.write_at(&header, 0)?;
         self.file.sync()?;
-        let Self { disk, file, name, id, levels, end, .. } = self;
-        Ok(Staged { disk, file, name, id, levels, once, end, happened: false })
+        let Self { disk, file, name, id, levels, .. } = self;
+        Ok(Staged { disk, file, name, id, levels, once, actor, end, happened: false })
     }
 
     /// Removes the file.
@@ -141,12 +150,12 @@ impl Staged {
         let end = file.len()?;
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
-        let u32_at = |at: usize| (&header[at..]).get_u32_le();
+        let u16_at = |at: usize| (&header[at..]).get_u16_le();
         let u128_at = |at: usize| (&header[at..]).get_u128_le();
         if header[..8] != MAGIC {
             return Err(damaged("it is no staged import"));
         }
-        if !(1..=VERSION).contains(&u32_at(8)) {
+        if !(1..=VERSION).contains(&(&header[8..]).get_u32_le()) {
             return Err(damaged("another version of the program staged it: start that one"));
         }
         let (mut hash, mut at, mut piece) =
@@ -160,10 +169,15 @@ impl Staged {
             return Err(damaged("it does not match its checksum"));
         }
         let fingerprint = header[56..88].try_into().expect("32 bytes");
-        let once = (u32_at(12) == FLAG_ONCE).then(|| Once { key: u128_at(40), fingerprint });
+        let once = (u16_at(12) == FLAG_ONCE).then(|| Once { key: u128_at(40), fingerprint });
         let levels = (&header[32..]).get_u64_le();
         let (name, id) = (name.to_owned(), u128_at(16));
-        Ok(Self { disk, file, name, id, levels, once, end, happened: true })
+        let mut actor = vec![0; usize::from(u16_at(14))];
+        let end = end.checked_sub(actor.len() as u64).ok_or_else(|| damaged("it is too short"))?;
+        file.read_exact_at(&mut actor, end)?;
+        let actor = std::str::from_utf8(&actor).map_err(|_| damaged("it names nobody who can be"))?;
+        let actor = (!actor.is_empty()).then(|| SmolStr::new(actor));
+        Ok(Self { disk, file, name, id, levels, once, actor, end, happened: true })
     }
 
     /// The levels, ascending by key.

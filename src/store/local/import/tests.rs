@@ -24,7 +24,7 @@ fn stage(disk: &Arc<dyn Disk>, run_entries: usize, lines: &[String]) -> Result<S
         stage.push(line.as_bytes())?;
         stage.push(b"\n")?;
     }
-    stage.finish(None)
+    stage.finish(None, None)
 }
 
 fn line(sku: u32, on_hand: u64) -> String {
@@ -82,6 +82,24 @@ proptest! {
     }
 }
 
+/// Who asked for an import is known to whoever completes it; the levels are not longer for it.
+#[test]
+fn who_asked_for_it_is_kept() {
+    let (_folder, disk) = folder();
+    for actor in [None, Some("till"), Some("a-name-that-is-longer-than-a-few-words@shop")] {
+        let actor = actor.map(SmolStr::new);
+        let source = Source { id: 7, form: StockForm::Ndjson, lineage: Lineage::FIRST };
+        let mut stage = Stage::with_runs_of(Arc::clone(&disk), source, Arc::default(), 2);
+        stage.push((line(1, 1) + "\n" + &line(2, 2)).as_bytes()).unwrap();
+        let mut staged = stage.finish(None, actor.clone()).unwrap();
+        staged.commit().unwrap();
+        let again = Staged::open(Arc::clone(&disk), &pending(&disk).unwrap()[0]).unwrap();
+        assert_eq!((&again.actor, all(&again)), (&actor, all(&staged)));
+        assert_eq!((again.levels, all(&again).len()), (2, 2));
+        staged.remove().unwrap();
+    }
+}
+
 /// What a line expects is kept through sorting, in runs and in the file; one of another history is known for it.
 #[test]
 fn versions_are_kept_and_those_of_another_history_are_told_apart() {
@@ -91,7 +109,7 @@ fn versions_are_kept_and_those_of_another_history_are_told_apart() {
     let mut stage = Stage::with_runs_of(Arc::clone(&disk), source, Arc::default(), 2);
     let file = "sku,on_hand,version\ne,1,\nd,1,5\nc,1,0\nb,1,5-0000000000000007\na,1,5-0000000000000008\n";
     stage.push(file.as_bytes()).unwrap();
-    let mut staged = stage.finish(None).unwrap();
+    let mut staged = stage.finish(None, None).unwrap();
     let expected = |staged: &Staged| {
         let mut entries = staged.entries();
         let next = || entries.next().unwrap().map(|entry| entry.expected);
@@ -121,7 +139,10 @@ fn wrong_lines_are_listed_up_to_a_bound() {
 #[test]
 fn a_damaged_file_is_not_opened() {
     let (folder, disk) = folder();
-    stage(&disk, 10, &[line(1, 1), line(2, 2)]).unwrap().commit().unwrap();
+    let source = Source { id: 7, form: StockForm::Ndjson, lineage: Lineage::FIRST };
+    let mut stage = Stage::with_runs_of(Arc::clone(&disk), source, Arc::default(), 10);
+    stage.push((line(1, 1) + "\n" + &line(2, 2)).as_bytes()).unwrap();
+    stage.finish(None, Some("till".into())).unwrap().commit().unwrap();
     let name = pending(&disk).unwrap().remove(0);
     let whole = std::fs::read(folder.path().join(&name)).unwrap();
     for at in 0..whole.len() {

@@ -84,6 +84,7 @@ mod tests {
             priority,
             backorder: false,
             remark: None,
+            actor: None,
             times: OrderTimes::default(),
             returned: Vec::new(),
             problem: None,

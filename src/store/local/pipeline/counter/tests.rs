@@ -20,6 +20,7 @@ fn order(number: u128, lines: &[(u8, u64)]) -> Arc<Order> {
         priority: 0,
         backorder: true,
         remark: None,
+        actor: None,
         times: OrderTimes::default(),
         returned: Vec::new(),
         problem: None,
