@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 
 use super::HttpState;
+use super::rate_limit::RateLimit;
 use crate::store::Store as _;
 use crate::telemetry::{Exposition, Histogram, Striped, log, process};
 
@@ -156,6 +157,9 @@ pub fn expose(state: &HttpState) -> String {
     state.connections.expose(&mut text);
     text.gauge("inventory_body_memory_bytes", "Memory that bodies of requests take, of --max-body-memory.");
     text.sample("inventory_body_memory_bytes", &[], state.bodies.taken());
+    state.admission.expose(&mut text);
+    RateLimit::expose(state.rate_limit.as_ref(), &mut text);
+    state.exports.expose(&mut text);
     state.feed.expose(&mut text);
     if let Ok(store) = state.store() {
         store.expose(&mut text);
