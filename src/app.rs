@@ -120,6 +120,11 @@ impl App {
         self.state.access
     }
 
+    /// What its handlers see: for who looks at it, or takes places in it, from the inside.
+    pub fn state(&self) -> &'static HttpState {
+        self.state
+    }
+
     /// Completes when the service that [`App::serve`] runs has recovered what is on disk, and takes requests.
     pub fn opened(&self) -> impl Future<Output = ()> + use<> {
         let state = self.state;

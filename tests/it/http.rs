@@ -3,6 +3,7 @@
 
 mod access;
 mod adjustments;
+mod admission;
 mod alerts;
 mod backups;
 mod caching;
@@ -28,6 +29,7 @@ mod order_queue;
 mod orders;
 mod orders_refused;
 mod protection;
+mod rate_limit;
 mod refusals;
 mod reservations;
 mod rfc;

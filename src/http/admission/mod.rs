@@ -132,10 +132,10 @@ impl Admission {
             LinedUp::Full => {
                 self.full.fetch_add(1, Ordering::Relaxed);
                 let AdmissionConfig { in_flight_max, queue } = self.config;
-                Entry::Refused(self.refusal(format!(
+                Entry::Refused(Box::new(self.refusal(format!(
                     "{in_flight_max} requests are being carried out and {} wait, and that is as many as may; nothing was changed",
                     queue.capacity
-                )))
+                ))))
             }
         }
     }
@@ -159,13 +159,13 @@ impl Admission {
         }
         self.late.fetch_add(1, Ordering::Relaxed);
         let waited_ms = self.config.queue.failfast_timeout.as_millis();
-        Poll::Ready(Err(self.refusal(format!(
+        Poll::Ready(Err(Box::new(self.refusal(format!(
             "as many requests as may are being carried out, and this one has waited for {waited_ms} ms; nothing was changed"
-        ))))
+        )))))
     }
 
-    fn refusal(&self, detail: String) -> Box<Problem> {
-        Box::new(Problem::new(ProblemKind::Overloaded, detail).again_after(self.room.until_let_in()))
+    fn refusal(&self, detail: String) -> Problem {
+        Problem::new(ProblemKind::Overloaded, detail).again_after(self.room.until_let_in())
     }
 
     /// How it is now.

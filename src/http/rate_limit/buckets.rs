@@ -41,7 +41,8 @@ struct Shard {
     empty_at: HashMap<Client, u64, ahash::RandomState>,
     /// The one of those who have none of their own.
     shared_empty_at: u64,
-    swept_at: u64,
+    /// When empty ones were forgotten last.
+    swept: u64,
 }
 
 /// What came of it, to take one.
@@ -101,8 +102,8 @@ impl Shard {
     fn sweep(&mut self, now: u64) {
         let is_full = self.empty_at.len() >= CLIENTS_OF_SHARD_MAX;
         let pause = if is_full { FULL_SWEEP_NS } else { SWEEP_NS };
-        if now.saturating_sub(self.swept_at) >= pause {
-            self.swept_at = now;
+        if now.saturating_sub(self.swept) >= pause {
+            self.swept = now;
             self.empty_at.retain(|_, empty_at| *empty_at > now);
         }
     }
@@ -134,7 +135,7 @@ mod tests {
         }
         assert_eq!(take(SECOND), Taken::None { again_in: every });
         assert_eq!(take(SECOND), Taken::None { again_in: every }, "who is refused takes nothing");
-        let just_before = SECOND + every - Duration::from_nanos(1);
+        let just_before = SECOND + Duration::from_nanos(99_999_999);
         assert_eq!(take(just_before), Taken::None { again_in: Duration::from_nanos(1) });
         assert_eq!(take(SECOND + every), Taken::One { left: 0, whole_in: SECOND });
         assert_eq!(take(SECOND + every), Taken::None { again_in: every });
