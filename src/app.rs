@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::http::routes::Face;
 use crate::http::server::listen::Listener;
 use crate::http::server::tls::Tls;
-use crate::http::server::{self, Drained, Entrance, Leaving};
+use crate::http::server::{self, Drained, Entrance, Leaving, ServerConfig};
 use crate::http::{self, HttpState};
 use crate::store::local::{OpenError, Opening};
 use crate::store::{AnyStore, Store as _};
@@ -120,6 +120,11 @@ impl App {
         self.state.access
     }
 
+    /// What its handlers see: for who looks at it, or takes places in it, from the inside.
+    pub fn state(&self) -> &'static HttpState {
+        self.state
+    }
+
     /// Completes when the service that [`App::serve`] runs has recovered what is on disk, and takes requests.
     pub fn opened(&self) -> impl Future<Output = ()> + use<> {
         let state = self.state;
@@ -168,8 +173,9 @@ impl App {
                 store.stop();
             }
         };
-        let drained =
-            server::serve(entrances, config.server.clone(), &state.connections, stop, leaving).await;
+        let tells_addresses = config.http.rate_limit.is_some();
+        let server = ServerConfig { tells_addresses, ..config.server.clone() };
+        let drained = server::serve(entrances, server, &state.connections, stop, leaving).await;
         if let Some(ended) = early {
             return ended;
         }

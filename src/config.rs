@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::http::HttpConfig;
+use crate::http::admission::AdmissionConfig;
 use crate::http::feed::FeedConfig;
 use crate::http::middleware::cors::Origins;
 use crate::http::policy::Policy;
@@ -99,6 +100,9 @@ impl Config {
             strategy: StrategyConfig::default(),
             http: HttpConfig {
                 request_timeout: Duration::from_secs(30),
+                admission: AdmissionConfig::default(),
+                rate_limit: None,
+                exports_max: 8,
                 bodies_bytes_max: 256 * 1024 * 1024,
                 access_log_lines_max: Some(ACCESS_LOG_LINES_DEFAULT),
                 feed: FeedConfig::default(),
@@ -108,6 +112,7 @@ impl Config {
             server: ServerConfig {
                 connections_max: 10_000,
                 connections_per_address_max: None,
+                tells_addresses: false,
                 header_timeout: Duration::from_secs(5),
                 idle_timeout: Duration::from_mins(1),
                 write_timeout: Duration::from_secs(30),
@@ -143,6 +148,7 @@ impl Config {
         let durations = [
             ("--lock-timeout", self.strategy.lock_timeout, WAIT_MAX),
             ("--request-timeout", self.http.request_timeout, WAIT_MAX),
+            ("--admission-wait", self.http.admission.queue.failfast_timeout, WAIT_MAX),
             ("--header-timeout", self.server.header_timeout, WAIT_MAX),
             ("--idle-timeout", self.server.idle_timeout, WAIT_MAX),
             ("--write-timeout", self.server.write_timeout, WAIT_MAX),
@@ -178,6 +184,9 @@ impl Config {
                 self.server.connections_per_address_max.unwrap_or(1),
                 COUNT_MAX,
             ),
+            ("--max-in-flight", self.http.admission.in_flight_max, COUNT_MAX),
+            ("--admission-queue", self.http.admission.queue.capacity, COUNT_MAX),
+            ("--exports-max", self.http.exports_max, COUNT_MAX),
             ("--event-readers", self.http.feed.readers_max, COUNT_MAX),
             ("--webhooks-max", self.webhooks.hooks_max, WEBHOOKS_MAX),
             ("--actor-queue", self.strategy.actor_queue, COUNT_MAX),
@@ -189,7 +198,9 @@ impl Config {
             ("--order-workers", keeping.orders.workers, WORKERS_MAX),
             ("--backorder-capacity", keeping.orders.backorders_max, KEYS_MAX),
         ];
-        for (flag, count, max) in counts {
+        let burst = self.http.rate_limit.and_then(|limit| Some((limit.burst? as usize, limit.burst_max())));
+        let burst = burst.map(|(burst, max)| ("--rate-limit-burst", burst, max));
+        for (flag, count, max) in counts.into_iter().chain(burst) {
             if count == 0 {
                 return Err(ConfigError::Zero { flag });
             }

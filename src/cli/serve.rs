@@ -20,9 +20,11 @@ use super::{EXIT_USAGE, fail, print, reload, size, supervisor, unknown_variables
 use crate::app::{App, Ended, Listening};
 use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
+use crate::http::admission::{AdmissionConfig, QueueConfig};
 use crate::http::feed::FeedConfig;
 use crate::http::middleware::cors::{Origin, Origins};
 use crate::http::policy::Policy;
+use crate::http::rate_limit::{Rate, RateLimitConfig};
 use crate::http::server::Drained;
 use crate::http::server::listen::Listener;
 use crate::http::server::tls::{Tls, TlsFiles};
@@ -156,6 +158,25 @@ pub(super) struct ServeArgs {
     /// How long a client may take nothing of an answer before its connection is closed
     #[arg(long, env = "INVENTORY_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     write_timeout: Duration,
+    /// How many requests are carried out at once; not counted are those that wait for their body, or sleep
+    #[arg(long, env = "INVENTORY_MAX_IN_FLIGHT", value_name = "N", default_value_t = 1_024)]
+    max_in_flight: usize,
+    /// How many more may wait for that; one more gets 503 `overloaded` at once
+    #[arg(long, env = "INVENTORY_ADMISSION_QUEUE", value_name = "N", default_value_t = 1_024)]
+    admission_queue: usize,
+    /// For how long each may wait for that, before it gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_ADMISSION_WAIT", value_name = "DURATION", default_value = "500ms", value_parser = humantime::parse_duration)]
+    admission_wait: Duration,
+    /// How often one client may ask, as 100/s, by the name of its key or by its address (of IPv6 a network of 64 bits); more gets 429
+    /// `rate-limited`. As often as it likes if left out
+    #[arg(long, env = "INVENTORY_RATE_LIMIT", value_name = "N/TIME")]
+    rate_limit: Option<Rate>,
+    /// How often it may ask at once, if it has not for long; N if left out
+    #[arg(long, env = "INVENTORY_RATE_LIMIT_BURST", value_name = "N", requires = "rate_limit")]
+    rate_limit_burst: Option<u32>,
+    /// How many exports there may be at once; one more gets 503 `overloaded`
+    #[arg(long, env = "INVENTORY_EXPORTS_MAX", value_name = "N", default_value_t = 8)]
+    exports_max: usize,
     /// How much memory the bodies of all requests may take together, where they are longer than a few KiB; one more gets 503 `overloaded`
     #[arg(long, env = "INVENTORY_MAX_BODY_MEMORY", value_name = "SIZE", default_value = "256MiB", value_parser = size::parse)]
     max_body_memory: u64,
@@ -232,6 +253,11 @@ impl ServeArgs {
         }
         config.http.request_timeout = self.request_timeout;
         config.http.bodies_bytes_max = usize::try_from(self.max_body_memory).unwrap_or(usize::MAX);
+        let queue = QueueConfig { capacity: self.admission_queue, failfast_timeout: self.admission_wait };
+        config.http.admission = AdmissionConfig { in_flight_max: self.max_in_flight, queue };
+        let limited = |rate| RateLimitConfig { rate, burst: self.rate_limit_burst };
+        config.http.rate_limit = self.rate_limit.map(limited);
+        config.http.exports_max = self.exports_max;
         config.http.access_log_lines_max = self.access_log.then_some(self.access_log_rate);
         config.http.feed = FeedConfig { readers_max: self.event_readers, heartbeat: self.event_heartbeat };
         config.http.origins = Origins::new(self.cors_origin.clone());

@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode};
 use parking_lot::Mutex;
 
 use super::HttpState;
+use super::rate_limit::RateLimit;
 use super::trace_context::TraceId;
 use crate::store::Store as _;
 use crate::telemetry::exposition::{Exemplar, Format};
@@ -201,6 +202,9 @@ pub fn expose(state: &HttpState, format: Format) -> String {
     state.connections.expose(&mut text);
     text.gauge("inventory_body_memory_bytes", "Memory that bodies of requests take, of --max-body-memory.");
     text.sample("inventory_body_memory_bytes", &[], state.bodies.taken());
+    state.admission.expose(&mut text);
+    RateLimit::expose(state.rate_limit.as_ref(), &mut text);
+    state.exports.expose(&mut text);
     state.feed.expose(&mut text);
     if let Ok(store) = state.store() {
         store.expose(&mut text);

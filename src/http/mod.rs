@@ -4,10 +4,11 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand), [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of), [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand, [`waits_for`] what that waits for), [`admission`] how many are let in, [`rate_limit`] how often one client is, [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of), [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod access_log;
+pub mod admission;
 pub mod dto;
 pub mod extract;
 pub mod feed;
@@ -18,12 +19,14 @@ pub mod perhaps;
 pub mod pieces;
 pub mod policy;
 pub mod problem;
+pub mod rate_limit;
 pub mod request_body;
 pub mod routes;
 pub mod scopes;
 pub mod server;
 pub mod stack;
 pub mod trace_context;
+pub mod waits_for;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -35,6 +38,8 @@ use axum::response::IntoResponse as _;
 use tokio::sync::{Notify, watch};
 
 use self::access_log::AccessLog;
+use self::admission::exports::Exports;
+use self::admission::{Admission, AdmissionConfig};
 use self::extract::BodyRoom;
 use self::feed::{Feed, FeedConfig};
 use self::metrics::HttpMetrics;
@@ -43,6 +48,7 @@ use self::openapi::Documents;
 use self::perhaps::Known;
 use self::policy::Policy;
 use self::problem::{Problem, ProblemKind};
+use self::rate_limit::{RateLimit, RateLimitConfig};
 use self::routes::{Face, stock_query};
 use self::server::counts::Connections;
 use crate::access::Access;
@@ -79,6 +85,12 @@ pub struct HttpState {
     pub access_log: AccessLog,
     /// What was counted of connections.
     pub connections: Connections,
+    /// How many requests are carried out at once.
+    pub admission: Admission,
+    /// How often one client may ask; `None` where there is no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// How many exports there are at once.
+    pub exports: Exports,
     /// The memory that bodies take.
     pub bodies: BodyRoom,
     /// Whether to tell a load balancer to send requests here.
@@ -111,6 +123,12 @@ enum Takes {
 pub struct HttpConfig {
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
+    /// How many requests are carried out at once, and how many wait for that.
+    pub admission: AdmissionConfig,
+    /// How often one client may ask; as often as it likes if `None`.
+    pub rate_limit: Option<RateLimitConfig>,
+    /// How many exports there may be at once.
+    pub exports_max: usize,
     /// How much memory the bodies of all requests may take together, in bytes, where they come in several pieces.
     pub bodies_bytes_max: usize,
     /// How many lines a second the access log has of answers below 400, and of those of 4xx; of none of both if `None`.
@@ -139,6 +157,9 @@ impl HttpState {
             metrics: HttpMetrics::default(),
             access_log: AccessLog::new(config.access_log_lines_max),
             connections: Connections::default(),
+            admission: Admission::new(config.admission),
+            rate_limit: config.rate_limit.map(RateLimit::new),
+            exports: Exports::new(config.exports_max),
             bodies: BodyRoom::new(config.bodies_bytes_max),
             readiness: Readiness::default(),
             // What is left is for the body to come, the change to be made, and the answer to leave.

@@ -1,6 +1,7 @@
 //! The OpenAPI document: generated from the handlers, served, printed, and committed as `openapi.yaml`.
 
 mod guarded;
+mod limited;
 
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, Parameter};
@@ -80,6 +81,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Head::openapi();
     document.merge(paths);
     guarded::guard(&mut document);
+    limited::limit(&mut document);
     for item in document.paths.paths.values_mut() {
         let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
         all.flat_map(|operation| operation.parameters.iter_mut().flatten()).for_each(forbid_null);

@@ -1,12 +1,11 @@
 //! [`RequestBody`]: the body of a request, of which the connection learns what nobody wanted.
 //!
 //! A handler may answer before the body has come, or without a look at it. What is left of it stands in the way of the next request:
-//! either it is there, and thrown away, or the connection ends with this answer, which has to say so. And a request that is given up
-//! while it waits for its body has changed nothing, which it can be told ([`poll_awaiting`]).
+//! either it is there, and thrown away, or the connection ends with this answer, which has to say so. That a request waits for its body is
+//! [said](super::waits_for); the last piece of the body of one that has no place yet is held back until it has.
 //!
 //! How far the request at hand is, the connection learns from its [`Exchange`].
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -17,11 +16,28 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
+use super::waits_for::{self, WaitsFor};
+
 /// The body of a request. Dropped before its end, it is given back.
 #[derive(Debug)]
 pub struct RequestBody {
     /// Until it has ended: the body, and whose it is again.
     lent: Option<(Incoming, Arc<Exchange>)>,
+    /// What is held back of it.
+    held: Held,
+}
+
+/// What comes of a look at a body.
+type Frames = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+
+/// The end of a body whose request has no place yet.
+#[derive(Debug)]
+enum Held {
+    Nothing,
+    /// The last piece.
+    Piece(Bytes),
+    /// That there is no more.
+    End,
 }
 
 /// The request at hand of a connection, one after the other: how far it is, and what nobody read of its body. The connection, its service and
@@ -57,25 +73,30 @@ pub enum Phase {
     Answered,
 }
 
-thread_local! {
-    /// Whether the body that was asked last on this thread had nothing to give yet.
-    static AWAITED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Polls a request, and says whether it waits for its body. Then nothing of it was begun: no handler acts before it has all of it.
-pub fn poll_awaiting<T>(poll: impl FnOnce() -> T) -> (T, bool) {
-    AWAITED.set(false);
-    let polled = poll();
-    (polled, AWAITED.get())
-}
-
 /// How much of an unwanted body is read for the sake of the connection, in bytes: no more than what is on its way anyway.
 const DISCARDED_MAX: usize = 64 * 1024;
 
 impl RequestBody {
     /// A body that goes back to `exchange`.
     pub fn new(body: Incoming, exchange: &Arc<Exchange>) -> Self {
-        Self { lent: (!body.is_end_stream()).then(|| (body, Arc::clone(exchange))) }
+        let lent = (!body.is_end_stream()).then(|| (body, Arc::clone(exchange)));
+        Self { lent, held: Held::Nothing }
+    }
+
+    /// What a request is given of its body that has no place: all but the last piece, or that there is no more. Who lets it in polls it again.
+    fn held_back(&mut self, frame: Frames) -> Frames {
+        let is_last = self.lent.as_ref().is_some_and(|(body, _)| body.is_end_stream());
+        self.held = match frame {
+            Poll::Ready(None) => Held::End,
+            Poll::Ready(Some(Ok(frame))) if is_last => match frame.into_data() {
+                Ok(piece) => Held::Piece(piece),
+                // After it comes that there is no more.
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            },
+            other => return other,
+        };
+        waits_for::say(WaitsFor::Place);
+        Poll::Pending
     }
 }
 
@@ -200,9 +221,16 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((body, _)) = &mut self.lent else { return Poll::Ready(None) };
-        let frame = Pin::new(body).poll_frame(cx);
-        AWAITED.set(frame.is_pending());
+        let frame = match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Nothing => {
+                let Some((body, _)) = &mut self.lent else { return Poll::Ready(None) };
+                Pin::new(body).poll_frame(cx)
+            }
+            Held::Piece(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            Held::End => Poll::Ready(None),
+        };
+        waits_for::say(if frame.is_pending() { WaitsFor::Body } else { WaitsFor::Service });
+        let frame = if waits_for::is_outside() { self.held_back(frame) } else { frame };
         match frame {
             Poll::Ready(None) => {
                 if let Some((_, exchange)) = self.lent.take() {
@@ -220,7 +248,7 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lent.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        matches!(self.held, Held::Nothing) && self.lent.as_ref().is_none_or(|(body, _)| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,7 +4,8 @@ use axum::Router;
 use tower::ServiceBuilder;
 
 use super::middleware::{
-    AccessLayer, CorsLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer, no_store,
+    AccessLayer, AdmitLayer, CorsLayer, LimitLayer, ObserveLayer, ProtectLayer, RequestIdLayer, VetLayer,
+    no_store,
 };
 use super::{HttpConfig, HttpState};
 
@@ -24,6 +25,10 @@ pub fn around(routes: Router, state: &'static HttpState, config: &HttpConfig) ->
         .layer(VetLayer::new(&state.origins))
         // Turns away who has no key for what is asked; what is below knows whose it was.
         .layer(AccessLayer::new(state.access))
+        // Refuses a client that asks too often; before it takes a place from others.
+        .layer(LimitLayer::new(state.rate_limit.as_ref()))
+        // Lets in as many as can be carried out, and refuses what would come too late.
+        .layer(AdmitLayer::new(&state.admission))
         // Turns a handler that panics or takes too long into a problem; so those are counted and named as well.
         .layer(ProtectLayer::new(config.request_timeout));
     // One layer of the router, so that a request pays for one boxed future and not for one per middleware. Layers of

@@ -1,4 +1,5 @@
-//! The locks, words and threads of what is modelled: the owners of the strategies that pass messages, and the reservations. In a model
+//! The locks, words and threads of what is modelled: the owners of the strategies that pass messages, the reservations, and the places
+//! of requests. In a model
 //! (`schedules::outcomes`) they are the model checker's (shuttle), which then decides who runs when: the code that is modelled is the
 //! code that runs. Everywhere else they are the real ones, in unit tests too.
 

@@ -166,6 +166,27 @@ impl AtomicU64 {
         }
     }
 
+    /// Writes what `next` makes of it, if it makes anything; what it was, either way.
+    pub fn fetch_update(
+        &self,
+        set: Ordering,
+        fetch: Ordering,
+        next: impl FnMut(u64) -> Option<u64>,
+    ) -> Result<u64, u64> {
+        match self {
+            Self::Model(word) => word.fetch_update(set, fetch, next),
+            Self::Real(word) => word.fetch_update(set, fetch, next),
+        }
+    }
+
+    /// Takes so much away, and returns what it was.
+    pub fn fetch_sub(&self, less: u64, order: Ordering) -> u64 {
+        match self {
+            Self::Model(word) => word.fetch_sub(less, order),
+            Self::Real(word) => word.fetch_sub(less, order),
+        }
+    }
+
     /// Writes it, and returns what it was.
     pub fn swap(&self, value: u64, order: Ordering) -> u64 {
         match self {

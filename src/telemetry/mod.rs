@@ -2,17 +2,19 @@
 //!
 //! A leaf: it imports nothing of the house, and every layer may import it. [`striped`] holds counters that no
 //! two threads write, [`histogram`] the log-scale buckets built on them,
-//! [`exposition`] the text that Prometheus reads, [`log`] the way of log lines to standard error, [`sampler`] the choice of a few of many, [`process`] what the system says of the process. What is counted is decided where it
+//! [`exposition`] the text that Prometheus reads, [`log`] the way of log lines to standard error, [`sampler`] the choice of a few of many, [`pace`] how fast a queue has moved lately, [`process`] what the system says of the process. What is counted is decided where it
 //! happens; how it is shown is decided in `http`.
 
 pub mod exposition;
 pub mod histogram;
 pub mod log;
+pub mod pace;
 pub mod process;
 pub mod sampler;
 pub mod striped;
 
 pub use exposition::Exposition;
 pub use histogram::{Distribution, Histogram};
+pub use pace::Pace;
 pub use sampler::Sampler;
 pub use striped::Striped;

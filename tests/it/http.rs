@@ -4,6 +4,7 @@
 mod access;
 mod actors;
 mod adjustments;
+mod admission;
 mod alerts;
 mod backups;
 mod backups_kept;
@@ -32,6 +33,7 @@ mod orders;
 mod orders_refused;
 mod policy;
 mod protection;
+mod rate_limit;
 mod refusals;
 mod reservations;
 mod rfc;

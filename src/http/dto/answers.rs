@@ -136,6 +136,25 @@ pub struct StatusAnswer {
     pub contention: ContentionAnswer,
     /// The queue of orders.
     pub orders: OrderQueueAnswer,
+    /// The requests that are being carried out.
+    pub admission: AdmissionAnswer,
+}
+
+/// The requests that are being carried out, and those that wait for that.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdmissionAnswer {
+    /// Requests that are being carried out. Those that wait for their body, or sleep, are not counted.
+    pub in_flight: u64,
+    /// How many that may be (`--max-in-flight`).
+    #[schema(example = 1_024)]
+    pub in_flight_max: usize,
+    /// Requests that wait for that.
+    pub waiting: u64,
+    /// How many that may be (`--admission-queue`).
+    #[schema(example = 1_024)]
+    pub waiting_max: usize,
+    /// Requests that were refused since the service started, as too many waited, or they had waited for too long.
+    pub shed: u64,
 }
 
 /// The queue of orders, and who waits for stock.

@@ -18,8 +18,8 @@ mod webhooks;
 
 pub use alerts::{AlertAnswer, AlertRequest, AlertsAnswer};
 pub use answers::{
-    AdjustmentsAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer, LineProblem, LineResult,
-    OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,
+    AdjustmentsAnswer, AdmissionAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer,
+    LineProblem, LineResult, OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,
 };
 pub use chores::{
     BackupAnswer, BackupRequest, BackupsAnswer, ExportLine, FindingAnswer, ImportAnswer, ImportLine,

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::problem::Problem;
-use crate::http::{HttpState, Readiness};
+use crate::http::{HttpState, Readiness, waits_for};
 
 /// Tells what was applied of what was preferred.
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -55,13 +55,16 @@ impl Patience {
         self.time
     }
 
-    /// What comes of `wanted`, unless the service stops first: then nobody waits any more.
+    /// What comes of `wanted`, unless the service stops first: then nobody waits any more. Who waits takes nobody's place meanwhile.
     pub async fn unless_stopped<T>(&self, wanted: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            wanted = wanted => Some(wanted),
-            () = self.readiness.lost() => None,
-        }
+        waits_for::event(async {
+            tokio::select! {
+                biased;
+                wanted = wanted => Some(wanted),
+                () = self.readiness.lost() => None,
+            }
+        })
+        .await
     }
 
     /// What the answer says of it.

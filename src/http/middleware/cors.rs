@@ -21,7 +21,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 /// What it may read beyond what every page may.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Accept-Query, Allow, Content-Disposition, ETag, Event-Cursor, Idempotent-Replayed, Link, Location, Preference-Applied, \
-     Retry-After, WWW-Authenticate, X-Request-Id",
+     RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id",
 );
 /// For how long its browser need not ask again, in seconds. No browser takes much more.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");

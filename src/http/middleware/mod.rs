@@ -1,8 +1,10 @@
 //! The middleware, one a file: layer, service, future. [`super::stack`] puts them in order.
 
 mod access;
+mod admit;
 pub mod cors;
 mod head;
+mod limit;
 mod no_store;
 mod observe;
 mod origin;
@@ -11,7 +13,10 @@ mod request_id;
 mod vet;
 
 pub use access::AccessLayer;
+pub use admit::AdmitLayer;
+pub(in crate::http) use admit::needs_a_place;
 pub use cors::CorsLayer;
+pub use limit::LimitLayer;
 pub use no_store::no_store;
 pub use observe::ObserveLayer;
 pub use protect::ProtectLayer;

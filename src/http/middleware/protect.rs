@@ -13,8 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request_body::poll_awaiting;
 use crate::http::routes::{LONG_RUNNING, LONG_TIMEOUT, STREAMED};
+use crate::http::waits_for::{self, WaitsFor};
 
 /// Bounds the time of each request, and catches panics. What takes as long as there is stock has a bound of its own.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,9 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Protected<F> {
         let mut this = self.project();
         // Unwind safe: after a panic the inner future is never polled again, and what it shares with others (the
         // stock) is never left half changed by unwinding: see the contract of the strategies.
-        let (polled, awaits_body) = poll_awaiting(|| catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))));
+        let (polled, waits_for) = waits_for::poll(|| catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))));
+        // One whose body is held back has begun nothing, either.
+        let awaits_body = matches!(waits_for, WaitsFor::Body | WaitsFor::Place);
         match polled {
             Ok(Poll::Ready(answer)) => return Poll::Ready(answer),
             Ok(Poll::Pending) => {}

@@ -83,6 +83,8 @@ pub enum ProblemKind {
     IdempotencyKeyReused,
     /// 428
     PreconditionRequired,
+    /// 429
+    RateLimited,
     /// 500
     InternalError,
     /// 503
@@ -153,6 +155,7 @@ impl ProblemKind {
         Self::TooManyLines,
         Self::IdempotencyKeyReused,
         Self::PreconditionRequired,
+        Self::RateLimited,
         Self::InternalError,
         Self::Contention,
         Self::NotReady,
@@ -363,6 +366,12 @@ impl ProblemKind {
                 title: "Say which version is meant",
                 explanation: "PUT without a precondition only creates, and DELETE without one only removes a level that has no units. To record a count over an existing level, or to remove one with its units, send If-Match with the ETag you read, or If-Match: * for whatever is there. To change stock relative to what is there, POST to .../adjust. A service may ask for a precondition with each PUT and DELETE of a level (--require-precondition): to create one, send If-None-Match: *.",
             },
+            Self::RateLimited => ProblemPage {
+                name: "rate-limited",
+                status: StatusCode::TOO_MANY_REQUESTS,
+                title: "This client has asked as often as it may",
+                explanation: "The service lets one client ask only so often (--rate-limit): one client is who has a key of one name or, without keys, whoever comes from one address, of IPv6 from one network of 64 bits. Nothing was changed: repeat the request after Retry-After. RateLimit-Policy says how many requests a client may make in how many seconds, RateLimit how many it has left.",
+            },
             Self::InternalError => ProblemPage {
                 name: "internal-error",
                 status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -427,7 +436,7 @@ impl ProblemKind {
                 name: "overloaded",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "More is asked than can be taken in",
-                explanation: "A bound was reached: the journal is slower than the changes that come, its disk is full, all room for idempotency keys is taken, or as many requests wait for stock as may (--waiters-max). Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the change was let in just before the disk was full: it is kept once there is room, and lost if the service ends before; repeat it with the same Idempotency-Key, or read the level. A read says so as well where what it would show is not on disk yet.",
+                explanation: "A bound was reached: as many requests are being carried out as may be (--max-in-flight), and this one has waited for that for too long (--admission-wait) or finds as many waiting as may (--admission-queue); the journal is slower than the changes that come, its disk is full, all room for idempotency keys is taken, as many requests wait for stock as may (--waiters-max), or as many exports are under way (--exports-max). Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the change was let in just before the disk was full: it is kept once there is room, and lost if the service ends before; repeat it with the same Idempotency-Key, or read the level. A read says so as well where what it would show is not on disk yet.",
             },
             Self::QueueFull => ProblemPage {
                 name: "queue-full",

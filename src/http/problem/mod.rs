@@ -148,6 +148,12 @@ impl Problem {
         }
     }
 
+    /// The same, which is worth another try after that time.
+    #[must_use]
+    pub fn again_after(self, time: Duration) -> Self {
+        Self { retry_after_s: Some(seconds_up(time)), ..self }
+    }
+
     /// A body of which not all came in time: nothing was begun.
     pub fn body_timeout(detail: impl Into<Cow<'static, str>>) -> Self {
         let status = StatusCode::REQUEST_TIMEOUT.as_u16();

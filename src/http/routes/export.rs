@@ -3,11 +3,13 @@
 use std::io;
 
 use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
 use tokio::sync::mpsc;
 
 use super::answer;
+use crate::http::HttpState;
 use crate::http::dto::{Export, ExportForm, ExportLine};
 use crate::http::extract::{NDJSON, Query, Service, wanted_form};
 use crate::http::pieces::{Piece, Pieces};
@@ -35,10 +37,17 @@ const AS_A_FILE: &str = "attachment; filename=\"stock.csv\"";
         (status = 200, description = "A line per level", content((ExportLine = "application/x-ndjson"), (String = "text/csv")),
          headers(("Event-Cursor" = String, description = "Where the events go on: `after` of `/v1/events`"), ("Content-Disposition" = String, description = "Of `text/csv`: that it is a file, `stock.csv`"))),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `contention`, `overloaded`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `contention`, `overloaded` (also where as many are under way as may), `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn export(Service(store): Service, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+pub async fn export(
+    State(state): State<&'static HttpState>,
+    Service(store): Service,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    // It is over when its body is, however it ends.
+    let under_way = state.exports.begin()?;
     let wanted = wanted_form(&Query::parse(&uri, &["format"])?, &headers)?;
     // Before any level: what comes after this place and is not in the levels yet is in the events.
     let cursor = store.feed_end();
@@ -50,7 +59,8 @@ pub async fn export(Service(store): Service, headers: HeaderMap, uri: Uri) -> Re
     let (pieces, taken) = mpsc::channel(PAGES_AHEAD);
     tokio::spawn(stream(store, export, form, first, pieces));
     let content_type = if wanted == StockForm::Csv { CSV_IN_UTF_8 } else { NDJSON };
-    let mut response = answer::typed(Body::new(Pieces(taken)), HeaderValue::from_static(content_type));
+    let mut response =
+        answer::typed(Body::new(under_way.of(Pieces(taken))), HeaderValue::from_static(content_type));
     let headers = response.headers_mut();
     headers.insert(answer::EVENT_CURSOR, answer::event_cursor(cursor));
     headers.insert(header::VARY, HeaderValue::from_name(header::ACCEPT));

@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 use super::answer;
-use crate::http::dto::{ContentionAnswer, OrderQueueAnswer, StatusAnswer};
+use crate::http::admission::Occupancy;
+use crate::http::dto::{AdmissionAnswer, ContentionAnswer, OrderQueueAnswer, StatusAnswer};
 use crate::http::extract::Accepted;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{HttpState, metrics as exposed};
@@ -21,6 +22,7 @@ use crate::telemetry::exposition::Format;
 pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
     let Status { strategy, durable, levels, contention, lineage, orders, .. } = state.store()?.status();
     let holds = contention.holds;
+    let Occupancy { in_flight, in_flight_max, waiting, waiting_max, shed } = state.admission.now();
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
         strategy,
@@ -42,6 +44,7 @@ pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<Stat
             queued: orders.queued,
             backordered: orders.backordered,
         },
+        admission: AdmissionAnswer { in_flight, in_flight_max, waiting, waiting_max, shed },
     }))
 }
 

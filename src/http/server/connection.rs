@@ -24,7 +24,7 @@ use tower::Service as _;
 
 use super::bounds::Bounded;
 use super::counts::Open;
-use super::peers::Peer;
+use super::peers::{ClientAddress, Peer};
 use super::shared::{Course, Shared, Watching};
 use super::socket::Socket;
 use crate::http::request_body::{Exchange, Phase, RequestBody};
@@ -65,10 +65,14 @@ pub(super) async fn serve(
     // One router per connection, borrowed for each of its requests in turn: cloning it for each would be a
     // reference count that every core writes twice per request.
     let (router, known) = (RefCell::new(router), &*shared);
+    let address = config.tells_addresses.then(|| ClientAddress(place.peer.as_ref().map(Peer::network)));
     let service = service_fn(move |request: Request<Incoming>| {
         let asked = !request.body().is_end_stream() && request.headers().contains_key(header::EXPECT);
         exchange.begin(request.body().is_end_stream());
-        let request = request.map(|body| RequestBody::new(body, exchange));
+        let mut request = request.map(|body| RequestBody::new(body, exchange));
+        if let Some(address) = address {
+            request.extensions_mut().insert(address);
+        }
         answer(router.borrow_mut().call(request), exchange, known, asked)
     });
     let ended = {

@@ -32,6 +32,7 @@ use self::connection::Place;
 use self::counts::Connections;
 pub use self::linger::Linger;
 use self::listen::Listener;
+pub use self::peers::ClientAddress;
 use self::peers::Peers;
 use self::shared::Shared;
 use self::socket::Socket;
@@ -45,6 +46,8 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// How many of them one address may have. If nothing is said nine tenths, so that none takes them all, where there are ten or more.
     pub connections_per_address_max: Option<usize>,
+    /// Whether requests are told where they come from ([`ClientAddress`]): it costs each of them an allocation.
+    pub tells_addresses: bool,
     /// How long the head of a request may take to come, once it has begun.
     pub header_timeout: Duration,
     /// How long a connection may idle.

@@ -24,6 +24,18 @@ pub(super) struct Peer {
     peers: Arc<Peers>,
 }
 
+/// Where a request comes from: of IPv6 a network of 64 bits, and nowhere if it came in over a Unix socket. A request that is to be told has it
+/// among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub Option<IpAddr>);
+
+impl Peer {
+    /// What counts as its address.
+    pub(super) fn network(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl Peers {
     /// Each may have so many.
     pub(super) fn new(max: usize) -> Arc<Self> {

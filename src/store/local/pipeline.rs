@@ -23,12 +23,13 @@ use tokio::sync::Notify;
 
 use self::counter::Counter;
 pub(super) use self::counter::{Task, What};
-use self::rank::{Pace, Rank};
+use self::rank::Rank;
 use super::Local;
 use crate::journal::lanes::Lanes;
 use crate::stock::{Order, OrderState};
 use crate::store::Orders;
 use crate::sync::Mutex;
+use crate::telemetry::Pace;
 
 /// Until a worker goes on where the journal takes nothing, or the levels are contended.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);

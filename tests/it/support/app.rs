@@ -19,8 +19,11 @@ use axum::http::Method;
 use inventory::access::Access;
 use inventory::app::{App, Ended, Listening};
 use inventory::config::Config;
+use inventory::http::HttpState;
+use inventory::http::admission::{AdmissionConfig, QueueConfig};
 use inventory::http::middleware::cors::Origins;
 use inventory::http::policy::Policy;
+use inventory::http::rate_limit::RateLimitConfig;
 use inventory::http::server::Drained;
 use inventory::store::{Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
@@ -52,6 +55,8 @@ pub(crate) struct TestApp {
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Ended>,
     access: Option<&'static Access>,
+    /// What its handlers see.
+    pub(crate) state: &'static HttpState,
     /// Where its stock is; removed with it.
     data: Arc<TempDir>,
 }
@@ -144,6 +149,29 @@ impl Builder {
         self
     }
 
+    /// With so many places for requests, and so many in line for them for that long.
+    pub(crate) fn with_admission(
+        mut self,
+        in_flight_max: usize,
+        capacity: usize,
+        failfast: Duration,
+    ) -> Self {
+        let queue = QueueConfig { capacity, failfast_timeout: failfast };
+        self.config.http.admission = AdmissionConfig { in_flight_max, queue };
+        self
+    }
+
+    pub(crate) fn with_rate_limit(mut self, rate: &str, burst: Option<u32>) -> Self {
+        let rate = rate.parse().expect("a rate");
+        self.config.http.rate_limit = Some(RateLimitConfig { rate, burst });
+        self
+    }
+
+    pub(crate) fn with_exports_max(mut self, exports: usize) -> Self {
+        self.config.http.exports_max = exports;
+        self
+    }
+
     pub(crate) fn with_body_memory(mut self, bytes: usize) -> Self {
         self.config.http.bodies_bytes_max = bytes;
         self
@@ -203,7 +231,7 @@ impl Builder {
     pub(crate) async fn start(self) -> TestApp {
         let connections_max = self.config.server.connections_max;
         let app = App::build(self.config).expect("a data directory of its own");
-        let (opened, access) = (app.opened(), app.access());
+        let (opened, access, state) = (app.opened(), app.access(), app.state());
         let (stop, stopped) = oneshot::channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
@@ -211,7 +239,7 @@ impl Builder {
         let server = tokio::spawn(app.serve(Listening::at(listener), async move { drop(stopped.await) }));
         tokio::time::timeout(WATCHDOG, opened).await.expect("the service opens");
         let (stop, client) = (Some(stop), client());
-        TestApp { address, connections_max, client, stop, server, access, data: self.data }
+        TestApp { address, connections_max, client, stop, server, access, state, data: self.data }
     }
 }
 

@@ -1,7 +1,4 @@
-//! [`Rank`]: who is before whom; and [`Pace`]: how fast orders have had their turn.
-
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+//! [`Rank`]: who is before whom.
 
 use crate::stock::order::PRIORITY_MAX;
 use crate::stock::{Order, OrderId};
@@ -42,36 +39,10 @@ fn placed_ms(id: OrderId) -> u64 {
     u64::try_from(id.to_bits() >> 80).expect("48 bits")
 }
 
-/// How many of the last departures are looked at.
-const DEPARTURES: usize = 64;
-
-/// The longest that somebody is told to wait for room in the queue.
-const WAIT_MAX: Duration = Duration::from_mins(1);
-
-/// When the last orders left the queue.
-#[derive(Debug, Default)]
-pub(super) struct Pace(VecDeque<Instant>);
-
-impl Pace {
-    /// One has left the queue.
-    pub(super) fn left(&mut self, now: Instant) {
-        if self.0.len() == DEPARTURES {
-            self.0.pop_front();
-        }
-        self.0.push_back(now);
-    }
-
-    /// How long it takes until `count` have left it, at the pace of the last that have, and at least for as long as none has.
-    pub(super) fn until_left(&self, count: usize, now: Instant) -> Duration {
-        let Some(first) = self.0.front() else { return WAIT_MAX };
-        let each = now.saturating_duration_since(*first) / u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        each.checked_mul(count).unwrap_or(WAIT_MAX).min(WAIT_MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::stock::{Location, OrderLine, OrderState, OrderTimes, Quantity, Sku, StockKey};
 
@@ -109,20 +80,5 @@ mod tests {
         assert!(rank(1_000, 0) < rank(91_001, 9));
         assert!(rank(90_999, 9) < rank(1_000, 0));
         assert!(rank(1_000, 4) < rank(11_001, 5) && rank(10_999, 5) < rank(1_000, 4));
-    }
-
-    #[test]
-    fn how_long_it_takes_is_what_it_took() {
-        let began = Instant::now();
-        let mut pace = Pace::default();
-        assert_eq!(pace.until_left(1, began), WAIT_MAX);
-        for at in 1..=200 {
-            pace.left(began + Duration::from_millis(at * 10));
-        }
-        let now = began + Duration::from_secs(2);
-        let told = pace.until_left(100, now);
-        assert!((900..=1_100).contains(&told.as_millis()), "{told:?}");
-        assert!(pace.until_left(100, now + Duration::from_secs(30)) > Duration::from_secs(30));
-        assert_eq!(pace.until_left(usize::MAX, now), WAIT_MAX);
     }
 }

@@ -74,7 +74,8 @@ fn check_problem(answer: &Answer, what: &str) {
     assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{what}");
     let is_in_doubt = answer.status >= 500 || answer.status == 408;
     assert_eq!(body.get("applied").is_some(), is_in_doubt, "applied, of 5xx and 408 only: {what}");
-    assert_eq!(!answer.header("retry-after").is_empty(), answer.status == 503, "Retry-After: {what}");
+    let is_to_come_back = [429, 503].contains(&answer.status);
+    assert_eq!(!answer.header("retry-after").is_empty(), is_to_come_back, "Retry-After: {what}");
     let named = match kind {
         ProblemKind::ValidationFailed => 1..=100,
         // Lines of an import.
