@@ -232,7 +232,8 @@ pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
 
 fn tag(text: &str, lineage: Lineage) -> Option<EntityTag> {
     let (weak, text) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
-    let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
+    // Two tags without a comma between them are none (RFC 9110, section 8.8.3).
+    let opaque = text.strip_prefix('"')?.strip_suffix('"').filter(|opaque| !opaque.contains('"'))?;
     // Exactly as it was given out: "03" or "+3" is a tag, but not one of ours.
     let numbered = opaque.parse::<Numbered>().ok().filter(|numbered| numbered.to_string() == opaque);
     let version = numbered.filter(|numbered| numbered.lineage == lineage).map(|numbered| numbered.number);
@@ -266,7 +267,7 @@ mod tests {
         assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
         assert_eq!(if_match("\"3\", *"), Err(ProblemKind::InvalidRequest));
         assert_eq!(if_match("*, *"), Err(ProblemKind::InvalidRequest));
-        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\""] {
+        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\"", "\"3\"\"4\"", "\"3\" \"4\""] {
             assert_eq!(if_match(malformed), Err(ProblemKind::InvalidRequest), "{malformed}");
         }
     }
