@@ -232,8 +232,12 @@ pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
 
 fn tag(text: &str, lineage: Lineage) -> Option<EntityTag> {
     let (weak, text) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
-    // Two tags without a comma between them are none (RFC 9110, section 8.8.3).
-    let opaque = text.strip_prefix('"')?.strip_suffix('"').filter(|opaque| !opaque.contains('"'))?;
+    let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
+    // Nothing that two tags without a comma between them would be (RFC 9110, section 8.8.3).
+    let is_opaque = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    if !opaque.bytes().all(is_opaque) {
+        return None;
+    }
     // Exactly as it was given out: "03" or "+3" is a tag, but not one of ours.
     let numbered = opaque.parse::<Numbered>().ok().filter(|numbered| numbered.to_string() == opaque);
     let version = numbered.filter(|numbered| numbered.lineage == lineage).map(|numbered| numbered.number);
@@ -267,7 +271,7 @@ mod tests {
         assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
         assert_eq!(if_match("\"3\", *"), Err(ProblemKind::InvalidRequest));
         assert_eq!(if_match("*, *"), Err(ProblemKind::InvalidRequest));
-        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\"", "\"3\"\"4\"", "\"3\" \"4\""] {
+        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\"", "\"3\"\"4\"", "\"3\" \"4\"", "\"3 \""] {
             assert_eq!(if_match(malformed), Err(ProblemKind::InvalidRequest), "{malformed}");
         }
     }

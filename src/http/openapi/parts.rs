@@ -88,8 +88,8 @@ pub(super) fn of_parameter(path: &str, place: &str, name: &str) -> Option<RefOr<
 
 /// What the header `If-None-Match` may be, which depends on the method.
 pub(super) fn if_none_match(is_read: bool) -> RefOr<Schema> {
-    let pattern = if is_read { patterns::TAGS } else { patterns::STAR };
-    matching(pattern.to_owned()).into()
+    let tags = matching(patterns::TAGS.to_owned());
+    if is_read { tags.into() } else { plain(Type::String).enum_values(Some(["*"])).into() }
 }
 
 /// The same, or null.
@@ -117,7 +117,7 @@ fn texts() -> Vec<(&'static str, Schema)> {
         ("Id", id, "A UUID in lower case; they sort by the time of their making", "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e"),
         ("Time", time, "RFC 3339, in UTC, with milliseconds", "2026-11-22T14:05:00.123Z"),
         ("Lineage", like(patterns::LINEAGE), "The history that versions and movements are of, after a restore", "00c0ffee00c0ffee"),
-        ("LevelCursor", like(patterns::LEVEL_CURSOR), "A place in a list of levels, as an answer told it", "ODUxMjNBH21haW4"),
+        ("LevelCursor", like(patterns::LEVEL_CURSOR), "A place in a list of levels, as an answer told it", "ODUxMjNBIG1haW4"),
         ("MovementCursor", matching(patterns::movement_cursor()), "A place in a list of movements, as an answer told it", "AAAAAAAAEmc"),
         ("EventCursor", matching(patterns::place()), "A place in the stream of events, as an answer told it", "AAAAAAAAEmc"),
         ("Secret", like(patterns::SECRET), "What signs messages: `whsec_` and 24 to 64 bytes in base64", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),

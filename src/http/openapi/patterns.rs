@@ -29,13 +29,11 @@ pub(super) const URL: &str = "^https?://(?:[A-Za-z0-9][A-Za-z0-9._~-]*|\\[[0-9A-
                               (?:[/?][!$-;=?-Z_a-z~]*)?$";
 /// A key, bare or in quotes.
 pub(super) const IDEMPOTENCY_KEY: &str = r#"^(?:[!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$"#;
-/// `*`, or one entity tag. A list may have empty elements (RFC 9110, section 5.6.1).
-pub(super) const ONE_TAG: &str = r#"^[ \t,]*(?:\*|(?:W/)?"[\t !#-~]*")[ \t,]*$"#;
+/// `*`, or one entity tag. As every list in a header, it may have white space and empty elements besides (RFC 9110, section 5.6.1).
+pub(super) const ONE_TAG: &str = r#"^(?:\*|(?:W/)?"[!#-~]*")$"#;
 /// `*`, or any number of entity tags.
-pub(super) const TAGS: &str =
-    r#"^[ \t,]*(?:\*[ \t,]*|(?:(?:W/)?"[\t !#-~]*"[ \t]*(?:,[ \t,]*(?:W/)?"[\t !#-~]*"[ \t]*)*[ \t,]*)?)$"#;
-/// `*`.
-pub(super) const STAR: &str = r"^[ \t,]*\*[ \t,]*$";
+pub(super) const TAGS: &str = r#"^(?:\*|(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)$"#;
+
 /// The key of a stock level, in base64 for URLs.
 pub(super) const LEVEL_CURSOR: &str = "^[A-Za-z0-9_-]{2,}$";
 

@@ -46,6 +46,11 @@ fn share_fields(of: &str, schema: &mut Object) {
     let is_request = matches!(schema.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
     for (name, field) in &mut schema.properties {
         let RefOr::T(told) = field else { continue };
+        if let (("StockQueryRequest", "keys") | ("CommitRequest", "lines"), Schema::Array(list)) =
+            ((of, name.as_str()), &mut *told)
+        {
+            list.unique_items = true;
+        }
         let (is_nullable, description) = match told {
             Schema::Object(field) => (not_null(&mut field.schema_type), field.description.clone()),
             Schema::Array(field) => (not_null(&mut field.schema_type), None),
