@@ -103,6 +103,7 @@ pub enum MovementKind {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MovementsAnswer<'a> {
     /// The movements: newest first of one level, in the order of their numbers otherwise.
+    #[schema(max_items = 1_000)]
     pub items: Vec<MovementAnswer<'a>>,
     /// Where the next page starts; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]

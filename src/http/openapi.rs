@@ -2,11 +2,14 @@
 
 mod guarded;
 mod limited;
+mod parts;
+mod patterns;
+mod shared;
+mod yaml;
 
 use utoipa::OpenApi;
-use utoipa::openapi::path::{Operation, Parameter};
-use utoipa::openapi::schema::{SchemaType, Type};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Operation;
 
 use super::feed::schema;
 use super::routes::{self, Face};
@@ -57,7 +60,7 @@ impl Documents {
         let document = document();
         let plain = serde_json::to_value(&document).expect("the document is plain data");
         Self {
-            yaml: document.to_yaml().expect("the document is plain data"),
+            yaml: yaml::quoted(&document.to_yaml().expect("the document is plain data")),
             json: document.to_pretty_json().expect("the document is plain data"),
             events: schema::all(&plain),
         }
@@ -82,27 +85,15 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document.merge(paths);
     guarded::guard(&mut document);
     limited::limit(&mut document);
+    shared::share(&mut document);
     for item in document.paths.paths.values_mut() {
-        let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten();
-        all.flat_map(|operation| operation.parameters.iter_mut().flatten()).for_each(forbid_null);
-        for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
-            refuse_pages_of_others(operation);
+        for (is_read, operation) in shared::operations(item) {
+            if !is_read {
+                refuse_pages_of_others(operation);
+            }
         }
     }
     document
-}
-
-/// A header or a parameter that may be left out is a text or a number where it is there: null can be said by neither, and programs that are
-/// made from the document fall over it.
-fn forbid_null(parameter: &mut RefOr<Parameter>) {
-    let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(schema))), .. }) = parameter else {
-        return;
-    };
-    let SchemaType::Array(types) = &mut schema.schema_type else { return };
-    types.retain(|only| *only != Type::Null);
-    if let [only] = types.as_slice() {
-        schema.schema_type = SchemaType::Type(only.clone());
-    }
 }
 
 /// What the middleware answers on behalf of every route that is no mere read, beside what it answers who has too small a key.

@@ -248,15 +248,30 @@ impl fmt::Display for Numbered {
     }
 }
 
-impl FromStr for Numbered {
-    type Err = std::num::ParseIntError;
+/// Why a text is no [`Numbered`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must be a number, perhaps with a dash and a lineage")]
+pub struct NotNumbered;
 
+/// The most digits of a number: so many always fit, and no log gets near.
+const DIGITS_MAX: usize = 19;
+
+impl FromStr for Numbered {
+    type Err = NotNumbered;
+
+    /// Exactly what is written, but for zeros in front: digits, and of a lineage all sixteen.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (number, lineage) = match text.split_once('-') {
             None => (text, Lineage(None)),
-            Some((number, id)) => (number, Lineage(Some(u64::from_str_radix(id, 16)?))),
+            Some((number, id)) => {
+                let is_one = id.len() == 16 && id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+                let id = is_one.then(|| u64::from_str_radix(id, 16).ok()).flatten();
+                (number, Lineage(Some(id.ok_or(NotNumbered)?)))
+            }
         };
-        Ok(Self { number: number.parse()?, lineage })
+        let is_number = number.len() <= DIGITS_MAX && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = is_number.then(|| number.parse().ok()).flatten();
+        Ok(Self { number: number.ok_or(NotNumbered)?, lineage })
     }
 }
 
@@ -476,13 +491,27 @@ mod tests {
         }
         for (number, shown) in [
             (Lineage::FIRST.number(7), "7"),
-            (Lineage(Some(0xC0_FFEE)).number(u64::MAX), "18446744073709551615-0000000000c0ffee"),
+            (Lineage(Some(0xC0_FFEE)).number(10_u64.pow(19) - 1), "9999999999999999999-0000000000c0ffee"),
         ] {
             assert_eq!(number.to_string(), shown);
             assert_eq!(shown.parse(), Ok(number));
         }
-        for wrong in ["", "-", "7-", "-7", "x", "7-x", "7-00000000000000001", "7-1-1"] {
-            assert!(wrong.parse::<Numbered>().is_err() || wrong == "7-00000000000000001", "{wrong}");
+        for wrong in [
+            "",
+            "-",
+            "7-",
+            "-7",
+            "+7",
+            "x",
+            "7-x",
+            "7-1",
+            "7-+000000000c0ffee",
+            "7-0000000000C0FFEE",
+            "7-00000000000000001",
+            "7-1-1",
+            "10000000000000000000",
+        ] {
+            assert_eq!(wrong.parse::<Numbered>(), Err(NotNumbered), "{wrong}");
         }
         for wrong in ["", "x", "AAAA", "%", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
             assert_eq!(wrong.parse::<MovementCursor>(), Err(NotACursor), "{wrong}");

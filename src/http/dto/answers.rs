@@ -41,6 +41,7 @@ pub struct StockLevel<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LevelsAnswer<'a> {
     /// The levels.
+    #[schema(max_items = 20_000)]
     pub levels: Vec<StockLevel<'a>>,
 }
 
@@ -49,6 +50,7 @@ pub struct LevelsAnswer<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PageAnswer<'a> {
     /// The levels. A filter may leave a page short, or empty, although more follow.
+    #[schema(max_items = 1_000)]
     pub items: Vec<StockLevel<'a>>,
     /// Where the next page starts; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +65,7 @@ pub struct PageAnswer<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchAnswer<'a> {
     /// One per line, in the order of the lines.
+    #[schema(max_items = 10_000)]
     pub results: Vec<LineResult<'a>>,
     /// How many lines were applied.
     pub applied: usize,

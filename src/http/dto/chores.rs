@@ -83,7 +83,7 @@ pub struct ImportAnswer {
 pub struct BackupRequest<'a> {
     /// Its name, of which no backup may be yet: 1 to 64 of `A-Z a-z 0-9 . _ ~ -`, not beginning with a dot.
     #[serde(borrow)]
-    #[schema(value_type = String, max_length = 64, example = "before-stocktaking")]
+    #[schema(value_type = String, max_length = 64, pattern = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$", example = "before-stocktaking")]
     pub name: Text<'a>,
 }
 

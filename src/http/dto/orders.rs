@@ -130,6 +130,7 @@ pub enum OrderStateAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OrdersAnswer<'a> {
     /// The orders. A filter may leave a page short, or empty, although more follow.
+    #[schema(max_items = 1_000)]
     pub items: Vec<OrderAnswer<'a>>,
     /// Where the next page starts; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -154,6 +154,7 @@ pub struct TransfersRequest<'a> {
 
 /// One move.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"sku": "85123A", "from": "main", "to": "shop", "quantity": 3}))]
 #[serde(deny_unknown_fields)]
 pub struct TransferLine<'a> {
     /// The sku.

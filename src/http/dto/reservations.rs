@@ -135,6 +135,7 @@ pub enum ReservationStateAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReservationsAnswer<'a> {
     /// The reservations. A filter may leave a page short, or empty, although more follow.
+    #[schema(max_items = 1_000)]
     pub items: Vec<ReservationAnswer<'a>>,
     /// Where the next page starts; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]

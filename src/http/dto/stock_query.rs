@@ -40,8 +40,10 @@ pub struct KeyRequest<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StockQueryAnswer<'a> {
     /// The levels that exist, in the order in which they were asked for.
+    #[schema(max_items = 10_000)]
     items: Vec<StockLevel<'a>>,
     /// Those that do not, in that order.
+    #[schema(max_items = 10_000)]
     missing: Vec<MissingLevel<'a>>,
     /// What they have together.
     totals: Totals,

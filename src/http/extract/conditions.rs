@@ -242,6 +242,11 @@ pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
 fn tag(text: &str, lineage: Lineage) -> Option<EntityTag> {
     let (weak, text) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
     let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
+    // Nothing that two tags without a comma between them would be (RFC 9110, section 8.8.3).
+    let is_opaque = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    if !opaque.bytes().all(is_opaque) {
+        return None;
+    }
     // Exactly as it was given out: "03" or "+3" is a tag, but not one of ours.
     let numbered = opaque.parse::<Numbered>().ok().filter(|numbered| numbered.to_string() == opaque);
     let version = numbered.filter(|numbered| numbered.lineage == lineage).map(|numbered| numbered.number);
@@ -282,7 +287,7 @@ mod tests {
         assert_eq!(if_match(" * "), Ok(Some(EntityTags::Any)));
         assert_eq!(if_match("\"3\", *"), Err(ProblemKind::InvalidRequest));
         assert_eq!(if_match("*, *"), Err(ProblemKind::InvalidRequest));
-        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\""] {
+        for malformed in ["3", "\"3", "3\"", "w/\"3\"", "\"", "\"3\"\"4\"", "\"3\" \"4\"", "\"3 \""] {
             assert_eq!(if_match(malformed), Err(ProblemKind::InvalidRequest), "{malformed}");
         }
     }

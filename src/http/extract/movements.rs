@@ -55,6 +55,10 @@ fn actor(text: &str) -> Result<String, String> {
 /// A time in milliseconds of Unix time: RFC 3339 in UTC, or a date, which is its midnight. Fractions of a millisecond are cut off.
 pub(super) fn time_ms(text: &str) -> Result<u64, &'static str> {
     let expected = "must be a time in UTC (2026-11-22T15:04:05Z), or a date (2026-11-22)";
+    // Which is taken for a fraction of no digits.
+    if text.contains(".Z") || text.contains(".+") {
+        return Err(expected);
+    }
     let is_date = text.len() == "2026-11-22".len();
     let read = if is_date {
         humantime::parse_rfc3339(&format!("{text}T00:00:00Z"))
@@ -97,6 +101,8 @@ mod tests {
             "1970-13-01",
             "1970-01-01T00:00:00",
             "1970-01-01T00:00:00+01:00",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00.+00:00",
             "1969-12-31",
             "1",
             "now",

@@ -21,11 +21,15 @@ pub(super) fn guard(document: &mut OpenApi) {
             ("DELETE", &mut item.delete),
         ];
         for (method, operation) in operations {
-            if let (Needed::Key(scope), Some(operation)) = (needed(Some(route), method), operation) {
-                operation.security = Some(vec![SecurityRequirement::new(SCHEME, [scope.name()])]);
-                refuse(operation, "401", "`unauthenticated`");
-                refuse(operation, "403", "`forbidden`");
-            }
+            let Some(operation) = operation else { continue };
+            let Needed::Key(scope) = needed(Some(route), method) else {
+                // Said, so that nobody takes it for forgotten.
+                operation.security = Some(Vec::new());
+                continue;
+            };
+            operation.security = Some(vec![SecurityRequirement::new(SCHEME, [scope.name()])]);
+            refuse(operation, "401", "`unauthenticated`");
+            refuse(operation, "403", "`forbidden`");
         }
     }
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(

@@ -39,6 +39,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     /// The fields that are wrong (`validation-failed`), or the lines of an import that are refused; at most 100 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
     errors: Vec<FieldError>,
     /// Each stock level that stands in the way, with what was asked and what was there.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

@@ -14,7 +14,7 @@ use crate::http::problem::{Problem, ProblemKind};
 /// This document, as YAML
 #[utoipa::path(
     get, path = "/openapi.yaml", tag = "operations", operation_id = "openapiYaml",
-    responses((status = 200, description = "The document", body = String, content_type = "application/yaml"))
+    responses((status = 200, description = "The document", body = Object, content_type = "application/yaml"))
 )]
 pub async fn yaml(State(state): State<&'static HttpState>) -> Response {
     answer::document(state.documents.yaml.as_str(), HeaderValue::from_static("application/yaml"))
