@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 /// The body of a request. Dropped before its end, it is given back.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// Until it has ended: the body, and whose it is again.
-    lent: Option<(Incoming, Arc<Exchange>)>,
+    /// Until it has ended: the body, and whose it is again; nobody's where it stands in no request's way.
+    lent: Option<(Incoming, Option<Arc<Exchange>>)>,
 }
 
 /// The request at hand of a connection, one after the other: how far it is, and what nobody read of its body. The connection, its service and
@@ -75,7 +75,12 @@ const DISCARDED_MAX: usize = 64 * 1024;
 impl RequestBody {
     /// A body that goes back to `exchange`.
     pub fn new(body: Incoming, exchange: &Arc<Exchange>) -> Self {
-        Self { lent: (!body.is_end_stream()).then(|| (body, Arc::clone(exchange))) }
+        Self { lent: (!body.is_end_stream()).then(|| (body, Some(Arc::clone(exchange)))) }
+    }
+
+    /// A body of HTTP/2, which has a stream of its own: what is not read of it the protocol takes care of.
+    pub fn apart(body: Incoming) -> Self {
+        Self { lent: (!body.is_end_stream()).then_some((body, None)) }
     }
 }
 
@@ -205,12 +210,12 @@ impl Body for RequestBody {
         AWAITED.set(frame.is_pending());
         match frame {
             Poll::Ready(None) => {
-                if let Some((_, exchange)) = self.lent.take() {
+                if let Some((_, Some(exchange))) = self.lent.take() {
                     exchange.has_come();
                 }
             }
             Poll::Ready(Some(Err(_))) => {
-                if let Some((_, exchange)) = self.lent.take() {
+                if let Some((_, Some(exchange))) = self.lent.take() {
                     exchange.is_back.store(true, Ordering::Release);
                 }
             }
@@ -230,7 +235,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some((body, exchange)) = self.lent.take() else { return };
+        let Some((body, Some(exchange))) = self.lent.take() else { return };
         if body.is_end_stream() {
             return exchange.has_come();
         }
