@@ -33,7 +33,9 @@ pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<
         // HTTP/1.0 does not know it.
         (None, None) if version < Version::HTTP_11 => {}
         (None, None) => return Err(invalid(&HOST, "is missing")),
-        (Some(host), _) if !is_host(host.as_bytes()) => return Err(invalid(&HOST, "must be a host, perhaps with a port")),
+        (Some(host), _) if !is_host(host.as_bytes()) => {
+            return Err(invalid(&HOST, "must be a host, perhaps with a port"));
+        }
         (Some(_), _) => {}
     }
     let coded = headers

@@ -89,7 +89,10 @@ impl Connections {
         let accepted = self.accepted.load(Ordering::Relaxed);
         text.gauge("inventory_connections", "Connections that are open.");
         text.sample("inventory_connections", &[], accepted.saturating_sub(closed));
-        text.gauge("inventory_http2_requests_in_flight", "Requests over HTTP/2 that have come in and are not yet over.");
+        text.gauge(
+            "inventory_http2_requests_in_flight",
+            "Requests over HTTP/2 that have come in and are not yet over.",
+        );
         text.sample(
             "inventory_http2_requests_in_flight",
             &[],

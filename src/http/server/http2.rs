@@ -13,7 +13,7 @@
 //! Where clients are to go elsewhere, the first answer of a connection is followed by a GOAWAY, as it says `Connection: close` in HTTP/1.1.
 
 use std::cell::RefCell;
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -140,5 +140,5 @@ fn builder(streams: &Arc<Streams>) -> http2::Builder<Spawner> {
 /// Whether there is nobody who could read why it ended.
 fn is_broken(error: &hyper::Error) -> bool {
     tracing::debug!(%error, "a connection of HTTP/2 ended early");
-    error.is_timeout() || error.source().is_some_and(|source| source.is::<io::Error>())
+    error.is_timeout() || error.source().is_some_and(<dyn Error>::is::<io::Error>)
 }

@@ -58,7 +58,11 @@ pub(super) async fn spoken(
     if !may_be_http2 || matches!(socket, Socket::Tls(_)) {
         return Some((socket, Speaks::Http1));
     }
-    if begins(&socket, shared, course).await { opened(socket, shared.config.header_timeout).await } else { None }
+    if begins(&socket, shared, course).await {
+        opened(socket, shared.config.header_timeout).await
+    } else {
+        None
+    }
 }
 
 /// Whether something comes at all, while the connection may idle.

@@ -186,7 +186,7 @@ pub(super) fn answer(
     let requests_max = shared.config.connections_max.max(usize::from(STREAMS_MAX));
     let is_one_too_many = !shared.connections.http2_begins(requests_max);
     let has_no_body = *request.method() == Method::HEAD;
-    let routed = if is_one_too_many {
+    let begun = if is_one_too_many {
         Err(overloaded())
     } else if request.headers().len() > HEADERS_MAX {
         // As hyper answers it in HTTP/1.1.
@@ -196,8 +196,8 @@ pub(super) fn answer(
     };
     let streams = Arc::clone(streams);
     async move {
-        let response = match routed {
-            Ok(routed) => routed.await?,
+        let response = match begun {
+            Ok(answered) => answered.await?,
             Err(refused) => refused,
         };
         if shared.is_leaving() {
