@@ -92,7 +92,7 @@ impl Listening {
     fn entrances(self, state: &'static HttpState, config: &Config) -> Vec<Entrance> {
         let entrance = |listeners, face, tls, connections_max| {
             let router = http::router(state, &config.http, face);
-            Entrance { listeners, router, tls, connections_max }
+            Entrance { listeners, router, tls, connections_max, is_public: face != Face::Private }
         };
         let public = if self.private.is_some() { Face::Public } else { Face::All };
         let mut entrances = vec![entrance(self.public, public, self.tls, config.server.connections_max)];

@@ -123,6 +123,8 @@ impl Config {
                 },
                 drain_delay: Duration::ZERO,
                 shutdown_grace: Duration::from_secs(10),
+                http2_prior_knowledge: false,
+                proxy_protocol: false,
             },
             webhooks: WebhookConfig::default(),
         }

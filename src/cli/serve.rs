@@ -64,6 +64,13 @@ pub(super) struct ServeArgs {
     /// Clients must show a certificate that one of these has signed, a PEM file
     #[arg(long, env = "INVENTORY_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+    /// At --listen without TLS, take HTTP/2 from clients that know that it is spoken, beside HTTP/1.1. Over TLS they choose by themselves
+    #[arg(long, env = "INVENTORY_HTTP2_PRIOR_KNOWLEDGE", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
+    http2_prior_knowledge: bool,
+    /// At --listen, each connection begins with the header of the PROXY protocol, version 2, that says whose it is; one without is closed. Only
+    /// where nobody reaches the address but a proxy that sends it: it is believed
+    #[arg(long, env = "INVENTORY_PROXY_PROTOCOL", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
+    proxy_protocol: bool,
     /// The file of the keys by which clients are known, which `inventory key new` writes; read again on SIGHUP. With it every request needs one,
     /// but for probes and documents
     #[arg(long, env = "INVENTORY_AUTH_FILE", value_name = "FILE")]
@@ -272,6 +279,8 @@ impl ServeArgs {
         config.server.connections_max = self.max_connections;
         config.server.connections_per_address_max = self.max_connections_per_address;
         config.server.shutdown_grace = self.shutdown_grace;
+        config.server.http2_prior_knowledge = self.http2_prior_knowledge;
+        config.server.proxy_protocol = self.proxy_protocol;
         config.check(self.allow_racy)
     }
 

@@ -21,8 +21,8 @@ use super::waits_for::{self, WaitsFor};
 /// The body of a request. Dropped before its end, it is given back.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// Until it has ended: the body, and whose it is again.
-    lent: Option<(Incoming, Arc<Exchange>)>,
+    /// Until it has ended: the body, and whose it is again; nobody's where it stands in no request's way.
+    lent: Option<(Incoming, Option<Arc<Exchange>>)>,
     /// What is held back of it.
     held: Held,
 }
@@ -79,7 +79,13 @@ const DISCARDED_MAX: usize = 64 * 1024;
 impl RequestBody {
     /// A body that goes back to `exchange`.
     pub fn new(body: Incoming, exchange: &Arc<Exchange>) -> Self {
-        let lent = (!body.is_end_stream()).then(|| (body, Arc::clone(exchange)));
+        let lent = (!body.is_end_stream()).then(|| (body, Some(Arc::clone(exchange))));
+        Self { lent, held: Held::Nothing }
+    }
+
+    /// A body of HTTP/2, which has a stream of its own: what is not read of it the protocol takes care of.
+    pub fn apart(body: Incoming) -> Self {
+        let lent = (!body.is_end_stream()).then_some((body, None));
         Self { lent, held: Held::Nothing }
     }
 
@@ -233,12 +239,12 @@ impl Body for RequestBody {
         let frame = if waits_for::is_outside() { self.held_back(frame) } else { frame };
         match frame {
             Poll::Ready(None) => {
-                if let Some((_, exchange)) = self.lent.take() {
+                if let Some((_, Some(exchange))) = self.lent.take() {
                     exchange.has_come();
                 }
             }
             Poll::Ready(Some(Err(_))) => {
-                if let Some((_, exchange)) = self.lent.take() {
+                if let Some((_, Some(exchange))) = self.lent.take() {
                     exchange.is_back.store(true, Ordering::Release);
                 }
             }
@@ -258,7 +264,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some((body, exchange)) = self.lent.take() else { return };
+        let Some((body, Some(exchange))) = self.lent.take() else { return };
         if body.is_end_stream() {
             return exchange.has_come();
         }

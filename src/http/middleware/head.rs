@@ -3,7 +3,7 @@
 //! hyper refuses what is no HTTP at all (RFC 9112); this is what it lets through. What a single route wants of its headers is seen to by its extractors.
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Version};
+use axum::http::{HeaderMap, HeaderName, Uri, Version};
 
 use super::origin::SEC_FETCH_SITE;
 use crate::http::problem::{Problem, ProblemKind};
@@ -14,18 +14,29 @@ const SINGLE: [HeaderName; 6] =
     [HOST, CONTENT_TYPE, AUTHORIZATION, ORIGIN, SEC_FETCH_SITE, HeaderName::from_static("last-event-id")];
 
 /// Refuses a head that does not say which host is asked, says something twice, or has a body in a coding that nobody here decodes.
-pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     // Most heads have nothing twice, and cost this comparison.
     if headers.len() != headers.keys_len() {
         let twice = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some());
         twice.map_or(Ok(()), |name| Err(invalid(&name, "is there twice")))?;
     }
-    match headers.get(HOST) {
+    let host = headers.get(HOST);
+    match (host, authority(version, uri)) {
+        (None, Some(authority)) if is_host(authority) => {}
+        (None, Some(_)) => {
+            let detail = ":authority must be a host, perhaps with a port; nothing was changed";
+            return Err(Problem::new(ProblemKind::InvalidRequest, detail));
+        }
+        (Some(host), Some(authority)) if !host.as_bytes().eq_ignore_ascii_case(authority) => {
+            return Err(invalid(&HOST, "is another than :authority"));
+        }
         // HTTP/1.0 does not know it.
-        None if version < Version::HTTP_11 => {}
-        None => return Err(invalid(&HOST, "is missing")),
-        Some(host) if !is_host(host) => return Err(invalid(&HOST, "must be a host, perhaps with a port")),
-        Some(_) => {}
+        (None, None) if version < Version::HTTP_11 => {}
+        (None, None) => return Err(invalid(&HOST, "is missing")),
+        (Some(host), _) if !is_host(host.as_bytes()) => {
+            return Err(invalid(&HOST, "must be a host, perhaps with a port"));
+        }
+        (Some(_), _) => {}
     }
     let coded = headers
         .get_all(TRANSFER_ENCODING)
@@ -34,9 +45,16 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Problem
     if coded { Err(invalid(&TRANSFER_ENCODING, "must be chunked, or not there")) } else { Ok(()) }
 }
 
+/// What HTTP/2 says in place of `Host` (RFC 9113, section 8.3.1). Of HTTP/1.1, where a request may have both, `Host` is looked at here.
+fn authority(version: Version, uri: &Uri) -> Option<&[u8]> {
+    if version < Version::HTTP_2 {
+        return None;
+    }
+    uri.authority().map(|authority| authority.as_str().as_bytes())
+}
+
 /// Whether that is a host and perhaps a port (RFC 9110, section 7.2), as far as it matters: of characters that a host may have. It may be empty.
-fn is_host(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
+fn is_host(bytes: &[u8]) -> bool {
     // The colons of an address are in brackets.
     let name_end = bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1);
     let colon = bytes[name_end..].iter().position(|&byte| byte == b':').map(|at| name_end + at);
@@ -56,11 +74,24 @@ mod tests {
     #[test]
     fn a_host_is_a_host_and_perhaps_a_port() {
         for host in ["", "x", "shop.example:8080", "127.0.0.1", "[::1]", "[::1]:80", "a_b", "x:", "a%20b"] {
-            assert!(is_host(&HeaderValue::from_static(host)), "{host}");
+            assert!(is_host(host.as_bytes()), "{host}");
         }
         for wrong in ["a b", "a/b", "u@a", "a:b", "a:80:80", "::1", "a?b", "a#b", "http://a"] {
-            assert!(!is_host(&HeaderValue::from_static(wrong)), "{wrong}");
+            assert!(!is_host(wrong.as_bytes()), "{wrong}");
         }
-        assert!(!is_host(&HeaderValue::from_bytes(&[0xff]).unwrap()));
+        assert!(!is_host(&[0xff]));
+    }
+
+    /// RFC 9113, section 8.3.1: a request of HTTP/2 says its host as `:authority`; where it says `Host` as well, the two are one.
+    #[test]
+    fn http2_says_its_host_otherwise() {
+        let is_taken = |uri: &'static str, host: Option<&'static str>| {
+            let headers = host.map(|host| (HOST, host.parse().unwrap())).into_iter().collect();
+            check(Version::HTTP_2, &Uri::from_static(uri), &headers).is_ok()
+        };
+        assert!(is_taken("http://x:80/a", None) && is_taken("http://x/a", Some("X")));
+        assert!(is_taken("/a", Some("x")), "one that came over HTTP/1.1 to a proxy");
+        assert!(!is_taken("/a", None) && !is_taken("http://x/a", Some("y")));
+        assert!(!is_taken("http://u@x/a", None) && !is_taken("http://u@x/a", Some("u@x")));
     }
 }

@@ -50,7 +50,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Vet<S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let vetted = head::check(request.version(), request.headers())
+        let vetted = head::check(request.version(), request.uri(), request.headers())
             .and_then(|()| origin::check(request.method(), request.uri(), request.headers(), self.origins));
         match vetted {
             Ok(()) => Vetted::Passed { inner: self.inner.call(request) },

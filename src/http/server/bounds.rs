@@ -1,4 +1,5 @@
-//! [`Bounded`]: a stream of which nothing waits without end, and that is not over while an answer is due.
+//! [`Bounded`]: a stream of which nothing waits without end, and that is not over while an answer is due. [`Flowing`]: the same of HTTP/2, as far
+//! as it is the same.
 //!
 //! The request timeout covers a request from its head until its answer is made, and hyper's own timer the wait for the next head. What lies
 //! between them is bounded here:
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::streams::Streams;
 use crate::http::request_body::{Exchange, Phase};
 
 /// How long a client that has closed its side waits for the next piece of its answer.
@@ -32,11 +34,9 @@ pub(super) struct Bounded<S> {
     stream: S,
     exchange: Arc<Exchange>,
     head_bound: Duration,
-    write_bound: Duration,
+    writes: Writes,
     /// Runs while the rest of a head is waited for; most come in one piece.
     late: Option<Pin<Box<Sleep>>>,
-    /// Runs while a write waits; most never do.
-    stalled: Option<Pin<Box<Sleep>>>,
     /// Runs from when the client has closed its side.
     gone: Option<Pin<Box<Sleep>>>,
 }
@@ -49,7 +49,7 @@ impl<S> Bounded<S> {
         head_bound: Duration,
         write_bound: Duration,
     ) -> Self {
-        Self { stream, exchange, head_bound, write_bound, late: None, stalled: None, gone: None }
+        Self { stream, exchange, head_bound, writes: Writes::new(write_bound), late: None, gone: None }
     }
 
     /// The stream, without the bounds.
@@ -80,17 +80,101 @@ impl<S> Bounded<S> {
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready()
+            && let Some(gone) = &mut self.gone
+        {
+            gone.as_mut().reset(Instant::now() + GONE_AFTER);
+            let _not_yet = gone.as_mut().poll(cx);
+        }
+        self.writes.bounded(cx, written)
+    }
+}
+
+/// How long a write may wait.
+#[derive(Debug)]
+struct Writes {
+    bound: Duration,
+    /// Runs while one waits; most never do.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Writes {
+    fn new(bound: Duration) -> Self {
+        Self { bound, stalled: None }
+    }
+
+    /// What came of a write, or that it has waited for too long.
+    fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
-            if let Some(gone) = &mut self.gone {
-                gone.as_mut().reset(Instant::now() + GONE_AFTER);
-                let _not_yet = gone.as_mut().poll(cx);
-            }
             return written;
         }
-        let bound = self.write_bound;
+        let bound = self.bound;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(bound)));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// A stream of HTTP/2, of which no write waits without end. What else may wait there, [`streams`](super::streams) bound.
+#[derive(Debug)]
+pub(super) struct Flowing<S> {
+    stream: S,
+    writes: Writes,
+    streams: Arc<Streams>,
+}
+
+impl<S> Flowing<S> {
+    /// Something has to be taken within the bound.
+    pub(super) fn new(stream: S, bound: Duration, streams: Arc<Streams>) -> Self {
+        Self { stream, writes: Writes::new(bound), streams }
+    }
+
+    /// The stream, without the bounds.
+    pub(super) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.streams.writes(written.is_pending());
+        self.writes.bounded(cx, written)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Flowing<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Flowing<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

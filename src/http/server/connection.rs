@@ -1,127 +1,110 @@
-//! One connection: its requests, one after the other, and its end.
+//! One connection, from when it is accepted: whose it is, that nobody in between reads it, and what it speaks. Its requests are [`http1`]'s or
+//! [`http2`]'s.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tower::Service as _;
 
-use super::bounds::Bounded;
 use super::counts::Open;
-use super::peers::{ClientAddress, Peer};
-use super::shared::{Course, Shared, Watching};
+use super::opening::{Speaks, spoken};
+use super::peers::{ClientAddress, Peer, Peers};
+use super::proxied::{Origin, introduced};
+use super::shared::{Shared, Watching};
 use super::socket::Socket;
-use crate::http::request_body::{Exchange, Phase, RequestBody};
+use super::{http1, http2};
 
 /// Fields of a head, and bytes of it. More is 431.
-const HEADERS_MAX: usize = 64;
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// What a connection reads ahead, or holds of an answer before it writes, in bytes.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+pub(super) const HEADERS_MAX: usize = 64;
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// A connection that was accepted.
+pub(super) struct Arrived {
+    pub(super) socket: Socket,
+    /// The address at its other end, if it has one.
+    pub(super) address: Option<IpAddr>,
+    pub(super) place: Place,
+    pub(super) manners: Manners,
+}
 
 /// What a connection takes of what there is a bounded number of.
 #[derive(Debug)]
-#[expect(dead_code, reason = "held, and not looked at")]
 pub(super) struct Place {
     /// One of all connections. It is another's when the connection is closed, not before.
+    #[expect(dead_code, reason = "held, and not looked at")]
     pub(super) slot: OwnedSemaphorePermit,
-    /// One of its address.
+    /// One of its address, once that is known.
     pub(super) peer: Option<Peer>,
+    #[expect(dead_code, reason = "held, and not looked at")]
     pub(super) open: Open,
 }
 
+/// What a connection has to say before it is asked anything, where it came in.
+pub(super) struct Manners {
+    /// Where a proxy says whose it is: how many connections each address has.
+    pub(super) proxied: Option<Arc<Peers>>,
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Whether it may speak HTTP/2 although nobody has asked for it.
+    pub(super) http2_prior_knowledge: bool,
+}
+
 /// Serves its requests until it ends.
-pub(super) async fn serve(
-    socket: Socket,
-    place: Place,
-    router: Router,
-    shared: Arc<Shared>,
-    mut course: Watching,
-    tls: Option<TlsAcceptor>,
-) {
-    let config = &shared.config;
+pub(super) async fn serve(arrived: Arrived, router: Router, shared: Arc<Shared>, mut course: Watching) {
+    let Arrived { mut socket, address: mut client, mut place, manners } = arrived;
+    let Manners { proxied, tls, http2_prior_knowledge } = manners;
+    if let Some(peers) = proxied {
+        // From here on the client is who the proxy says.
+        match Box::pin(told(&mut socket, &shared, &mut course)).await {
+            Some(Origin::Client(address)) => {
+                client = Some(address);
+                place.peer = peers.admit(address);
+                if place.peer.is_none() {
+                    return shared.connections.refused();
+                }
+            }
+            // It has as many connections as it likes: it is trusted.
+            Some(Origin::Proxy) => {}
+            None => return,
+        }
+    }
+    tracing::trace!(?client, "a connection begins");
     let Some(socket) = secured(socket, tls, &shared, &mut course).await else { return };
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(config.idle_timeout);
-    http.max_headers(HEADERS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES_MAX);
-    let exchange = &Arc::new(Exchange::default());
-    let mut stream = Bounded::new(socket, Arc::clone(exchange), config.header_timeout, config.write_timeout);
-    // One router per connection, borrowed for each of its requests in turn: cloning it for each would be a
-    // reference count that every core writes twice per request.
-    let (router, known) = (RefCell::new(router), &*shared);
-    let address = config.tells_addresses.then(|| ClientAddress(place.peer.as_ref().map(Peer::network)));
-    let service = service_fn(move |request: Request<Incoming>| {
-        let asked = !request.body().is_end_stream() && request.headers().contains_key(header::EXPECT);
-        exchange.begin(request.body().is_end_stream());
-        let mut request = request.map(|body| RequestBody::new(body, exchange));
-        if let Some(address) = address {
-            request.extensions_mut().insert(address);
-        }
-        answer(router.borrow_mut().call(request), exchange, known, asked)
-    });
-    let ended = {
-        let mut connection = pin!(http.serve_connection(TokioIo::new(&mut stream), service));
-        let mut idle = Idle::default();
-        loop {
-            let changed = tokio::select! {
-                biased;
-                ended = connection.as_mut() => break ended,
-                changed = course.changed() => changed,
-            };
-            match changed {
-                Course::Closing => {
-                    connection.as_mut().graceful_shutdown();
-                    break connection.await;
-                }
-                Course::Crowded => {
-                    if idle.is_long(exchange) && shared.makes_room() {
-                        shared.connections.made_room();
-                        connection.as_mut().graceful_shutdown();
-                    }
-                }
-            }
-        }
+    // Boxed where they are rare, so that the others take no room for them.
+    let spoken = if http2_prior_knowledge || socket.agreed_on().is_some() {
+        Box::pin(spoken(socket, http2_prior_knowledge, &shared, &mut course)).await
+    } else {
+        Some((socket, Speaks::Http1))
     };
-    let socket = stream.get_ref();
-    match &ended {
-        Ok(()) => {}
-        // A head that is none was answered, too; after any other failure there is nobody who could read.
-        Err(error) if error.is_parse() => {}
-        Err(error) => {
-            // Clients go away all the time; that is worth a line only to somebody who looks for it.
-            tracing::debug!(%error, "a connection ended early");
-            if !matches!(exchange.phase(), Phase::Idle | Phase::Begun) {
-                shared.connections.broken_off();
-                // An answer that was begun must not pass for whole.
-                socket.break_off();
-            }
-            return;
+    let told = shared.config.tells_addresses.then(|| ClientAddress::of(client));
+    match spoken {
+        Some((socket, Speaks::Http1)) => http1::serve(socket, router, told, &shared, &mut course).await,
+        Some((socket, Speaks::Http2)) => {
+            Box::pin(http2::serve(socket, router, told, &shared, &mut course)).await;
         }
+        None => {}
     }
-    tokio::select! {
-        biased;
-        () = config.linger.on(socket, ended.is_err() || exchange.is_left()) => {}
-        // Whoever has been answered is not waited for.
-        () = course.closing() => {}
-    }
-    drop(stream);
     drop(place);
+}
+
+/// Whose the connection is, as its proxy says, which has as long for that as the head of a request may take to come. `None` where it does not.
+async fn told(socket: &mut Socket, shared: &Shared, course: &mut Watching) -> Option<Origin> {
+    let told = tokio::select! {
+        biased;
+        told = timeout(shared.config.header_timeout, introduced(socket)) => told,
+        () = course.closing() => return None,
+    };
+    let error = match told {
+        Ok(Ok(origin)) => return Some(origin),
+        Ok(Err(error)) => error,
+        Err(_) => io::ErrorKind::TimedOut.into(),
+    };
+    tracing::debug!(%error, "a connection did not say whose it is");
+    shared.connections.not_introduced();
+    None
 }
 
 /// The connection with TLS, where there is to be any. It has as long for that as the head of a request may take to come.
@@ -144,111 +127,4 @@ async fn secured(
     }
     shared.connections.not_secured();
     None
-}
-
-/// How long a connection has done nothing, as far as it was looked at.
-#[derive(Debug, Default)]
-struct Idle {
-    /// The requests that it had had when it was found idle, and when that was.
-    since: Option<(u32, Instant)>,
-}
-
-/// How long a connection has done nothing that makes room for another.
-const IDLE_LONG: Duration = Duration::from_millis(200);
-
-impl Idle {
-    /// Whether it has done nothing for [`IDLE_LONG`]. To be asked again and again.
-    fn is_long(&mut self, exchange: &Exchange) -> bool {
-        if exchange.phase() != Phase::Idle {
-            self.since = None;
-            return false;
-        }
-        let requests = exchange.requests();
-        match self.since {
-            Some((before, since)) if before == requests => since.elapsed() >= IDLE_LONG,
-            _ => {
-                self.since = Some((requests, Instant::now()));
-                false
-            }
-        }
-    }
-}
-
-/// The answer, which says so if it is the last of its connection: because nobody read the body, the client has closed its side, or the
-/// service is about to go.
-async fn answer(
-    answered: impl Future<Output = Result<Response, Infallible>>,
-    exchange: &Arc<Exchange>,
-    shared: &Shared,
-    asked: bool,
-) -> Result<Response, Infallible> {
-    let mut response = answered.await?;
-    if !exchange.is_over(asked).await || exchange.is_closed() || shared.is_leaving() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if response.body().size_hint().exact().is_some() {
-        exchange.answered();
-        return Ok(response);
-    }
-    let exchange = Arc::clone(exchange);
-    Ok(response.map(|body| Body::new(Streamed { body, exchange })))
-}
-
-/// The body of an answer that is made piece by piece, which says when it is whole.
-#[derive(Debug)]
-struct Streamed {
-    body: Body,
-    exchange: Arc<Exchange>,
-}
-
-impl http_body::Body for Streamed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if frame.is_none() {
-            self.exchange.answered();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn idle_is_who_asked_nothing_for_a_while() {
-        let (exchange, mut idle) = (Exchange::default(), Idle::default());
-        let mut is_long = async |exchange: &Exchange| {
-            let at_once = idle.is_long(exchange);
-            tokio::time::advance(IDLE_LONG).await;
-            (at_once, idle.is_long(exchange))
-        };
-        assert_eq!(is_long(&exchange).await, (false, true));
-        exchange.read();
-        assert_eq!(is_long(&exchange).await, (false, false), "a head has begun");
-        exchange.begin(true);
-        assert_eq!(is_long(&exchange).await, (false, false), "it is being answered");
-        exchange.answered();
-        assert_eq!(is_long(&exchange).await, (false, false), "its answer has not left");
-        exchange.left();
-        assert_eq!(is_long(&exchange).await, (false, true));
-        exchange.begin(true);
-        exchange.answered();
-        exchange.left();
-        assert_eq!(is_long(&exchange).await, (false, true), "it was busy since the last look");
-    }
 }

@@ -1,22 +1,28 @@
 //! Connections: accepting them, bounding them, and letting them finish.
 //!
 //! Our own loop rather than `axum::serve`, which sets hyper no timer: without one, no header timeout ever fires
-//! and a client that sends half a request holds its connection for ever. HTTP/1.1 only: what speaks HTTP/2 to the
-//! world is the proxy in front.
+//! and a client that sends half a request holds its connection for ever. HTTP/1.1, and HTTP/2 for those who agree on it with TLS, or
+//! know that it is spoken.
 //!
 //! - [`listen`]: where they come in. [`socket`]: what they are.
-//! - [`connection`]: one of them. [`bounds`]: what in it may wait, and for how long. [`linger`]: how it is closed while the client still sends.
-//! - [`tls`]: the certificate.
+//! - [`connection`]: one of them. [`proxied`]: whose it is, where a proxy says so. [`tls`]: the certificate. [`opening`]: what it speaks.
+//! - [`http1`]: its requests, one after the other. [`http2`]: its requests, many at once; [`streams`]: how each of those is answered.
+//! - [`bounds`]: what may wait, and for how long. [`linger`]: how it is closed while the client still sends.
 //! - [`peers`]: how many an address has. [`counts`]: what is counted. [`shared`]: what all of them are told.
 
 mod bounds;
 mod connection;
 pub mod counts;
+mod http1;
+mod http2;
 mod linger;
 pub mod listen;
+mod opening;
 mod peers;
+mod proxied;
 mod shared;
 mod socket;
+mod streams;
 pub mod tls;
 
 use std::io;
@@ -28,27 +34,27 @@ use axum::Router;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use self::connection::Place;
+use self::connection::{Arrived, Manners, Place};
 use self::counts::Connections;
 pub use self::linger::Linger;
 use self::listen::Listener;
 pub use self::peers::ClientAddress;
 use self::peers::Peers;
 use self::shared::Shared;
-use self::socket::Socket;
 use self::tls::Tls;
 
 /// The bounds of the connections.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Connections at once; further ones wait, and those that idle make room for them. An HTTP/1.1
-    /// connection carries one request at a time, so this bounds the requests as well.
+    /// Connections at once; further ones wait, and those that idle make room for them. One of HTTP/1.1 carries one request at a time, one of
+    /// HTTP/2 a hundred. All requests over HTTP/2 together are bounded by this number as well (or by a hundred, if it is less), so there are
+    /// never more than twice as many requests.
     pub connections_max: usize,
     /// How many of them one address may have. If nothing is said nine tenths, so that none takes them all, where there are ten or more.
     pub connections_per_address_max: Option<usize>,
     /// Whether requests are told where they come from ([`ClientAddress`]): it costs each of them an allocation.
     pub tells_addresses: bool,
-    /// How long the head of a request may take to come, once it has begun.
+    /// How long the head of a request may take to come, once it has begun; and whatever a connection has to say before it is asked anything.
     pub header_timeout: Duration,
     /// How long a connection may idle.
     pub idle_timeout: Duration,
@@ -60,6 +66,10 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     /// How long requests may go on after none is taken any more.
     pub shutdown_grace: Duration,
+    /// Whether clients may speak HTTP/2 without TLS, if they know that it is spoken.
+    pub http2_prior_knowledge: bool,
+    /// Whether each connection of a client begins with what a proxy says of it: the header of the PROXY protocol, version 2.
+    pub proxy_protocol: bool,
 }
 
 /// Where requests come in, and what answers them.
@@ -73,6 +83,8 @@ pub struct Entrance {
     pub tls: Option<Arc<Tls>>,
     /// How many connections it has at once.
     pub connections_max: usize,
+    /// Whether clients come in here, who may speak HTTP/2 and be told by a proxy as [`ServerConfig`] says; else those who run the service.
+    pub is_public: bool,
 }
 
 /// How far a shutdown is.
@@ -114,11 +126,11 @@ pub async fn serve(
     let peers = Peers::new(peers);
     let shared = Arc::new(Shared::new(config, connections));
     let mut accepting = JoinSet::new();
-    for Entrance { listeners, router, tls, connections_max } in entrances {
+    for Entrance { listeners, router, tls, connections_max, is_public } in entrances {
         let slots = Arc::new(Semaphore::new(connections_max));
         for listener in listeners {
-            let door =
-                Door { listener, tls: tls.clone(), slots: Arc::clone(&slots), peers: Arc::clone(&peers) };
+            let (tls, slots, peers) = (tls.clone(), Arc::clone(&slots), Arc::clone(&peers));
+            let door = Door { listener, tls, slots, peers, is_public };
             accepting.spawn(door.accept_all(router.clone(), Arc::clone(&shared)));
         }
     }
@@ -142,6 +154,7 @@ struct Door {
     tls: Option<Arc<Tls>>,
     slots: Arc<Semaphore>,
     peers: Arc<Peers>,
+    is_public: bool,
 }
 
 impl Door {
@@ -149,12 +162,11 @@ impl Door {
     async fn accept_all(self, router: Router, shared: Arc<Shared>) {
         loop {
             match self.accept(&shared).await {
-                Ok(Some((socket, place))) => {
+                Ok(Some(arrived)) => {
                     // Made here: from now on the server waits for it when it closes.
                     let course = shared.course();
-                    let tls = self.tls.as_deref().map(Tls::acceptor);
                     let (router, shared) = (router.clone(), Arc::clone(&shared));
-                    tokio::spawn(connection::serve(socket, place, router, shared, course, tls));
+                    tokio::spawn(connection::serve(arrived, router, shared, course));
                 }
                 Ok(None) => shared.connections.refused(),
                 Err(error) => {
@@ -166,17 +178,25 @@ impl Door {
     }
 
     /// The next connection, once there is a place for it; `None` if its address has as many as it may.
-    async fn accept(&self, shared: &Shared) -> io::Result<Option<(Socket, Place)>> {
+    async fn accept(&self, shared: &Shared) -> io::Result<Option<Arrived>> {
         let (socket, address) = self.listener.accept().await?;
+        // Where a proxy says whose a connection is, all come from its address, and it is counted once that is known.
+        let is_proxied = self.is_public && shared.config.proxy_protocol;
         let peer = match address {
-            Some(address) => match self.peers.admit(address) {
+            Some(address) if !is_proxied => match self.peers.admit(address) {
                 Some(peer) => Some(peer),
                 None => return Ok(None),
             },
-            None => None,
+            _ => None,
         };
         let slot = self.slot(shared).await?;
-        Ok(Some((socket, Place { slot, peer, open: shared.connections.open() })))
+        let place = Place { slot, peer, open: shared.connections.open() };
+        let manners = Manners {
+            proxied: is_proxied.then(|| Arc::clone(&self.peers)),
+            tls: self.tls.as_deref().map(Tls::acceptor),
+            http2_prior_knowledge: self.is_public && shared.config.http2_prior_knowledge,
+        };
+        Ok(Some(Arrived { socket, address, place, manners }))
     }
 
     /// One of the places. While all are taken, some of those who idle make room.

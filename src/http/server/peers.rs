@@ -29,10 +29,10 @@ pub(super) struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub Option<IpAddr>);
 
-impl Peer {
-    /// What counts as its address.
-    pub(super) fn network(&self) -> IpAddr {
-        self.address
+impl ClientAddress {
+    /// Of a connection, which has that address at its other end, if it has any.
+    pub(super) fn of(client: Option<IpAddr>) -> Self {
+        Self(client.map(network))
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Shared`]: what all connections of a server know: its bounds, and whether it is full, or about to go.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -18,6 +19,9 @@ pub(super) struct Shared {
     /// How many connections that idle are to make room.
     room: AtomicUsize,
 }
+
+/// How long a connection has done nothing that makes room for another.
+pub(super) const IDLE_LONG: Duration = Duration::from_millis(200);
 
 /// How many connections make room each time it is found that there is none: not all that idle, for the sake of one that waits.
 const ROOM: usize = 64;

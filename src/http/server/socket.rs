@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +19,15 @@ pub(super) enum Socket {
     Unix(UnixStream),
     /// Over TCP, and nobody in between reads it.
     Tls(Box<TlsStream<TcpStream>>),
+    /// One of these, of which something was read already.
+    Ahead(Box<Ahead>),
+}
+
+/// A connection that gives once more what was read of it.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    read: Bytes,
+    socket: Socket,
 }
 
 /// The same for each kind of stream.
@@ -27,6 +37,7 @@ macro_rules! each {
             Socket::Tcp($stream) => $result,
             Socket::Unix($stream) => $result,
             Socket::Tls($stream) => $result,
+            Socket::Ahead($stream) => $result,
         }
     };
 }
@@ -40,12 +51,26 @@ impl Socket {
         }
     }
 
+    /// The same, as if this had not been read of it.
+    pub(super) fn with_ahead(self, read: Vec<u8>) -> Self {
+        if read.is_empty() { self } else { Self::Ahead(Box::new(Ahead { read: read.into(), socket: self })) }
+    }
+
+    /// The protocol that both sides agreed on with TLS, if they did.
+    pub(super) fn agreed_on(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Ahead(_) => None,
+        }
+    }
+
     /// Reads what is there, as it came over the wire, without waiting.
     pub(super) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_read(into),
             Self::Unix(stream) => stream.try_read(into),
             Self::Tls(stream) => stream.get_ref().0.try_read(into),
+            Self::Ahead(ahead) => ahead.socket.try_read(into),
         }
     }
 
@@ -55,6 +80,7 @@ impl Socket {
             Self::Tcp(stream) => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
             Self::Tls(stream) => stream.get_ref().0.readable().await,
+            Self::Ahead(ahead) => Box::pin(ahead.socket.readable()).await,
         }
     }
 
@@ -64,6 +90,7 @@ impl Socket {
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
             Self::Unix(_) => return,
+            Self::Ahead(ahead) => return ahead.socket.break_off(),
         };
         let _or_it_is_closed_as_ever = stream.set_zero_linger();
     }
@@ -98,5 +125,43 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+impl AsyncRead for Ahead {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.read.is_empty() {
+            return Pin::new(&mut this.socket).poll_read(cx, into);
+        }
+        let count = this.read.len().min(into.remaining());
+        into.put_slice(&this.read.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Ahead {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
     }
 }

@@ -193,7 +193,8 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = http::router(state, &config.http, Face::All);
-    let entrance = Entrance { listeners: vec![listener.into()], router, tls: None, connections_max: 10 };
+    let listeners = vec![listener.into()];
+    let entrance = Entrance { listeners, router, tls: None, connections_max: 10, is_public: true };
     let pending = std::future::pending();
     let server =
         tokio::spawn(server::serve(vec![entrance], config.server, &state.connections, pending, |_| ()));

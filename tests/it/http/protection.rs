@@ -34,7 +34,8 @@ async fn start(request_timeout: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     let connections: &'static Connections = Box::leak(Box::default());
-    let entrance = Entrance { listeners: vec![listener.into()], router, tls: None, connections_max: 10 };
+    let listeners = vec![listener.into()];
+    let entrance = Entrance { listeners, router, tls: None, connections_max: 10, is_public: true };
     let config = Config::new(StrategyKind::Mutex).server;
     tokio::spawn(server::serve(vec![entrance], config, connections, pending(), |_| ()));
     address

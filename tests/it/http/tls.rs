@@ -23,16 +23,16 @@ use tokio_rustls::client::TlsStream;
 use crate::support::app::WATCHDOG;
 
 /// Somebody who signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// What one side shows.
-struct Shown {
+pub(super) struct Shown {
     chain: String,
     key: KeyPair,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(
@@ -40,21 +40,32 @@ impl Authority {
         )
     }
 
-    fn signs(&self, name: &str) -> Shown {
+    pub(super) fn signs(&self, name: &str) -> Shown {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let chain = params.signed_by(&key, &self.0).expect("a certificate").pem();
         Shown { chain, key }
     }
 
+    /// A client that knows this authority, and speaks these.
+    pub(super) fn client_of(&self, protocols: &[&str]) -> TlsConnector {
+        let mut config = self.config(None);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config).into()
+    }
+
     /// A client that knows this authority, and shows what it has.
     fn client(&self, shown: Option<Shown>) -> TlsConnector {
+        Arc::new(self.config(shown)).into()
+    }
+
+    fn config(&self, shown: Option<Shown>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.expect("versions").with_root_certificates(roots);
-        let config = match shown {
+        match shown {
             Some(Shown { chain, key }) => {
                 use rustls::pki_types::pem::PemObject as _;
                 let chain = CertificateDer::from_pem_slice(chain.as_bytes()).expect("a certificate");
@@ -62,20 +73,26 @@ impl Authority {
                 builder.with_client_auth_cert(vec![chain], key).expect("they fit")
             }
             None => builder.with_no_client_auth(),
-        };
-        Arc::new(config).into()
+        }
     }
 }
 
 /// A service that speaks HTTPS, and its files.
-struct Service {
-    address: String,
+pub(super) struct Service {
+    pub(super) address: String,
     tls: Arc<Tls>,
     folder: TempDir,
 }
 
 impl Service {
     async fn start(shown: &Shown, clients: Option<&Authority>) -> Self {
+        let config =
+            Config { storage: Storage::Memory(Keeping::default()), ..Config::new(StrategyKind::Atomic) };
+        Self::with(config, shown, clients).await
+    }
+
+    /// The same, otherwise configured.
+    pub(super) async fn with(config: Config, shown: &Shown, clients: Option<&Authority>) -> Self {
         let folder = TempDir::new().expect("a folder");
         let client_ca = clients.map(|authority| {
             let path = folder.path().join("clients.pem");
@@ -86,8 +103,6 @@ impl Service {
             TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem"), client_ca };
         write(&files.cert, &files.key, shown);
         let tls = Arc::new(Tls::load(files).expect("they fit"));
-        let config =
-            Config { storage: Storage::Memory(Keeping::default()), ..Config::new(StrategyKind::Atomic) };
         let app = App::build(config).expect("a service");
         let opened = app.opened();
         let listener = Listener::bind("127.0.0.1:0").expect("a free port");

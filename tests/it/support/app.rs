@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod contract;
+pub(crate) mod http2;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod watcher;
@@ -136,6 +137,18 @@ impl Builder {
 
     pub(crate) fn with_header_timeout(mut self, timeout: Duration) -> Self {
         self.config.server.header_timeout = timeout;
+        self
+    }
+
+    /// For clients that speak HTTP/2 without asking.
+    pub(crate) fn with_http2(mut self) -> Self {
+        self.config.server.http2_prior_knowledge = true;
+        self
+    }
+
+    /// For a proxy that says whose each connection is.
+    pub(crate) fn with_proxy_protocol(mut self) -> Self {
+        self.config.server.proxy_protocol = true;
         self
     }
 
