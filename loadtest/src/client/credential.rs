@@ -30,7 +30,9 @@ pub enum CredentialError {
         source: io::Error,
     },
     /// What is there is no key.
-    #[error("{place} must have a key and nothing else: one word of visible ASCII, at most {CHARS_MAX} characters long")]
+    #[error(
+        "{place} must have a key and nothing else: one word of visible ASCII, at most {CHARS_MAX} characters long"
+    )]
     NoKey {
         /// Where it was looked for.
         place: String,

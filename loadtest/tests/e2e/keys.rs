@@ -22,9 +22,11 @@ struct Keys {
 impl Keys {
     fn made() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut make = Command::new(program());
-        make.args(["key", "new", "load", "--scope", "write", "--auth-file"]).arg(folder.path().join("server"));
-        let made = make.output().expect("the service, which `cargo test` builds along");
+        let mut program = Command::new(program());
+        program
+            .args(["key", "new", "load", "--scope", "write", "--auth-file"])
+            .arg(folder.path().join("server"));
+        let made = program.output().expect("the service, which `cargo test` builds along");
         let key = stdout(&made).trim().to_owned();
         std::fs::write(folder.path().join("mine"), format!("{key}\n")).expect("a file");
         Self { folder, key }
@@ -37,7 +39,8 @@ impl Keys {
     /// What was printed and written has everything but the key.
     #[track_caller]
     fn assert_untold(&self, output: &Output) {
-        let printed = [&output.stdout, &output.stderr].map(|printed| String::from_utf8_lossy(printed).into_owned());
+        let printed =
+            [&output.stdout, &output.stderr].map(|printed| String::from_utf8_lossy(printed).into_owned());
         let read = |entry: std::io::Result<std::fs::DirEntry>| {
             let path = entry.expect("a readable entry").path();
             let written = path.is_file() && !path.ends_with("mine");
@@ -55,7 +58,9 @@ fn whoever_has_a_key_drives_a_server_that_asks_for_one() {
     let keys = Keys::made();
     let service = Service::start(&["--auth-file", &keys.path("server")]);
     let orders = keys.path("orders.csv");
-    std::fs::write(&orders, "invoice,sku,quantity,at\n1,a,2,2010-12-01T08:00Z\n2,b,1,2010-12-01T08:01Z\n").expect("a file");
+    std::fs::write(&orders, "invoice,sku,quantity,at\n1,a,2,2010-12-01T08:00Z\n2,b,1,2010-12-01T08:01Z\n")
+        .expect("a file");
+    let mine = keys.path("mine");
     let (report, history) = (keys.path("report.json"), keys.path("history.jsonl"));
     let out = format!("json={report}");
     let short = ["--requests", "400", "--warmup", "10ms", "--skus", "3", "--ceiling", "none", "--seed", "7"];
@@ -67,7 +72,7 @@ fn whoever_has_a_key_drives_a_server_that_asks_for_one() {
         (&["run", &service.url, "--profile", "shop", "--requests", "200", "--out", &out], &[]),
         (&["replay", &service.url, &orders, "--out", &out], &[]),
     ] {
-        let with_key = [command, more, &["--auth-key-file", &keys.path("mine")]].concat();
+        let with_key = [command, more, &["--auth-key-file", &mine]].concat();
         let output = loadtest(&with_key);
         assert_exit(&output, 0);
         keys.assert_untold(&output);
@@ -90,7 +95,8 @@ fn whoever_has_a_key_drives_a_server_that_asks_for_one() {
 fn servers_of_its_own_may_ask_for_keys() {
     let keys = Keys::made();
     let (server, program) = (keys.path("server"), program().display().to_string());
-    let asks = ["--auth-key-file", &keys.path("mine"), "--server-bin", &program];
+    let mine = keys.path("mine");
+    let asks = ["--auth-key-file", &mine, "--server-bin", &program];
     let short = ["--rounds", "2", "--requests", "200", "--rate", "2000", "--warmup", "10ms", "--skus", "3"];
     let theirs = ["--", "--auth-file", &server];
     let output = loadtest(&[&["compare", "--strategies", "mutex"], &asks[..], &short, &theirs].concat());
@@ -108,7 +114,8 @@ fn servers_of_its_own_may_ask_for_keys() {
 #[test]
 fn what_is_no_key_is_not_shown() {
     let keys = Keys::made();
-    let run = |file: &str| loadtest(&["run", "http://127.0.0.1:1", "--requests", "1", "--auth-key-file", file]);
+    let run =
+        |file: &str| loadtest(&["run", "http://127.0.0.1:1", "--requests", "1", "--auth-key-file", file]);
     // The file of the server, by mistake.
     let output = run(&keys.path("server"));
     assert_exit(&output, 2);
