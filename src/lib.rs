@@ -11,6 +11,7 @@
 //! - [`alerts`]: who is told when a level is low, derived from what the store has recorded.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`webhooks`]: whoever asked for it is told of every movement, by a signed message to a URL; [`wire`]: a movement as it is told.
+//! - [`said`]: what is said about a change, and who asked for it; for commands and records.
 //! - [`access`]: who may do what, by named keys in a file; a leaf.
 //! - [`json`]: reading JSON, and telling everything that is wrong with it; a leaf that all of the above may use.
 //! - [`csv`]: the cells of a line of comma-separated values; a leaf.
@@ -20,7 +21,7 @@
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> stock -> access, json, csv, telemetry, clock, sync, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
@@ -35,6 +36,7 @@ pub mod descriptors;
 pub mod http;
 pub mod journal;
 pub mod json;
+pub mod said;
 pub mod shutdown;
 pub mod stock;
 pub mod store;

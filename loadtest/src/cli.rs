@@ -42,6 +42,10 @@ pub struct Cli {
     /// elsewhere), lines, or none.
     #[arg(long, value_enum, default_value = "auto", global = true, value_name = "HOW")]
     pub progress: Way,
+    /// The file of the API key that is shown to servers, which has nothing else in it; or the key is in the variable `LOADTEST_KEY`. No option
+    /// takes the key itself, since reports repeat the command line.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_key_file: Option<PathBuf>,
 }
 
 /// What to do.
@@ -240,6 +244,13 @@ pub struct ReplayArgs {
     /// Leave the skus on the server.
     #[arg(long)]
     pub keep: bool,
+}
+
+impl Command {
+    /// Whether it asks a server, which may ask for a key.
+    pub fn asks_a_server(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Replay(_) | Self::Compare(_) | Self::Sweep(_) | Self::Crash(_))
+    }
 }
 
 impl RunArgs {

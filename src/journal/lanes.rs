@@ -29,7 +29,8 @@ use super::settled::Settled;
 use super::stored::Stored;
 use super::waiters::{Ticket, Waiters};
 use super::watermark::Failed;
-use crate::stock::{Changed, HandOff, Said, StockKey, Term, Until};
+use crate::said::Said;
+use crate::stock::{Changed, HandOff, StockKey, Term, Until};
 use crate::telemetry::{log, striped};
 
 /// Lanes. Threads past this share.

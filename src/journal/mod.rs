@@ -85,7 +85,8 @@ use self::retention::{Parts, Snapshotter};
 use self::watermark::{Failed, GroupEnd, NotOnDisk, Watermark};
 use self::writer::Writer;
 use crate::clock::{Clock, Left};
-use crate::stock::{Said, StockKey};
+use crate::said::Said;
+use crate::stock::StockKey;
 
 /// What a journal goes on from: an empty log, or what recovery found.
 #[derive(Debug)]

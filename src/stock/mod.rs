@@ -35,7 +35,7 @@ pub use operation::{Applied, Change, IfMissing, Operation, Precondition};
 pub use order::{Order, OrderId, OrderLine, OrderProblem, OrderState, OrderTimes};
 pub use quantity::{QUANTITY_MAX, Quantity};
 pub use refusal::{Reason, Refusal};
-pub use remark::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark, Said};
+pub use remark::{REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Remark};
 pub use reservation::{HeldLine, Reservation, ReservationId, ReservationState, Term};
 pub use transaction::{ENTRIES_MAX, Entry, EntryRefusal, RefusedLevel, Transaction, TransactionError};
 pub use until::{Known, Until};

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::said::Said;
 use crate::stock::{
-    Change, HeldLine, Once, OrderId, OrderLine, Quantity, ReservationId, Said, StockKey, Transaction,
+    Change, HeldLine, Once, OrderId, OrderLine, Quantity, ReservationId, StockKey, Transaction,
 };
 
 /// One deed, what makes it once, and what is said about it.

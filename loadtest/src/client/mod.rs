@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod body;
 pub mod call;
+pub mod credential;
 pub mod events;
 pub mod failure;
 pub mod faults;
@@ -305,6 +306,7 @@ fn pool(options: Options) -> Result<reqwest::Client, ClientError> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(options.connections)
+        .default_headers(credential::headers())
         .timeout(options.timeout);
     builder.build().map_err(ClientError::Start)
 }

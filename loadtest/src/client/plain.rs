@@ -16,7 +16,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -25,7 +25,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::failure::{BROKEN_OFF, CONNECTION_LOST, Doubt, NO_CONNECTION, TIMEOUT, chain};
 use super::key::{KEY_HEADER, REPLAYED_HEADER};
 use super::{
-    Answer, BODY_MAX, Call, Client, Failure, IdempotencyKey, body, etag_version, precondition, reserved,
+    Answer, BODY_MAX, Call, Client, Failure, IdempotencyKey, body, credential, etag_version, precondition,
+    reserved,
 };
 
 /// A request as it goes over the wire.
@@ -97,7 +98,12 @@ impl Link {
             Some(described) => described.request(call, self.client.catalogue(), key),
             None => self.own(call, key),
         };
-        request.headers_mut().insert(HOST, self.paths.host.clone());
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.paths.host.clone());
+        if let Some(key) = credential::shown() {
+            // A description may show one of its own.
+            headers.entry(AUTHORIZATION).or_insert_with(|| key.clone());
+        }
         request
     }
 

@@ -18,6 +18,7 @@ use tokio::task::JoinError;
 
 use crate::calibrate::noop;
 use crate::cli::{Cli, Command};
+use crate::client::credential::{self, CredentialError};
 use crate::exit::Exit;
 use crate::{interrupt, output, view};
 
@@ -33,6 +34,13 @@ pub fn main() -> Exit {
     };
     cli.color.decide();
     cli.progress.decide();
+    if cli.command.asks_a_server() {
+        match credential::decide(cli.auth_key_file.as_deref()) {
+            Ok(()) => {}
+            Err(error @ CredentialError::Unreadable { .. }) => return fail(error),
+            Err(error @ CredentialError::NoKey { .. }) => return misused(error),
+        }
+    }
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = exit(runtime.block_on(runtime.spawn(dispatch(cli.command))));

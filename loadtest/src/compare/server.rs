@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::catalogue::Catalogue;
-use crate::client::{Client, ClientError, Options};
+use crate::client::{Client, ClientError, Options, credential};
 
 /// The longest a server may take from its start to its first `200` on `/readyz`.
 const START_MAX: Duration = Duration::from_secs(15);
@@ -257,6 +257,8 @@ pub fn isolate(command: &mut Command) {
     {
         command.env_remove(name);
     }
+    // It knows keys by their digests.
+    command.env_remove(credential::VARIABLE);
     // What it logs is shown to people.
     command.env("INVENTORY_LOG_FORMAT", "text");
     command.stdin(Stdio::null()).kill_on_drop(true);

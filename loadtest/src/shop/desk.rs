@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::Plan;
 use super::names::Names;
 use super::wire::{self, Meaning, Request};
+use crate::client::credential;
 
 /// Until a question is sent again that nobody answered, or that was turned away.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -61,7 +62,8 @@ enum Attempt {
 impl Desk {
     /// For the levels of a plan.
     pub fn new(plan: &Plan, names: Arc<Names>, door: Door) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().no_proxy().timeout(plan.timeout).build()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(plan.timeout);
+        let http = http.default_headers(credential::headers()).build()?;
         Ok(Self {
             http,
             door,

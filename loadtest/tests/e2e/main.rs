@@ -12,6 +12,7 @@ mod faults;
 mod flash_sale;
 mod hostile;
 mod inproc;
+mod keys;
 mod replay;
 mod reports;
 mod run;

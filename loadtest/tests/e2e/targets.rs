@@ -229,20 +229,20 @@ fn what_makes_no_sense_is_a_usage_error_that_says_why() {
 }
 
 /// The service itself, until it is dropped.
-struct Service {
+pub(super) struct Service {
     child: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Service {
     /// The service with its mutants, which is an example of this crate.
-    fn start(strategy: &[&str]) -> Self {
+    pub(super) fn start(more: &[&str]) -> Self {
         use std::io::{BufRead, BufReader};
         let program =
             Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("examples").join("mutant_inventory");
         let mut child = Command::new(program)
             .args(["serve", "--ephemeral", "--listen", "127.0.0.1:0"])
-            .args(strategy)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -10,7 +10,8 @@ use axum::http::request::Parts;
 use smol_str::SmolStr;
 
 use crate::access::Principal;
-use crate::stock::{Remark, Said};
+use crate::said::Said;
+use crate::stock::Remark;
 
 /// Who asks; nobody where no keys are asked for. Taking the name allocates nothing if it is of 23 bytes at most.
 #[derive(Debug)]

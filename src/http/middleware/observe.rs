@@ -57,6 +57,8 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observe<S> {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let endpoint = self.layer.metrics.endpoint(request.method(), route);
         let mut started = Started::new(self.layer, endpoint, TraceId::of(request.headers()));
+        // Whatever a call before left is of nobody here.
+        let _left = access::asked_by();
         let inner = self.inner.call(request);
         // Of this request: it was handed on within that call, or not at all.
         started.principal = access::asked_by();

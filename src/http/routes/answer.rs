@@ -14,7 +14,8 @@ use http_body::Frame;
 use crate::http::dto::{LevelsAnswer, StockLevel, WriteJson};
 use crate::http::extract::{PREFERENCE_APPLIED, Patience};
 use crate::http::problem::Problem;
-use crate::stock::{Applied, Level, Refusal, RefusedLevel, Said, StockKey, Transaction};
+use crate::said::Said;
+use crate::stock::{Applied, Level, Refusal, RefusedLevel, StockKey, Transaction};
 use crate::store::{
     Answered, AnyStore, Command, Deed, Idempotency, Lineage, MovementCursor, Outcome, Store as _,
     TransactionKind, WrittenAnswer,

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::answer;
 use crate::http::dto::{BatchWriter, LineProblem, LineResult, StockLevel, WrongLine};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{Said, StockKey};
+use crate::said::Said;
+use crate::stock::StockKey;
 use crate::store::{
     Answered, AnyStore, Command, Deed, EachLine, Idempotency, LineOutcome, Outcome, Store as _, WrittenAnswer,
 };

@@ -13,7 +13,8 @@ use crate::http::dto::{
 };
 use crate::http::extract::{Asker, IdempotencyKey, JsonBody, JsonBodyOrNone, Query, Service, Unconditional};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::stock::{HeldLine, Reservation, ReservationId, ReservationState, Said};
+use crate::said::Said;
+use crate::stock::{HeldLine, Reservation, ReservationId, ReservationState};
 use crate::store::{
     Answered, AnyStore, Command, Deed, Idempotency, Outcome, ReservationQuery, ReservationRefused,
     Store as _, Transition,

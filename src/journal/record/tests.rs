@@ -403,8 +403,8 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(KIND, RecordKind::Fulfilled as u8), part("lines"), "it says of which order");
     assert_eq!(with(KIND, RecordKind::Ordered as u8), part("lines"), "an order that is placed moves nothing");
     assert_eq!(with(KIND, RecordKind::Refused as u8), part("lines"), "a refusal has no lines");
-    assert_eq!(with(FLAGS, 2), part("flags"));
-    assert_eq!(with(FLAGS, 3), part("flags"));
+    assert_eq!(with(FLAGS, 4), part("flags"));
+    assert_eq!(with(FLAGS, 5), part("flags"));
     assert_eq!(with(LINES.start, 0), part("lines"));
     assert_eq!(with(LINES.start, 2), Some(RecordError::Length));
     assert_eq!(with(HEAD_BYTES + ONCE_BYTES, 0xFF), part("text"));

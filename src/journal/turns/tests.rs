@@ -9,7 +9,8 @@ use crate::journal::disk::memory::MemoryDisk;
 use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::{Journal, JournalConfig, Start, history};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, Said, StockKey};
+use crate::said::Said;
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, StockKey};
 
 const ADD: Operation = Operation::Adjust { delta: 1, if_missing: IfMissing::Create };
 

@@ -19,7 +19,8 @@ use crate::journal::recovery::{self, Options, Recovered};
 use crate::journal::verify::{self, Live};
 use crate::journal::watermark::Watermark;
 use crate::journal::{Journal, JournalConfig, Start, record::RecordKind, segment};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, Said};
+use crate::said::Said;
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation};
 
 const CASES: u64 = 60;
 const LEVELS: usize = 3;

@@ -18,7 +18,8 @@ use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::journal::watermark::{Failed, NotOnDisk};
 use crate::journal::{Journal, Shared};
-use crate::stock::{Once, Said, StockKey};
+use crate::said::Said;
+use crate::stock::{Once, StockKey};
 use crate::store::{Idempotency, Keeping, NotDone, WasApplied, Why};
 
 /// What a log in memory may keep for each key that there may be: a batch has one key, and a record a line.

@@ -16,7 +16,8 @@ use super::{Judged, Local};
 use crate::journal::keys::{Claim, LineClaims};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::{BatchLine, Stored};
-use crate::stock::{RefusedLevel, Said};
+use crate::said::Said;
+use crate::stock::RefusedLevel;
 use crate::store::{Answered, EachLine, Idempotency, LineOutcome, NotDone, Outcome, WasApplied, Why};
 
 /// Lines between two chances for other tasks of the thread to run: some ten microseconds.

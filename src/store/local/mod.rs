@@ -47,9 +47,10 @@ use self::refusals::RefusalCounts;
 use crate::journal::documents::Documents;
 use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
+use crate::said::Said;
 use crate::stock::{
     Applied, Change, EntryRefusal, Level, Order, OrderId, Refusal, RefusedLevel, Reservation, ReservationId,
-    Said, StockKey, Transaction, Until,
+    StockKey, Transaction, Until,
 };
 use crate::store::{
     Answered, Command, Deed, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,

@@ -9,7 +9,8 @@ use super::Local;
 use super::books::Begun;
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
-use crate::stock::{RefusedLevel, Said};
+use crate::said::Said;
+use crate::stock::RefusedLevel;
 use crate::store::{
     Answered, Deed, Idempotency, NotDone, OrderRefused, Outcome, ReservationRefused, WasApplied, Why,
 };

@@ -20,9 +20,10 @@ use crate::journal::lanes::{Of, Permit};
 use crate::journal::orders::{Entry, Orders, Turn};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
+use crate::said::Said;
 use crate::stock::{
     Change, Changed, HandOff, IfMissing, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
-    OrderTimes, Quantity, Reason, RefusedLevel, Remark, Said, StockKey, Transaction,
+    OrderTimes, Quantity, Reason, RefusedLevel, Remark, StockKey, Transaction,
 };
 use crate::store::{Deed, NotDone, OrderPage, OrderQuery, OrderRefused, ReturnLine, WasApplied, Why};
 use crate::strategy::{Strategy as _, TransactRejected};

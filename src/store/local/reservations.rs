@@ -21,9 +21,10 @@ use crate::journal::keys::Claim;
 use crate::journal::lanes::{Of, Permit};
 use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
+use crate::said::Said;
 use crate::stock::{
     Applied, Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, Reservation,
-    ReservationId, ReservationState, Said, StockKey, Term, Transaction,
+    ReservationId, ReservationState, StockKey, Term, Transaction,
 };
 use crate::store::{
     NotDone, ReservationPage, ReservationQuery, ReservationRefused, Transition, WasApplied, Why,

@@ -12,7 +12,8 @@ use crate::journal::lanes::SLOTS;
 use crate::journal::record::{Record, RecordKind};
 use crate::journal::stored::{Imported, Stored};
 use crate::journal::{Journal, JournalConfig, Start};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Once, Operation, Said, StockKey};
+use crate::said::Said;
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Once, Operation, StockKey};
 
 const ADD: Operation = Operation::Adjust { delta: 1, if_missing: IfMissing::Create };
 const SMALL: u64 = 1024 * 1024;

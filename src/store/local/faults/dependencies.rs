@@ -18,7 +18,8 @@ use crate::journal::lanes::Permit;
 use crate::journal::record::RecordKind;
 use crate::journal::watermark::Failed;
 use crate::journal::{Journal, JournalConfig, segment};
-use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, Said, StockKey};
+use crate::said::Said;
+use crate::stock::{Change, Changed, HandOff, IfMissing, Level, Operation, StockKey};
 
 const CASES: u64 = 40;
 const LEVELS: usize = 5;

@@ -15,9 +15,10 @@ use crate::clock::manual::Manual;
 use crate::journal::JournalConfig;
 use crate::journal::disk;
 use crate::journal::disk::faulty::{Call, FaultyDisk};
+use crate::said::Said;
 use crate::stock::{
     Change, IfMissing, Location, Once, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
-    Precondition, Remark, Said, Sku, StockKey,
+    Precondition, Remark, Sku, StockKey,
 };
 use crate::store::ledger::From;
 use crate::store::{

@@ -14,9 +14,10 @@ use crate::journal::disk::{self, Disk};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::verify::{self, Live};
 use crate::journal::{Journal, JournalConfig, control};
+use crate::said::Said;
 use crate::stock::{
-    Change, IfMissing, KeySet, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Said,
-    Sku, StockKey, Transaction,
+    Change, IfMissing, KeySet, Level, Location, Once, Operation, Precondition, Quantity, RefusedLevel, Sku,
+    StockKey, Transaction,
 };
 use crate::store::local::Local;
 use crate::store::{
