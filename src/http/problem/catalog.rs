@@ -116,7 +116,7 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::InvalidRequest,
         Self::IdempotencyKeyRequired,
         Self::Unauthenticated,
