@@ -91,7 +91,8 @@ impl Room {
     pub(super) fn try_enter(&'static self) -> Option<Permit> {
         // Whoever is in line makes it more than the bound.
         let entered = |counts| (counts < self.inside_max).then_some(counts + 1);
-        self.counts.fetch_update(Relaxed, Relaxed, entered).is_ok().then_some(Permit(self))
+        // Not made before it is had: a permit that is dropped is given back.
+        self.counts.fetch_update(Relaxed, Relaxed, entered).is_ok().then(|| Permit(self))
     }
 
     /// A place in line, or inside, should one have come free since.

@@ -264,6 +264,7 @@ async fn never_more_than_may_are_inside() {
             let mut most = 0;
             while !is_over.load(Ordering::Relaxed) {
                 most = most.max(state.admission.now().in_flight);
+                std::thread::yield_now();
             }
             most
         });

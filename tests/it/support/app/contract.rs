@@ -32,8 +32,9 @@ pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     let is_query = method.as_str() == "QUERY" && path == "/v1/stock";
     let (method, path) = if is_query { (&Method::POST, "/v1/stock/query") } else { (method, path) };
     let mut operations = operations(path).peekable();
-    // Who has no key for it is not told what there is.
-    let is_turned_away = [401, 403].contains(&answer.status);
+    // Who has no key for it, asks too often, or finds no place is not told what there is.
+    let turned_away: &[u16] = if path.starts_with("/v1/") { &[401, 403, 429, 503] } else { &[401, 403] };
+    let is_turned_away = turned_away.contains(&answer.status);
     if operations.peek().is_none() {
         assert!(answer.status == 404 || is_turned_away, "a path that no route has: {what}");
         return;
