@@ -69,6 +69,7 @@ async fn it_has_to_be_asked_for() {
     let app = TestApp::start(StrategyKind::Atomic).await;
     let mut connection = app.connect().await;
     connection.write(PREFACE).await;
+    connection.end().await;
     let told = connection.rest().await;
     assert!(told.is_empty() || told.starts_with(b"HTTP/1.1 4"), "{told:?}");
     assert!(app.get("/metrics").await.text().contains("inventory_http2_connections_total 0\n"));

@@ -5,8 +5,8 @@ use inventory::strategy::StrategyKind;
 
 use crate::support::app::TestApp;
 use crate::support::app::http2::{
-    ACK, CONTINUATION, END_HEADERS, END_STREAM, Frames, GET, HEADERS, Http2, PING, POST, RST_STREAM,
-    bodiless, frame, head,
+    ACK, CONTINUATION, END_HEADERS, END_STREAM, Frames, GET, HEADERS, Http2, PING, RST_STREAM, bodiless,
+    frame, head,
 };
 
 /// `ENHANCE_YOUR_CALM`.
@@ -39,13 +39,16 @@ async fn a_flood_of_resets_is_cut_off() {
 async fn requests_that_are_given_up_again_and_again_are_cut_off() {
     let (app, other) = start().await;
     let mut flood = Frames::connect(&app).await;
-    let request = head(POST, "/v1/stock/A/adjust");
+    let request = head(GET, "/v1/events");
     let mut number = 0;
     loop {
         assert!(number < 2_000, "it goes on");
         let stream = 2 * number + 1;
         flood
-            .write([frame(HEADERS, END_HEADERS, stream, &request), frame(PING, 0, 0, &[7; 8])].concat())
+            .write(
+                [frame(HEADERS, END_STREAM | END_HEADERS, stream, &request), frame(PING, 0, 0, &[7; 8])]
+                    .concat(),
+            )
             .await;
         // Told to go, it is asked whether it has heard so: that ping is not its own.
         let came = loop {

@@ -216,6 +216,5 @@ pub(crate) fn head(method: u8, path: &str) -> Vec<u8> {
     [&[method, 0x86, 0x01][..], &text("x"), &[0x04], &text(path)].concat()
 }
 
-/// The numbers of methods.
+/// The number of that method.
 pub(crate) const GET: u8 = 0x82;
-pub(crate) const POST: u8 = 0x83;
