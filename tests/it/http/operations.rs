@@ -53,7 +53,10 @@ fn samples(text: &str) -> Samples {
         let family = family.filter(|family| declared.get(family) == Some(&"histogram")).unwrap_or(name);
         let kind = declared.get(family).unwrap_or_else(|| panic!("{family} is declared first"));
         assert!(["counter", "gauge", "histogram"].contains(kind), "{kind}");
-        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+        assert!(
+            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+            "{name}"
+        );
         assert!(series == name || series.ends_with("\"}"), "{line}");
         assert!(value.parse::<f64>().is_ok(), "{line}");
         assert!(samples.insert(series.to_owned(), value.to_owned()).is_none(), "{series} comes once");
