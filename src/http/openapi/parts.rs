@@ -58,9 +58,7 @@ pub(super) fn of_parameter(path: &str, place: &str, name: &str) -> Option<RefOr<
         (_, "sku", _) => part("Sku"),
         (_, "location", _) => part("Location"),
         ("path", "id", _) => part("Id"),
-        (_, "sku_prefix", _) => {
-            Some(matching(patterns::sku_prefix()).max_length(Some(SKU_BYTES_MAX)).into())
-        }
+        (_, "sku_prefix", _) => Some(matching(patterns::sku_prefix()).max_length(Some(SKU_BYTES_MAX)).into()),
         // No movement has an empty one.
         (_, "reference", "/v1/movements" | "/v1/events") => {
             Some(plain(Type::String).min_length(Some(1)).max_length(Some(REFERENCE_CHARS_MAX)).into())
@@ -113,15 +111,55 @@ fn texts() -> Vec<(&'static str, Schema)> {
         ("Sku", name(patterns::sku(), SKU_BYTES_MAX), sku, "85123A"),
         ("Location", name(patterns::location(), LOCATION_BYTES_MAX), location, "main"),
         ("Reason", free(REASON_CHARS_MAX), "Why: free text", "sold"),
-        ("Reference", free(REFERENCE_CHARS_MAX), "What it belongs to, in the client's own books: free text", "order 4711"),
-        ("Id", id, "A UUID in lower case; they sort by the time of their making", "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e"),
+        (
+            "Reference",
+            free(REFERENCE_CHARS_MAX),
+            "What it belongs to, in the client's own books: free text",
+            "order 4711",
+        ),
+        (
+            "Id",
+            id,
+            "A UUID in lower case; they sort by the time of their making",
+            "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e",
+        ),
         ("Time", time, "RFC 3339, in UTC, with milliseconds", "2026-11-22T14:05:00.123Z"),
-        ("Lineage", like(patterns::LINEAGE), "The history that versions and movements are of, after a restore", "00c0ffee00c0ffee"),
-        ("LevelCursor", like(patterns::LEVEL_CURSOR), "A place in a list of levels, as an answer told it", "ODUxMjNBIG1haW4"),
-        ("MovementCursor", matching(patterns::movement_cursor()), "A place in a list of movements, as an answer told it", "AAAAAAAAEmc"),
-        ("EventCursor", matching(patterns::place()), "A place in the stream of events, as an answer told it", "AAAAAAAAEmc"),
-        ("Secret", like(patterns::SECRET), "What signs messages: `whsec_` and 24 to 64 bytes in base64", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-        ("Url", url, "Where messages are posted to: `https`, or `http`; no user, no password, no fragment", "https://shop.example/stock-changed"),
+        (
+            "Lineage",
+            like(patterns::LINEAGE),
+            "The history that versions and movements are of, after a restore",
+            "00c0ffee00c0ffee",
+        ),
+        (
+            "LevelCursor",
+            like(patterns::LEVEL_CURSOR),
+            "A place in a list of levels, as an answer told it",
+            "ODUxMjNBIG1haW4",
+        ),
+        (
+            "MovementCursor",
+            matching(patterns::movement_cursor()),
+            "A place in a list of movements, as an answer told it",
+            "AAAAAAAAEmc",
+        ),
+        (
+            "EventCursor",
+            matching(patterns::place()),
+            "A place in the stream of events, as an answer told it",
+            "AAAAAAAAEmc",
+        ),
+        (
+            "Secret",
+            like(patterns::SECRET),
+            "What signs messages: `whsec_` and 24 to 64 bytes in base64",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ),
+        (
+            "Url",
+            url,
+            "Where messages are posted to: `https`, or `http`; no user, no password, no fragment",
+            "https://shop.example/stock-changed",
+        ),
     ]
     .map(|(part, schema, said, example)| {
         (part, schema.description(Some(said)).examples([json!(example)]).into())

@@ -9,8 +9,7 @@ use crate::store::MovementKind;
 /// No control character.
 const INSIDE: &str = r"[^\x00-\x1f\x7f-\x9f]";
 /// Nor white space, as Unicode has it.
-const AT_AN_END: &str =
-    r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+const AT_AN_END: &str = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
 /// Nor a dot.
 const NO_DOT: &str = r"[^\x00-\x20\x2e\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
 

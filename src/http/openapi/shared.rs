@@ -37,13 +37,15 @@ pub(super) fn share(document: &mut OpenApi) {
 
 /// The operations of a path, and whether each only reads.
 pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
-    let all = [(true, &mut item.get), (false, &mut item.put), (false, &mut item.post), (false, &mut item.delete)];
+    let all =
+        [(true, &mut item.get), (false, &mut item.put), (false, &mut item.post), (false, &mut item.delete)];
     all.into_iter().filter_map(|(is_read, operation)| Some((is_read, operation.as_mut()?)))
 }
 
 fn share_fields(of: &str, schema: &mut Object) {
     // What refuses fields that it does not know is a request; all else is answered, and leaves out what there is not.
-    let is_request = matches!(schema.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
+    let is_request =
+        matches!(schema.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
     for (name, field) in &mut schema.properties {
         let RefOr::T(told) = field else { continue };
         if let (("StockQueryRequest", "keys") | ("CommitRequest", "lines"), Schema::Array(list)) =
@@ -64,7 +66,9 @@ fn share_fields(of: &str, schema: &mut Object) {
             _ => continue,
         };
         let part = match told {
-            Schema::Object(Object { schema_type: SchemaType::Type(kind), .. }) => parts::of_field(of, name, kind),
+            Schema::Object(Object { schema_type: SchemaType::Type(kind), .. }) => {
+                parts::of_field(of, name, kind)
+            }
             _ => None,
         };
         match part {
@@ -100,7 +104,8 @@ fn not_null(kind: &mut SchemaType) -> bool {
 }
 
 fn or_null(schema: &mut Schema) {
-    let (Schema::Object(Object { schema_type, .. }) | Schema::Array(utoipa::openapi::Array { schema_type, .. })) = schema
+    let (Schema::Object(Object { schema_type, .. })
+    | Schema::Array(utoipa::openapi::Array { schema_type, .. })) = schema
     else {
         return;
     };
