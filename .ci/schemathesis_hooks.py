@@ -59,6 +59,13 @@ def before_call(context, case, kwargs):
         case.body = {**body, "url": NOWHERE}
 
 
+def is_answered_by_line(case):
+    """A batch in independent mode: a line that is not as its schema says is refused by itself, within an answer of 200."""
+    body = case.body
+    is_batch = case.operation.path == "/v1/adjustments" and isinstance(body, dict)
+    return is_batch and body.get("mode") == "independent" and isinstance(body.get("lines"), list) and body["lines"]
+
+
 def made_of_letters(value):
     """The coverage phase makes headers of letters and digits alone, also where the pattern of an entity tag has quotes."""
     return isinstance(value, str) and value.isalnum()
@@ -68,6 +75,8 @@ def made_of_letters(value):
 def filter_failure(context, failure, case, response):
     kind = type(failure).__name__
     if kind in ("AllowHeaderMismatch", "UnsupportedMethodResponse") and case.operation.path in UNSAID_METHODS:
+        return False
+    if kind == "AcceptedNegativeData" and is_answered_by_line(case):
         return False
     if kind != "RejectedPositiveData":
         return True

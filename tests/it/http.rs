@@ -15,6 +15,7 @@ mod cors;
 mod cross_origin;
 mod crowds;
 mod disconnects;
+mod document_schemas;
 mod documents;
 mod errors;
 mod events;
