@@ -15,7 +15,7 @@ pub(super) fn limit(document: &mut OpenApi) {
         }
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
-            let limited = problem("`rate-limited`, where the service has a limit (`--rate-limit`)");
+            let limited = problem("`rate-limited`, where the service has a limit (--rate-limit)");
             let limited = [
                 ("Retry-After", "In how many seconds there is one more"),
                 ("RateLimit-Policy", "How many requests (`q`) in how many seconds (`w`); on every answer, where there is a limit"),
