@@ -58,12 +58,11 @@ fn whoever_has_a_key_drives_a_server_that_asks_for_one() {
     let keys = Keys::made();
     let service = Service::start(&["--auth-file", &keys.path("server")]);
     let orders = keys.path("orders.csv");
-    std::fs::write(&orders, "invoice,sku,quantity,at\n1,a,2,2010-12-01T08:00Z\n2,b,1,2010-12-01T08:01Z\n")
-        .expect("a file");
+    std::fs::write(&orders, super::replay::orders()).expect("a file");
     let mine = keys.path("mine");
     let (report, history) = (keys.path("report.json"), keys.path("history.jsonl"));
     let out = format!("json={report}");
-    let short = ["--requests", "400", "--warmup", "10ms", "--skus", "3", "--ceiling", "none", "--seed", "7"];
+    let short = ["--requests", "2000", "--warmup", "10ms", "--skus", "3", "--ceiling", "none", "--seed", "7"];
     let run = [&["run", &service.url, "--out", &out, "--history", &history], &short[..]].concat();
     for (command, more) in [
         (&run[..], &["--client", "reqwest"][..]),

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{Fault, assert_exit, loadtest, serve, stdout};
 
 /// Duplicate skus in an invoice, cancellations, a write-off, a name that is none, two windows.
-fn orders() -> String {
+pub(super) fn orders() -> String {
     let mut lines = vec!["invoice,sku,quantity,at".to_owned()];
     for invoice in 0..200 {
         for line in ["a,2", "a,1", "b,4"] {
