@@ -1,4 +1,4 @@
-//! What is counted, in the Prometheus text format, version 0.0.4, and in that of OpenMetrics 1.0, which has exemplars.
+//! What is counted, in the Prometheus text format, version 0.0.4, and in that of `OpenMetrics` 1.0, which has exemplars.
 //!
 //! Written by hand because the counters are: the client libraries show only counters of their own, which every
 //! core writes. The formats are `# HELP`, `# TYPE` and a line per sample

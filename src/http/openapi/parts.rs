@@ -21,6 +21,7 @@ pub(super) fn all() -> Vec<(&'static str, Schema)> {
 }
 
 /// The part that a field is, if it is one: a field of that name and type, of the schema of that name.
+#[expect(clippy::match_same_arms, reason = "the first that fits counts, and so they are read")]
 pub(super) fn of_field(schema: &str, name: &str, kind: &Type) -> Option<&'static str> {
     match (schema, name, kind) {
         // As a line names them that may be wrong.
@@ -51,6 +52,7 @@ pub(super) fn of_field(schema: &str, name: &str, kind: &Type) -> Option<&'static
 }
 
 /// What a parameter is, if its name says it: the parameter of that place and name, of the route of that path.
+#[expect(clippy::match_same_arms, reason = "the first that fits counts, and so they are read")]
 pub(super) fn of_parameter(path: &str, place: &str, name: &str) -> Option<RefOr<Schema>> {
     let part = |name: &str| Some(Ref::from_schema_name(name).into());
     let text = |pattern: String| Some(matching(pattern).into());

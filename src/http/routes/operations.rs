@@ -80,7 +80,7 @@ pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, 
 
 /// Metrics, for Prometheus
 ///
-/// The text format, or OpenMetrics if `Accept` would rather have that: it has an exemplar of the requests that are a part of a trace.
+/// The text format, or `OpenMetrics` if `Accept` would rather have that: it has an exemplar of the requests that are a part of a trace.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
     responses((status = 200, description = "The text format, version 0.0.4, or OpenMetrics 1.0", content((String = "text/plain"), (String = "application/openmetrics-text"))))

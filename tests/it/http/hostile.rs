@@ -55,7 +55,7 @@ async fn what_is_no_text_is_refused() {
     for wrong in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80"] {
         let body = [b"{\"delta\":1,\"reason\":\"", wrong, b"\"}"].concat();
         app.post_bytes("/v1/stock/A/adjust", body).await.assert_problem(400, "invalid-request");
-        let encoded: String = wrong.iter().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = percent_encoding::percent_encode(wrong, percent_encoding::NON_ALPHANUMERIC);
         for path in [
             format!("/v1/stock/{encoded}"),
             format!("/v1/stock/A?location={encoded}"),
