@@ -99,6 +99,7 @@ fn parameter(path: &str, method: &str, name: &str) -> &'static Value {
 
 /// Each parameter of a query: what its schema takes is not refused with 422, what it does not take is.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_parameter_is_what_the_document_says() {
     let app = TestApp::start(StrategyKind::Mutex).await;
     let times = [
@@ -199,6 +200,7 @@ async fn a_header_is_what_the_document_says() {
 
 /// The bodies: what is refused as not well formed is what their schemas do not take, null and all.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_body_is_what_the_document_says() {
     let app = TestApp::start(StrategyKind::Mutex).await;
     let line = |sku: &str| json!({"sku": sku, "quantity": 1});
