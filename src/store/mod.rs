@@ -29,6 +29,7 @@ pub mod query;
 
 mod level_cursor;
 pub mod local;
+mod movement_kind;
 
 use std::future::Future;
 use std::time::Duration;

@@ -113,7 +113,7 @@ async fn who_waits_for_too_long_is_refused() {
     drop(taken);
     let mut slow = app.connect().await;
     slow.write(ADJUST_A).await;
-    until_metric(&app, "inventory_http_requests_in_flight 2").await;
+    until_metric(&app, "http_server_active_requests 2").await;
     let taken = place(&app);
     slow.write("{\"delta\":1}").await;
     assert_eq!(slow.answer().await.assert_problem(503, "overloaded").at("/applied"), "no");
@@ -143,7 +143,7 @@ async fn a_slow_body_takes_no_place() {
         connection.write(begun).await;
         slow.push(connection);
     }
-    until_metric(&app, &format!("inventory_http_requests_in_flight {}", SLOW + 1)).await;
+    until_metric(&app, &format!("http_server_active_requests {}", SLOW + 1)).await;
     until(&app, |now| now.in_flight == 0 && now.waiting == 0).await;
     app.get("/v1/stock/A").await.assert_level(200, 5, 1);
     let taken = place(&app);
@@ -305,7 +305,7 @@ async fn there_are_so_many_exports_at_once() {
     let import = app.call(Method::POST, "/v1/import").header("content-type", "application/x-ndjson");
     import.body(lines).send().await.assert_status(200);
     // It takes nothing of it, and there is more of it than anything in between holds.
-    let mut stopped = app.connect().await;
+    let mut stopped = Raw::connect_narrow(app.address).await;
     stopped.write("GET /v1/export HTTP/1.1\r\nHost: x\r\n\r\n").await;
     until_metric(&app, "inventory_exports 1").await;
     let refused = app.get("/v1/export?format=none").await;

@@ -134,15 +134,7 @@ async fn a_parameter_is_what_the_document_says() {
         "7-1",
         "x",
     ];
-    let places = [
-        "AAAAAAAAEmc",
-        "AAAAAAAAEmd",
-        "AgAAAAAAABJn",
-        "AAAAAAAAEmcAAAAAAAASZw",
-        "0",
-        "7-00c0ffee00c0ffee",
-        "x y",
-    ];
+    let places = ["AAAAAAAAEmc", "AAAAAAAAEmd", "AgAAAAAAABJn", "0", "7-00c0ffee00c0ffee", "x y"];
     let kinds = ["adjusted", "adjusted,expired", "adjusted,", "", "Adjusted", "stock.low", "stockxlow"];
     let ids = [
         "0193a6f0-5b7c-7c3a-9d1e-3f6a2b8c4d5e",
@@ -155,7 +147,7 @@ async fn a_parameter_is_what_the_document_says() {
         ("/v1/movements", "to", &times),
         ("/v1/movements", "after", &numbers),
         ("/v1/movements", "kind", &kinds[..5]),
-        ("/v1/movements", "cursor", &places[..4]),
+        ("/v1/movements", "cursor", &places),
         ("/v1/movements", "reference", &["", "x"]),
         ("/v1/orders", "cursor", &ids),
         ("/v1/reservations", "state", &["pending", "queued", ""]),
@@ -167,9 +159,7 @@ async fn a_parameter_is_what_the_document_says() {
         let schema = parameter(path, "get", name);
         for value in values {
             let encoded = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
-            // Of the history of one level, where a cursor is of one.
-            let more = if value.len() == 22 { "&sku=A" } else { "" };
-            let status = app.get(&format!("{path}?{name}={encoded}{more}")).await.status;
+            let status = app.get(&format!("{path}?{name}={encoded}")).await.status;
             assert_eq!(
                 status != 422,
                 conforms(schema, &json!(value)).is_ok(),

@@ -25,6 +25,14 @@ impl Raw {
         Self { stream, received: Vec::new() }
     }
 
+    /// The same, with little room for what comes and is not read.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(16 * 1024).expect("a socket");
+        let stream = socket.connect(address).await.expect("a connection");
+        Self { stream, received: Vec::new() }
+    }
+
     /// The same, from an address of this machine.
     pub(crate) async fn connect_from(address: SocketAddr, from: IpAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
