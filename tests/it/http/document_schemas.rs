@@ -99,7 +99,6 @@ fn parameter(path: &str, method: &str, name: &str) -> &'static Value {
 
 /// Each parameter of a query: what its schema takes is not refused with 422, what it does not take is.
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_parameter_is_what_the_document_says() {
     let app = TestApp::start(StrategyKind::Mutex).await;
     let times = [

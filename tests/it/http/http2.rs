@@ -125,7 +125,7 @@ async fn a_hundred_requests_at_once() {
 /// P10: all requests over HTTP/2 together are bounded; one more is refused, and not done.
 #[tokio::test]
 async fn requests_of_all_connections_are_bounded() {
-    let app = TestApp::with(StrategyKind::Atomic).with_http2().with_connections_max(2).start().await;
+    let app = TestApp::with(StrategyKind::Atomic).with_http2().with_connections_max(3).start().await;
     let (first, second) = (Http2::connect(&app).await, Http2::connect(&app).await);
     let mut begun = Vec::new();
     for _ in 0..100 {
@@ -133,6 +133,8 @@ async fn requests_of_all_connections_are_bounded() {
         let (client, asked) = (first.clone(), request(&Method::POST, "/v1/stock/A/adjust", body));
         begun.push((sender, tokio::spawn(async move { client.answer(asked).await })));
     }
+    // All of them have a place before anybody else asks for one.
+    in_flight(&app, 100).await;
     let until = async |status: u16| loop {
         let answer = second.answer(bodiless(&Method::GET, "/livez")).await.expect("an answer");
         if answer.status == status {

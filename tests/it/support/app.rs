@@ -26,12 +26,12 @@ use inventory::http::middleware::cors::Origins;
 use inventory::http::policy::Policy;
 use inventory::http::rate_limit::RateLimitConfig;
 use inventory::http::server::Drained;
+use inventory::http::server::listen::Listener;
 use inventory::store::{Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
 use inventory::webhooks::WebhookConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -246,8 +246,9 @@ impl Builder {
         let app = App::build(self.config).expect("a data directory of its own");
         let (opened, access, state) = (app.opened(), app.access(), app.state());
         let (stop, stopped) = oneshot::channel();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound listener");
+        // As `serve` listens, bounds of its sockets and all.
+        let listener = Listener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.url(false)["http://".len()..].parse().expect("an address");
         // A handle that is dropped stops the service, too.
         let server = tokio::spawn(app.serve(Listening::at(listener), async move { drop(stopped.await) }));
         tokio::time::timeout(WATCHDOG, opened).await.expect("the service opens");
