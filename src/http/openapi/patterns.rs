@@ -33,6 +33,12 @@ pub(super) const ONE_TAG: &str = r#"^(?:\*|(?:W/)?"[!#-~]*")$"#;
 /// `*`, or any number of entity tags.
 pub(super) const TAGS: &str = r#"^(?:\*|(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)$"#;
 
+/// The name of a key of the service: 1 to 64 characters, and not what may be a key, which begins with `inv_`.
+pub(super) const KEY_NAME: &str = "^(?:[A-Za-hj-z0-9._@-][A-Za-z0-9._@-]{0,63}|i(?:[A-Za-mo-z0-9._@-][A-Za-z0-9._@-]{0,62})?|\
+                                   in(?:[A-Za-uw-z0-9._@-][A-Za-z0-9._@-]{0,61})?|inv(?:[A-Za-z0-9.@-][A-Za-z0-9._@-]{0,60})?)$";
+/// The name of a backup, which is that of a folder.
+pub(super) const BACKUP_NAME: &str = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}$";
+
 /// The key of a stock level, in base64 for URLs.
 pub(super) const LEVEL_CURSOR: &str = "^[A-Za-z0-9_-]{2,}$";
 

@@ -97,6 +97,22 @@ fn parameter(path: &str, method: &str, name: &str) -> &'static Value {
     &parameter.unwrap_or_else(|| panic!("{path} has {name}"))["schema"]
 }
 
+/// What the number of a movement may look like, and what not.
+const NUMBERS: [&str; 12] = [
+    "0",
+    "007",
+    "9999999999999999999",
+    "10000000000000000000",
+    "-1",
+    "+1",
+    "1.0",
+    "",
+    "7-00c0ffee00c0ffee",
+    "7-00C0FFEE00C0FFEE",
+    "7-1",
+    "x",
+];
+
 /// Each parameter of a query: what its schema takes is not refused with 422, what it does not take is.
 #[tokio::test]
 async fn a_parameter_is_what_the_document_says() {
@@ -119,20 +135,6 @@ async fn a_parameter_is_what_the_document_says() {
         "now",
         "",
     ];
-    let numbers = [
-        "0",
-        "007",
-        "9999999999999999999",
-        "10000000000000000000",
-        "-1",
-        "+1",
-        "1.0",
-        "",
-        "7-00c0ffee00c0ffee",
-        "7-00C0FFEE00C0FFEE",
-        "7-1",
-        "x",
-    ];
     let places = ["AAAAAAAAEmc", "AAAAAAAAEmd", "AgAAAAAAABJn", "0", "7-00c0ffee00c0ffee", "x y"];
     let kinds = ["adjusted", "adjusted,expired", "adjusted,", "", "Adjusted", "stock.low", "stockxlow"];
     let ids = [
@@ -141,10 +143,16 @@ async fn a_parameter_is_what_the_document_says() {
         "0193a6f05b7c7c3a9d1e3f6a2b8c4d5e",
         "",
     ];
-    let tables: [(&str, &str, &[&str]); 10] = [
+    let long = "x".repeat(65);
+    let names = [
+        "", "till", "i", "in", "inv", "inv_", "inv_x", "inv-x", "inx", "ix", "a b", "\u{e4}", "a@b.c", &long,
+    ];
+    let tables: [(&str, &str, &[&str]); 12] = [
+        ("/v1/movements", "actor", &names),
+        ("/v1/movements", "actor", &[&long[..64]]),
         ("/v1/movements", "from", &times),
         ("/v1/movements", "to", &times),
-        ("/v1/movements", "after", &numbers),
+        ("/v1/movements", "after", &NUMBERS),
         ("/v1/movements", "kind", &kinds[..5]),
         ("/v1/movements", "cursor", &places),
         ("/v1/movements", "reference", &["", "x"]),
@@ -168,6 +176,19 @@ async fn a_parameter_is_what_the_document_says() {
         }
     }
     assert!(refused > 20, "{refused}");
+}
+
+/// The name of a backup, which is asked for by its path.
+#[tokio::test]
+async fn the_name_of_a_backup_is_what_the_document_says() {
+    let app = TestApp::start(StrategyKind::Mutex).await;
+    let schema = parameter("/v1/backups/{name}", "get", "name");
+    let long = "x".repeat(65);
+    for name in ["b", "b.c", "-b", "~", "_", ".b", "(", "\u{e4}", "a b", "b@partial", &long, &long[..64]] {
+        let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        let status = app.get(&format!("/v1/backups/{encoded}")).await.status;
+        assert_eq!(status != 422, conforms(schema, &json!(name)).is_ok(), "{name}: {status}");
+    }
 }
 
 /// Entity tags and keys, of which a header is made.
