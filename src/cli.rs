@@ -75,10 +75,7 @@ enum Command {
     /// Make keys by which clients are known
     Key(key::KeyArgs),
     /// Ask a running service whether it is well: exit 0 if URL answers 200, each step within 5 seconds; else 1
-    Healthcheck {
-        /// Such as <http://127.0.0.1:8080/readyz>
-        url: String,
-    },
+    Healthcheck(healthcheck::HealthcheckArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -102,7 +99,7 @@ pub fn run() -> ExitCode {
         Command::Import(args) => offline::import(&args),
         Command::Backup(args) => offline::backup(&args),
         Command::Key(args) => key::key(args),
-        Command::Healthcheck { url } => match healthcheck::check(&url) {
+        Command::Healthcheck(args) => match healthcheck::check(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(ExitCode::FAILURE, &error.to_string()),
         },

@@ -377,6 +377,17 @@ fn healthcheck_tells_well_from_unwell() {
     assert!(nobody.starts_with("no answer: Connection refused"), "{nobody}");
 }
 
+/// Where connections begin with the header of a proxy, the health check's does, too: told so, or by the variable that told the service.
+#[test]
+fn healthcheck_begins_as_a_proxy_does() {
+    let served = Served::start(&mut serve(&["--proxy-protocol"]));
+    let url = format!("{}/readyz", served.url);
+    assert_eq!(printed(&["healthcheck", "--proxy-protocol", &url]), "");
+    assert!(refused(&["healthcheck", &url], 1).starts_with("no answer"));
+    let by_variable = inventory(&["healthcheck", &url]).env("INVENTORY_PROXY_PROTOCOL", "true").output();
+    assert!(by_variable.expect("it ran").status.success());
+}
+
 /// A reader that has gone away ends `serve` rather than leaving a service nobody knows the address of.
 #[test]
 fn serve_needs_somebody_to_read_its_address() {

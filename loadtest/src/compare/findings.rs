@@ -36,6 +36,14 @@ fn proofs(contender: &Contender, turns: &[Turn]) -> Vec<(Exit, String)> {
         let what = format!("{name}: {open} rounds prove nothing, {holes} have holes in their proof");
         findings.push((Exit::Inconclusive, what));
     }
+    // As of a single run.
+    let unheard = own.iter().map(|turn| turn.unheard).max().unwrap_or(0);
+    if unheard > 0 {
+        let what = format!(
+            "{name}: up to {unheard} clients were never answered, so this was not the load that was asked for"
+        );
+        findings.push((Exit::CouldNotRun, what));
+    }
     let unsent =
         own.iter().filter(|turn| turn.paced.as_ref().is_some_and(|paced| paced.not_sent > 0)).count();
     if unsent > 0 {
@@ -137,4 +145,31 @@ pub fn circumstances(contenders: &[Contender], comparisons: &[Comparison]) -> Ve
         }
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::contender::Field;
+    use super::super::server::{Storage, Strategy};
+    use super::*;
+
+    /// Fewer clients than were asked for are another load, whose figures are not those that were asked for.
+    #[test]
+    fn clients_that_were_never_answered_are_told() {
+        let field = Field { program: Path::new("inventory"), storage: Storage::Durable, delay: None };
+        let strategy = Strategy { name: "mutex".to_owned(), correct: true };
+        let contenders = field.against_one(&[strategy], None).expect("a field");
+        let turns = |unheard: u32| {
+            let mut turns: Vec<Turn> =
+                contenders.iter().map(|contender| Turn::made_up(contender, 1, 100.0)).collect();
+            turns[0].unheard = unheard;
+            correctness(&contenders, &turns)
+        };
+        assert!(turns(0).iter().all(|(exit, _)| *exit == Exit::Ok));
+        let (exit, told) = turns(3).into_iter().find(|(exit, _)| *exit != Exit::Ok).expect("a finding");
+        assert_eq!(exit, Exit::CouldNotRun);
+        assert!(told.contains("3 clients were never answered"), "{told}");
+    }
 }

@@ -69,6 +69,8 @@ pub struct Turn {
     pub breaches: u64,
     /// Levels that could not be read back, in both parts.
     pub unread: usize,
+    /// Clients that were never answered, in either part: they left the load to the others.
+    pub unheard: u32,
     /// All counters of the server, as grown over the measured part.
     pub contention: BTreeMap<String, u64>,
     /// What the history of the closed loop proves.
@@ -151,6 +153,7 @@ pub async fn turn(
     if let Some((rate, mut run)) = paced {
         turn.breaches += run.breaches;
         turn.unread += run.unread;
+        turn.unheard = turn.unheard.max(run.measured.unheard);
         let verdict = verify(&mut run).await;
         turn.paced = Some(paced_figures(rate, &run, verdict));
     }
@@ -201,6 +204,7 @@ fn figures(
         failed: total.failed,
         breaches: run.breaches,
         unread: run.unread,
+        unheard: run.measured.unheard,
         contention: run.contention.clone(),
         verdict,
         paced: None,
@@ -271,6 +275,7 @@ impl Turn {
             failed: 0,
             breaches: 0,
             unread: 0,
+            unheard: 0,
             contention: BTreeMap::new(),
             verdict: verdict(),
             paced: Some(Paced {

@@ -64,6 +64,22 @@ pub enum RunError {
         /// What it answered.
         answer: String,
     },
+    /// It asks for a key, and the one that was shown, if there was one, is none of its own.
+    #[error(
+        "the server at {url} wants a key that is in force: name its file with --auth-key-file, or put it into LOADTEST_KEY"
+    )]
+    NoKey {
+        /// The address.
+        url: String,
+    },
+    /// It knows the key, which may only look.
+    #[error(
+        "the server at {url} knows the key, but with it nothing may be changed: a run needs one with the scope write"
+    )]
+    MayNotChange {
+        /// The address.
+        url: String,
+    },
     /// It does not do what its description says.
     #[error(
         "no level could be opened, so there is nothing to drive ({example}); does the description of {target} fit what \

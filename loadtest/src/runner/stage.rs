@@ -171,11 +171,25 @@ async fn ready(client: &Client) -> Result<(), RunError> {
         None => ("the first read".to_owned(), client.send(client.prepare(&Call::Read(Key(0)))).await),
     };
     match reply {
-        Ok(answer) if page.is_none() || (200..300).contains(&answer.status) => Ok(()),
+        Ok(answer) if page.is_none() || (200..300).contains(&answer.status) => may_change(client, url).await,
         Ok(answer) => Err(RunError::NotReady { url, request, answer: answer.status.to_string() }),
         Err(failure) if failure.kind == NO_CONNECTION => {
             Err(RunError::NoServer { url, example: failure.example })
         }
         Err(failure) => Err(RunError::NotReady { url, request, answer: failure.example }),
+    }
+}
+
+/// That who asks may change stock, found out with a change that is none. Without a key every request of a run would be refused, and a run of
+/// refusals says nothing of the server.
+async fn may_change(client: &Client, url: String) -> Result<(), RunError> {
+    if client.described().is_some() {
+        return Ok(());
+    }
+    match client.post_adjustments(b"{}".to_vec()).await.map(|answer| answer.status) {
+        Ok(401) => Err(RunError::NoKey { url }),
+        Ok(403) => Err(RunError::MayNotChange { url }),
+        // Whatever else it makes of it is not the question here.
+        Ok(_) | Err(_) => Ok(()),
     }
 }

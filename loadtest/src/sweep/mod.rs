@@ -53,7 +53,7 @@ pub struct Turn {
     pub throughput_per_s: f64,
     /// `consistent`, `violated`, `indeterminate` or `vacuous`.
     pub verdict: &'static str,
-    /// Requests that failed, answers outside the contract, and levels that could not be read back.
+    /// Requests that failed, answers outside the contract, levels that could not be read back, and clients that were never answered.
     pub holes: u64,
 }
 
@@ -129,7 +129,7 @@ pub async fn http(
                     round,
                     throughput_per_s: turn.throughput_per_s,
                     verdict: turn.verdict.result,
-                    holes: turn.failed + turn.breaches + turn.unread as u64,
+                    holes: turn.failed + turn.breaches + turn.unread as u64 + u64::from(turn.unheard),
                 });
             }
         }

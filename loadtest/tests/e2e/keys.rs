@@ -21,10 +21,14 @@ struct Keys {
 
 impl Keys {
     fn made() -> Self {
+        Self::that_may("write")
+    }
+
+    fn that_may(scope: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut program = Command::new(program());
         program
-            .args(["key", "new", "load", "--scope", "write", "--auth-file"])
+            .args(["key", "new", "load", "--scope", scope, "--auth-file"])
             .arg(folder.path().join("server"));
         let made = program.output().expect("the service, which `cargo test` builds along");
         let key = stdout(&made).trim().to_owned();
@@ -77,8 +81,9 @@ fn whoever_has_a_key_drives_a_server_that_asks_for_one() {
         keys.assert_untold(&output);
         let written = std::fs::read_to_string(&report).expect("a report");
         assert!(written.contains("--auth-key-file"), "the command is told: {written}");
+        // Nothing was found out about the server: neither that it is right nor that it is wrong.
         let without = loadtest(&[command, more].concat());
-        assert_ne!(without.status.code(), Some(0), "{}", stdout(&without));
+        assert_exit(&without, 1);
         let in_environment = Command::new(env!("CARGO_BIN_EXE_loadtest"))
             .args([command, more].concat())
             .env("LOADTEST_KEY", &keys.key)
@@ -87,6 +92,20 @@ fn whoever_has_a_key_drives_a_server_that_asks_for_one() {
         assert_exit(&in_environment, 0);
         keys.assert_untold(&in_environment);
     }
+}
+
+/// A key with which nothing may be changed: no run begins, and it is told why.
+#[test]
+fn who_may_only_look_drives_nothing() {
+    let keys = Keys::that_may("read");
+    let service = Service::start(&["--auth-file", &keys.path("server")]);
+    let mine = keys.path("mine");
+    let output =
+        loadtest(&["run", &service.url, "--requests", "10", "--ceiling", "none", "--auth-key-file", &mine]);
+    assert_exit(&output, 1);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("scope write"), "{said}");
+    keys.assert_untold(&output);
 }
 
 /// Servers that `compare` and `crash` start themselves ask for keys if they are told to.

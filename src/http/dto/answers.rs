@@ -141,6 +141,17 @@ pub struct StatusAnswer {
     pub orders: OrderQueueAnswer,
     /// The requests that are being carried out.
     pub admission: AdmissionAnswer,
+    /// What is asked of each change, beyond what it needs by itself.
+    pub policy: PolicyAnswer,
+}
+
+/// What whoever runs the service asks of each change.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PolicyAnswer {
+    /// Whether each POST that changes stock needs an `Idempotency-Key` (`--require-idempotency-key`).
+    pub require_idempotency_key: bool,
+    /// Whether each PUT and DELETE of a level needs a precondition (`--require-precondition`).
+    pub require_precondition: bool,
 }
 
 /// The requests that are being carried out, and those that wait for that.

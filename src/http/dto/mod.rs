@@ -19,7 +19,7 @@ mod webhooks;
 pub use alerts::{AlertAnswer, AlertRequest, AlertsAnswer};
 pub use answers::{
     AdjustmentsAnswer, AdmissionAnswer, BatchAnswer, BatchWriter, ContentionAnswer, LevelsAnswer,
-    LineProblem, LineResult, OrderQueueAnswer, PageAnswer, StatusAnswer, StockLevel, WriteJson,
+    LineProblem, LineResult, OrderQueueAnswer, PageAnswer, PolicyAnswer, StatusAnswer, StockLevel, WriteJson,
 };
 pub use chores::{
     BackupAnswer, BackupRequest, BackupsAnswer, ExportLine, FindingAnswer, ImportAnswer, ImportLine,

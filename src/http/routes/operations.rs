@@ -7,8 +7,9 @@ use axum::response::Response;
 
 use super::answer;
 use crate::http::admission::Occupancy;
-use crate::http::dto::{AdmissionAnswer, ContentionAnswer, OrderQueueAnswer, StatusAnswer};
+use crate::http::dto::{AdmissionAnswer, ContentionAnswer, OrderQueueAnswer, PolicyAnswer, StatusAnswer};
 use crate::http::extract::Accepted;
+use crate::http::policy::Policy;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{HttpState, metrics as exposed};
 use crate::store::{Status, Store as _};
@@ -22,6 +23,7 @@ use crate::telemetry::exposition::Format;
 pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
     let Status { strategy, durable, levels, contention, lineage, orders, .. } = state.store()?.status();
     let holds = contention.holds;
+    let Policy { idempotency_key, precondition } = state.policy;
     let Occupancy { in_flight, in_flight_max, waiting, waiting_max, shed } = state.admission.now();
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
@@ -45,6 +47,7 @@ pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<Stat
             backordered: orders.backordered,
         },
         admission: AdmissionAnswer { in_flight, in_flight_max, waiting, waiting_max, shed },
+        policy: PolicyAnswer { require_idempotency_key: idempotency_key, require_precondition: precondition },
     }))
 }
 

@@ -40,6 +40,7 @@ pub use self::linger::Linger;
 use self::listen::Listener;
 pub use self::peers::ClientAddress;
 use self::peers::Peers;
+pub use self::proxied::PROXY_OF_ITS_OWN;
 use self::shared::Shared;
 use self::tls::Tls;
 

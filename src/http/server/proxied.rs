@@ -15,6 +15,8 @@ use super::socket::Socket;
 
 /// What every header begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// The header of a connection that is of whoever sends it, and of nobody behind it (`LOCAL`): health checks begin so.
+pub const PROXY_OF_ITS_OWN: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// What follows the signature: version and command, family, and length of the rest.
 const FIXED: usize = 4;
 /// How much may follow that, in bytes. Addresses take up to 216; names of hosts and certificates of clients are what else is sent.

@@ -106,3 +106,16 @@ async fn neither_is_asked_unless_it_is_said() {
     app.post("/v1/stock/A/adjust", &json!({ "delta": -2 })).await.assert_level(200, 0, 2);
     app.delete("/v1/stock/A").await.assert_status(204);
 }
+
+/// What is asked of changes can be looked up, before one is refused.
+#[tokio::test]
+async fn the_status_says_what_is_asked() {
+    for (idempotency_key, precondition) in [(false, false), (true, false), (false, true)] {
+        let app = service(Policy { idempotency_key, precondition }).await;
+        let status = app.get("/v1/status").await;
+        status.assert_status(200);
+        let asked = ["/policy/require_idempotency_key", "/policy/require_precondition"]
+            .map(|at| status.at(at).clone());
+        assert_eq!(asked, [json!(idempotency_key), json!(precondition)]);
+    }
+}

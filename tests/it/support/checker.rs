@@ -1,11 +1,12 @@
-//! [`Checker`]: a program that knows a format better than a test of ours: `promtool`, `systemd-analyze`, `kubectl`.
+//! [`Checker`]: a program that knows a format better than a test of ours: `promtool`, `systemd-analyze`, `kubectl`; or that stands in front of
+//! services: `nginx`.
 //!
 //! A machine without it has not failed a test: that the test was skipped is told on standard error, past the test runner's capture. With the
 //! variable of the program set to `required` (`INVENTORY_TEST_PROMTOOL`, and so on) it is a failure that says what to install, so that a
 //! pipeline that means to run it cannot lose it unnoticed.
 
 use std::io::{ErrorKind, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A program that checks something.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,9 @@ pub(crate) const SYSTEMD_ANALYZE: Checker =
 /// For what is applied to a cluster.
 pub(crate) const KUBECTL: Checker =
     Checker { program: "kubectl", package: "kubernetes-client", variable: "INVENTORY_TEST_KUBECTL" };
+/// What many services are behind.
+pub(crate) const NGINX: Checker =
+    Checker { program: "nginx", package: "nginx", variable: "INVENTORY_TEST_NGINX" };
 
 impl Checker {
     /// What it has to say against that input: nothing, if all is well. `None` if it is not here and may be missing, which has been told.
@@ -41,18 +45,22 @@ impl Checker {
         Some(out)
     }
 
-    fn run(self, args: &[&str], input: &str) -> Option<(bool, String, String)> {
+    /// Starts it, if it is here; its input and output are piped.
+    pub(crate) fn start(self, args: &[&str]) -> Option<Child> {
         let mut command = Command::new(self.program);
         command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut checker = match started {
-            Ok(checker) => checker,
+        match command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+            Ok(started) => Some(started),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.missing(&std::env::var(self.variable).unwrap_or_default());
-                return None;
+                None
             }
             Err(error) => panic!("{} does not start: {error}", self.program),
-        };
+        }
+    }
+
+    fn run(self, args: &[&str], input: &str) -> Option<(bool, String, String)> {
+        let mut checker = self.start(args)?;
         // It may say what is wrong before it has read all.
         let _written = checker.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let output = checker.wait_with_output().expect("an end");
