@@ -40,6 +40,7 @@ mod policy;
 mod protection;
 mod proxy_protocol;
 mod rate_limit;
+mod receipts;
 mod refusals;
 mod reservations;
 mod rfc;

@@ -47,6 +47,9 @@ pub struct AdjustRequest<'a> {
     /// The units to add, or to take where it is negative. Not 0.
     #[schema(value_type = i64, minimum = -1_099_511_627_775_i64, maximum = 1_099_511_627_775_i64, example = -3)]
     pub delta: Delta,
+    /// What becomes of it where there is no such level.
+    #[serde(default)]
+    pub if_missing: Missing,
     /// Why: free text.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, max_length = 64, example = "sold")]
@@ -132,6 +135,20 @@ pub struct Line<'a> {
     /// The units to add, or to take where it is negative. Not 0.
     #[schema(value_type = i64, minimum = -1_099_511_627_775_i64, maximum = 1_099_511_627_775_i64, example = -3)]
     pub delta: Delta,
+    /// What becomes of it where there is no such level. Of several lines that name one level, one that creates it is enough.
+    #[serde(default)]
+    if_missing: Missing,
+}
+
+/// What becomes of a change of a level that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum Missing {
+    /// It is refused: `stock-not-found`.
+    #[default]
+    Refuse,
+    /// The level begins with no units: a receipt of something new.
+    Create,
 }
 
 /// Units to move between locations.
@@ -185,6 +202,26 @@ impl<'de> Deserialize<'de> for Mode {
     }
 }
 
+/// By hand, as [`Mode`] is.
+impl<'de> Deserialize<'de> for Missing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Text::deserialize(deserializer)?.0.as_ref() {
+            "refuse" => Ok(Self::Refuse),
+            "create" => Ok(Self::Create),
+            other => Err(D::Error::unknown_variant(other, &["refuse", "create"])),
+        }
+    }
+}
+
+impl From<Missing> for IfMissing {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Refuse => Self::Refuse,
+            Missing::Create => Self::Create,
+        }
+    }
+}
+
 impl PutRequest<'_> {
     /// Checks what the types cannot, and takes the reason and the reference out.
     pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
@@ -193,6 +230,11 @@ impl PutRequest<'_> {
 }
 
 impl AdjustRequest<'_> {
+    /// What is to happen to the level.
+    pub fn operation(&self) -> Operation {
+        Operation::Adjust { delta: self.delta.0, if_missing: self.if_missing.into() }
+    }
+
     /// Checks what the types cannot, and takes the reason and the reference out.
     pub fn remark(&self) -> Result<Option<Arc<Remark>>, Problem> {
         remark(self.reason.as_ref(), self.reference.as_ref())
@@ -209,11 +251,9 @@ impl AdjustmentsRequest<'_> {
     pub fn transaction(&self) -> Result<Transaction, Problem> {
         check_count(self.lines.len(), LINES_MAX)?;
         let keys = each_line(&self.lines, |index, Object(line), errors| line.key(index, errors))?;
-        let entries = keys
-            .into_iter()
-            .zip(&self.lines)
-            .enumerate()
-            .map(|(line, (key, wanted))| adjustment(key, wanted.0.delta.0, IfMissing::Refuse, line));
+        let entries = keys.into_iter().zip(&self.lines).enumerate().map(|(line, (key, Object(wanted)))| {
+            adjustment(key, wanted.delta.0, wanted.if_missing.into(), line)
+        });
         Transaction::of_lines(entries).map_err(|error| not_a_transaction(&error))
     }
 
@@ -279,7 +319,7 @@ impl Line<'_> {
     /// The line by itself.
     pub(super) fn alone(&self, index: usize) -> Result<EachLine, WrongLine> {
         let mut errors = Vec::new();
-        let operation = Operation::Adjust { delta: self.delta.0, if_missing: IfMissing::Refuse };
+        let operation = Operation::Adjust { delta: self.delta.0, if_missing: self.if_missing.into() };
         let change = Change::unconditional(operation);
         match self.key(index, &mut errors) {
             Some(key) => Ok(EachLine { key, change }),

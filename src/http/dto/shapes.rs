@@ -26,6 +26,8 @@ const REASON: Field = optional("reason", Shape::Text(reason));
 const REFERENCE: Field = optional("reference", Shape::Text(reference));
 const MODE: Field =
     Field { name: "mode", needed: Needed::Defaulted, shape: Shape::Choice(&["atomic", "independent"]) };
+const IF_MISSING: Field =
+    Field { name: "if_missing", needed: Needed::Defaulted, shape: Shape::Choice(&["refuse", "create"]) };
 
 const fn always(name: &'static str, shape: Shape) -> Field {
     Field { name, needed: Needed::Always, shape }
@@ -37,8 +39,8 @@ const fn optional(name: &'static str, shape: Shape) -> Field {
 
 const PUT: &[Field] = &[always("on_hand", Shape::integer(0, UNITS_MAX)), REASON, REFERENCE];
 const ALERT: &[Field] = &[always("low_at", Shape::integer(0, UNITS_MAX))];
-const ADJUST: &[Field] = &[DELTA, REASON, REFERENCE];
-const LINE: &[Field] = &[SKU, optional("location", Shape::Text(location)), DELTA];
+const ADJUST: &[Field] = &[DELTA, IF_MISSING, REASON, REFERENCE];
+const LINE: &[Field] = &[SKU, optional("location", Shape::Text(location)), DELTA, IF_MISSING];
 const ADJUSTMENTS: &[Field] = &[MODE, always("lines", Shape::Lines(&Shape::Object(LINE))), REASON, REFERENCE];
 const LOOSE: &[Field] = &[MODE, always("lines", Shape::Lines(&Shape::Any)), REASON, REFERENCE];
 const MOVE: &[Field] = &[
@@ -209,8 +211,16 @@ mod tests {
 
     /// Values of every kind, those that are well more often than others.
     fn value() -> impl Strategy<Value = String> {
-        let well =
-            prop::sample::select(vec!["1", "3.0", "-2", "\"A\"", "\"main\"", "\"shop\"", "\"atomic\""]);
+        let well = prop::sample::select(vec![
+            "1",
+            "3.0",
+            "-2",
+            "\"A\"",
+            "\"main\"",
+            "\"shop\"",
+            "\"atomic\"",
+            "\"create\"",
+        ]);
         let odd = prop::sample::select(vec![
             "0",
             "-0",
@@ -297,9 +307,9 @@ mod tests {
         #[test]
         fn shapes_are_what_types_take(
             put in object(&["on_hand", "reason", "reference"]),
-            adjust in object(&["delta", "reason", "reference"]),
-            line in object(&["sku", "location", "delta"]),
-            adjustments in batch(&["sku", "location", "delta"], &["mode", "reason", "reference"]),
+            adjust in object(&["delta", "if_missing", "reason", "reference"]),
+            line in object(&["sku", "location", "delta", "if_missing"]),
+            adjustments in batch(&["sku", "location", "delta", "if_missing"], &["mode", "reason", "reference"]),
             transfers in batch(&["sku", "from", "to", "quantity"], &["reason", "reference"]),
             reserve in batch(&["sku", "location", "quantity"], &["ttl_seconds", "reason"]),
             order in batch(&["sku", "location", "quantity"], &["priority", "backorder", "reason"]),

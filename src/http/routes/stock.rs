@@ -11,7 +11,7 @@ use crate::http::extract::{
     StockPath, Unkeyed,
 };
 use crate::http::problem::Problem;
-use crate::stock::{Change, IfMissing, Level, Operation, Reason, Refusal, StockKey};
+use crate::stock::{Change, Level, Operation, Reason, Refusal, StockKey};
 use crate::store::{AnyStore, Command, Deed, Moment, Store as _};
 
 const SKU_IN_PATH: &str = "The sku, percent-encoded (a slash is `%2F`): 1 to 64 bytes of UTF-8, without control characters and without white space at either end";
@@ -238,8 +238,8 @@ pub async fn adjust(
     idempotency_key: IdempotencyKey,
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let (delta, remark) = body.read(|adjust: AdjustRequest<'_>| Ok((adjust.delta.0, adjust.remark()?)))?;
-    let operation = Operation::Adjust { delta, if_missing: IfMissing::Refuse };
+    let (operation, remark) =
+        body.read(|adjust: AdjustRequest<'_>| Ok((adjust.operation(), adjust.remark()?)))?;
     let change = Change { operation, precondition: conditions.if_match_only()? };
     let idempotency = idempotency_key.with_body(body.bytes());
     let command = Command { deed: Deed::Change { key, change }, idempotency, said: who.says(remark) };
