@@ -15,7 +15,7 @@ const ERROR_BYTES_MAX: usize = 4 * 1024;
 pub fn hold(bytes: &[u8]) {
     let Some((first, file)) = bytes.split_first() else { return };
     let name = Path::new(if first % 4 == 3 { "history.jsonl.gz" } else { "history.jsonl" });
-    let compact = load_log_from(name, file, Store::in_memory());
+    let compact = load_log_from(name, file, Store::in_memory().into());
     let loaded = match load_from(name, file) {
         Ok(loaded) => loaded,
         Err(error) => {
