@@ -71,7 +71,10 @@ fn relative(path: &Path) -> String {
 }
 
 fn all_sources() -> Vec<Source> {
-    ["src", "tests", "loadtest", "benches", "examples"].into_iter().flat_map(sources).collect()
+    ["src", "tests", "loadtest", "benches", "examples", "fuzz/decoders", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 fn assert_none(rule: &str, broken: impl IntoIterator<Item = String>) {
@@ -317,4 +320,19 @@ fn the_load_tester_speaks_over_the_wire() {
     assert!(wired.len() > 50 && wired.len() < sources("loadtest").len(), "the files are found");
     let broken = wired.iter().flat_map(linked);
     assert_none("loadtest uses the service's own types in src/inproc only:", broken);
+}
+
+#[test]
+fn the_doors_for_fuzzing_are_opened_by_the_fuzz_targets_alone() {
+    let manifests = ["loadtest", "loadtest/history", "loadtest/targets", "tests/databases", "fuzz"];
+    let read = |folder: &str| fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
+    let opens = |manifest: &str| manifest.lines().filter(|line| names(line, "fuzzing")).count();
+    assert_eq!(opens(&read("fuzz/decoders")), 1, "it is found where it is");
+    let own = read("");
+    assert_eq!(own.lines().filter(|line| line.starts_with("fuzzing")).count(), 1);
+    assert!(own.contains("\nfuzzing = []\n") && own.contains("\ndefault = [\"progress\", \"sqlite\"]\n"));
+    assert_none(
+        "Only fuzz/decoders turns the feature `fuzzing` on:",
+        manifests.into_iter().filter(|folder| opens(&read(folder)) > 0).map(str::to_owned),
+    );
 }

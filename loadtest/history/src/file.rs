@@ -127,6 +127,14 @@ pub fn save(history: &History, path: &Path) -> Result<(), FileError> {
     write(path, meta, keys, records.len() as u64, |line| records.iter().try_for_each(line))
 }
 
+/// As [`save`], into memory, as a file has it that is not compressed.
+pub fn save_to(history: &History, out: &mut Vec<u8>) -> io::Result<()> {
+    let History { meta, keys, records } = history;
+    write_line(out, &HeaderOut { format: FORMAT, version: FORMAT_VERSION, meta, keys })?;
+    records.iter().try_for_each(|record| write_line(out, record))?;
+    write_line(out, &EndMark { end: records.len() as u64 })
+}
+
 /// Writes a log as the history it is: see [`save`].
 pub fn save_log(log: &Log, path: &Path) -> Result<(), FileError> {
     write(path, &log.meta, &log.keys, log.len(), |line| {
@@ -158,13 +166,36 @@ pub fn load_log(path: &Path, store: Arc<Store>) -> Result<LoadedLog, FileError> 
     Ok(LoadedLog { log, is_whole })
 }
 
-fn read(path: &Path, mut sink: impl FnMut(Record)) -> Result<(HeaderIn, bool), FileError> {
+/// As [`load`], of the bytes of a file that would have that name.
+pub fn load_from(name: &Path, bytes: &[u8]) -> Result<Loaded, FileError> {
+    let mut records = Vec::new();
+    let (header, is_whole) = read_from(name, bytes, |record| records.push(record))?;
+    Ok(Loaded { history: History { meta: header.meta, keys: header.keys, records }, is_whole })
+}
+
+/// As [`load_log`], of the bytes of a file that would have that name.
+pub fn load_log_from(name: &Path, bytes: &[u8], store: Arc<Store>) -> Result<LoadedLog, FileError> {
+    let mut log = Log::new(store);
+    let (header, is_whole) = read_from(name, bytes, |record| log.push((&record).into()))?;
+    (log.meta, log.keys) = (header.meta, header.keys);
+    Ok(LoadedLog { log, is_whole })
+}
+
+fn read(path: &Path, sink: impl FnMut(Record)) -> Result<(HeaderIn, bool), FileError> {
     let file =
         File::open(path).map_err(|source| FileError::Io { path: path.display().to_string(), source })?;
+    read_from(path, BufReader::new(file), sink)
+}
+
+fn read_from(
+    path: &Path,
+    file: impl BufRead,
+    mut sink: impl FnMut(Record),
+) -> Result<(HeaderIn, bool), FileError> {
     let mut lines = if is_gzip(path) {
-        Lines::new(path, Box::new(BufReader::new(MultiGzDecoder::new(BufReader::new(file)))))
+        Lines::new(path, Box::new(BufReader::new(MultiGzDecoder::new(file))))
     } else {
-        Lines::new(path, Box::new(BufReader::new(file)))
+        Lines::new(path, Box::new(file))
     };
     let (header, is_whole) = lines.header()?;
     let mut count = 0;
@@ -215,13 +246,13 @@ fn is_gzip(path: &Path) -> bool {
 /// The lines of a file, with the number of the one at hand for messages.
 struct Lines<'a> {
     path: &'a Path,
-    input: Box<dyn BufRead>,
+    input: Box<dyn BufRead + 'a>,
     number: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a> Lines<'a> {
-    fn new(path: &'a Path, input: Box<dyn BufRead>) -> Self {
+    fn new(path: &'a Path, input: Box<dyn BufRead + 'a>) -> Self {
         Self { path, input, number: 0, buffer: Vec::new() }
     }
 

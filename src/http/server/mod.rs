@@ -9,10 +9,14 @@
 //! - [`http1`]: its requests, one after the other. [`http2`]: its requests, many at once; [`streams`]: how each of those is answered.
 //! - [`bounds`]: what may wait, and for how long. [`linger`]: how it is closed while the client still sends.
 //! - [`peers`]: how many an address has. [`counts`]: what is counted. [`shared`]: what all of them are told.
+//! - `fuzzing`, with the feature of that name alone: the header of [`proxied`], from bytes.
 
 mod bounds;
 mod connection;
 pub mod counts;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http1;
 mod http2;
 mod linger;

@@ -108,6 +108,17 @@ pub(super) async fn introduced(socket: &mut Socket) -> io::Result<Origin> {
     Ok(head.origin(&rest))
 }
 
+/// The same of bytes that have come, and how many of them are the header.
+#[cfg(feature = "fuzzing")]
+pub(super) fn of_bytes(bytes: &[u8]) -> Result<(Origin, usize), String> {
+    let told = |malformed: Malformed| malformed.to_string();
+    let rest = bytes.strip_prefix(&SIGNATURE).ok_or_else(|| told(Malformed::Signature))?;
+    let (fixed, rest) = rest.split_first_chunk().ok_or("it ends before its length")?;
+    let head = Head::parse(*fixed).map_err(told)?;
+    let rest = rest.get(..head.rest).ok_or("it ends before its addresses")?;
+    Ok((head.origin(rest), SIGNATURE.len() + FIXED + head.rest))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -20,6 +20,9 @@
 
 mod apply;
 mod entries;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod line;
 mod lines;
 mod ndjson;
