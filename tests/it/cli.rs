@@ -10,6 +10,7 @@ mod listening;
 mod log;
 mod offline;
 mod supervised;
+mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -278,6 +279,17 @@ fn bad_usage_is_one_line_that_names_the_flag() {
         (
             &["serve", "--listen", "127.0.0.1:0", "--tls-cert", "/none", "--tls-key", "/none"],
             "--tls-cert /none",
+        ),
+        (&["serve", "--jwt-jwks", "jwks"], "--jwt-issuer"),
+        (&["serve", "--jwt-jwks", "jwks", "--jwt-issuer", "i"], "--jwt-audience"),
+        (&["serve", "--jwt-jwks", "jwks", "--jwt-audience", "a"], "--jwt-issuer"),
+        (&["serve", "--jwt-issuer", "i"], "--jwt-jwks"),
+        (&["serve", "--jwt-audience", "a"], "--jwt-jwks"),
+        (&["serve", "--jwt-jwks", "jwks", "--jwt-issuer", "", "--jwt-audience", "a"], "--jwt-issuer"),
+        (&["serve", "--jwt-leeway", "11m"], "--jwt-leeway"),
+        (
+            &["serve", "--ephemeral", "--jwt-jwks", "/none", "--jwt-issuer", "i", "--jwt-audience", "a"],
+            "--jwt-jwks /none",
         ),
         (&["serve", "--max-body-memory", "0"], "--max-body-memory"),
         (&["serve", "--max-in-flight", "0"], "--max-in-flight"),

@@ -145,7 +145,28 @@ async fn a_parameter_is_what_the_document_says() {
     ];
     let long = "x".repeat(65);
     let names = [
-        "", "till", "i", "in", "inv", "inv_", "inv_x", "inv-x", "inx", "ix", "a b", "\u{e4}", "a@b.c", &long,
+        "",
+        "till",
+        "i",
+        "in",
+        "inv",
+        "inv_",
+        "inv_x",
+        "inv-x",
+        "inx",
+        "ix",
+        "a b",
+        "\u{e4}",
+        "a@b.c",
+        &long,
+        "jwt:",
+        "jwt:auth0|5f7c",
+        "jwt:a b",
+        "jwt:\u{e4}",
+        "jwt:\u{7}",
+        "jwt",
+        "JWT:a",
+        "jwt:inv_x",
     ];
     let tables: [(&str, &str, &[&str]); 12] = [
         ("/v1/movements", "actor", &names),
