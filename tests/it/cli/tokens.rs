@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::access::{ask, made, status, until, write};
 use super::log::logged;
-use super::{Served, inventory, serve};
+use super::{Served, inventory, refused, serve};
 use crate::support::app::WATCHDOG;
 use crate::support::tokens::{AUDIENCE, ISSUER, Jwks, Signer};
 
@@ -44,6 +44,27 @@ fn tokens_open_an_address_to_those_who_have_one() {
         let url = served.url.replace("0.0.0.0", "127.0.0.1");
         let found = ["", &token, &key].map(|shown| ask(&url, "GET /v1/stock", shown));
         assert_eq!(found.each_ref().map(|answer| status(answer)), ["401", "200", by_key], "{command:?}");
+    }
+}
+
+/// Keys of an issuer without the issuer, or for nobody, would let in whoever has a token for somebody else; an issuer without keys, everybody.
+#[test]
+fn keys_of_tokens_need_an_issuer_and_an_audience() {
+    let jwks = ["serve", "--ephemeral", "--jwt-jwks", "/none"];
+    for (args, named) in [
+        (&[][..], "--jwt-issuer"),
+        (&["--jwt-issuer", "i"], "--jwt-audience"),
+        (&["--jwt-audience", "a"], "--jwt-issuer"),
+        (&["--jwt-issuer", "", "--jwt-audience", "a"], "--jwt-issuer"),
+        (&["--jwt-issuer", "i", "--jwt-audience", "a", "--jwt-leeway", "11m"], "--jwt-leeway"),
+        (&["--jwt-issuer", "i", "--jwt-audience", "a"], "--jwt-jwks /none"),
+    ] {
+        let line = refused(&[&jwks, args].concat(), 2);
+        assert!(line.contains(named), "{args:?}: {line}");
+    }
+    for alone in ["--jwt-issuer", "--jwt-audience"] {
+        let line = refused(&["serve", "--ephemeral", alone, "x"], 2);
+        assert!(line.contains("--jwt-jwks"), "{alone}: {line}");
     }
 }
 

@@ -24,9 +24,9 @@ pub(crate) struct Signer {
 
 impl Signer {
     pub(crate) fn new(kid: &str) -> Self {
-        let (kind, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).expect("randomness");
-        let pair = EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).expect("it was just made");
+        let (curve, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(curve, &random).expect("randomness");
+        let pair = EcdsaKeyPair::from_pkcs8(curve, pkcs8.as_ref(), &random).expect("it was just made");
         Self { kid: kid.to_owned(), pair }
     }
 
