@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::access::{Access, AuthFileError};
+use crate::access::{Access, ApiKeys, AuthFileError, JwksError, Tokens};
 use crate::alerts::{Alerts, Unreadable};
 use crate::config::Config;
 use crate::http::routes::Face;
@@ -57,6 +57,9 @@ pub enum BuildError {
     /// There are no keys to know clients by.
     #[error("--auth-file {0}")]
     NoKeys(#[from] AuthFileError),
+    /// There are no keys to verify tokens by.
+    #[error("--jwt-jwks {0}")]
+    NoTokens(#[from] JwksError),
     /// The data directory cannot be taken.
     #[error(transparent)]
     NotOpened(#[from] OpenError),
@@ -66,7 +69,7 @@ impl BuildError {
     /// Whether the configuration is to blame: the service was pointed at something else altogether.
     pub fn is_misdirected(&self) -> bool {
         match self {
-            Self::NoKeys(_) => true,
+            Self::NoKeys(_) | Self::NoTokens(_) => true,
             Self::NotOpened(error) => error.is_misdirected(),
         }
     }
@@ -107,15 +110,16 @@ impl Listening {
 impl App {
     /// Builds every part that needs no recovery. The data directory is this process's own from here on.
     pub fn build(config: Config) -> Result<Self, BuildError> {
-        let access = config.auth_file.as_deref().map(Access::open).transpose()?;
-        let access = access.map(|access| &*Box::leak(Box::new(access)));
+        let keys = config.auth_file.as_deref().map(ApiKeys::open).transpose()?;
+        let tokens = config.jwt.clone().map(Tokens::open).transpose()?;
+        let access = Access::of(keys, tokens).map(|access| &*Box::leak(Box::new(access)));
         let opening = Opening::begin(config.kind, config.strategy, &config.storage, Intent::Serve)?;
         // Leaked on purpose: it lives as long as the process, and needs no reference count (see `HttpState`).
         let state = Box::leak(Box::new(HttpState::new(config.kind, &config.http).guarded_by(access)));
         Ok(Self { state, config, opening })
     }
 
-    /// The keys by which clients are known, to be read again; `None` where nobody needs one.
+    /// What clients are known by, to be read again; `None` where nobody is asked who it is.
     pub fn access(&self) -> Option<&'static Access> {
         self.state.access
     }

@@ -4,6 +4,7 @@
 //! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
 
 mod healthcheck;
+mod jwt;
 mod key;
 mod logging;
 mod offline;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::access::JwtConfig;
 use crate::http::HttpConfig;
 use crate::http::admission::AdmissionConfig;
 use crate::http::feed::FeedConfig;
@@ -20,6 +21,8 @@ use crate::webhooks::WebhookConfig;
 pub struct Config {
     /// The file of the keys by which clients are known; `None` where nobody needs one.
     pub auth_file: Option<PathBuf>,
+    /// The tokens by which clients are known beside it; `None` where there are none.
+    pub jwt: Option<JwtConfig>,
     /// How stock is shared.
     pub kind: StrategyKind,
     /// Where stock is kept.
@@ -95,6 +98,7 @@ impl Config {
     pub fn new(kind: StrategyKind) -> Self {
         Self {
             auth_file: None,
+            jwt: None,
             kind,
             storage: Storage::Folder { path: PathBuf::from(DATA_DIR_DEFAULT), keeping: Keeping::default() },
             strategy: StrategyConfig::default(),

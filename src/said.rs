@@ -13,7 +13,7 @@ use crate::stock::Remark;
 pub struct Said {
     /// What who asks says about it; `None` for nothing.
     pub remark: Option<Arc<Remark>>,
-    /// Who asks: the name of a key, of at most 64 bytes. `None` where nobody has to say so, and of what the service does by itself.
+    /// Who asks: the name of a key or of the subject of a token, of at most 64 bytes. `None` where nobody has to say so, and of what the service does by itself.
     // A name of up to 23 bytes stands in here: nothing is allocated for it, and no count is shared.
     pub actor: Option<SmolStr>,
 }

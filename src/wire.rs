@@ -46,7 +46,7 @@ pub struct MovementAnswer<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = Option<String>, max_length = 128)]
     reference: &'a str,
-    /// Who made it: the name of an API key. Absent where no key was needed, and of what the service does by itself, such as an expiry.
+    /// Who made it: the name of an API key, or `jwt:` and the subject of a token. Absent where neither was needed, and of what the service does by itself, such as an expiry.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = Option<String>, max_length = 64, example = "till-1")]
     actor: &'a str,

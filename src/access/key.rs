@@ -76,8 +76,14 @@ impl Digest {
         Some(Self(bytes))
     }
 
-    fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).into())
+    /// Of that text, whatever it is.
+    pub(super) fn of(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// One of its bytes, which are as good as random.
+    pub(super) fn byte(&self, at: usize) -> usize {
+        usize::from(self.0[at])
     }
 }
 

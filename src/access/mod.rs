@@ -1,38 +1,49 @@
-//! Who may do what: named keys, each with a scope, in a file that has no more than their digests.
+//! Who may do what: named keys, each with a scope, in a file that has no more than their digests; and tokens that somebody else has signed.
 //!
-//! [`Access`] is what a service asks: whose key is this? [`Keys`] is the file ([`mod@file`] has its form), [`Key`] a key that was just made,
-//! [`Scope`] how much one may do. What needs which scope is not said here: that is a matter of routes.
+//! [`Access`] is what a service asks: who shows this? [`ApiKeys`] are the keys in force, [`Keys`] is their file ([`mod@file`] has its form),
+//! [`Key`] a key that was just made. [`Tokens`] are JSON Web Tokens, by the public keys of their issuer. [`Scope`] is how much one may do.
+//! What needs which scope is not said here: that is a matter of routes.
 
+mod api_keys;
 pub mod file;
+mod jwt;
 mod key;
 mod scope;
 
-use std::path::{Path, PathBuf};
-
-use arc_swap::ArcSwap;
 use smol_str::SmolStr;
 
+pub use api_keys::ApiKeys;
 pub use file::{AuthFileError, Keys};
+pub use jwt::{JwksError, JwtConfig, Refusal, SCOPE_PREFIX, SUBJECT_NAME_IS, Tokens, is_subject_name};
 pub use key::{Digest, Key};
 pub use scope::Scope;
 
-/// Who asks: the name of a key. Whoever has either of its two keys is the same.
+/// Who asks: the name of a key, or the subject of a token. Whoever has either of the two keys of a name is the same; a key and a token never
+/// are, see [`Tokens`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     // A name of up to 23 bytes stands in here: who asks is handed on with each request, and a reference count would be one more
-    // word that all threads write.
+    // word that all threads write. Of a longer one that word is shared by who has that name, and by nobody else.
     name: SmolStr,
     scope: Scope,
 }
 
-/// The keys that are in force.
-///
-/// Every request reads which these are, on every thread, and a reload replaces them: so they are behind an [`ArcSwap`], where a reader
-/// writes to a word of its own thread alone. A lock, even for reading, is a word that all threads write.
+/// Whoever is let in: by its key, by its token, or by either.
 #[derive(Debug)]
 pub struct Access {
-    path: PathBuf,
-    keys: ArcSwap<Keys>,
+    keys: Option<ApiKeys>,
+    tokens: Option<Tokens>,
+}
+
+/// Why somebody is not known.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// What was shown is no key in force.
+    NoKey,
+    /// It is a token that is not good, or nothing at all.
+    NoToken(Refusal),
+    /// It is a good token of that subject, which grants nothing here.
+    NoScope(SmolStr),
 }
 
 impl Principal {
@@ -51,77 +62,33 @@ impl Principal {
         self.name.clone()
     }
 
-    /// How much its key may do.
+    /// How much its key, or its token, may do.
     pub fn scope(&self) -> Scope {
         self.scope
     }
 }
 
 impl Access {
-    /// By the keys of that file.
-    pub fn open(path: &Path) -> Result<Self, AuthFileError> {
-        let keys = ArcSwap::from_pointee(Keys::read(path)?);
-        Ok(Self { path: path.to_owned(), keys })
+    /// By those keys and those tokens; `None` if there is neither, and nobody is asked who it is.
+    pub fn of(keys: Option<ApiKeys>, tokens: Option<Tokens>) -> Option<Self> {
+        (keys.is_some() || tokens.is_some()).then_some(Self { keys, tokens })
     }
 
-    /// Reads the file again: how many keys are in force from here on. If the file cannot be read, or is not as it must be, those that
-    /// were in force still are.
-    pub fn reload(&self) -> Result<usize, AuthFileError> {
-        let keys = Keys::read(&self.path)?;
-        let count = keys.len();
-        self.keys.store(keys.into());
-        Ok(count)
-    }
-
-    /// Whose key that is; `None` if it is nobody's.
-    pub fn principal(&self, shown: &str) -> Option<Principal> {
-        let digest = Digest::of_shown(shown)?;
-        self.keys.load().find(&digest).cloned()
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file_of(path: &Path, keys: &[&Key]) {
-        let a = Principal::new("a".into(), Scope::Write);
-        let lines: Vec<String> = keys.iter().map(|key| file::line_of(&a, &key.digest())).collect();
-        std::fs::write(path, lines.join("\n")).unwrap();
-    }
-
-    /// One key gives way to the next with both in force meanwhile; a file that is spoilt changes nothing.
-    #[test]
-    fn keys_are_replaced_all_at_once_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys");
-        let (old, new) = (Key::random().unwrap(), Key::random().unwrap());
-        file_of(&path, &[&old]);
-        let access = Access::open(&path).unwrap();
-        let known = || [&old, &new].map(|key| access.principal(key.reveal()).is_some());
-        assert_eq!(known(), [true, false]);
-        file_of(&path, &[&old, &new]);
-        assert_eq!(known(), [true, false], "not before it is told to");
-        assert_eq!(access.reload().unwrap(), 2);
-        assert_eq!(known(), [true, true]);
-        file_of(&path, &[&new]);
-        access.reload().unwrap();
-        assert_eq!(known(), [false, true]);
-        for spoilt in ["", "a write", "\0"] {
-            std::fs::write(&path, spoilt).unwrap();
-            access.reload().unwrap_err();
-            assert_eq!(known(), [false, true], "{spoilt:?}");
+    /// Who shows that. What begins as a key does is never looked at as a token, and what does not never as a key.
+    pub fn principal(&self, shown: &str) -> Result<Principal, Stranger> {
+        match &self.tokens {
+            Some(tokens) if !shown.starts_with(key::PREFIX) => tokens.principal(shown),
+            _ => self.keys.as_ref().and_then(|keys| keys.principal(shown)).ok_or(Stranger::NoKey),
         }
-        std::fs::remove_file(&path).unwrap();
-        access.reload().unwrap_err();
-        assert_eq!(known(), [false, true]);
-        let principal = access.principal(new.reveal()).unwrap();
-        assert_eq!((principal.name(), principal.scope()), ("a", Scope::Write));
-        assert!(!format!("{access:?}").contains(&new.digest().to_string()[7..]), "no digest is printed");
+    }
+
+    /// The keys, to be read again.
+    pub fn keys(&self) -> Option<&ApiKeys> {
+        self.keys.as_ref()
+    }
+
+    /// The tokens, whose keys are to be read again.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
     }
 }

@@ -1,4 +1,4 @@
-//! What is read again on SIGHUP, while the service runs: the keys, and the certificate.
+//! What is read again on SIGHUP, while the service runs: the keys, those of tokens, and the certificate.
 
 use std::fmt::Display;
 use std::io;
@@ -16,14 +16,24 @@ pub(super) fn on_hang_up(access: Option<&'static Access>, tls: Option<Arc<Tls>>)
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
             // Both read files, which may take as long as the disk likes.
-            if let Some(access) = access {
-                match spawn_blocking(|| access.reload()).await {
+            if let Some(api_keys) = access.and_then(Access::keys) {
+                match spawn_blocking(|| api_keys.reload()).await {
                     Ok(Ok(keys)) => {
-                        let path = access.path().display();
+                        let path = api_keys.path().display();
                         tracing::info!(%path, keys, "SIGHUP: the keys were read again");
                     }
                     Ok(Err(error)) => unchanged(&error, "the keys stay as they were"),
                     Err(error) => unchanged(&error, "the keys stay as they were"),
+                }
+            }
+            if let Some(tokens) = access.and_then(Access::tokens) {
+                match spawn_blocking(|| tokens.reload()).await {
+                    Ok(Ok(keys)) => {
+                        let path = tokens.path().display();
+                        tracing::info!(%path, keys, "SIGHUP: the keys of tokens were read again");
+                    }
+                    Ok(Err(error)) => unchanged(&error, "the keys of tokens stay as they were"),
+                    Err(error) => unchanged(&error, "the keys of tokens stay as they were"),
                 }
             }
             if let Some(tls) = tls.clone() {

@@ -14,6 +14,7 @@ use clap::{ArgAction, ArgMatches, Args};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
+use super::jwt::JwtArgs;
 use super::logging::{self, LogFormat};
 use super::settings::{self, Setting};
 use super::{EXIT_USAGE, fail, print, reload, size, supervisor, unknown_variables};
@@ -75,6 +76,8 @@ pub(super) struct ServeArgs {
     /// but for probes and documents
     #[arg(long, env = "INVENTORY_AUTH_FILE", value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    jwt: JwtArgs,
     /// Listen beyond this machine although there are no keys: whoever reaches the address may do anything
     #[arg(long, env = "INVENTORY_INSECURE_NO_AUTH", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     insecure_no_auth: bool,
@@ -253,6 +256,7 @@ impl ServeArgs {
         let mut config = Config::new(self.strategy);
         config.storage = self.storage()?;
         config.auth_file.clone_from(&self.auth_file);
+        config.jwt = self.jwt.config();
         config.strategy.lock_timeout = self.lock_timeout;
         config.strategy.actor_queue = self.actor_queue;
         if let Some(partitions) = self.partitions {
@@ -388,9 +392,10 @@ fn listen(args: &ServeArgs) -> Result<Listening, String> {
 }
 
 /// Whether whoever reaches the service may do anything is for somebody to say, unless only this machine reaches it.
-fn check_access(args: &ServeArgs, listening: &Listening) -> Result<(), String> {
+fn check_access(args: &ServeArgs, config: &Config, listening: &Listening) -> Result<(), String> {
+    let is_open = config.auth_file.is_none() && config.jwt.is_none();
     let mut all = listening.public.iter().chain(&listening.private);
-    match all.find(|listener| args.auth_file.is_none() && !listener.is_local()) {
+    match all.find(|listener| is_open && !listener.is_local()) {
         Some(reached) if args.insecure_no_auth => {
             tracing::warn!(
                 address = reached.url(listening.tls.is_some()),
@@ -400,7 +405,7 @@ fn check_access(args: &ServeArgs, listening: &Listening) -> Result<(), String> {
         }
         Some(reached) => Err(format!(
             "{} can be reached from beyond this machine, and no keys are asked for: --auth-file FILE has them \
-             (`inventory key new` makes one), or --insecure-no-auth says that whoever reaches it may do anything",
+             (`inventory key new` makes one), --jwt-jwks FILE those of an issuer of tokens, or --insecure-no-auth says that whoever reaches it may do anything",
             reached.url(listening.tls.is_some())
         )),
         None => Ok(()),
@@ -408,11 +413,10 @@ fn check_access(args: &ServeArgs, listening: &Listening) -> Result<(), String> {
 }
 
 async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
-    let listening =
-        match listen(args).and_then(|listening| check_access(args, &listening).map(|()| listening)) {
-            Ok(listening) => listening,
-            Err(error) => return fail(ExitCode::from(EXIT_USAGE), &error),
-        };
+    let listening = match listen(args).and_then(|it| check_access(args, &config, &it).map(|()| it)) {
+        Ok(listening) => listening,
+        Err(error) => return fail(ExitCode::from(EXIT_USAGE), &error),
+    };
     let shutdown = match shutdown::on_signal() {
         Ok(shutdown) => shutdown,
         Err(error) => return fail(ExitCode::FAILURE, &format!("cannot wait for signals: {error}")),

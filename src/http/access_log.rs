@@ -36,7 +36,7 @@ pub struct Answered<'a> {
     pub duration: Duration,
     /// What the client calls the whole that this request is a part of.
     pub trace_id: Option<TraceId>,
-    /// The name of the key that was shown, if keys are asked for; also of one that was good for less.
+    /// The name of the key, or of the subject of the token, that was shown, if one is asked for; also of one that was good for less.
     pub principal: Option<&'a str>,
     /// The answer.
     pub response: &'a Response,

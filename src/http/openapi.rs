@@ -26,8 +26,9 @@ use super::routes::{self, Face};
             one name (`é` may be one character or two) are one level; case matters. In a path and in a query they are \
             percent-encoded. Lists are in the order of the bytes. Quantities are integers from 0 to 1 099 511 627 775 (2^40 - 1).\n\n\
             Errors are `application/problem+json` (RFC 9457); their `type` says which, and its path explains it.\n\n\
-            Where the service was started with keys (`--auth-file`), each request but for probes and documents needs one, as \
-            `Authorization: Bearer KEY`; what is asked under an `Idempotency-Key` is of the name of the key.",
+            Where the service was started with keys (`--auth-file`) or with those of an issuer of tokens (`--jwt-jwks`), each request \
+            but for probes and documents needs a key or a token, as `Authorization: Bearer KEY`; what is asked under an \
+            `Idempotency-Key` is of the name of the key, or of the subject of the token.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     servers((url = "/", description = "the service that serves this document")),

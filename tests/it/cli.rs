@@ -10,6 +10,7 @@ mod listening;
 mod log;
 mod offline;
 mod supervised;
+mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -51,6 +51,7 @@ mod stock_files;
 mod stock_query;
 mod strictness;
 mod tls;
+mod tokens;
 mod transfers;
 mod transport;
 mod waiting;

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Query;
 use crate::access::file::{NAME_IS, is_name};
+use crate::access::{SUBJECT_NAME_IS, is_subject_name};
 use crate::http::problem::Problem;
 use crate::stock::{Location, REFERENCE_CHARS_MAX, Sku};
 use crate::store::{MovementFilter, MovementKind};
@@ -47,9 +48,10 @@ fn reference(text: &str) -> Result<String, String> {
     fits.then(|| text.to_owned()).ok_or_else(|| format!("must be 1 to {REFERENCE_CHARS_MAX} characters long"))
 }
 
-/// The name of a key, as movements have it. Those that nobody made have none.
+/// The name of a key, or of the subject of a token, as movements have it. Those that nobody made have none.
 fn actor(text: &str) -> Result<String, String> {
-    is_name(text).then(|| text.to_owned()).ok_or_else(|| format!("must be {NAME_IS}"))
+    let is_one = is_name(text) || is_subject_name(text);
+    is_one.then(|| text.to_owned()).ok_or_else(|| format!("must be {NAME_IS}; or {SUBJECT_NAME_IS}"))
 }
 
 /// A time in milliseconds of Unix time: RFC 3339 in UTC, or a date, which is its midnight. Fractions of a millisecond are cut off.

@@ -1,7 +1,7 @@
-//! Who has no key, or one that is good for less, is answered with a problem, and goes no further.
+//! Who has no key and no token, or one that is good for less, is answered with a problem, and goes no further.
 //!
-//! The key goes no further either: what is inside sees a [`Principal`], and what is outside is told the name ([`asked_by`]). Without a file of
-//! keys this is one look at an `Option`.
+//! What was shown goes no further either: what is inside sees a [`Principal`](crate::access::Principal), and what is outside is told the name ([`asked_by`]). Where
+//! nobody is asked who it is, this is one look at an `Option`.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -14,11 +14,11 @@ use pin_project_lite::pin_project;
 use smol_str::SmolStr;
 use tower::{Layer, Service};
 
-use crate::access::{Access, Principal, Scope};
+use crate::access::{Access, Refusal, SCOPE_PREFIX, Scope, Stranger, is_subject_name};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::scopes::{Needed, needed};
 
-/// Lets in who has a key for what is asked, by these keys; everybody, if there are none.
+/// Lets in who has a key or a token for what is asked; everybody, if there are none.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessLayer {
     access: Option<&'static Access>,
@@ -32,7 +32,7 @@ pub struct Guard<S> {
 }
 
 impl AccessLayer {
-    /// By these keys.
+    /// By these keys and tokens.
     pub fn new(access: Option<&'static Access>) -> Self {
         Self { access }
     }
@@ -92,8 +92,8 @@ thread_local! {
     static ASKED_BY: Cell<Option<SmolStr>> = const { Cell::new(None) };
 }
 
-/// Whose key the request showed that was handed to this layer on this thread just now, and once: for who is further out, within the call in
-/// which it handed the request on. Also of one whose key was good for less; `None` where there was no key, or nobody's.
+/// Whose key or token the request showed that was handed to this layer on this thread just now, and once: for who is further out, within the call in
+/// which it handed the request on. Also of one for whom it was good for less; `None` where there was none, or nobody's.
 pub(super) fn asked_by() -> Option<SmolStr> {
     ASKED_BY.take()
 }
@@ -101,32 +101,42 @@ pub(super) fn asked_by() -> Option<SmolStr> {
 /// Why somebody is not let in.
 #[derive(Debug)]
 enum Refused {
-    /// No key was shown.
+    /// Nothing was shown.
     NoKey,
-    /// What was shown is no key.
+    /// It was shown in another way.
     Malformed,
-    /// It is nobody's, or not any more.
+    /// What was shown is nobody's key, or not any more.
     Unknown,
-    /// It is good for less.
-    TooLittle { needed: Scope, who: Principal },
+    /// It is no token that is good.
+    NoToken(Refusal),
+    /// It is good for less, or for nothing.
+    TooLittle { needed: Scope, name: SmolStr, has: Option<Scope> },
 }
 
-/// Lets a request in, or not. It loses its key, and is told whose that was.
+/// Lets a request in, or not. It loses its key, or its token, and is told whose that was.
 fn admit(access: &Access, request: &mut Request) -> Result<(), Refused> {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let needed = needed(route, request.method().as_str());
     let Needed::Key(needed) = needed else { return Ok(()) };
-    let who = access.principal(shown(request.headers())?).ok_or(Refused::Unknown)?;
+    let who = match access.principal(shown(request.headers())?) {
+        Ok(who) => who,
+        Err(Stranger::NoKey) => return Err(Refused::Unknown),
+        Err(Stranger::NoToken(why)) => return Err(Refused::NoToken(why)),
+        Err(Stranger::NoScope(name)) => {
+            ASKED_BY.set(Some(name.clone()));
+            return Err(Refused::TooLittle { needed, name, has: None });
+        }
+    };
     ASKED_BY.set(Some(who.actor()));
     if who.scope() < needed {
-        return Err(Refused::TooLittle { needed, who });
+        return Err(Refused::TooLittle { needed, name: who.actor(), has: Some(who.scope()) });
     }
     request.headers_mut().remove(header::AUTHORIZATION);
     request.extensions_mut().insert(who);
     Ok(())
 }
 
-/// The key that a request shows (RFC 6750, section 2.1; not in its body, nor in its URL, which are logged on the way).
+/// The key or the token that a request shows (RFC 6750, section 2.1; not in its body, nor in its URL, which are logged on the way).
 fn shown(headers: &HeaderMap) -> Result<&str, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Refused::NoKey)?;
@@ -142,7 +152,7 @@ impl Refused {
     fn into_response(self) -> Response {
         let (problem, challenge) = match self {
             Self::NoKey => {
-                let detail = "this needs a key, sent as Authorization: Bearer KEY";
+                let detail = "this needs a key, or a token, sent as Authorization: Bearer KEY";
                 (Problem::new(ProblemKind::Unauthenticated, detail), "Bearer".to_owned())
             }
             Self::Malformed => {
@@ -154,10 +164,17 @@ impl Refused {
                 let detail = "the key is none of those in force";
                 (Problem::new(ProblemKind::Unauthenticated, detail), wrong("invalid_token"))
             }
-            Self::TooLittle { needed, who } => {
-                let (name, scope) = (who.name(), who.scope());
-                let detail = format!("this needs a key with the scope {needed}; that of {name} has {scope}");
-                let challenge = format!("{}, scope=\"{needed}\"", wrong("insufficient_scope"));
+            Self::NoToken(why) => {
+                (Problem::new(ProblemKind::Unauthenticated, why.to_string()), wrong("invalid_token"))
+            }
+            Self::TooLittle { needed, name, has } => {
+                // As it is written in what was shown.
+                let (what, prefix) =
+                    if is_subject_name(&name) { ("token", SCOPE_PREFIX) } else { ("key", "") };
+                let has = has.map_or("none".to_owned(), |has| format!("{prefix}{has}"));
+                let detail =
+                    format!("this needs a {what} with the scope {prefix}{needed}; that of {name} has {has}");
+                let challenge = format!("{}, scope=\"{prefix}{needed}\"", wrong("insufficient_scope"));
                 (Problem::new(ProblemKind::Forbidden, detail), challenge)
             }
         };

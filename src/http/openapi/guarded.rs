@@ -33,8 +33,10 @@ pub(super) fn guard(document: &mut OpenApi) {
         }
     }
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "A key that `inventory key new` made, where the service was started with `--auth-file`; else none is needed. \
-         Its scope is read, write or admin, each of which includes the one before; an operation lists the least it needs.",
+        "A key that `inventory key new` made, where the service was started with `--auth-file`; or a JSON Web Token of the issuer \
+         whose keys it was given with `--jwt-jwks`, signed with RS256, ES256 or EdDSA. Where it was started with neither, none is needed. \
+         The scope is read, write or admin, each of which includes the one before; an operation lists the least it needs. In a token \
+         it stands in the claim `scope` (or `scp`) as `inventory:read`, `inventory:write` or `inventory:admin`.",
     ));
     document
         .components
@@ -45,7 +47,7 @@ pub(super) fn guard(document: &mut OpenApi) {
 fn refuse(operation: &mut Operation, status: &str, problem: &str) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let mut challenge = Header::default();
-    challenge.description = Some("`Bearer`, and what is wrong with the key".to_owned());
+    challenge.description = Some("`Bearer`, and what is wrong with the key, or the token".to_owned());
     let response = ResponseBuilder::new()
         .description(problem)
         .content("application/problem+json", content)

@@ -79,7 +79,7 @@ pub(super) fn of_parameter(path: &str, place: &str, name: &str) -> Option<RefOr<
         (_, "from" | "to", _) => text(patterns::time()),
         (_, "at", _) => text(patterns::moment()),
         (_, "format", _) => Some(plain(Type::String).enum_values(Some(["ndjson", "csv"])).into()),
-        (_, "actor", _) => text(patterns::KEY_NAME.to_owned()),
+        (_, "actor", _) => text(patterns::actor()),
         ("path", "name", "/v1/backups/{name}") => text(patterns::BACKUP_NAME.to_owned()),
         (_, "Last-Event-ID", _) => text(patterns::last_event_id()),
         (_, "Idempotency-Key", _) => text(patterns::IDEMPOTENCY_KEY.to_owned()),

@@ -34,8 +34,8 @@ pub(super) const ONE_TAG: &str = r#"^(?:\*|(?:W/)?"[!#-~]*")$"#;
 pub(super) const TAGS: &str = r#"^(?:\*|(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)$"#;
 
 /// The name of a key of the service: 1 to 64 characters, and not what may be a key, which begins with `inv_`.
-pub(super) const KEY_NAME: &str = "^(?:[A-Za-hj-z0-9._@-][A-Za-z0-9._@-]{0,63}|i(?:[A-Za-mo-z0-9._@-][A-Za-z0-9._@-]{0,62})?|\
-                                   in(?:[A-Za-uw-z0-9._@-][A-Za-z0-9._@-]{0,61})?|inv(?:[A-Za-z0-9.@-][A-Za-z0-9._@-]{0,60})?)$";
+const KEY_NAME: &str = "(?:[A-Za-hj-z0-9._@-][A-Za-z0-9._@-]{0,63}|i(?:[A-Za-mo-z0-9._@-][A-Za-z0-9._@-]{0,62})?|\
+                                   in(?:[A-Za-uw-z0-9._@-][A-Za-z0-9._@-]{0,61})?|inv(?:[A-Za-z0-9.@-][A-Za-z0-9._@-]{0,60})?)";
 /// The name of a backup, which is that of a folder.
 pub(super) const BACKUP_NAME: &str = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}$";
 
@@ -69,6 +69,11 @@ pub(super) fn sku_prefix() -> String {
 /// A location.
 pub(super) fn location() -> String {
     format!("^{AT_AN_END}(?:{INSIDE}*{AT_AN_END})?$")
+}
+
+/// Who makes a change: the name of a key, or of the subject of a token.
+pub(super) fn actor() -> String {
+    format!("^(?:{KEY_NAME}|jwt:{INSIDE}{{1,60}})$")
 }
 
 /// A place in the stream of events.

@@ -195,14 +195,14 @@ impl ProblemKind {
             Self::Unauthenticated => ProblemPage {
                 name: "unauthenticated",
                 status: StatusCode::UNAUTHORIZED,
-                title: "A key is needed",
-                explanation: "This service asks for keys (--auth-file), and none was shown, or one that is not in force: it was never made, was taken back, or is not written as it must be. Send it as Authorization: Bearer KEY. Nothing was changed. Who runs the service makes one with inventory key new.",
+                title: "A key or a token is needed",
+                explanation: "This service asks for a key (--auth-file) or a token (--jwt-jwks), and none was shown, or one that is not in force: a key was never made, was taken back, or is not written as it must be; a token has expired, is of another issuer or for another audience, or its signature is not of a key of the issuer. The detail says which. Send it as Authorization: Bearer KEY. Nothing was changed. Who runs the service makes a key with inventory key new; a token comes from the issuer.",
             },
             Self::Forbidden => ProblemPage {
                 name: "forbidden",
                 status: StatusCode::FORBIDDEN,
-                title: "The key is good for less",
-                explanation: "The key is in force, and its scope is too small for this: read is to look, write to change stock as well, admin to run the service as well. The answer names the scope that is needed. Nothing was changed.",
+                title: "The key or the token is good for less",
+                explanation: "The key or the token is good, and its scope is too small for this: read is to look, write to change stock as well, admin to run the service as well; in a token inventory:read and so on. The answer names the scope that is needed. Nothing was changed.",
             },
             Self::NotFound => ProblemPage {
                 name: "not-found",

@@ -34,7 +34,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         ("location" = Option<String>, Query, description = "Only events at this location", max_length = 32),
         ("kind" = Option<String>, Query, description = "Only events of these kinds, with commas between them: those of movements, `stock.low` and `stock.replenished`"),
         ("reference" = Option<String>, Query, description = "Only events that refer to exactly this", max_length = 128),
-        ("actor" = Option<String>, Query, description = "Only events of what was done with a key of this name", max_length = 64),
+        ("actor" = Option<String>, Query, description = "Only events of what was done with a key, or a token, of this name", max_length = 64),
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was seen: begin right after it, whatever `after` says"),
     ),
     responses(

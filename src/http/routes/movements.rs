@@ -28,7 +28,7 @@ use crate::store::{HistoryError, Lineage, MovementCursor, MovementQuery, Numbere
         ("after" = Option<String>, Query, description = "Only movements with a number above this, in order. A number (`4711`) is taken as one of the present lineage; with a lineage (`4711-00c0ffee00c0ffee`, the `lineage` of the page it is from) it is refused in another", pattern = "^[0-9]+(-[0-9a-f]{16})?$"),
         ("kind" = Option<String>, Query, description = "Only movements of these kinds, with commas between them"),
         ("reference" = Option<String>, Query, description = "Only movements that refer to exactly this", max_length = 128),
-        ("actor" = Option<String>, Query, description = "Only movements that were made with a key of this name", max_length = 64),
+        ("actor" = Option<String>, Query, description = "Only movements that were made with a key, or a token, of this name", max_length = 64),
         ("from" = Option<String>, Query, description = "Only movements dated at this time or later: RFC 3339 in UTC, or a date, which begins at midnight"),
         ("to" = Option<String>, Query, description = "Only movements dated before this time"),
         ("cursor" = Option<String>, Query, description = "Where to go on: `next_cursor` of the page before"),

@@ -18,14 +18,14 @@ use super::{Served, end_of, inventory, printed, refused, serve, told};
 use crate::support::app::WATCHDOG;
 
 /// A key and its line.
-fn made(name: &str, scope: &str) -> (String, String) {
+pub(super) fn made(name: &str, scope: &str) -> (String, String) {
     let both = printed(&["key", "new", name, "--scope", scope]);
     let (key, line) = both.trim_end().split_once('\n').expect("two lines");
     (key.to_owned(), line.to_owned())
 }
 
 /// The file is one or the other, and never half of one.
-fn write(path: &Path, lines: &[&str]) {
+pub(super) fn write(path: &Path, lines: &[&str]) {
     let prepared = path.with_extension("new");
     std::fs::write(&prepared, lines.join("\n")).expect("a file");
     std::fs::rename(prepared, path).expect("the same folder");
@@ -38,7 +38,7 @@ fn with_keys(path: &Path, more: &[&str]) -> std::process::Command {
 }
 
 /// The whole answer to a request with that key.
-fn ask(url: &str, request: &str, key: &str) -> String {
+pub(super) fn ask(url: &str, request: &str, key: &str) -> String {
     let address = url.strip_prefix("http://").expect("a URL");
     let mut stream = TcpStream::connect(address).expect("it listens");
     let shown = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
@@ -48,12 +48,12 @@ fn ask(url: &str, request: &str, key: &str) -> String {
     answer
 }
 
-fn status(answer: &str) -> &str {
+pub(super) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).expect("a status")
 }
 
 /// Asks until it is answered so: what a signal brings about is there soon, and nobody is told when.
-fn until(url: &str, key: &str, expected: &str) {
+pub(super) fn until(url: &str, key: &str, expected: &str) {
     let began = Instant::now();
     while status(&ask(url, "GET /v1/stock", key)) != expected {
         assert!(began.elapsed() < WATCHDOG, "it is never {expected}");

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use inventory::access::Access;
+use inventory::access::{Access, JwtConfig};
 use inventory::app::{App, Ended, Listening};
 use inventory::config::Config;
 use inventory::http::HttpState;
@@ -115,6 +115,12 @@ impl Builder {
     /// For clients that have a key of that file.
     pub(crate) fn with_auth_file(mut self, path: PathBuf) -> Self {
         self.config.auth_file = Some(path);
+        self
+    }
+
+    /// For clients that have a token.
+    pub(crate) fn with_tokens(mut self, jwt: JwtConfig) -> Self {
+        self.config.jwt = Some(jwt);
         self
     }
 
@@ -291,7 +297,8 @@ impl TestApp {
 
     /// Reads its file of keys again.
     pub(crate) fn reload_keys(&self) {
-        self.access.expect("it asks for keys").reload().expect("they are as they must be");
+        let keys = self.access.and_then(Access::keys).expect("it asks for keys");
+        keys.reload().expect("they are as they must be");
     }
 
     pub(crate) fn call(&self, method: Method, path: &str) -> Call {

@@ -11,6 +11,7 @@ pub(crate) mod recorder;
 pub(crate) mod recording;
 pub(crate) mod stock;
 pub(crate) mod store;
+pub(crate) mod tokens;
 
 /// Every strategy that keeps the promises: the name of its tests, and its kind. **The one list**: a strategy added here
 /// runs every test there is, and a test fails while this list and the catalogue differ.
