@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::Response;
 
 use super::metrics::Endpoint;
@@ -154,7 +154,7 @@ fn server(request: &Request) -> Option<Authority> {
 
 /// As it came; of several fields, all.
 fn trace_state(headers: &HeaderMap) -> String {
-    let fields = headers.get_all(TRACESTATE).iter().map(|field| field.to_str());
+    let fields = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str);
     let state = fields.collect::<Result<Vec<_>, _>>().unwrap_or_default().join(",");
     if state.len() > TRACESTATE_BYTES_MAX { String::new() } else { state }
 }

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::metrics::{self, Span as Time};
+use super::metrics::{self, Period};
 use super::resource::resource;
 use super::sender::Sender;
 use super::settings::{MetricsSettings, OtlpSettings, TracesSettings};
@@ -119,7 +119,7 @@ impl Counts {
                 () = tokio::time::sleep(self.interval) => {}
             }
             let gathered = (self.gather)();
-            let time = Time { from: self.from, to: unix_nano(SystemTime::now()) };
+            let time = Period { from: self.from, to: unix_nano(SystemTime::now()) };
             let message = metrics::message(&self.resource, &gathered, time);
             // What was given up is in the next message as well: sums are of all since the start.
             let _given_up = self.sender.hand_over(message, self.interval).await;

@@ -29,13 +29,13 @@ const UP_AND_DOWN: &str = "http_server_active_requests";
 
 /// From when to when something was counted, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
+pub(super) struct Period {
     pub(super) from: u64,
     pub(super) to: u64,
 }
 
 /// What was gathered.
-pub(super) fn message(resource: &Resource, gathered: &Exposition, time: Span) -> Bytes {
+pub(super) fn message(resource: &Resource, gathered: &Exposition, time: Period) -> Bytes {
     let families = gathered.families().iter().filter(|family| !family.samples.is_empty());
     let metrics = families.map(|family| metric(family, time)).collect();
     let scope_metrics =
@@ -46,7 +46,7 @@ pub(super) fn message(resource: &Resource, gathered: &Exposition, time: Span) ->
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec().into()
 }
 
-fn metric(family: &Family, time: Span) -> Metric {
+fn metric(family: &Family, time: Period) -> Metric {
     let aggregation_temporality = AggregationTemporality::Cumulative.into();
     let numbers = || family.samples.iter().filter_map(|sample| number_point(sample, time)).collect();
     let data = match family.kind {
@@ -91,7 +91,7 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
-fn number_point(sample: &Sample, time: Span) -> Option<NumberDataPoint> {
+fn number_point(sample: &Sample, time: Period) -> Option<NumberDataPoint> {
     let Value::Number(number) = sample.value else { return None };
     let value = match number {
         // Past 2^63 it would be negative.
@@ -110,7 +110,7 @@ fn number_point(sample: &Sample, time: Span) -> Option<NumberDataPoint> {
     })
 }
 
-fn histogram_point(sample: &Sample, time: Span) -> Option<HistogramDataPoint> {
+fn histogram_point(sample: &Sample, time: Period) -> Option<HistogramDataPoint> {
     let Value::Buckets(Buckets { bounds, counts, sum, exemplar }) = &sample.value else { return None };
     let sum = match *sum {
         Number::Whole(sum) => sum as f64,

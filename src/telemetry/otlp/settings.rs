@@ -203,5 +203,4 @@ fn resource(variables: &Variables<'_>) -> Result<Vec<(String, String)>, WrongVar
 }
 
 #[cfg(test)]
-#[path = "settings_tests.rs"]
 mod tests;

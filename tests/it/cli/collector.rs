@@ -15,13 +15,19 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use super::log::logged;
-use super::{Served, end_of, inventory, serve, told};
+use super::{Served, end_of, inventory, told};
 use crate::support::app::WATCHDOG;
 use crate::support::app::collector::{Collector, resource, spans, words};
 use crate::support::app::receiver::Reply;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
+
+fn serve(args: &[&str]) -> Command {
+    let mut command = inventory(&["serve", "--listen", "127.0.0.1:0", "--ephemeral"]);
+    command.args(args);
+    command
+}
 
 /// Only what a client records, and nothing before the end unless there is enough of it.
 fn traced(collector: &Collector, args: &[&str]) -> Command {
