@@ -17,7 +17,7 @@ COPY . .
 # not in the image, which is why the binaries are copied out in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
-    cargo build --release --locked --package inventory --package loadtest --bins \
+    cargo build --release --locked --package inventory --package loadtest --bins --features inventory/otlp \
     && install -D --mode=0755 --target-directory=/out target/release/inventory target/release/loadtest \
     && install -d --mode=0700 /out/data
 

@@ -1,5 +1,6 @@
 //! The composition root: the only place that builds the long-lived parts and puts them together.
 
+mod collector;
 mod offline;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use self::collector::Telling;
 use crate::access::{Access, ApiKeys, AuthFileError, JwksError, Tokens};
 use crate::alerts::{Alerts, Unreadable};
 use crate::config::Config;
@@ -93,8 +95,8 @@ impl Listening {
     }
 
     fn entrances(self, state: &'static HttpState, config: &Config) -> Vec<Entrance> {
-        let entrance = |listeners, face, tls, connections_max| {
-            let router = http::router(state, &config.http, face);
+        let entrance = |listeners, face, tls: Option<Arc<Tls>>, connections_max| {
+            let router = http::router(state, &config.http, face, tls.is_some());
             Entrance { listeners, router, tls, connections_max, is_public: face != Face::Private }
         };
         let public = if self.private.is_some() { Face::Public } else { Face::All };
@@ -115,7 +117,8 @@ impl App {
         let access = Access::of(keys, tokens).map(|access| &*Box::leak(Box::new(access)));
         let opening = Opening::begin(config.kind, config.strategy, &config.storage, Intent::Serve)?;
         // Leaked on purpose: it lives as long as the process, and needs no reference count (see `HttpState`).
-        let state = Box::leak(Box::new(HttpState::new(config.kind, &config.http).guarded_by(access)));
+        let state = HttpState::new(config.kind, &config.http).guarded_by(access);
+        let state = Box::leak(Box::new(state.traced_by(collector::tracer(&config))));
         Ok(Self { state, config, opening })
     }
 
@@ -138,6 +141,16 @@ impl App {
     /// Recovers what is on disk and serves until `shutdown` completes, then finishes what was accepted. Requests that come
     /// before recovery is done are told so.
     pub async fn serve(self, listening: Listening, shutdown: impl Future<Output = ()>) -> Ended {
+        let grace = self.config.server.shutdown_grace;
+        let telling = Telling::start(&self.config, self.state);
+        let (ended, stopped) = Box::pin(self.serve_stock(listening, shutdown)).await;
+        // Last, so that what the end was like is told as well.
+        telling.finish(grace.saturating_sub(stopped.elapsed())).await;
+        ended
+    }
+
+    /// Says also when it was asked to end, or had to.
+    async fn serve_stock(self, listening: Listening, shutdown: impl Future<Output = ()>) -> (Ended, Instant) {
         let Self { state, config, opening } = self;
         let entrances = listening.entrances(state, &config);
         let mut early = None;
@@ -181,7 +194,7 @@ impl App {
         let server = ServerConfig { tells_addresses, ..config.server.clone() };
         let drained = server::serve(entrances, server, &state.connections, stop, leaving).await;
         if let Some(ended) = early {
-            return ended;
+            return (ended, stopped);
         }
         if let Ok(webhooks) = state.webhooks() {
             webhooks.finish().await;
@@ -193,11 +206,11 @@ impl App {
             // What was accepted may have found no room on the disk to the end.
             tokio::select! {
                 biased;
-                failed = store.failed() => return Ended::Failed(failed),
+                failed = store.failed() => return (Ended::Failed(failed), stopped),
                 () = std::future::ready(()) => {}
             }
         }
-        Ended::Shutdown(drained)
+        (Ended::Shutdown(drained), stopped)
     }
 }
 

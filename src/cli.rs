@@ -3,6 +3,7 @@
 //! Standard output has results only (the address of `serve`, the tables of `strategies`, the document of
 //! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
 
+mod collector;
 mod healthcheck;
 mod jwt;
 mod key;
@@ -121,8 +122,11 @@ fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<
 
 /// What a server would be started with, as text; what is said and not known comes last.
 fn configuration(args: &serve::ServeArgs) -> ExitCode {
-    if let Err(error) = args.config() {
-        return fail(ExitCode::from(EXIT_USAGE), &error.to_string());
+    let asked = args.config().map_err(|error| error.to_string());
+    if let Err(error) =
+        asked.and_then(|mut config| collector::ask(&mut config, |name| std::env::var_os(name)))
+    {
+        return fail(ExitCode::from(EXIT_USAGE), &error);
     }
     let unknown = unknown_variables().into_iter().map(|unknown| format!("# {unknown}\n"));
     print(&settings::as_lines(args.settings()).into_iter().chain(unknown).collect::<String>())

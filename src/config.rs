@@ -14,6 +14,8 @@ use crate::http::policy::Policy;
 use crate::http::server::{Linger, ServerConfig};
 use crate::store::{Keeping, Storage};
 use crate::strategy::{StrategyConfig, StrategyKind};
+#[cfg(feature = "otlp")]
+use crate::telemetry::otlp::OtlpSettings;
 use crate::webhooks::WebhookConfig;
 
 /// Everything a service is built from.
@@ -35,6 +37,9 @@ pub struct Config {
     pub server: ServerConfig,
     /// The bounds of webhooks.
     pub webhooks: WebhookConfig,
+    /// What a collector is told, if one is.
+    #[cfg(feature = "otlp")]
+    pub otlp: Option<OtlpSettings>,
 }
 
 /// The folder that is used unless another is asked for.
@@ -131,6 +136,8 @@ impl Config {
                 proxy_protocol: false,
             },
             webhooks: WebhookConfig::default(),
+            #[cfg(feature = "otlp")]
+            otlp: None,
         }
     }
 

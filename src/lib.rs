@@ -17,11 +17,12 @@
 //! - [`csv`]: the cells of a line of comma-separated values; a leaf.
 //! - [`telemetry`]: counting without contention; a leaf that all of the above may use.
 //! - [`clock`]: how old something is, and what date it is, whatever becomes of the system's clock; a leaf.
+//! - [`outgoing`]: one request to another service; a leaf, which [`telemetry`] may use as well.
 //! - [`sync`]: the locks, words and threads of what the model checker runs; a leaf.
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown`.
+//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown -> outgoing`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
 //! imports but [`app`], which builds it.
 
@@ -36,6 +37,7 @@ pub mod descriptors;
 pub mod http;
 pub mod journal;
 pub mod json;
+pub mod outgoing;
 pub mod said;
 pub mod shutdown;
 pub mod stock;

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use super::jwt::JwtArgs;
 use super::logging::{self, LogFormat};
 use super::settings::{self, Setting};
-use super::{EXIT_USAGE, fail, print, reload, size, supervisor, unknown_variables};
+use super::{EXIT_USAGE, collector, fail, print, reload, size, supervisor, unknown_variables};
 use crate::app::{App, Ended, Listening};
 use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT};
 use crate::descriptors;
@@ -353,6 +353,9 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
     }
     let _flushed = logging::Flushed;
     tell_of_configuration(args);
+    if let Err(error) = collector::ask(&mut config, |name| std::env::var_os(name)) {
+        return bad(&error);
+    }
     config.server.connections_max = descriptors::for_connections(config.server.connections_max);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = args.workers {

@@ -85,7 +85,7 @@ macro_rules! line {
             status = response.status().as_u16(),
             duration_ms = duration.as_secs_f64() * 1e3,
             request_id = request_id(response.headers()),
-            trace_id = trace_id.as_ref().map(TraceId::as_str),
+            trace_id = trace_id.map(tracing::field::display),
             principal,
             $message
         );

@@ -10,7 +10,7 @@ use super::HttpState;
 use super::rate_limit::RateLimit;
 use super::trace_context::TraceId;
 use crate::store::Store as _;
-use crate::telemetry::exposition::{Exemplar, Format};
+use crate::telemetry::exposition::Exemplar;
 use crate::telemetry::{Exposition, Histogram, Striped, log, process};
 
 /// The routes that are told apart, as the router and the document spell them. Anything else is counted as the
@@ -111,6 +111,16 @@ impl Endpoint {
     pub fn method(self) -> &'static str {
         METHODS[self.method]
     }
+
+    /// The route, if it is one.
+    pub fn known_route(self) -> Option<&'static str> {
+        (self.route > 0).then(|| self.route())
+    }
+
+    /// Whether the method is one of those that are told apart.
+    pub fn is_known_method(self) -> bool {
+        self.method < METHODS.len() - 1
+    }
 }
 
 impl HttpMetrics {
@@ -179,16 +189,16 @@ impl Timed {
     fn exemplar(&self) -> Option<Exemplar> {
         let Traced { trace, duration, at } = (*self.exemplar.lock())?;
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Some(Exemplar { trace_id: trace.as_str().to_owned(), seconds: duration.as_secs_f64(), at })
+        Some(Exemplar { trace: trace.id(), seconds: duration.as_secs_f64(), at })
     }
 }
 
-/// Everything that is counted, as Prometheus reads it. What it shows may be ahead of what is durable.
-pub fn expose(state: &HttpState, format: Format) -> String {
-    let mut text = Exposition::new(format);
+/// Everything that is counted. What it shows may be ahead of what is durable.
+pub fn gathered(state: &HttpState) -> Exposition {
+    let mut text = Exposition::default();
     text.gauge("inventory_build_info", "Always 1; the labels say what runs.");
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("strategy", state.strategy.name())];
-    text.sample("inventory_build_info", &labels, 1);
+    text.sample("inventory_build_info", &labels, 1_u64);
     text.gauge("inventory_uptime_seconds", "Seconds since the service started.");
     text.sample("inventory_uptime_seconds", &[], state.started.elapsed().as_secs_f64());
     text.counter(
@@ -197,6 +207,9 @@ pub fn expose(state: &HttpState, format: Format) -> String {
     );
     text.sample("inventory_log_lines_lost_total", &[], log::lines_lost());
     state.access_log.expose(&mut text);
+    if let Some(tracer) = state.tracer {
+        tracer.expose(&mut text);
+    }
     process::expose(&mut text);
     requests(&mut text, &state.metrics);
     state.connections.expose(&mut text);
@@ -219,7 +232,7 @@ pub fn expose(state: &HttpState, format: Format) -> String {
             text.sample("inventory_recovery_seconds", &[], recovery.as_secs_f64());
         }
     }
-    text.into_text()
+    text
 }
 
 fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
@@ -245,7 +258,7 @@ fn requests(text: &mut Exposition, metrics: &HttpMetrics) {
         if seen.count > 0 {
             let (route, method) = (ROUTES[endpoint / METHODS.len()], METHODS[endpoint % METHODS.len()]);
             let labels = [("http_route", route), ("http_request_method", method)];
-            text.distribution_with(name, &labels, &seen, timed.exemplar().as_ref());
+            text.distribution_with(name, &labels, &seen, timed.exemplar());
         }
     }
 }

@@ -4,7 +4,7 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand, [`waits_for`] what that waits for), [`admission`] how many are let in, [`rate_limit`] how often one client is, [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of), [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand, [`waits_for`] what that waits for), [`admission`] how many are let in, [`rate_limit`] how often one client is, [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of, [`span`] what is recorded of it), [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod access_log;
@@ -24,6 +24,7 @@ pub mod request_body;
 pub mod routes;
 pub mod scopes;
 pub mod server;
+pub mod span;
 pub mod stack;
 pub mod trace_context;
 pub mod waits_for;
@@ -55,6 +56,7 @@ use crate::access::Access;
 use crate::alerts::Alerts;
 use crate::store::AnyStore;
 use crate::strategy::StrategyKind as Strategy;
+use crate::telemetry::spans::Tracer;
 use crate::webhooks::Webhooks;
 
 /// What every handler sees, for as long as the process lives.
@@ -83,6 +85,8 @@ pub struct HttpState {
     pub metrics: HttpMetrics,
     /// What is told of requests.
     pub access_log: AccessLog,
+    /// Which requests are recorded as spans; `None` where none is.
+    pub tracer: Option<&'static Tracer>,
     /// What was counted of connections.
     pub connections: Connections,
     /// How many requests are carried out at once.
@@ -156,6 +160,7 @@ impl HttpState {
             policy: config.policy,
             metrics: HttpMetrics::default(),
             access_log: AccessLog::new(config.access_log_lines_max),
+            tracer: None,
             connections: Connections::default(),
             admission: Admission::new(config.admission),
             rate_limit: config.rate_limit.map(RateLimit::new),
@@ -174,6 +179,12 @@ impl HttpState {
     #[must_use]
     pub fn guarded_by(self, access: Option<&'static Access>) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, with some of its requests recorded.
+    #[must_use]
+    pub fn traced_by(self, tracer: Option<&'static Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The service has recovered: requests are taken from here on.
@@ -248,8 +259,8 @@ impl Readiness {
     }
 }
 
-/// Everything from the request line to the answer, for those who come in by that face.
-pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face) -> Router {
+/// Everything from the request line to the answer, for those who come in by that face, over TLS or not.
+pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face, is_secured: bool) -> Router {
     let (routes, document) = routes::of(face);
     let known = Arc::new(Known::of(&document));
     let elsewhere = Arc::clone(&known);
@@ -276,5 +287,5 @@ pub fn router(state: &'static HttpState, config: &HttpConfig, face: Face) -> Rou
             response
         })
         .with_state(state);
-    stack::around(routes, state, config)
+    stack::around(routes, state, config, is_secured)
 }

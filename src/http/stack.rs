@@ -11,10 +11,11 @@ use super::{HttpConfig, HttpState};
 
 /// Puts the middleware around the routes. A request passes the layers from top to bottom, its answer from bottom
 /// to top.
-pub fn around(routes: Router, state: &'static HttpState, config: &HttpConfig) -> Router {
+pub fn around(routes: Router, state: &'static HttpState, config: &HttpConfig, is_secured: bool) -> Router {
+    let observe = ObserveLayer::new(&state.metrics, &state.access_log).traced_by(state.tracer, is_secured);
     let stack = ServiceBuilder::new()
-        // Counts and times everything below, whatever becomes of it, and tells the access log.
-        .layer(ObserveLayer::new(&state.metrics, &state.access_log))
+        // Counts and times everything below, whatever becomes of it, tells the access log, and records some as spans.
+        .layer(observe)
         // Names the request, in the answer and so in the log line above.
         .layer(RequestIdLayer)
         // Lets no cache keep an answer, whoever made it, but for those that say how long they may be kept.

@@ -1,8 +1,8 @@
 //! Which trace a request is a part of, as its `traceparent` says: W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
 //!
-//! The service makes no spans and calls nobody on behalf of a request, so it passes nothing on; and it sends nothing back, since
-//! `traceparent` is a header of requests and the standard has none for answers (`traceresponse` is a draft). The id is for the log, and for exemplars of the metrics. What does not
-//! have the form is passed over, as the standard demands, never refused.
+//! The id is for the log, for exemplars of the metrics, and for the span of the request, if that is recorded ([`super::span`]). The service calls nobody on behalf of
+//! a request, so it passes nothing on; and it sends nothing back, since `traceparent` is a header of requests and the standard has none for answers
+//! (`traceresponse` is a draft). What does not have the form is passed over, as the standard demands, never refused.
 
 use std::fmt;
 
@@ -10,18 +10,26 @@ use axum::http::{HeaderMap, HeaderName};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-const ID_BYTES: usize = 32;
 /// Version, trace, parent and flags, in hex, with dashes between them. A later version may have more after another dash.
 const BYTES: usize = 55;
 
-/// The id of a trace: 128 bits in lower-case hex, not all zeros.
+/// What a request is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span of the caller, not 0.
+    pub parent: u64,
+}
+
+/// The id of a trace: 128 bits, not 0; shown in lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TraceId {
-    hex: [u8; ID_BYTES],
+    id: u128,
     is_sampled: bool,
 }
 
-impl TraceId {
+impl TraceContext {
     /// That of a request, if it has exactly one `traceparent` and that is valid.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let parent = headers.get(TRACEPARENT)?;
@@ -31,40 +39,64 @@ impl TraceId {
         Self::parse(parent.as_bytes())
     }
 
-    /// In hex.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.hex).expect("hex digits are ASCII")
-    }
-
-    /// Whether the caller may have recorded it, so that there is something to look at.
-    pub fn is_sampled(&self) -> bool {
-        self.is_sampled
-    }
-
     fn parse(parent: &[u8]) -> Option<Self> {
         let (known, more) = parent.split_at_checked(BYTES)?;
         let is_dashed = known[2] == b'-' && known[35] == b'-' && known[52] == b'-';
-        let (version, trace, parent, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
-        let is_hex = [version, trace, parent, flags]
-            .iter()
-            .all(|part| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
-        let is_id = |part: &[u8]| part.iter().any(|digit| *digit != b'0');
-        let fits_version = match version {
+        let fits_version = match &known[..2] {
             b"00" => more.is_empty(),
             b"ff" => false,
             _ => more.is_empty() || more[0] == b'-',
         };
-        let is_valid = is_dashed && is_hex && is_id(trace) && is_id(parent) && fits_version;
-        // The lowest bit of the flags, whose second digit has it.
-        let is_sampled = matches!(flags[1], b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f');
-        is_valid.then(|| trace.try_into().ok().map(|hex| Self { hex, is_sampled })).flatten()
+        if !is_dashed || !fits_version {
+            return None;
+        }
+        let [version, id, parent, flags] =
+            [&known[..2], &known[3..35], &known[36..52], &known[53..]].map(number);
+        let (id, parent) = (id.filter(|id| *id != 0)?, u64::try_from(parent?).ok()?);
+        let is_sampled = flags? & 1 == 1;
+        (version.is_some() && parent != 0).then_some(Self { trace: TraceId { id, is_sampled }, parent })
+    }
+}
+
+impl TraceId {
+    /// That of a trace which is recorded.
+    pub fn recorded(id: u128) -> Self {
+        Self { id, is_sampled: true }
+    }
+
+    /// As a number.
+    pub fn id(self) -> u128 {
+        self.id
+    }
+
+    /// Whether somebody may have recorded it, so that there is something to look at.
+    pub fn is_sampled(&self) -> bool {
+        self.is_sampled
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.id)
     }
 }
 
 impl fmt::Debug for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
     }
+}
+
+/// The number of these digits, at most 32, if they are lower-case hex.
+fn number(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(digit))
+    })
 }
 
 #[cfg(test)]
@@ -76,7 +108,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn parsed(parent: &str) -> Option<String> {
-        TraceId::parse(parent.as_bytes()).map(|id| id.as_str().to_owned())
+        TraceContext::parse(parent.as_bytes()).map(|context| context.trace.to_string())
     }
 
     #[test]
@@ -88,6 +120,8 @@ mod tests {
             "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-the-future-will-be-like",
         ] {
             assert_eq!(parsed(valid).as_deref(), Some(TRACE), "{valid}");
+            let parent = TraceContext::parse(valid.as_bytes()).map(|context| context.parent);
+            assert_eq!(parent, Some(0x00f0_67aa_0ba9_02b7), "{valid}");
         }
     }
 
@@ -95,7 +129,7 @@ mod tests {
     fn a_parent_says_whether_it_was_recorded() {
         let sampled = |flags: &str| {
             let parent = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
-            TraceId::parse(parent.as_bytes()).expect("it is valid").is_sampled()
+            TraceContext::parse(parent.as_bytes()).expect("it is valid").trace.is_sampled()
         };
         assert_eq!(
             ["00", "01", "02", "03", "fe", "ff", "10"].map(sampled),
@@ -128,10 +162,10 @@ mod tests {
     fn of_two_parents_none_counts() {
         let parent = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let mut headers = HeaderMap::new();
-        assert_eq!(TraceId::of(&headers), None);
+        assert_eq!(TraceContext::of(&headers), None);
         headers.append(TRACEPARENT, parent.clone());
-        assert_eq!(TraceId::of(&headers).expect("it is valid").as_str(), TRACE);
+        assert_eq!(TraceContext::of(&headers).expect("it is valid").trace.to_string(), TRACE);
         headers.append(TRACEPARENT, parent);
-        assert_eq!(TraceId::of(&headers), None);
+        assert_eq!(TraceContext::of(&headers), None);
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 
 use super::Exposition;
+use super::exposition::Number;
 
 /// Ticks a second in `/proc`: Linux shows its times in 1/100 s on all but two dead architectures, whatever its own clock does.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -48,7 +49,7 @@ pub fn expose(text: &mut Exposition) {
     }
 }
 
-fn gauge(text: &mut Exposition, name: &str, help: &str, value: impl std::fmt::Display) {
+fn gauge(text: &mut Exposition, name: &str, help: &str, value: impl Into<Number>) {
     text.gauge(name, help);
     text.sample(name, &[], value);
 }
@@ -91,12 +92,13 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::telemetry::text::Format;
 
     #[test]
     fn everything_is_there_and_plausible() {
         let mut text = Exposition::default();
         expose(&mut text);
-        let text = text.into_text();
+        let text = text.to_text(Format::Prometheus);
         let value = |name: &str| -> f64 {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
             line.unwrap_or_else(|| panic!("{name} is missing: {text}")).parse().expect("a number")

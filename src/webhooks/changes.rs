@@ -12,9 +12,9 @@ use super::address::NoAddress;
 use super::filter::Filter;
 use super::hook::{Disabled, Hook, HookId, HookView, OldSecret, Progress, Settings};
 use super::secret::Secret;
-use super::url::Url;
 use super::{Webhooks, random};
 use crate::clock::wall_ms;
+use crate::outgoing::url::Url;
 use crate::store::{NotDone, Store as _, Why};
 
 /// A webhook that is asked for.

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::filter::Filter;
 use super::kept::{self, KeptProgress};
 use super::secret::Secret;
-use super::url::Url;
+use crate::outgoing::url::Url;
 use crate::stock::Id;
 use crate::store::{MovementCursor, Seq};
 

@@ -103,7 +103,7 @@ pub(super) mod url {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use crate::webhooks::url::Url;
+    use crate::outgoing::url::Url;
 
     pub(in crate::webhooks) fn serialize<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(url)

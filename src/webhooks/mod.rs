@@ -6,12 +6,11 @@
 //! the same id.
 //!
 //! - [`hook`]: one of them. [`filter`]: what it is for. [`kept`]: what is kept of it. [`config`]: the bounds.
-//! - [`message`]: what is sent. [`secret`]: what signs it. [`url`], [`address`]: where to. [`post`]: one attempt. [`backoff`]: when the next.
+//! - [`message`]: what is sent. [`secret`]: what signs it. [`address`]: where to. [`post`]: one attempt; [`crate::outgoing`] carries it out.
 //!
 //! It reads the ledger through the gate and changes nothing in the stock; it is not asked by anybody before a change.
 
 pub mod address;
-mod backoff;
 mod changes;
 pub mod config;
 pub mod filter;
@@ -20,7 +19,6 @@ mod kept;
 mod message;
 pub mod post;
 pub mod secret;
-pub mod url;
 mod worker;
 
 use std::collections::BTreeMap;

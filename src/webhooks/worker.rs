@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Webhooks;
-use super::backoff;
 use super::hook::{Failing, Hook};
 use super::message::{Happening, Message};
 use super::post::Attempt;
 use crate::alerts::Event;
 use crate::clock::wall_ms;
+use crate::outgoing::backoff;
 use crate::store::ledger::From;
 use crate::store::{HistoryError, MovementCursor, MovementPage, MovementQuery, NotDone, Seq, Store as _};
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod access_log;
+mod collector;
 mod configuration;
 mod data_dirs;
 mod listening;
@@ -24,7 +25,8 @@ use serde_json::Value;
 /// The executable, with none of the variables that this test may have been started with.
 fn inventory(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
-    let own = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("INVENTORY_"));
+    let is_read = |name: &str| name.starts_with("INVENTORY_") || name.starts_with("OTEL_");
+    let own = std::env::vars_os().filter(|(name, _)| is_read(&name.to_string_lossy()));
     own.for_each(|(name, _)| {
         command.env_remove(name);
     });

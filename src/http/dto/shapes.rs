@@ -12,11 +12,11 @@ use super::stock_query::StockQueryRequest;
 use super::webhooks::{BATCH_MAX, SecretRequest, WebhookRequest};
 use crate::alerts::Event;
 use crate::json::{Field, Needed, Shape, Shaped};
+use crate::outgoing::url::Url;
 use crate::stock::order::PRIORITY_MAX;
 use crate::stock::reservation::{TTL_SECONDS_MAX, TTL_SECONDS_MIN};
 use crate::stock::{Location, QUANTITY_MAX, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, Sku};
 use crate::webhooks::Secret;
-use crate::webhooks::url::Url;
 
 const UNITS_MAX: i64 = QUANTITY_MAX.cast_signed();
 const DELTA: Field =

@@ -10,10 +10,10 @@ use super::{EventName, time};
 use crate::alerts::Event;
 use crate::http::problem::{FieldError, Problem};
 use crate::json::Whole;
+use crate::outgoing::url::Url;
 use crate::stock::{Location, Sku};
 use crate::webhooks::filter::Filter;
 use crate::webhooks::hook::HookState;
-use crate::webhooks::url::Url;
 use crate::webhooks::{Asked, Attempt, HookView, Secret};
 
 /// The most movements that one message tells of.

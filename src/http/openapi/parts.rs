@@ -9,9 +9,9 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOf, OneOfBuilder, SchemaType, Ty
 use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema, SchemaFormat};
 
 use super::patterns;
+use crate::outgoing::url;
 use crate::stock::name::{LOCATION_BYTES_MAX, SKU_BYTES_MAX};
 use crate::stock::{QUANTITY_MAX, REASON_CHARS_MAX, REFERENCE_CHARS_MAX, VERSION_MAX};
-use crate::webhooks::url;
 
 /// All parts, by name.
 pub(super) fn all() -> Vec<(&'static str, Schema)> {

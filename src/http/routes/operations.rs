@@ -13,7 +13,7 @@ use crate::http::policy::Policy;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::{HttpState, metrics as exposed};
 use crate::store::{Status, Store as _};
-use crate::telemetry::exposition::Format;
+use crate::telemetry::text::Format;
 
 /// How the service is doing
 #[utoipa::path(
@@ -94,8 +94,10 @@ pub async fn metrics(State(state): State<&'static HttpState>, headers: HeaderMap
     // Prometheus says which of them it would rather have; who wants anything gets what everybody reads.
     let is_open = open > accepted.liking(&["text/plain"]);
     let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
-    let mut response =
-        answer::typed(exposed::expose(state, format), HeaderValue::from_static(format.content_type()));
+    let mut response = answer::typed(
+        exposed::gathered(state).to_text(format),
+        HeaderValue::from_static(format.content_type()),
+    );
     response.headers_mut().insert(header::VARY, HeaderValue::from_name(header::ACCEPT));
     response
 }

@@ -7,6 +7,7 @@ use crate::journal::Journal;
 use crate::journal::metrics::GROUP_BOUNDS;
 use crate::strategy::Strategy as _;
 use crate::telemetry::Exposition;
+use crate::telemetry::exposition::Buckets;
 
 /// Appends the store's samples.
 pub(super) fn expose(text: &mut Exposition, parts: &Parts) {
@@ -109,14 +110,9 @@ fn writing(text: &mut Exposition, journal: &Journal) {
 fn groups(text: &mut Exposition, sizes: &[AtomicU64], records: u64) {
     let name = "inventory_journal_group_records";
     text.histogram(name, "Records written and synced in one group.");
-    let mut cumulative = 0;
-    for (power, count) in sizes.iter().enumerate() {
-        cumulative += read(count);
-        let bound = if power == GROUP_BOUNDS { "+Inf".to_owned() } else { (1_u64 << power).to_string() };
-        text.sample(&format!("{name}_bucket"), &[("le", &bound)], cumulative);
-    }
-    text.sample(&format!("{name}_sum"), &[], records);
-    text.sample(&format!("{name}_count"), &[], cumulative);
+    let bounds = (0..GROUP_BOUNDS).map(|power| (1_u64 << power) as f64).collect();
+    let counts = sizes.iter().map(read).collect();
+    text.buckets(name, &[], Buckets { bounds, counts, sum: records.into(), exemplar: None });
 }
 
 fn order(text: &mut Exposition, journal: &Journal) {

@@ -195,7 +195,7 @@ async fn a_service_that_starts_is_alive_and_not_ready() {
     let state: &'static HttpState = Box::leak(Box::new(HttpState::new(config.kind, &config.http)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = http::router(state, &config.http, Face::All);
+    let router = http::router(state, &config.http, Face::All, false);
     let listeners = vec![listener.into()];
     let entrance = Entrance { listeners, router, tls: None, connections_max: 10, is_public: true };
     let pending = std::future::pending();

@@ -74,7 +74,7 @@ async fn a_webhook_begins_once() {
     let alerts: &'static Alerts = Box::leak(Box::default());
     let webhooks = Webhooks::open(store, alerts, settings.webhooks).await.expect("there are none");
     state.open(store, alerts, webhooks);
-    let router = http::router(state, &settings.http, Face::All);
+    let router = http::router(state, &settings.http, Face::All, false);
     let ask = async |method: Method, path: &str, body: String| {
         let request = Request::builder().method(method).uri(path).header("host", "x");
         let request = request.header("content-type", "application/json").body(Body::from(body));

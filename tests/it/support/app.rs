@@ -5,6 +5,7 @@
 //! nobody is inside.
 
 pub(crate) mod answer;
+pub(crate) mod collector;
 pub(crate) mod contract;
 pub(crate) mod http2;
 pub(crate) mod raw;

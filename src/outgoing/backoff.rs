@@ -4,8 +4,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The wait after so many attempts that failed in a row (1 is the first): doubled each time, up to a longest, of which a random half is
-/// left out, so that hooks that failed together are not tried together. What the receiver asks for is honoured within the same bound.
-pub(super) fn wait(first: Duration, longest: Duration, failed: u32, asked: Option<Duration>) -> Duration {
+/// left out, so that those who failed together are not tried together. What the receiver asks for is honoured within the same bound.
+pub fn wait(first: Duration, longest: Duration, failed: u32, asked: Option<Duration>) -> Duration {
     let doubled = 2_u32.saturating_pow(failed.saturating_sub(1));
     let whole = first.saturating_mul(doubled).min(longest);
     let wait = whole.mul_f64(0.5 + random() / 2.0);
@@ -13,7 +13,7 @@ pub(super) fn wait(first: Duration, longest: Duration, failed: u32, asked: Optio
 }
 
 /// What `Retry-After` asks for: seconds, or a date.
-pub(super) fn retry_after(text: &str) -> Option<Duration> {
+pub fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

@@ -1,4 +1,4 @@
-//! [`Url`]: where a webhook's messages go.
+//! [`Url`]: where a request goes.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl Url {
         let wrong = if !is_http || host.is_none() {
             "must begin with https://, or http://, and a host"
         } else if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            "must not have a user or a password in it: messages are signed"
+            "must not have a user or a password in it"
         } else if text.contains('#') {
             "must not have a fragment: it is sent to nobody"
         } else if uri.authority().is_some_and(|authority| has_wrong_port(authority.as_str())) {
@@ -36,27 +36,27 @@ impl Url {
     }
 
     /// The host; of an address of IPv6 in brackets.
-    pub(super) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         self.0.host().expect("there is one")
     }
 
     /// The port.
-    pub(super) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.0.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 })
     }
 
     /// Whether it is to be encrypted.
-    pub(super) fn is_https(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
 
     /// What a request says it is for: host and port.
-    pub(super) fn authority(&self) -> &str {
+    pub fn authority(&self) -> &str {
         self.0.authority().expect("there is one").as_str()
     }
 
     /// What a request asks for: path and query.
-    pub(super) fn target(&self) -> &str {
+    pub fn target(&self) -> &str {
         self.0.path_and_query().map_or("/", |target| target.as_str())
     }
 }
