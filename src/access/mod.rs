@@ -39,9 +39,9 @@ pub struct Access {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stranger {
     /// What was shown is no key in force.
-    NoKey,
+    UnknownKey,
     /// It is a token that is not good, or nothing at all.
-    NoToken(Refusal),
+    BadToken(Refusal),
     /// It is a good token of that subject, which grants nothing here.
     NoScope(SmolStr),
 }
@@ -78,7 +78,7 @@ impl Access {
     pub fn principal(&self, shown: &str) -> Result<Principal, Stranger> {
         match &self.tokens {
             Some(tokens) if !shown.starts_with(key::PREFIX) => tokens.principal(shown),
-            _ => self.keys.as_ref().and_then(|keys| keys.principal(shown)).ok_or(Stranger::NoKey),
+            _ => self.keys.as_ref().and_then(|keys| keys.principal(shown)).ok_or(Stranger::UnknownKey),
         }
     }
 

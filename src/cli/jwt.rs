@@ -15,28 +15,28 @@ const LEEWAY_MAX: (Duration, &str) = (Duration::from_mins(10), "10m");
 #[derive(Debug, Args)]
 pub(super) struct JwtArgs {
     /// The public keys (a JSON Web Key Set) of who issues tokens: whoever shows a JSON Web Token that one of them has signed is known by its
-    /// `sub`, beside those who have a key. RS256, ES256 and EdDSA. Read again on SIGHUP
-    #[arg(long, env = "INVENTORY_JWT_JWKS", value_name = "FILE", requires_all = ["jwt_issuer", "jwt_audience"])]
-    jwt_jwks: Option<PathBuf>,
+    /// `sub`, beside those who have a key. RS256, ES256 and `EdDSA`. Read again on SIGHUP
+    #[arg(long = "jwt-jwks", env = "INVENTORY_JWT_JWKS", value_name = "FILE", requires_all = ["issuer", "audience"])]
+    jwks: Option<PathBuf>,
     /// Who issues those tokens: their claim `iss`
-    #[arg(long, env = "INVENTORY_JWT_ISSUER", value_name = "ISS", requires = "jwt_jwks", value_parser = NonEmptyStringValueParser::new())]
-    jwt_issuer: Option<String>,
+    #[arg(long = "jwt-issuer", env = "INVENTORY_JWT_ISSUER", value_name = "ISS", requires = "jwks", value_parser = NonEmptyStringValueParser::new())]
+    issuer: Option<String>,
     /// Whom they are for: their claim `aud` is this, or has it among others
-    #[arg(long, env = "INVENTORY_JWT_AUDIENCE", value_name = "AUD", requires = "jwt_jwks", value_parser = NonEmptyStringValueParser::new())]
-    jwt_audience: Option<String>,
+    #[arg(long = "jwt-audience", env = "INVENTORY_JWT_AUDIENCE", value_name = "AUD", requires = "jwks", value_parser = NonEmptyStringValueParser::new())]
+    audience: Option<String>,
     /// By how much the clock of the issuer may be off, in whole seconds: for so long a token is good before it begins, and after it ends
-    #[arg(long, env = "INVENTORY_JWT_LEEWAY", value_name = "DURATION_OR_0", default_value = "30s", value_parser = leeway)]
-    jwt_leeway: Duration,
+    #[arg(long = "jwt-leeway", env = "INVENTORY_JWT_LEEWAY", value_name = "DURATION_OR_0", default_value = "30s", value_parser = leeway)]
+    leeway: Duration,
 }
 
 impl JwtArgs {
     /// Which tokens are good, if any are.
     pub(super) fn config(&self) -> Option<JwtConfig> {
         Some(JwtConfig {
-            jwks: self.jwt_jwks.clone()?,
-            issuer: self.jwt_issuer.clone()?,
-            audience: self.jwt_audience.clone()?,
-            leeway: self.jwt_leeway,
+            jwks: self.jwks.clone()?,
+            issuer: self.issuer.clone()?,
+            audience: self.audience.clone()?,
+            leeway: self.leeway,
         })
     }
 }

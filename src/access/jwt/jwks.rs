@@ -222,10 +222,10 @@ fn algorithm_of(key: &Map<String, Value>) -> Result<Algorithm, Unfit> {
         _ => return Err(Unfit::PassedOver("its kind (kty, crv) is another")),
     };
     let is_other = |alg: &Value| !names.iter().any(|name| alg == name);
-    match key.get("alg").is_some_and(is_other) {
-        true => Err(Unfit::PassedOver("its algorithm (alg) is another")),
-        false => Ok(algorithm),
+    if key.get("alg").is_some_and(is_other) {
+        return Err(Unfit::PassedOver("its algorithm (alg) is another"));
     }
+    Ok(algorithm)
 }
 
 fn public_key(key: &Map<String, Value>, algorithm: Algorithm) -> Result<DecodingKey, Unfit> {

@@ -93,14 +93,15 @@ mod tests {
         assert_eq!((known.find(&token, 150), known.len()), (Some(principal("jwt:a")), 1), "in its old place");
     }
 
-    /// However many there are; and the newest is always among them.
+    /// However many there are; the newest is always among them, and nobody is taken for one of the same set.
     #[test]
     fn no_more_are_known_than_there_is_room_for() {
         let known = Known::new();
         for number in 0..10 * SETS * PLACES {
-            let digest = Digest::of(&number.to_string());
-            known.keep(digest, principal("jwt:a"), 100, 50);
-            assert!(known.find(&digest, 50).is_some(), "{number}");
+            let (digest, name) = (Digest::of(&number.to_string()), format!("jwt:{number}"));
+            assert_eq!(known.find(&digest, 50), None, "{number}");
+            known.keep(digest, principal(&name), 100, 50);
+            assert_eq!(known.find(&digest, 50), Some(principal(&name)), "{number}");
         }
         assert_eq!(known.len(), 1_024);
     }

@@ -141,14 +141,14 @@ impl Tokens {
     /// Whose token that is.
     pub fn principal(&self, token: &str) -> Result<Principal, Stranger> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(Stranger::NoToken(Refusal::TooLong));
+            return Err(Stranger::BadToken(Refusal::TooLong));
         }
         let (in_force, digest, now) = (self.in_force.load(), Digest::of(token), now());
         if let Some(known) = in_force.known.find(&digest, now) {
             return Ok(known);
         }
-        let claims = self.verified(&in_force.keys, token).map_err(Stranger::NoToken)?;
-        let name = claims.name().map_err(Stranger::NoToken)?;
+        let claims = self.verified(&in_force.keys, token).map_err(Stranger::BadToken)?;
+        let name = claims.name().map_err(Stranger::BadToken)?;
         let Some(scope) = claims.scope() else { return Err(Stranger::NoScope(name)) };
         let principal = Principal::new(name, scope);
         // An end that is no whole number is rare enough to be looked at each time.

@@ -100,6 +100,7 @@ impl Pair {
 }
 
 /// What a signature is of.
+#[expect(clippy::needless_pass_by_value, reason = "whoever asks makes them on the spot")]
 pub(super) fn message(head: impl ToString, claims: impl ToString) -> String {
     format!("{}.{}", text(head.to_string().as_bytes()), text(claims.to_string().as_bytes()))
 }

@@ -53,10 +53,11 @@ fn claims() -> Value {
 
 /// These, with some of them otherwise; or gone, where they are null.
 fn with(mut of: Value, others: Value) -> Value {
-    for (name, value) in others.as_object().unwrap() {
+    let Value::Object(others) = others else { panic!("{others}") };
+    for (name, value) in others {
         match value {
-            Value::Null => drop(of.as_object_mut().unwrap().remove(name)),
-            value => of[name] = value.clone(),
+            Value::Null => drop(of.as_object_mut().unwrap().remove(&name)),
+            value => of[name] = value,
         }
     }
     of
@@ -64,7 +65,7 @@ fn with(mut of: Value, others: Value) -> Value {
 
 fn refused(tokens: &Tokens, token: &str, what: &str) -> Refusal {
     match tokens.principal(token) {
-        Err(Stranger::NoToken(refusal)) => {
+        Err(Stranger::BadToken(refusal)) => {
             let told = refusal.to_string();
             let parts = token.split('.').filter(|part| part.len() > 8);
             assert!(parts.into_iter().all(|part| !told.contains(part)), "{what} is repeated: {told}");
@@ -389,11 +390,11 @@ fn a_key_is_no_token_and_a_token_is_no_key() {
     let names = [key.reveal(), &token].map(|shown| both.principal(shown).unwrap().actor());
     assert_eq!(names, ["alice", "jwt:alice"]);
     assert!(file::is_name("alice") && !file::is_name("jwt:alice") && !is_subject_name("alice"));
-    assert_eq!(both.principal(&format!("inv_{token}")), Err(Stranger::NoKey));
+    assert_eq!(both.principal(&format!("inv_{token}")), Err(Stranger::UnknownKey));
     let tokens = Access::of(None, Some(house.tokens())).unwrap();
-    assert_eq!(tokens.principal(key.reveal()), Err(Stranger::NoKey));
+    assert_eq!(tokens.principal(key.reveal()), Err(Stranger::UnknownKey));
     assert!(tokens.principal(&token).is_ok());
     let keys = Access::of(Some(ApiKeys::open(&path).unwrap()), None).unwrap();
-    assert_eq!(keys.principal(&token), Err(Stranger::NoKey));
+    assert_eq!(keys.principal(&token), Err(Stranger::UnknownKey));
     assert!(Access::of(None, None).is_none());
 }

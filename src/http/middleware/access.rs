@@ -120,8 +120,8 @@ fn admit(access: &Access, request: &mut Request) -> Result<(), Refused> {
     let Needed::Key(needed) = needed else { return Ok(()) };
     let who = match access.principal(shown(request.headers())?) {
         Ok(who) => who,
-        Err(Stranger::NoKey) => return Err(Refused::Unknown),
-        Err(Stranger::NoToken(why)) => return Err(Refused::NoToken(why)),
+        Err(Stranger::UnknownKey) => return Err(Refused::Unknown),
+        Err(Stranger::BadToken(why)) => return Err(Refused::NoToken(why)),
         Err(Stranger::NoScope(name)) => {
             ASKED_BY.set(Some(name.clone()));
             return Err(Refused::TooLittle { needed, name, has: None });
