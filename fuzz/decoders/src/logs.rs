@@ -118,3 +118,30 @@ fn found(recovered: &Recovered) -> String {
     let orders = recovered.orders.clone().into_sorted();
     format!("{levels:?} {keys:?} {holds:?} {orders:?} {:?}", recovered.end)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Where every checksum is right already none is changed: so `seal` has the same account of the forms as the service has.
+    #[test]
+    fn sealing_what_is_sound_changes_nothing() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/logs");
+        let mut sound = 0;
+        for input in std::fs::read_dir(corpus).expect("a corpus") {
+            let path = input.expect("a readable entry").path();
+            let bytes = std::fs::read(&path).expect("a readable input");
+            let Some((_, files)) = bytes.split_first() else { continue };
+            let raw = directory(0, files);
+            let Ok(found) = recovery::look(&raw, &OPTIONS, &|_| {}) else { continue };
+            if found.report.cut.is_some() || found.heads.len() == 0 {
+                continue;
+            }
+            sound += 1;
+            assert_eq!(content(directory(1, files).as_ref()), content(raw.as_ref()), "{}", path.display());
+        }
+        assert!(sound >= 4, "{sound}: at least one of each version of the form");
+    }
+}
