@@ -76,7 +76,7 @@ fn wait_for_spans(served: &Served, outcome: &str, count: usize) {
 }
 
 fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn attribute(span: &Span, name: &str) -> Option<String> {
