@@ -7,15 +7,19 @@ use crate::http::HttpState;
 use crate::telemetry::spans::Tracer;
 
 /// Even where the grace has run out: what has happened then is what one wants to see.
+#[cfg(feature = "otlp")]
 const FLUSH_MIN: Duration = Duration::from_secs(1);
 
 /// Records requests, if somebody is to be told of them. Lives as long as the process, as the state does.
+#[cfg(feature = "otlp")]
 pub(super) fn tracer(config: &Config) -> Option<&'static Tracer> {
-    #[cfg(feature = "otlp")]
-    if let Some(traces) = config.otlp.as_ref().and_then(|otlp| otlp.traces.as_ref()) {
-        return Some(Box::leak(Box::new(Tracer::new(traces.sampling, traces.bounds))));
-    }
-    let _unused_without = config;
+    let traces = config.otlp.as_ref()?.traces.as_ref()?;
+    Some(Box::leak(Box::new(Tracer::new(traces.sampling, traces.bounds))))
+}
+
+/// Records none.
+#[cfg(not(feature = "otlp"))]
+pub(super) fn tracer(_config: &Config) -> Option<&'static Tracer> {
     None
 }
 
@@ -41,11 +45,14 @@ impl Telling {
     }
 
     /// Tells it the rest, within what is left of the grace.
+    #[cfg(feature = "otlp")]
     pub(super) async fn finish(self, left: Duration) {
-        #[cfg(feature = "otlp")]
         if let Some(exporter) = self.exporter {
-            return exporter.finish(left.max(FLUSH_MIN)).await;
+            exporter.finish(left.max(FLUSH_MIN)).await;
         }
-        let _unused_without = left.max(FLUSH_MIN);
     }
+
+    /// There is nothing to tell.
+    #[cfg(not(feature = "otlp"))]
+    pub(super) async fn finish(self, _left: Duration) {}
 }

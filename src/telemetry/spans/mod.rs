@@ -189,7 +189,9 @@ mod tests {
     #[test]
     fn what_has_no_room_is_dropped_and_counted() {
         let tracer = Tracer::new(Sampling::from_ratio(1.0, true), QueueBounds { spans_max: 3, batch_max: 2 });
-        ["a", "b", "c", "d", "e"].iter().for_each(|name| tracer.end(span(name)));
+        for name in ["a", "b", "c", "d", "e"] {
+            tracer.end(span(name));
+        }
         let taken = || tracer.take().into_iter().map(|span| span.name).collect::<Vec<_>>();
         let shown = |line: &str| {
             let mut text = Exposition::default();

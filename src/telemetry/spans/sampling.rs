@@ -75,16 +75,16 @@ fn next_random() -> u64 {
 mod tests {
     use super::*;
 
-    fn parent(trace: u128, is_sampled: bool) -> Option<Parent> {
-        Some(Parent { trace, span: 1, is_sampled })
+    fn parent(trace: u128, is_sampled: bool) -> Parent {
+        Parent { trace, span: 1, is_sampled }
     }
 
     #[test]
     fn a_parent_decides_for_its_own() {
         for ratio in [0.0, 1.0] {
             let sampling = Sampling::from_ratio(ratio, true);
-            assert_eq!(sampling.trace(parent(7, true)), Some(7));
-            assert_eq!(sampling.trace(parent(7, false)), None);
+            assert_eq!(sampling.trace(Some(parent(7, true))), Some(7));
+            assert_eq!(sampling.trace(Some(parent(7, false))), None);
             assert_eq!(sampling.trace(None).is_some(), ratio > 0.5);
         }
     }
@@ -92,15 +92,13 @@ mod tests {
     #[test]
     fn without_that_its_trace_decides() {
         let (most, none) = (u128::from(u64::MAX), Sampling::from_ratio(0.0, false));
-        assert_eq!((none.trace(parent(7, true)), none.trace(None)), (None, None));
+        assert_eq!((none.trace(Some(parent(7, true))), none.trace(None)), (None, None));
         let all = Sampling::from_ratio(1.0, false);
-        assert_eq!(all.trace(parent(most, false)), Some(most));
+        assert_eq!(all.trace(Some(parent(most, false))), Some(most));
         let half = Sampling::from_ratio(0.5, false);
-        assert_eq!(
-            half.trace(parent(most << 64 | u128::from(WHOLE - 1), false)),
-            Some(most << 64 | u128::from(WHOLE - 1))
-        );
-        assert_eq!(half.trace(parent(u128::from(WHOLE), true)), None);
+        let lowest = most << 64 | u128::from(WHOLE - 1);
+        assert_eq!(half.trace(Some(parent(lowest, false))), Some(lowest));
+        assert_eq!(half.trace(Some(parent(u128::from(WHOLE), true))), None);
     }
 
     /// 10 000 draws of one in ten have a standard deviation of 30; none is drawn twice.

@@ -30,7 +30,7 @@ async fn start(request_timeout: Duration) -> SocketAddr {
         .route("/well", get(async || "well"));
     let config = HttpConfig { request_timeout, ..Config::new(StrategyKind::Mutex).http };
     let state: &'static HttpState = Box::leak(Box::new(HttpState::new(StrategyKind::Mutex, &config)));
-    let router = stack::around(failing, state, &config);
+    let router = stack::around(failing, state, &config, false);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     let connections: &'static Connections = Box::leak(Box::default());
