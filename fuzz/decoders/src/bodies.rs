@@ -1,6 +1,6 @@
 //! The JSON of requests: the first byte says of which, the rest is the body.
 //!
-//! - What is taken is JSON to serde_json as well, and an object; spelt otherwise, it says the same.
+//! - What is taken is JSON to `serde_json` as well, and an object; spelt otherwise, it says the same.
 //! - What is no JSON is `invalid-request`, and nothing else is.
 //! - Whatever is refused is told within bounds (`told`).
 

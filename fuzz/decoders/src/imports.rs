@@ -2,7 +2,7 @@
 //!
 //! - However it is cut, its lines say the same.
 //! - A line of CSV that has cells has those that the crate `csv` finds in it; cells that are written are read.
-//! - A line of JSON that asks for something is an object to serde_json, and asks for what that says.
+//! - A line of JSON that asks for something is an object to `serde_json`, and asks for what that says.
 //! - A level that is asked for is one, with units that it may have; an error is of a bounded length.
 
 use inventory::csv::{cells, put};
@@ -58,11 +58,7 @@ fn object(line: &[u8], asked: &Asked) {
     assert_eq!(key.sku(), sku.as_str());
     let on_hand = &value["on_hand"];
     // Zeros behind a point are read past; a number of that size is exact.
-    let is_it = on_hand.as_u64() == Some(asked.on_hand) || {
-        #[expect(clippy::float_cmp, reason = "both are whole numbers below 2^53")]
-        let is_it = on_hand.as_f64() == Some(asked.on_hand as f64);
-        is_it
-    };
+    let is_it = on_hand.as_u64() == Some(asked.on_hand) || on_hand.as_f64() == Some(asked.on_hand as f64);
     assert!(is_it, "{on_hand} is not {}", asked.on_hand);
     assert_eq!(asked.expected.is_some(), value["version"].is_number());
 }

@@ -136,7 +136,7 @@ mod tests {
             let Some((_, files)) = bytes.split_first() else { continue };
             let raw = directory(0, files);
             let Ok(found) = recovery::look(&raw, &OPTIONS, &|_| {}) else { continue };
-            if found.report.cut.is_some() || found.heads.len() == 0 {
+            if found.report.cut.is_some() || found.heads.is_empty() {
                 continue;
             }
             sound += 1;

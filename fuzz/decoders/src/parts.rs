@@ -11,11 +11,11 @@ use std::str::FromStr;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use inventory::http::extract::{Accepted, Query, wanted_form};
 use inventory::http::server::fuzzing::proxied;
-use inventory::http::trace_context::TraceId;
+use inventory::http::trace_context::TraceContext;
+use inventory::outgoing::url::Url;
 use inventory::stock::{LOCATION_BYTES_MAX, Location, OrderId, SKU_BYTES_MAX, Sku, StockKey};
 use inventory::store::{LevelCursor, Numbered};
 use inventory::webhooks::Secret;
-use inventory::webhooks::url::Url;
 
 use crate::told;
 
@@ -131,10 +131,10 @@ fn headers(name: &'static str, bytes: &[u8]) -> Option<HeaderMap> {
 
 fn trace(bytes: &[u8]) {
     let Some(headers) = headers("traceparent", bytes) else { return };
-    if let Some(id) = TraceId::of(&headers) {
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        assert!(id.as_str().len() == 32 && id.as_str().bytes().all(is_hex) && headers.len() == 1);
-        assert_eq!(&bytes[3..35], id.as_str().as_bytes(), "it is what was sent");
+    if let Some(TraceContext { trace, parent }) = TraceContext::of(&headers) {
+        assert!(trace.id() != 0 && parent != 0 && headers.len() == 1);
+        assert_eq!(&bytes[3..35], trace.to_string().as_bytes(), "it is what was sent");
+        assert_eq!(&bytes[36..52], format!("{parent:016x}").as_bytes(), "and so is the span of the caller");
     }
 }
 

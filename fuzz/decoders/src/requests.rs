@@ -96,7 +96,7 @@ impl Service {
             self.changes.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(body) = body.filter(|_| has_body) {
-            let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+            let kind = head.headers.get(header::CONTENT_TYPE).map(axum::http::HeaderValue::as_bytes);
             assert_eq!(kind, Some(&b"application/problem+json"[..]), "{}: {body:?}", head.status);
             told::json(&body);
         }
@@ -116,5 +116,5 @@ async fn open() -> Router {
     let webhooks = Webhooks::open(store, alerts, config.webhooks.clone()).await.expect("there are none");
     let state: &'static HttpState = Box::leak(Box::new(HttpState::new(kind, &config.http)));
     state.open(store, alerts, webhooks);
-    http::router(state, &config.http, Face::All)
+    http::router(state, &config.http, Face::All, false)
 }

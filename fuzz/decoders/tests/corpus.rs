@@ -15,8 +15,8 @@ fn replay(name: &str) {
     assert!(inputs.len() >= 15, "{name} has {} inputs", inputs.len());
     for input in inputs {
         let bytes = fs::read(&input).expect("a readable input");
-        let held = std::panic::catch_unwind(|| hold(&bytes));
-        assert!(held.is_ok(), "it does not hold of {}", input.display());
+        let outcome = std::panic::catch_unwind(|| hold(&bytes));
+        assert!(outcome.is_ok(), "it does not hold of {}", input.display());
     }
 }
 

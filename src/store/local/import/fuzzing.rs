@@ -16,11 +16,11 @@ pub struct Asked {
     pub expected: Option<String>,
 }
 
-/// What the lines of a file ask for that comes in these pieces; `None` for a line that is too long.
-pub fn lines<'p>(
-    form: StockForm,
-    pieces: impl Iterator<Item = &'p [u8]>,
-) -> Vec<(u64, Option<Result<Option<Asked>, LineError>>)> {
+/// A line: its number, and what it asks for, if it asks for anything. `None` for a line that is too long.
+pub type Read = (u64, Option<Result<Option<Asked>, LineError>>);
+
+/// What the lines of a file ask for that comes in these pieces.
+pub fn lines<'p>(form: StockForm, pieces: impl Iterator<Item = &'p [u8]>) -> Vec<Read> {
     let (mut lines, mut reader, mut read) = (Lines::of(form), Reader::new(form), Vec::new());
     let mut each = |number: u64, line: Option<&[u8]>| {
         let asked = line.map(|line| reader.read(number, line).map(|wanted| wanted.map(Asked::from)));
