@@ -35,5 +35,29 @@ fn range(range: &str) -> (&str, f32) {
     let types = parts.next().unwrap_or_default();
     let weight =
         parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("q"));
-    (types, weight.map_or(1.0, |(_, weight)| weight.trim().parse().unwrap_or(0.0)))
+    // From 0 to 1; whoever says anything else is not guessed at.
+    let number = |weight: &str| weight.trim().parse().ok().filter(|weight| (0.0..=1.0).contains(weight));
+    (types, weight.map_or(1.0, |(_, weight)| number(weight).unwrap_or(0.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_from_0_to_1() {
+        let liking = |accept: &'static str| {
+            let headers = [(header::ACCEPT, accept.parse().unwrap())].into_iter().collect();
+            Accepted::of(&headers).liking(&["text/csv"])
+        };
+        let likings = ["text/csv", "text/csv;q=0.5", "text/csv; Q=1.000"].map(liking);
+        assert!(
+            likings.iter().zip([1.0, 0.5, 1.0]).all(|(liking, told)| (liking - told).abs() < f32::EPSILON),
+            "{likings:?}"
+        );
+        for wrong in ["2", "-1", "nan", "inf", "1e9", "", "0.5x"] {
+            let accept: &'static str = format!("text/csv;q={wrong}, */*;q=0.7").leak();
+            assert!(liking(accept).abs() < f32::EPSILON, "{wrong}");
+        }
+    }
 }

@@ -43,6 +43,7 @@ impl Nginx {
                  location / {{
                    proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection '';
                    proxy_request_buffering off; proxy_buffering off;
+                   proxy_ignore_client_abort on;
                  }}
                }}
              }}",

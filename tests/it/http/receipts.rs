@@ -31,7 +31,7 @@ for_each_strategy! {
         // A tag is of a level that is there.
         let guarded = app.call(axum::http::Method::POST, "/v1/stock/B/adjust").header("if-match", "*");
         let guarded = guarded.json(&json!({ "delta": 1, "if_missing": "create" })).send().await;
-        guarded.assert_problem(404, "stock-not-found");
+        guarded.assert_problem(412, "version-mismatch");
     }
 
     /// Many bring units of what nobody had before: one of them makes the level, all are counted, each once, whatever they repeat.
