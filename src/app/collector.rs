@@ -54,5 +54,6 @@ impl Telling {
 
     /// There is nothing to tell.
     #[cfg(not(feature = "otlp"))]
+    #[expect(clippy::unused_async, reason = "with the feature it takes time")]
     pub(super) async fn finish(self, _left: Duration) {}
 }

@@ -13,6 +13,7 @@ pub(super) fn ask(config: &mut Config, lookup: impl Fn(&str) -> Option<OsString>
 
 /// Warns of what is asked for and not in this program.
 #[cfg(not(feature = "otlp"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
 pub(super) fn ask(_config: &mut Config, lookup: impl Fn(&str) -> Option<OsString>) -> Result<(), String> {
     let is_said = |name: &&str| lookup(name).is_some_and(|value| !value.is_empty());
     let is_off = lookup("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));

@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
+use super::IDEMPOTENCY_KEY;
 use super::query::Query;
 use crate::http::HttpState;
 use crate::http::problem::{Problem, ProblemKind};
@@ -154,7 +155,7 @@ impl<S: Sync> FromRequestParts<S> for NeverKeyed {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if parts.headers.contains_key("idempotency-key") {
+        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
             let detail = "the header idempotency-key is for changes of stock; list what there is to see whether a request took effect; nothing was changed";
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
@@ -166,7 +167,7 @@ impl<S: Sync> FromRequestParts<S> for Unkeyed {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if parts.headers.contains_key("idempotency-key") {
+        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
             let detail = "the header idempotency-key is for POST; use If-Match or If-None-Match here; nothing was changed";
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }

@@ -13,6 +13,7 @@ use axum::http::{Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
+use super::IDEMPOTENCY_KEY;
 use super::conditions::elements;
 use crate::access::Principal;
 use crate::http::HttpState;
@@ -112,7 +113,7 @@ impl FromRequestParts<&'static HttpState> for IdempotencyKey {
 impl IdempotencyKey {
     /// The key of that request, or why what it has is none.
     fn of(parts: &Parts) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let invalid = |detail: &str| {
             Problem::new(

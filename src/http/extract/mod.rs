@@ -15,6 +15,8 @@ mod service;
 mod stock_file;
 mod stock_path;
 
+use axum::http::HeaderName;
+
 pub use accept::Accepted;
 pub use asker::Asker;
 pub use body::{Bodiless, JsonBody, JsonBodyOrNone};
@@ -28,3 +30,6 @@ pub use service::Service;
 pub(crate) use stock_file::too_large;
 pub use stock_file::{NDJSON, StockFile, wanted_form};
 pub use stock_path::{ReadStockPath, RemarkedStockPath, StockPath};
+
+/// The header of an idempotency key. As a text it would be parsed with each request.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -3,25 +3,62 @@
 //! hyper refuses what is no HTTP at all (RFC 9112); this is what it lets through. What a single route wants of its headers is seen to by its extractors.
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, HeaderName, Uri, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
-use super::origin::SEC_FETCH_SITE;
 use crate::http::problem::{Problem, ProblemKind};
+
+/// Where the page is from that sends a request, as a browser sees it (Fetch Metadata). No page can set it.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Headers that are no list, and would be read as one of their values or the other. A second `Content-Length` is hyper's business, a second
 /// `Idempotency-Key` that of who reads it.
 const SINGLE: [HeaderName; 6] =
     [HOST, CONTENT_TYPE, AUTHORIZATION, ORIGIN, SEC_FETCH_SITE, HeaderName::from_static("last-event-id")];
 
+/// The fields of a head that are looked at before anything else, found in one walk: a head has few, and to look each up would cost more, above all
+/// those that are not there.
+#[derive(Debug, Default)]
+pub(super) struct Noted<'a> {
+    host: Option<&'a HeaderValue>,
+    /// Where the page is from that sends it, as it says, and as a browser sees it.
+    pub(super) origin: Option<&'a HeaderValue>,
+    pub(super) site: Option<&'a HeaderValue>,
+    /// Whether the body is in a coding that nobody here decodes.
+    is_coded: bool,
+}
+
+impl<'a> Noted<'a> {
+    /// Of that head; the first of each.
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        let mut noted = Self::default();
+        for (name, value) in headers {
+            if *name == HOST {
+                noted.host = noted.host.or(Some(value));
+            } else if *name == ORIGIN {
+                noted.origin = noted.origin.or(Some(value));
+            } else if *name == SEC_FETCH_SITE {
+                noted.site = noted.site.or(Some(value));
+            } else if *name == TRANSFER_ENCODING {
+                noted.is_coded |= !value.as_bytes().eq_ignore_ascii_case(b"chunked");
+            }
+        }
+        noted
+    }
+}
+
 /// Refuses a head that does not say which host is asked, says something twice, or has a body in a coding that nobody here decodes.
-pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check(
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+    noted: &Noted<'_>,
+) -> Result<(), Problem> {
     // Most heads have nothing twice, and cost this comparison.
     if headers.len() != headers.keys_len() {
         let twice = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some());
         twice.map_or(Ok(()), |name| Err(invalid(&name, "is there twice")))?;
     }
-    let host = headers.get(HOST);
-    match (host, authority(version, uri)) {
+    match (noted.host, authority(version, uri)) {
         (None, Some(authority)) if is_host(authority) => {}
         (None, Some(_)) => {
             let detail = ":authority must be a host, perhaps with a port; nothing was changed";
@@ -38,11 +75,7 @@ pub(super) fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<
         }
         (Some(_), _) => {}
     }
-    let coded = headers
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if coded { Err(invalid(&TRANSFER_ENCODING, "must be chunked, or not there")) } else { Ok(()) }
+    if noted.is_coded { Err(invalid(&TRANSFER_ENCODING, "must be chunked, or not there")) } else { Ok(()) }
 }
 
 /// What HTTP/2 says in place of `Host` (RFC 9113, section 8.3.1). Of HTTP/1.1, where a request may have both, `Host` is looked at here.
@@ -59,9 +92,20 @@ fn is_host(bytes: &[u8]) -> bool {
     let name_end = bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1);
     let colon = bytes[name_end..].iter().position(|&byte| byte == b':').map(|at| name_end + at);
     let (name, port) = colon.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + 1..]));
-    port.iter().all(u8::is_ascii_digit)
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(byte))
+    port.iter().all(u8::is_ascii_digit) && name.iter().all(|&byte| IS_OF_HOST[usize::from(byte)])
 }
+
+/// What a host may have in its name, by byte.
+const IS_OF_HOST: [bool; 256] = {
+    let mut is_of_host = [false; 256];
+    let of_host = b"-._~%!$&'()*+,;=[]:0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut at = 0;
+    while at < of_host.len() {
+        is_of_host[of_host[at] as usize] = true;
+        at += 1;
+    }
+    is_of_host
+};
 
 fn invalid(name: &HeaderName, detail: &str) -> Problem {
     Problem::new(ProblemKind::InvalidRequest, format!("the header {name} {detail}; nothing was changed"))
@@ -87,7 +131,7 @@ mod tests {
     fn http2_says_its_host_otherwise() {
         let is_taken = |uri: &'static str, host: Option<&'static str>| {
             let headers = host.map(|host| (HOST, host.parse().unwrap())).into_iter().collect();
-            check(Version::HTTP_2, &Uri::from_static(uri), &headers).is_ok()
+            check(Version::HTTP_2, &Uri::from_static(uri), &headers, &Noted::of(&headers)).is_ok()
         };
         assert!(is_taken("http://x:80/a", None) && is_taken("http://x/a", Some("X")));
         assert!(is_taken("/a", Some("x")), "one that came over HTTP/1.1 to a proxy");

@@ -5,33 +5,32 @@
 //! sends neither, and pays for a look at two headers that are not there. This is no authentication: it protects from pages, not from programs.
 
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::cors::Origins;
+use super::head::{Noted, SEC_FETCH_SITE};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::routes::stock_query::QUERY;
-
-/// Where the page is from that sends a request, as a browser sees it (Fetch Metadata). No page can set it.
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what a page of another site sends that is not allowed to, but for mere reads: those it can send, but not see the answer.
 pub(super) fn check(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
+    noted: &Noted<'_>,
     allowed: &Origins,
 ) -> Result<(), Problem> {
     let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     if is_read || method.as_str() == QUERY {
         return Ok(());
     }
-    let (said_by, is_own) = match (headers.get(SEC_FETCH_SITE), headers.get(ORIGIN)) {
+    let (said_by, is_own) = match (noted.site, noted.origin) {
         (None, None) => return Ok(()),
         // `none`: no page, but somebody who typed or chose it. Another site of the same domain is another site.
         (Some(site), _) => (SEC_FETCH_SITE, site == "same-origin" || site == "none"),
         (None, Some(origin)) => (ORIGIN, is_of_host(origin, uri, headers)),
     };
-    if is_own || headers.get(ORIGIN).is_some_and(|origin| allowed.allow(origin)) {
+    if is_own || noted.origin.is_some_and(|origin| allowed.allow(origin)) {
         return Ok(());
     }
     let detail = format!("by its header {said_by}, a page of another site sent this; nothing was changed");
@@ -48,13 +47,16 @@ fn is_of_host(origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     fn is_let_in(method: &Method, uri: &'static str, said: &[(&'static str, &'static str)]) -> bool {
         let headers =
             said.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let allowed = Origins::new(vec!["https://friend.example".parse().unwrap()]);
-        check(method, &Uri::from_static(uri), &headers.collect(), &allowed).is_ok()
+        let headers = headers.collect();
+        check(method, &Uri::from_static(uri), &headers, &Noted::of(&headers), &allowed).is_ok()
     }
 
     #[test]

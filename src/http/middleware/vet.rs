@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::cors::Origins;
+use super::head::Noted;
 use super::{head, origin};
 use crate::http::problem::Problem;
 
@@ -50,8 +51,10 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Vet<S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let vetted = head::check(request.version(), request.uri(), request.headers())
-            .and_then(|()| origin::check(request.method(), request.uri(), request.headers(), self.origins));
+        let (headers, uri) = (request.headers(), request.uri());
+        let noted = Noted::of(headers);
+        let vetted = head::check(request.version(), uri, headers, &noted)
+            .and_then(|()| origin::check(request.method(), uri, headers, &noted, self.origins));
         match vetted {
             Ok(()) => Vetted::Passed { inner: self.inner.call(request) },
             Err(problem) => Vetted::Refused { problem: Some(Box::new(problem)) },
