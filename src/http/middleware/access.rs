@@ -55,6 +55,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Guard<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request) -> Self::Future {
         let admitted = self.access.map_or(Ok(()), |access| admit(access, &mut request));
         match admitted {

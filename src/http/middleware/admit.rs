@@ -61,6 +61,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Admit<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let stands = if needs_a_place(request.uri().path()) { Stands::Outside } else { Stands::Free };
         Admitted { admission: self.admission, inner: self.inner.call(request), stands }

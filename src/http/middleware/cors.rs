@@ -124,6 +124,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Cors<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let passed = Shared { inner: None, preflight: None, is_on: !self.origins.is_empty(), origin: None };
         if !passed.is_on {

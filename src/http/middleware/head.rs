@@ -89,10 +89,19 @@ fn authority(version: Version, uri: &Uri) -> Option<&[u8]> {
 /// Whether that is a host and perhaps a port (RFC 9110, section 7.2), as far as it matters: of characters that a host may have. It may be empty.
 fn is_host(bytes: &[u8]) -> bool {
     // The colons of an address are in brackets.
-    let name_end = bytes.iter().rposition(|&byte| byte == b']').map_or(0, |at| at + 1);
-    let colon = bytes[name_end..].iter().position(|&byte| byte == b':').map(|at| name_end + at);
-    let (name, port) = colon.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + 1..]));
-    port.iter().all(u8::is_ascii_digit) && name.iter().all(|&byte| IS_OF_HOST[usize::from(byte)])
+    let is_bracketed = bytes.starts_with(b"[");
+    let name_end = is_bracketed.then(|| bytes.iter().rposition(|&byte| byte == b']')).flatten();
+    let (name, rest) = bytes.split_at(name_end.map_or(0, |at| at + 1));
+    let mut is_port = false;
+    let rest_is_well = rest.iter().all(|&byte| match byte {
+        b':' if !is_port => {
+            is_port = true;
+            true
+        }
+        byte if is_port => byte.is_ascii_digit(),
+        byte => IS_OF_HOST[usize::from(byte)],
+    });
+    rest_is_well && name.iter().all(|&byte| IS_OF_HOST[usize::from(byte)])
 }
 
 /// What a host may have in its name, by byte.

@@ -54,6 +54,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Limit<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         // Probes, metrics and documents cost what a refusal costs.
         let Some(limit) = self.limit.filter(|_| request.uri().path().starts_with("/v1/")) else {

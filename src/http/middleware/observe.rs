@@ -64,6 +64,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observe<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let endpoint = self.layer.metrics.endpoint(request.method(), route);

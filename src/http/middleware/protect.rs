@@ -53,6 +53,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Protect<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let path = request.uri().path();
         let long = if LONG_RUNNING.contains(&path) {

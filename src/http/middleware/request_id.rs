@@ -44,6 +44,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for RequestId<S>
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let id = sent(request.headers());
         Named { inner: self.inner.call(request), id }

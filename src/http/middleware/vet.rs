@@ -50,6 +50,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Vet<S> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         let (headers, uri) = (request.headers(), request.uri());
         let noted = Noted::of(headers);
