@@ -15,39 +15,43 @@ pub(super) fn on_hang_up(access: Option<&'static Access>, tls: Option<Arc<Tls>>)
     let mut hang_up = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
-            // Both read files, which may take as long as the disk likes.
-            if let Some(api_keys) = access.and_then(Access::keys) {
-                match spawn_blocking(|| api_keys.reload()).await {
-                    Ok(Ok(keys)) => {
-                        let path = api_keys.path().display();
-                        tracing::info!(%path, keys, "SIGHUP: the keys were read again");
-                    }
-                    Ok(Err(error)) => unchanged(&error, "the keys stay as they were"),
-                    Err(error) => unchanged(&error, "the keys stay as they were"),
-                }
+            if let Some(api_keys) = access.and_then(Access::keys)
+                && let Some(keys) = read_again(|| api_keys.reload(), "the keys stay as they were").await
+            {
+                let path = api_keys.path().display();
+                tracing::info!(%path, keys, "SIGHUP: the keys were read again");
             }
-            if let Some(tokens) = access.and_then(Access::tokens) {
-                match spawn_blocking(|| tokens.reload()).await {
-                    Ok(Ok(keys)) => {
-                        let path = tokens.path().display();
-                        tracing::info!(%path, keys, "SIGHUP: the keys of tokens were read again");
-                    }
-                    Ok(Err(error)) => unchanged(&error, "the keys of tokens stay as they were"),
-                    Err(error) => unchanged(&error, "the keys of tokens stay as they were"),
-                }
+            if let Some(tokens) = access.and_then(Access::tokens)
+                && let Some(keys) =
+                    read_again(|| tokens.reload(), "the keys of tokens stay as they were").await
+            {
+                let path = tokens.path().display();
+                tracing::info!(%path, keys, "SIGHUP: the keys of tokens were read again");
             }
-            if let Some(tls) = tls.clone() {
-                match spawn_blocking(move || tls.reload()).await {
-                    Ok(Ok(())) => tracing::info!("SIGHUP: the certificate was read again"),
-                    Ok(Err(error)) => unchanged(&error, "the certificate stays as it was"),
-                    Err(error) => unchanged(&error, "the certificate stays as it was"),
-                }
+            if let Some(tls) = tls.clone()
+                && let Some(()) = read_again(move || tls.reload(), "the certificate stays as it was").await
+            {
+                tracing::info!("SIGHUP: the certificate was read again");
             }
         }
     });
     Ok(())
 }
 
-fn unchanged(error: &dyn Display, what: &str) {
-    tracing::error!(%error, "SIGHUP: {what}");
+/// Reads files, which may take as long as the disk likes. What came of it; `None` if it is no good, which is told, and that all is as before.
+async fn read_again<T, E>(
+    reload: impl FnOnce() -> Result<T, E> + Send + 'static,
+    as_before: &'static str,
+) -> Option<T>
+where
+    T: Send + 'static,
+    E: Display + Send + 'static,
+{
+    let error = match spawn_blocking(reload).await {
+        Ok(Ok(read)) => return Some(read),
+        Ok(Err(error)) => error.to_string(),
+        Err(panicked) => panicked.to_string(),
+    };
+    tracing::error!(%error, "SIGHUP: {as_before}");
+    None
 }

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -64,6 +64,19 @@ impl Trust {
         let config = config.expect("the provider has what they need").with_root_certificates(roots);
         Self(Some(Arc::new(config.with_no_client_auth())))
     }
+}
+
+/// A request that hands a body over: what each of them says of itself, and of what the body is.
+pub fn post(url: &Url, content_type: &'static str, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
+    let unmade = |error: &dyn std::error::Error| format!("no request: {error}");
+    let target: Uri = url.target().parse().map_err(|error| unmade(&error))?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(target)
+        .header(header::HOST, url.authority())
+        .header(header::USER_AGENT, concat!("inventory/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    request.body(Full::new(body)).map_err(|error| unmade(&error))
 }
 
 /// Sends a request to the first of these addresses that takes a connection; over TLS if the URL says so. Why there is no answer is told in

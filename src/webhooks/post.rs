@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Request, StatusCode};
 
 use super::address::Addresses;
 use super::message::Message;
@@ -97,15 +97,15 @@ fn request(url: &Url, message: &Message, secrets: &[Secret]) -> Result<Request<F
     let time_s = i64::try_from(wall_ms() / 1_000).unwrap_or(i64::MAX);
     let signed = secrets.iter().map(|secret| secret.sign(&message.id, time_s, &message.body));
     let signatures: Vec<String> = signed.collect();
-    let target: Uri = url.target().parse().map_err(|error| format!("no request: {error}"))?;
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(target)
-        .header(header::HOST, url.authority())
-        .header(header::USER_AGENT, concat!("inventory/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
-        .header(standardwebhooks::HEADER_WEBHOOK_ID, &message.id)
-        .header(standardwebhooks::HEADER_WEBHOOK_TIMESTAMP, time_s)
-        .header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signatures.join(" "));
-    request.body(Full::new(message.body.clone())).map_err(|error| format!("no request: {error}"))
+    let mut request = outgoing::post(url, "application/json", message.body.clone())?;
+    let fields = [
+        (standardwebhooks::HEADER_WEBHOOK_ID, message.id.clone()),
+        (standardwebhooks::HEADER_WEBHOOK_TIMESTAMP, time_s.to_string()),
+        (standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signatures.join(" ")),
+    ];
+    for (name, value) in fields {
+        let value = value.parse::<HeaderValue>().map_err(|error| format!("no request: {name}: {error}"))?;
+        request.headers_mut().insert(name, value);
+    }
+    Ok(request)
 }

@@ -6,9 +6,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -38,6 +37,18 @@ struct Failure {
     error: String,
     may_be_sent_again: bool,
     retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// What is no success.
+    fn answered(status: StatusCode, headers: &HeaderMap) -> Self {
+        let asked = headers.get(header::RETRY_AFTER).and_then(|asked| asked.to_str().ok());
+        Self {
+            error: format!("it answered {}", status.as_u16()),
+            may_be_sent_again: may_be_sent_again(status),
+            retry_after: asked.and_then(retry_after),
+        }
+    }
 }
 
 impl Sender {
@@ -95,12 +106,7 @@ impl Sender {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        let asked = answer.headers.get(header::RETRY_AFTER).and_then(|asked| asked.to_str().ok());
-        Err(Failure {
-            error: format!("it answered {}", answer.status.as_u16()),
-            may_be_sent_again: may_be_sent_again(answer.status),
-            retry_after: asked.and_then(retry_after),
-        })
+        Err(Failure::answered(answer.status, &answer.headers))
     }
 
     async fn send(&self, message: Bytes) -> Result<outgoing::Answer, String> {
@@ -109,14 +115,7 @@ impl Sender {
         let found = tokio::net::lookup_host((host, url.port())).await;
         let addresses: Vec<_> =
             found.map_err(|error| format!("{host} cannot be resolved: {error}"))?.collect();
-        let target: Uri = url.target().parse().map_err(|error| format!("no request: {error}"))?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(target)
-            .header(header::HOST, url.authority())
-            .header(header::USER_AGENT, concat!("inventory/", env!("CARGO_PKG_VERSION")))
-            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        let mut request = request.body(Full::new(message)).map_err(|error| format!("no request: {error}"))?;
+        let mut request = outgoing::post(url, "application/x-protobuf", message)?;
         // Those that were given beat ours.
         for name in headers.keys() {
             request.headers_mut().remove(name);
@@ -135,4 +134,26 @@ fn may_be_sent_again(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_sent_again_is_what_the_protocol_says_and_when_it_is_asked_for() {
+        let answered = |status: u16, headers: &HeaderMap| {
+            let failure = Failure::answered(StatusCode::from_u16(status).unwrap(), headers);
+            (failure.may_be_sent_again, failure.retry_after)
+        };
+        let (none, asked) = (HeaderMap::new(), [(header::RETRY_AFTER, "7".parse().unwrap())]);
+        for again in [429, 502, 503, 504] {
+            assert_eq!(answered(again, &none), (true, None), "{again}");
+            let asked = asked.iter().cloned().collect();
+            assert_eq!(answered(again, &asked), (true, Some(Duration::from_secs(7))), "{again}");
+        }
+        for never in [301, 400, 401, 403, 404, 408, 413, 500, 501, 505] {
+            assert_eq!(answered(never, &none), (false, None), "{never}");
+        }
+    }
 }
