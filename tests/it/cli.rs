@@ -4,6 +4,7 @@
 
 mod access;
 mod access_log;
+mod certificates;
 mod collector;
 mod configuration;
 mod data_dirs;

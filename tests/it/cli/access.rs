@@ -52,6 +52,23 @@ pub(super) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).expect("a status")
 }
 
+/// Requests, what is shown with each, its status, and the name that the access log is to have for it. The whole log of who answered them.
+pub(super) fn logged_with_names(
+    command: &mut std::process::Command,
+    asked: &[(&str, &str, &str, Option<&str>)],
+) -> Vec<serde_json::Value> {
+    let lines = logged(command, |served| {
+        for (request, shown, expected, _) in asked {
+            assert_eq!(status(&ask(&served.url, request, shown)), *expected, "{request}");
+        }
+    });
+    let of_requests = lines.iter().filter(|line| line["target"] == "inventory::access");
+    let told: Vec<_> = of_requests.map(|line| line["fields"]["principal"].as_str()).collect();
+    let named: Vec<_> = asked.iter().map(|(.., named)| *named).collect();
+    assert_eq!(told, named);
+    lines
+}
+
 /// Asks until it is answered so: what a signal brings about is there soon, and nobody is told when.
 pub(super) fn until(url: &str, key: &str, expected: &str) {
     let began = Instant::now();
@@ -302,14 +319,7 @@ fn the_access_log_names_who_asked() {
         // Nobody's key is looked at where none is needed.
         ("GET /readyz", &reader, "200", None),
     ];
-    let lines = logged(&mut command, |served| {
-        for (request, key, expected, _) in asked {
-            assert_eq!(status(&ask(&served.url, request, key)), expected, "{request}");
-        }
-    });
-    let of_requests = lines.iter().filter(|line| line["target"] == "inventory::access");
-    let told: Vec<_> = of_requests.map(|line| line["fields"]["principal"].as_str()).collect();
-    assert_eq!(told, asked.map(|(.., named)| named));
+    let lines = logged_with_names(&mut command, &asked);
     for line in &lines {
         let line = line.to_string();
         assert!([&reader, &writer, &stranger].iter().all(|key| !line.contains(&key[4..])), "{line}");

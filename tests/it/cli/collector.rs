@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use opentelemetry_proto::tonic::metrics::v1::exemplar::Value as Measured;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, NumberDataPoint};
@@ -105,6 +106,7 @@ async fn a_recorded_request_is_a_span_of_its_clients_trace() {
     let [put, brew] = <[Span; 2]>::try_from(spans(&delivery)).expect("two spans");
     assert_eq!((hex(&put.trace_id).as_str(), hex(&put.parent_span_id).as_str()), (TRACE, PARENT));
     assert_eq!((put.trace_state.as_str(), put.kind), ("k=v", SpanKind::Server.into()));
+    assert_eq!(put.flags, 0x301, "sampled, and of a span that is known to be another service's");
     assert!(put.span_id.len() == 8 && put.span_id != brew.span_id);
     assert!(put.start_time_unix_nano > 1_600_000_000_000_000_000);
     assert!(put.end_time_unix_nano > put.start_time_unix_nano);
@@ -198,8 +200,10 @@ async fn what_is_pushed_is_what_is_shown() {
     let mut command = traced(&collector, &[]);
     command.env("OTEL_METRICS_EXPORTER", "otlp").env("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
     let served = Served::start(command.env("OTEL_TRACES_EXPORTER", "none"));
-    for sku in ["A", "B", "C"] {
-        assert_eq!(status(&ask(&served, &format!("PUT /v1/stock/{sku}"), "", r#"{"on_hand":3}"#)), "201");
+    let serves = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    let within = format!("Traceparent: 00-{TRACE}-{PARENT}-01\r\n");
+    for (sku, fields) in [("A", ""), ("B", &*within), ("C", "")] {
+        assert_eq!(status(&ask(&served, &format!("PUT /v1/stock/{sku}"), fields, r#"{"on_hand":3}"#)), "201");
     }
     served.get("/metrics");
     let text = served.get("/metrics");
@@ -212,7 +216,7 @@ async fn what_is_pushed_is_what_is_shown() {
         declared.map(|name| name.replace("request_duration_seconds", "request_duration")).collect();
     assert_eq!(names, declared);
     let metric = |name: &str| metrics.iter().find(|metric| metric.name == name).expect("it is there");
-    assert_sums(metric("inventory_http_requests_total"), &text);
+    assert_sums(metric("inventory_http_requests_total"), &text, serves);
     assert_durations(metric("http.server.request.duration"), &text);
     assert!(matches!(metric("inventory_stock_levels").data, Some(Data::Gauge(_))));
     let active = metric("http.server.active_requests").data.as_ref();
@@ -220,13 +224,15 @@ async fn what_is_pushed_is_what_is_shown() {
     assert_eq!(metric("inventory_body_memory_bytes").unit, "By");
 }
 
-fn assert_sums(metric: &Metric, text: &str) {
+/// `serves`: a time, in nanoseconds since 1970, after the start and before what is counted.
+fn assert_sums(metric: &Metric, text: &str, serves: u128) {
     let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
     assert!(sum.is_monotonic);
     assert_eq!(sum.aggregation_temporality, AggregationTemporality::Cumulative as i32);
     let put = |point: &&NumberDataPoint| words(&point.attributes).contains(&("method".into(), "PUT".into()));
     let [point] = <[_; 1]>::try_from(sum.data_points.iter().filter(put).collect::<Vec<_>>()).expect("one");
-    assert!(0 < point.start_time_unix_nano && point.start_time_unix_nano < point.time_unix_nano);
+    assert!(0 < point.start_time_unix_nano && u128::from(point.start_time_unix_nano) <= serves);
+    assert!(serves < point.time_unix_nano.into());
     let pairs = [("method", "PUT"), ("route", "/v1/stock/{sku}"), ("status", "201")];
     assert_eq!(words(&point.attributes), pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(point.value, Some(Number::AsInt(3)));
@@ -261,6 +267,9 @@ fn assert_durations(metric: &Metric, text: &str) {
     let only = |name: &str| shown(text, name, "\"PUT\"").first().map(|(_, value)| *value);
     assert_eq!((point.sum, Some(point.count as f64)), (only(&sums), only(&counts)));
     assert_eq!(point.count, 3);
+    let [exemplar] = &point.exemplars[..] else { panic!("{point:?}") };
+    assert_eq!(hex(&exemplar.trace_id), TRACE);
+    assert!(matches!(exemplar.value, Some(Measured::AsDouble(seconds)) if Some(seconds) <= point.sum));
 }
 
 /// What it answers with 500 is lost, which is counted, and told once however often it happens; requests are answered as ever.
@@ -340,6 +349,21 @@ async fn what_may_be_sent_again_is() {
     let (first, again) = (collector.next().await, collector.next().await);
     assert_eq!((spans(&first).len(), first.body == again.body), (2, true));
     wait_for_spans(&served, "failed", 1);
+    wait_for_spans(&served, "sent", 1);
+    end(served);
+}
+
+/// One that hangs is given up when its time is over, and sent it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_has_so_long_and_no_longer() {
+    let mut collector = Collector::start().await;
+    collector.answer([Reply::Hang]);
+    let mut command = traced(&collector, &[]);
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "50").env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1");
+    let served = Served::start(&mut command);
+    ask_within(&served, "GET /v1/stock/A", "01");
+    let (first, again) = (collector.next().await, collector.next().await);
+    assert_eq!(first.body, again.body);
     wait_for_spans(&served, "sent", 1);
     end(served);
 }

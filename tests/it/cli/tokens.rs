@@ -10,8 +10,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::access::{ask, made, status, until, write};
-use super::log::logged;
+use super::access::{ask, logged_with_names, made, status, until, write};
 use super::{Served, inventory, refused, serve};
 use crate::support::app::WATCHDOG;
 use crate::support::tokens::{AUDIENCE, ISSUER, Jwks, Signer};
@@ -196,12 +195,5 @@ fn the_access_log_names_the_subject() {
         ("GET /v1/stock", &nobody, "403", Some("jwt:nobody")),
         ("GET /v1/stock", "x.y.z", "401", None),
     ];
-    let lines = logged(&mut command, |served| {
-        for (request, token, expected, _) in asked {
-            assert_eq!(status(&ask(&served.url, request, token)), expected, "{request}");
-        }
-    });
-    let of_requests = lines.iter().filter(|line| line["target"] == "inventory::access");
-    let told: Vec<_> = of_requests.map(|line| line["fields"]["principal"].as_str()).collect();
-    assert_eq!(told, asked.map(|(.., named)| named));
+    logged_with_names(&mut command, &asked);
 }

@@ -1,6 +1,7 @@
 //! Requests that are wrong: each is a problem that names what is wrong with it, and changes nothing.
 
 use axum::http::Method;
+use inventory::http::scopes::TABLE;
 use inventory::strategy::StrategyKind;
 use serde_json::json;
 
@@ -384,11 +385,39 @@ async fn names_in_the_path_are_checked() {
         app.put(&format!("/v1/stock/{sku}"), &json!({ "on_hand": 1 })).await.assert_parameter("sku");
         app.post(&format!("/v1/stock/{sku}/adjust"), &json!({ "delta": 1 })).await.assert_parameter("sku");
     }
-    app.get("/v1/stock/%ff").await.assert_problem(400, "invalid-request");
+    for sku in ["%ff", "a%C3"] {
+        app.get(&format!("/v1/stock/{sku}")).await.assert_parameter("sku");
+    }
     for location in ["", "a%20", "+b", "%ff", "%C3&", "a%C3", "%1F", &"x".repeat(33), &long] {
         app.get(&format!("/v1/stock/A?location={location}")).await.assert_parameter("location");
     }
     assert_eq!(app.get("/v1/stock/%41").await.assert_level(200, 100, 1).at("/sku"), "A");
     // What is longer than a name can come down to is refused as it stands.
     app.get(&format!("/v1/stock/{}", "e%CC%81".repeat(2_000))).await.assert_parameter("sku");
+}
+
+/// Every route there is whose path has a parameter: what is no text in its place is told as every other name is that names nothing. No answer
+/// of the framework is ever seen.
+#[tokio::test]
+async fn what_is_no_text_in_a_path_is_a_problem() {
+    let app = start().await;
+    let mut asked = 0;
+    for (route, methods) in TABLE.iter().filter(|(route, _)| route.contains('{')) {
+        let (before, after) = route.split_once('{').expect("it has one");
+        let (parameter, after) = after.split_once('}').expect("it ends");
+        for (method, _) in *methods {
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let call = app.call(method.clone(), &format!("{before}%9d{after}"));
+            let is_change = !method.is_safe();
+            let answer = if is_change { call.json(&json!({})).send().await } else { call.send().await };
+            asked += 1;
+            assert!((400..500).contains(&answer.status), "{method} {route}: {}", answer.text());
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {route}");
+            // Who sends no body that fits is told of that first.
+            if answer.status == 422 && !is_change {
+                assert!(answer.text().contains(&format!("\"parameter\":\"{parameter}\"")), "{route}");
+            }
+        }
+    }
+    assert!(asked >= 20, "{asked}");
 }

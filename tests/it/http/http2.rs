@@ -10,10 +10,11 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::tls::{Authority, Service};
+use super::tls::Service;
 use crate::support::app::http2::{Http2, PREFACE, bodiless, nothing, pieces, request};
 use crate::support::app::raw::Raw;
 use crate::support::app::{TestApp, WATCHDOG};
+use crate::support::certificates::Authority;
 use crate::support::for_each_strategy;
 
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -12,10 +12,11 @@ use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::tls::{Authority, Service};
+use super::tls::Service;
 use crate::support::app::TestApp;
 use crate::support::app::http2::Http2;
 use crate::support::app::raw::Raw;
+use crate::support::certificates::Authority;
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";

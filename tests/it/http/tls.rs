@@ -1,7 +1,6 @@
 //! HTTPS: what clients see, that it may be exchanged while the service runs, and who must show a certificate (P10).
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,71 +10,14 @@ use inventory::http::server::listen::Listener;
 use inventory::http::server::tls::{Tls, TlsError, TlsFiles};
 use inventory::store::{Keeping, Storage};
 use inventory::strategy::StrategyKind;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::app::WATCHDOG;
-
-/// Somebody who signs certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// What one side shows.
-pub(super) struct Shown {
-    chain: String,
-    key: KeyPair,
-}
-
-impl Authority {
-    pub(super) fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(
-            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate"),
-        )
-    }
-
-    pub(super) fn signs(&self, name: &str) -> Shown {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        let chain = params.signed_by(&key, &self.0).expect("a certificate").pem();
-        Shown { chain, key }
-    }
-
-    /// A client that knows this authority, and speaks these.
-    pub(super) fn client_of(&self, protocols: &[&str]) -> TlsConnector {
-        let mut config = self.config(None);
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config).into()
-    }
-
-    /// A client that knows this authority, and shows what it has.
-    fn client(&self, shown: Option<Shown>) -> TlsConnector {
-        Arc::new(self.config(shown)).into()
-    }
-
-    fn config(&self, shown: Option<Shown>) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).expect("a root");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.expect("versions").with_root_certificates(roots);
-        match shown {
-            Some(Shown { chain, key }) => {
-                use rustls::pki_types::pem::PemObject as _;
-                let chain = CertificateDer::from_pem_slice(chain.as_bytes()).expect("a certificate");
-                let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("a key");
-                builder.with_client_auth_cert(vec![chain], key).expect("they fit")
-            }
-            None => builder.with_no_client_auth(),
-        }
-    }
-}
+use crate::support::certificates::{Authority, Shown, ask, client_of_all};
 
 /// A service that speaks HTTPS, and its files.
 pub(super) struct Service {
@@ -96,12 +38,12 @@ impl Service {
         let folder = TempDir::new().expect("a folder");
         let client_ca = clients.map(|authority| {
             let path = folder.path().join("clients.pem");
-            fs::write(&path, authority.0.pem()).expect("a file");
+            fs::write(&path, authority.pem()).expect("a file");
             path
         });
         let files =
             TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem"), client_ca };
-        write(&files.cert, &files.key, shown);
+        shown.write(&files.cert, &files.key);
         let tls = Arc::new(Tls::load(files).expect("they fit"));
         let app = App::build(config).expect("a service");
         let opened = app.opened();
@@ -114,30 +56,13 @@ impl Service {
     }
 
     fn shows(&self, shown: &Shown) {
-        write(&self.folder.path().join("cert.pem"), &self.folder.path().join("key.pem"), shown);
+        shown.write(&self.folder.path().join("cert.pem"), &self.folder.path().join("key.pem"));
     }
 
     async fn connect(&self, client: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(&self.address).await?;
         client.connect(ServerName::try_from("localhost").expect("a name"), stream).await
     }
-}
-
-fn write(cert: &PathBuf, key: &PathBuf, shown: &Shown) {
-    fs::write(cert, &shown.chain).expect("a file");
-    fs::write(key, shown.key.serialize_pem()).expect("a file");
-}
-
-/// What comes of a request; an error where the connection is none.
-async fn ask(stream: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
-    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"alive\n") {
-        if tokio::time::timeout(WATCHDOG, stream.read_buf(&mut answer)).await.expect("an answer")? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(String::from_utf8(answer).expect("text"))
 }
 
 /// The certificate is exchanged under clients that ask all the while: none of them fails, those who are connected stay so, and who comes
@@ -151,14 +76,7 @@ async fn a_certificate_is_exchanged_without_a_failed_request() {
     assert!(served.starts_with("HTTP/1.1 200 "), "{served}");
     assert!(service.connect(&second.client(None)).await.is_err(), "nobody has signed that yet");
     // Knows both, and so has no reason ever to fail.
-    let mut roots = RootCertStore::empty();
-    for authority in [&first, &second] {
-        roots.add(authority.0.der().clone()).expect("a root");
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
-    let knows_both: TlsConnector = Arc::new(config).into();
+    let knows_both = client_of_all(&[&first, &second]);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let busy: Vec<_> = (0..4)
         .map(|_| {

@@ -1,9 +1,11 @@
 //! What the integration tests share: one test body per promise, a named test per strategy.
 //!
 //! [`for_each_strategy`] makes the tests, [`stock`] is the thing under test with the [`recorder`] that takes its
-//! hand-offs, [`process`] the real server, [`clients`] runs many callers at once, [`recording`] writes down what they saw for the checker, [`checker`] runs programs that know a format better.
+//! hand-offs, [`process`] the real server, [`clients`] runs many callers at once, [`recording`] writes down what they saw for the checker, [`checker`] runs programs that know a format better,
+//! [`tokens`] and [`certificates`] sign them.
 
 pub(crate) mod app;
+pub(crate) mod certificates;
 pub(crate) mod checker;
 pub(crate) mod clients;
 pub(crate) mod process;
