@@ -14,6 +14,7 @@ the memory of the service before, at most and after, and how long it took until 
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import re
 import signal
@@ -68,61 +69,73 @@ async def ordinary(address, seconds):
     return took
 
 
+async def one_slow(address, kind, alive):
+    first, then = {
+        "heads": (b"GET /v1/stock HTTP/1.1\r\nHost: x\r\nX-A: ", b"b"),
+        "bodies": (
+            b"POST /v1/adjustments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n{",
+            b" ",
+        ),
+        "readers": (b"GET /v1/export HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+    }[kind]
+    reader, writer = await asyncio.open_connection(*address, limit=1024)
+    alive.value += 1
+    try:
+        writer.write(first)
+        if kind == "readers":
+            # Nothing more is taken off the socket than fits the smallest buffer, until the service resets it.
+            writer.transport.pause_reading()
+            while not is_reset(writer):
+                await asyncio.sleep(0.5)
+            return
+        while not reader.at_eof():
+            writer.write(then)
+            await writer.drain()
+            await asyncio.sleep(1)
+            if reader._buffer:  # It was answered: that is the end of it.
+                return
+    except OSError:
+        pass
+    finally:
+        alive.value -= 1
+        writer.close()
+
+
+def is_reset(writer):
+    socket = writer.get_extra_info("socket")
+    state = socket.getsockopt(6, 11, 1)[0]  # TCP_INFO: its first byte is the state, 1 of which is established.
+    return state != 1
+
+
+def slow_clients(address, kind, number, alive):
+    """A process of its own, so that what it costs to be slow is not taken for what it does to others."""
+
+    async def all_of_them():
+        await asyncio.gather(*(one_slow(address, kind, alive) for _ in range(number)))
+
+    asyncio.run(all_of_them())
+
+
 class Slow:
     """Many slow clients of one kind, and how many of them are still connected."""
 
     def __init__(self, address, kind, number):
-        self.address, self.kind, self.number, self.alive, self.tasks = address, kind, number, 0, []
+        self.number, self.alive = number, multiprocessing.Value("i", 0)
+        self.process = multiprocessing.Process(target=slow_clients, args=(address, kind, number, self.alive))
 
     async def start(self):
-        self.tasks = [asyncio.create_task(self.one()) for _ in range(self.number)]
-        while self.alive < self.number * 0.95:
+        self.process.start()
+        while self.alive.value < self.number * 0.95:
             await asyncio.sleep(0.01)
-
-    async def one(self):
-        first, then = {
-            "heads": (b"GET /v1/stock HTTP/1.1\r\nHost: x\r\nX-A: ", b"b"),
-            "bodies": (
-                b"POST /v1/adjustments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n{",
-                b" ",
-            ),
-            "readers": (b"GET /v1/export HTTP/1.1\r\nHost: x\r\n\r\n", b""),
-        }[self.kind]
-        reader, writer = await asyncio.open_connection(*self.address, limit=1024)
-        self.alive += 1
-        try:
-            writer.write(first)
-            if self.kind == "readers":
-                # Nothing more is taken off the socket than fits the smallest buffer, until the service resets it.
-                writer.transport.pause_reading()
-                while not await self.is_reset(writer):
-                    await asyncio.sleep(0.5)
-                return
-            while not reader.at_eof():
-                writer.write(then)
-                await writer.drain()
-                await asyncio.sleep(1)
-                if reader._buffer:  # It was answered: that is the end of it.
-                    return
-        except OSError:
-            pass
-        finally:
-            self.alive -= 1
-            writer.close()
-
-    async def is_reset(self, writer):
-        socket = writer.get_extra_info("socket")
-        state = socket.getsockopt(6, 11, 1)[0]  # TCP_INFO: its first byte is the state, 1 of which is established.
-        return state != 1
 
     async def gone(self, within):
         began = time.monotonic()
-        while self.alive and time.monotonic() - began < within:
+        while self.alive.value and time.monotonic() - began < within:
             await asyncio.sleep(0.05)
-        left = self.alive
-        for task in self.tasks:
-            task.cancel()
-        return time.monotonic() - began, left
+        left = self.alive.value
+        self.process.kill()
+        self.process.join()
+        return left
 
 
 async def stocked(address, levels):
@@ -152,7 +165,7 @@ async def measure(address, pid, kind, number, rounds, seconds):
             peak = max(peak, rss_mib(pid))
             await asyncio.sleep(0.1)
         beside = beside.result()
-        _, left = await slow.gone(60)
+        left = await slow.gone(60)
         lasted.append(time.monotonic() - began)
         left_over += left
         peaks.append(peak)
