@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::movements;
+use super::path::{NotText, PathParams};
 use super::query::Query;
-use crate::http::problem::{Problem, ProblemKind};
+use crate::http::problem::Problem;
 use crate::stock::{Location, QUANTITY_MAX, Quantity, Remark, Sku, StockKey};
 use crate::store::{Lineage, Moment, Numbered, Seq};
 
@@ -36,9 +36,9 @@ impl<S: Send + Sync> FromRequestParts<S> for StockPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, state).await;
+        let Ok(path) = PathParams::from_request_parts(parts, state).await;
         let query = Query::parse(&parts.uri, &["location"])?;
-        key(params, &query).map(Self)
+        key(&path, &query).map(Self)
     }
 }
 
@@ -46,10 +46,10 @@ impl<S: Send + Sync> FromRequestParts<S> for RemarkedStockPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, state).await;
+        let Ok(path) = PathParams::from_request_parts(parts, state).await;
         let query = Query::parse(&parts.uri, &["location", "reason", "reference"])?;
         let remark = query.remark()?;
-        Ok(Self(key(params, &query)?, remark))
+        Ok(Self(key(&path, &query)?, remark))
     }
 }
 
@@ -57,14 +57,14 @@ impl<S: Send + Sync> FromRequestParts<S> for ReadStockPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, state).await;
+        let Ok(path) = PathParams::from_request_parts(parts, state).await;
         let query = Query::parse(&parts.uri, &["location", "min_available", "at"])?;
         let min_available = query.read("min_available", units)?;
         let at = query.read("at", moment)?;
         if at.is_some() && min_available.is_some() {
             return Err(Problem::parameter("at", "is not waited for: leave min_available out"));
         }
-        Ok(Self { key: key(params, &query)?, min_available, at })
+        Ok(Self { key: key(&path, &query)?, min_available, at })
     }
 }
 
@@ -88,13 +88,10 @@ fn moment(text: &str) -> Result<Moment, &'static str> {
     if u128::from(time_ms) > now { Err("must not be later than now") } else { Ok(Moment::Time(time_ms)) }
 }
 
-fn key(
-    params: Result<RawPathParams, RawPathParamsRejection>,
-    query: &Query<'_>,
-) -> Result<StockKey, Problem> {
-    let params = params.map_err(|error| Problem::new(ProblemKind::InvalidRequest, error.body_text()))?;
+fn key(path: &PathParams, query: &Query<'_>) -> Result<StockKey, Problem> {
     // The one path that has no such parameter is that of queries, and a sku may be called so.
-    let sku = params.iter().find(|(name, _)| *name == "sku").map_or("query", |(_, sku)| sku);
+    let sku =
+        path.get("sku").map_err(|NotText| Problem::parameter("sku", "must be UTF-8"))?.unwrap_or("query");
     let sku = Sku::parse(sku).map_err(|error| Problem::parameter("sku", error.to_string()))?;
     let location = query.read("location", Location::parse)?.unwrap_or(Location::DEFAULT);
     Ok(StockKey::new(&sku, &location))

@@ -1,13 +1,12 @@
 //! `/v1/backups`: the backups in the data directory: listed, taken off the host, removed.
 
 use axum::body::Body;
-use axum::extract::RawPathParams;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::{answer, named};
 use crate::http::dto::{BackupsAnswer, KeptBackupAnswer, backup_name};
-use crate::http::extract::{Bodiless, NeverKeyed, NoConditions, Query, Service};
+use crate::http::extract::{Bodiless, NeverKeyed, NoConditions, PathParams, Query, Service};
 use crate::http::pieces::Pieces;
 use crate::http::problem::Problem;
 use crate::store::Chores as _;
@@ -50,7 +49,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
         (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn read(Service(store): Service, uri: Uri, path: RawPathParams) -> Result<Response, Problem> {
+pub async fn read(Service(store): Service, uri: Uri, path: PathParams) -> Result<Response, Problem> {
     let name = name(&path, &uri)?;
     let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
     let archive = chores.archive(&name).await?;
@@ -84,7 +83,7 @@ pub async fn read(Service(store): Service, uri: Uri, path: RawPathParams) -> Res
 pub async fn delete(
     Service(store): Service,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: NoConditions,
     _: NeverKeyed,
     _: Bodiless,
@@ -96,9 +95,9 @@ pub async fn delete(
 }
 
 /// The name in the path; there are no parameters beside it.
-fn name(path: &RawPathParams, uri: &Uri) -> Result<String, Problem> {
+fn name(path: &PathParams, uri: &Uri) -> Result<String, Problem> {
     Query::parse(uri, &[])?;
-    let name = path.iter().find(|(name, _)| *name == "name").map_or("", |(_, value)| value);
+    let name = path.name("name");
     backup_name(name).map_err(|detail| Problem::parameter("name", detail))?;
     Ok(name.to_owned())
 }

@@ -2,13 +2,13 @@
 //! elsewhere.
 
 use axum::body::Body;
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::answer;
 use crate::http::HttpState;
+use crate::http::extract::PathParams;
 use crate::http::problem::{Problem, ProblemKind};
 
 /// This document, as YAML
@@ -38,12 +38,9 @@ pub async fn json(State(state): State<&'static HttpState>) -> Response {
         (status = 404, description = "`problem-not-found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn problem(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<Response, Problem> {
-    // What is not UTF-8 is no problem's name either.
-    let named = |params: RawPathParams| params.iter().next().and_then(|(_, name)| ProblemKind::named(name));
-    let kind = params.ok().and_then(named);
-    let kind =
-        kind.ok_or_else(|| Problem::new(ProblemKind::ProblemNotFound, "there is no problem of this name"))?;
+pub async fn problem(path: PathParams) -> Result<Response, Problem> {
+    let kind = ProblemKind::named(path.name("name"))
+        .ok_or_else(|| Problem::new(ProblemKind::ProblemNotFound, "there is no problem of this name"))?;
     Ok(html(problem_page(kind)))
 }
 
@@ -82,11 +79,8 @@ pub async fn home() -> Response {
         (status = 404, description = "`not-found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn file(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<Response, Problem> {
-    let named = |params: RawPathParams| {
-        FILES.iter().find(|file| params.iter().next().is_some_and(|(_, n)| n == file.name))
-    };
-    let file = params.ok().and_then(named);
+pub async fn file(path: PathParams) -> Result<Response, Problem> {
+    let file = FILES.iter().find(|file| file.name == path.name("file"));
     let file =
         file.ok_or_else(|| Problem::new(ProblemKind::NotFound, "the page has no file of this name"))?;
     let mut response = answer::document(file.bytes, HeaderValue::from_static(file.media_type));

@@ -1,15 +1,14 @@
 //! `GET /v1/events`: every movement, as it becomes durable. `/schemas/{event}`: what an event looks like.
 
 use axum::body::Body;
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
 use super::{answer, movements};
 use crate::http::HttpState;
 use crate::http::dto::EventAnswer;
-use crate::http::extract::{Query, Service};
+use crate::http::extract::{PathParams, Query, Service};
 use crate::http::feed::Wants;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::store::ledger::From;
@@ -74,15 +73,8 @@ pub async fn watch(
         (status = 404, description = "`not-found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn schema(
-    State(state): State<&'static HttpState>,
-    params: Result<RawPathParams, RawPathParamsRejection>,
-) -> Result<Response, Problem> {
-    let named = |params: RawPathParams| {
-        let (_, file) = params.iter().next()?;
-        state.documents.event(file.strip_suffix(".json")?)
-    };
-    let schema = params.ok().and_then(named);
+pub async fn schema(State(state): State<&'static HttpState>, path: PathParams) -> Result<Response, Problem> {
+    let schema = path.name("event").strip_suffix(".json").and_then(|event| state.documents.event(event));
     let schema =
         schema.ok_or_else(|| Problem::new(ProblemKind::NotFound, "there is no event of this name"))?;
     Ok(answer::document(schema, HeaderValue::from_static("application/schema+json")))

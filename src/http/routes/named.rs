@@ -2,20 +2,19 @@
 
 use std::str::FromStr;
 
-use axum::extract::RawPathParams;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 
 use super::{address, answer};
-use crate::http::extract::{Page, Query};
+use crate::http::extract::{Page, PathParams, Query};
 use crate::http::problem::Problem;
 use crate::stock::Id;
 
 /// The name in the path.
-pub(super) fn id<Of>(path: &RawPathParams) -> Result<Id<Of>, Problem> {
-    let text = path.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
-    Id::parse(text).ok_or_else(|| Problem::parameter("id", "must be a UUID in lower case, as it was told"))
+pub(super) fn id<Of>(path: &PathParams) -> Result<Id<Of>, Problem> {
+    Id::parse(path.name("id"))
+        .ok_or_else(|| Problem::parameter("id", "must be a UUID in lower case, as it was told"))
 }
 
 /// A page that is asked for: of what is in that state, or in any.

@@ -1,6 +1,5 @@
 //! `/v1/orders`: units that leave the house in turn, and may come back.
 
-use axum::extract::RawPathParams;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
@@ -8,8 +7,8 @@ use super::named::{self, Asked};
 use super::{LINES_BYTES_MAX, answer};
 use crate::http::dto::{OrderAnswer, OrderRequest, OrdersAnswer, ReturnRequest};
 use crate::http::extract::{
-    Asker, Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, Patience, Prefer, Query,
-    Service, Unconditional, Unkeyed,
+    Asker, Bodiless, IdempotencyKey, JsonBody, JsonBodyOrNone, NoConditions, PathParams, Patience, Prefer,
+    Query, Service, Unconditional, Unkeyed,
 };
 use crate::http::problem::Problem;
 use crate::stock::{Order, OrderId, OrderState, Quantity, RefusedLevel};
@@ -90,7 +89,7 @@ pub async fn place(
 pub async fn read(
     Service(store): Service,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     prefer: Prefer,
 ) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
@@ -161,7 +160,7 @@ pub async fn cancel(
     Service(store): Service,
     who: Asker,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: NoConditions,
     _: Unkeyed,
     _: Bodiless,
@@ -205,7 +204,7 @@ pub async fn cancel(
 pub async fn give_back(
     Service(store): Service,
     who: Asker,
-    path: RawPathParams,
+    path: PathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBodyOrNone<LINES_BYTES_MAX>,

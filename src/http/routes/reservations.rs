@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::RawPathParams;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
@@ -11,7 +10,9 @@ use super::{BODY_BYTES_MAX, LINES_BYTES_MAX, answer};
 use crate::http::dto::{
     CommitRequest, ExtendRequest, ReleaseRequest, ReservationAnswer, ReservationsAnswer, ReserveRequest,
 };
-use crate::http::extract::{Asker, IdempotencyKey, JsonBody, JsonBodyOrNone, Query, Service, Unconditional};
+use crate::http::extract::{
+    Asker, IdempotencyKey, JsonBody, JsonBodyOrNone, PathParams, Query, Service, Unconditional,
+};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::said::Said;
 use crate::stock::{HeldLine, Reservation, ReservationId, ReservationState};
@@ -71,7 +72,7 @@ pub async fn reserve(
         (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn read(Service(store): Service, uri: Uri, path: RawPathParams) -> Result<Response, Problem> {
+pub async fn read(Service(store): Service, uri: Uri, path: PathParams) -> Result<Response, Problem> {
     let id = id(&path, &uri)?;
     match store.reservation(id).await? {
         Some(reservation) => Ok(told(&reservation, StatusCode::OK)),
@@ -135,7 +136,7 @@ pub async fn commit(
     Service(store): Service,
     who: Asker,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBodyOrNone<LINES_BYTES_MAX>,
@@ -178,7 +179,7 @@ pub async fn release(
     Service(store): Service,
     who: Asker,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBodyOrNone<BODY_BYTES_MAX>,
@@ -215,7 +216,7 @@ pub async fn extend(
     Service(store): Service,
     who: Asker,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: Unconditional,
     idempotency_key: IdempotencyKey,
     body: JsonBodyOrNone<BODY_BYTES_MAX>,
@@ -278,7 +279,7 @@ fn told(reservation: &Reservation, status: StatusCode) -> Response {
 }
 
 /// The reservation that the path names, of a request without parameters.
-fn id(path: &RawPathParams, uri: &Uri) -> Result<ReservationId, Problem> {
+fn id(path: &PathParams, uri: &Uri) -> Result<ReservationId, Problem> {
     Query::parse(uri, &[])?;
     named::id(path)
 }

@@ -1,6 +1,6 @@
 //! `/v1/webhooks`: who is told of what happens.
 
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
@@ -9,7 +9,7 @@ use super::named;
 use crate::http::HttpState;
 use crate::http::dto::{PingAnswer, SecretRequest, WebhookAnswer, WebhookRequest, WebhooksAnswer};
 use crate::http::extract::{
-    Bodiless, JsonBody, JsonBodyOrNone, NeverKeyed, NoConditions, Query, Unconditional,
+    Bodiless, JsonBody, JsonBodyOrNone, NeverKeyed, NoConditions, PathParams, Query, Unconditional,
 };
 use crate::http::problem::{Problem, ProblemKind};
 use crate::webhooks::{HookId, NotChanged};
@@ -81,7 +81,7 @@ pub async fn list(State(state): State<&'static HttpState>, uri: Uri) -> Result<R
 pub async fn read(
     State(state): State<&'static HttpState>,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
 ) -> Result<Response, Problem> {
     let webhooks = state.webhooks()?;
     let id = id(&path, &uri)?;
@@ -108,7 +108,7 @@ pub async fn read(
 pub async fn delete(
     State(state): State<&'static HttpState>,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: NoConditions,
     _: NeverKeyed,
     _: Bodiless,
@@ -136,7 +136,7 @@ pub async fn delete(
 pub async fn ping(
     State(state): State<&'static HttpState>,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: NoConditions,
     _: NeverKeyed,
     _: Bodiless,
@@ -170,7 +170,7 @@ pub async fn ping(
 pub async fn rotate(
     State(state): State<&'static HttpState>,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: NoConditions,
     _: NeverKeyed,
     body: JsonBodyOrNone<BODY_BYTES_MAX>,
@@ -201,7 +201,7 @@ pub async fn rotate(
 pub async fn enable(
     State(state): State<&'static HttpState>,
     uri: Uri,
-    path: RawPathParams,
+    path: PathParams,
     _: NoConditions,
     _: NeverKeyed,
     _: Bodiless,
@@ -212,7 +212,7 @@ pub async fn enable(
 }
 
 /// The webhook that the path names, of a request without parameters.
-fn id(path: &RawPathParams, uri: &Uri) -> Result<HookId, Problem> {
+fn id(path: &PathParams, uri: &Uri) -> Result<HookId, Problem> {
     Query::parse(uri, &[])?;
     named::id(path)
 }
