@@ -161,7 +161,9 @@ impl Found {
             3 => ReservationState::Expired,
             _ => return None,
         };
-        let finished_ms = bytes.try_get_u64_le().ok()?;
+        let told_ms = bytes.try_get_u64_le().ok()?;
+        // Whatever is there, of one that is not over it says nothing.
+        let finished_ms = if state == ReservationState::Pending { 0 } else { told_ms };
         let count = bytes.try_get_u16_le().ok()?;
         let (mut lines, mut committed) = (Vec::new(), Vec::new());
         for _ in 0..count {

@@ -288,7 +288,7 @@ proptest! {
             state,
             lines: units.iter().enumerate().map(line).collect(),
             committed: if state == ReservationState::Committed { committed.collect() } else { Box::default() },
-            finished_ms: number / 3,
+            finished_ms: if state == ReservationState::Pending { 0 } else { number / 3 },
         };
         let mut bytes = Vec::new();
         found.write(&mut bytes);
