@@ -4,7 +4,7 @@
 //! [store](AnyStore), and what comes of them into bytes, and decides nothing about stock.
 //!
 //! [`routes`] has the handlers, [`extract`] what they take, [`dto`] what travels, [`problem`] every error,
-//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand, [`waits_for`] what that waits for), [`admission`] how many are let in, [`rate_limit`] how often one client is, [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of, [`span`] what is recorded of it), [`perhaps`] what was meant by a path that is none, [`openapi`] the
+//! [`stack`] the middleware in order, [`scopes`] what each route needs, [`server`] the connections ([`request_body`] what they know of the request at hand, [`waits_for`] what that waits for), [`admission`] how many are let in, [`rate_limit`] how often one client is, [`feed`] who watches ([`pieces`] a body that others make), [`policy`] what is asked of each change, `lookup` how a field of a head is found, [`metrics`] what is counted, [`access_log`] what is told of each request ([`trace_context`] what it is a part of, [`span`] what is recorded of it), [`perhaps`] what was meant by a path that is none, [`openapi`] the
 //! document.
 
 pub mod access_log;
@@ -12,6 +12,7 @@ pub mod admission;
 pub mod dto;
 pub mod extract;
 pub mod feed;
+mod lookup;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;

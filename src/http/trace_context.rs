@@ -8,6 +8,8 @@ use std::fmt;
 
 use axum::http::{HeaderMap, HeaderName};
 
+use super::lookup;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Version, trace, parent and flags, in hex, with dashes between them. A later version may have more after another dash.
@@ -32,7 +34,7 @@ pub struct TraceId {
 impl TraceContext {
     /// That of a request, if it has exactly one `traceparent` and that is valid.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let parent = headers.get(TRACEPARENT)?;
+        let parent = lookup::first(headers, &TRACEPARENT)?;
         if headers.get_all(TRACEPARENT).iter().nth(1).is_some() {
             return None;
         }

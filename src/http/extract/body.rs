@@ -12,9 +12,9 @@ use serde::Deserialize;
 
 use super::json;
 use super::room::{BodyRoom, Taken};
-use crate::http::HttpState;
 use crate::http::dto::Object;
 use crate::http::problem::{Problem, ProblemKind, clip};
+use crate::http::{HttpState, lookup};
 use crate::json::Shaped;
 
 /// The body of a request, at most `BYTES_MAX` long. Parsed by the handler, so that what is parsed may borrow
@@ -132,13 +132,16 @@ pub(super) fn check_media_type(
     is_wanted: impl Fn(&HeaderValue) -> bool,
 ) -> Result<(), Problem> {
     let unsupported = |detail: String| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
-    let Some(declared) = headers.get(header::CONTENT_TYPE) else {
+    let Some(declared) = lookup::first(headers, &header::CONTENT_TYPE) else {
         return unsupported(format!("Content-Type is missing; send {wanted}"));
     };
     if !is_wanted(declared) {
         let mut declared = String::from_utf8_lossy(declared.as_bytes()).into_owned();
         clip(&mut declared);
         return unsupported(format!("Content-Type is {declared}; send {wanted}"));
+    }
+    if !lookup::has(headers, &header::CONTENT_ENCODING) {
+        return Ok(());
     }
     // Several fields of one name are one list (RFC 9110, section 5.3): all of it must be none.
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use super::IDEMPOTENCY_KEY;
 use super::query::Query;
-use crate::http::HttpState;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::http::{HttpState, lookup};
 use crate::stock::{Known, Level, Precondition, Quantity, Until, VERSION_MAX};
 use crate::store::{Lineage, Numbered, Store as _};
 
@@ -134,7 +134,7 @@ impl<S: Sync> FromRequestParts<S> for NoConditions {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         for name in [&header::IF_MATCH, &header::IF_NONE_MATCH] {
-            if parts.headers.contains_key(name) {
+            if lookup::has(&parts.headers, name) {
                 return Err(invalid(name, "has no meaning for this request"));
             }
         }
@@ -155,7 +155,7 @@ impl<S: Sync> FromRequestParts<S> for NeverKeyed {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
+        if lookup::has(&parts.headers, &IDEMPOTENCY_KEY) {
             let detail = "the header idempotency-key is for changes of stock; list what there is to see whether a request took effect; nothing was changed";
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
@@ -167,7 +167,7 @@ impl<S: Sync> FromRequestParts<S> for Unkeyed {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
+        if lookup::has(&parts.headers, &IDEMPOTENCY_KEY) {
             let detail = "the header idempotency-key is for POST; use If-Match or If-None-Match here; nothing was changed";
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
@@ -204,7 +204,7 @@ fn demanded(if_match: &EntityTags) -> Result<Precondition, Problem> {
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName, lineage: Lineage) -> Result<Option<EntityTags>, Problem> {
-    if !headers.contains_key(name) {
+    if !lookup::has(headers, name) {
         return Ok(None);
     }
     let mut stars = 0;

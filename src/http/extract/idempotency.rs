@@ -16,8 +16,8 @@ use sha2::{Digest as _, Sha256};
 use super::IDEMPOTENCY_KEY;
 use super::conditions::elements;
 use crate::access::Principal;
-use crate::http::HttpState;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::http::{HttpState, lookup};
 use crate::stock::name::nfc;
 use crate::stock::{Location, Once};
 use crate::store::{Idempotency, KeyOfVersion1};
@@ -113,6 +113,9 @@ impl FromRequestParts<&'static HttpState> for IdempotencyKey {
 impl IdempotencyKey {
     /// The key of that request, or why what it has is none.
     fn of(parts: &Parts) -> Result<Self, Problem> {
+        if !lookup::has(&parts.headers, &IDEMPOTENCY_KEY) {
+            return Ok(Self(None));
+        }
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let invalid = |detail: &str| {

@@ -11,6 +11,8 @@ use axum::response::Response;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use crate::http::lookup;
+
 /// The header, in and out.
 pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -76,7 +78,7 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Named<F> {
 
 /// The client's own id, if it is short and printable.
 fn sent(headers: &HeaderMap) -> Option<HeaderValue> {
-    let id = headers.get(REQUEST_ID)?;
+    let id = lookup::first(headers, &REQUEST_ID)?;
     let sane = (1..=ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
     sane.then(|| id.clone())
 }

@@ -15,11 +15,11 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tower::Service as _;
 
-use super::bounds::Bounded;
+use super::bounds::{Bounded, Bounds};
 use super::connection::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::peers::ClientAddress;
 use super::shared::{Course, IDLE_LONG, Shared, Watching};
@@ -39,10 +39,13 @@ pub(super) async fn serve(
 ) {
     let config = &shared.config;
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(config.idle_timeout);
+    // The stream sees to it: hyper would set a timer up with each request.
+    http.header_read_timeout(None);
     http.max_headers(HEADERS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES_MAX);
     let exchange = &Arc::new(Exchange::default());
-    let mut stream = Bounded::new(socket, Arc::clone(exchange), config.header_timeout, config.write_timeout);
+    let bounds =
+        Bounds { idle: config.idle_timeout, head: config.header_timeout, write: config.write_timeout };
+    let mut stream = Bounded::new(socket, Arc::clone(exchange), bounds);
     // One router per connection, borrowed for each of its requests in turn: cloning it for each would be a
     // reference count that every core writes twice per request.
     let router = RefCell::new(router);

@@ -7,7 +7,7 @@
 //! - [`listen`]: where they come in. [`socket`]: what they are.
 //! - [`connection`]: one of them. [`proxied`]: whose it is, where a proxy says so. [`tls`]: the certificate. [`opening`]: what it speaks.
 //! - [`http1`]: its requests, one after the other. [`http2`]: its requests, many at once; [`streams`]: how each of those is answered.
-//! - [`bounds`]: what may wait, and for how long. [`linger`]: how it is closed while the client still sends.
+//! - [`bounds`]: what may wait, and for how long; [`known`]: who was told so. [`linger`]: how it is closed while the client still sends.
 //! - [`peers`]: how many an address has. [`counts`]: what is counted. [`shared`]: what all of them are told.
 //! - `fuzzing`, with the feature of that name alone: the header of [`proxied`], from bytes.
 
@@ -19,6 +19,7 @@ pub mod counts;
 pub mod fuzzing;
 mod http1;
 mod http2;
+mod known;
 mod linger;
 pub mod listen;
 mod opening;

@@ -1,12 +1,16 @@
 //! [`Shared`]: what all connections of a server know: its bounds, and whether it is full, or about to go.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::ServerConfig;
 use super::counts::Connections;
+use super::known::Known;
 
 /// What all connections of a server know.
 #[derive(Debug)]
@@ -44,7 +48,12 @@ pub(super) enum Course {
 
 /// What happens to the connections, as one of them sees it. The server waits until none does any more.
 #[derive(Debug)]
-pub(super) struct Watching(watch::Receiver<State>);
+pub(super) struct Watching {
+    /// Which version was seen.
+    seen: watch::Receiver<State>,
+    /// What wakes whoever waits for the next.
+    heard: watch::Receiver<State>,
+}
 
 impl Shared {
     pub(super) fn new(config: ServerConfig, connections: &'static Connections) -> Self {
@@ -59,7 +68,8 @@ impl Shared {
 
     /// Sees what happens from here on.
     pub(super) fn course(&self) -> Watching {
-        Watching(self.state.subscribe())
+        let seen = self.state.subscribe();
+        Watching { heard: seen.clone(), seen }
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -92,13 +102,27 @@ impl Shared {
 
 impl Watching {
     /// The next that happens.
+    ///
+    /// A connection is polled with each piece that comes or goes, and this with it. Once its task is to be woken, a look at the version is enough:
+    /// that is another before anybody is woken.
     pub(super) async fn changed(&mut self) -> Course {
-        let _or_the_server_is_gone = self.0.changed().await;
-        if self.0.borrow_and_update().is_closing { Course::Closing } else { Course::Crowded }
+        let Self { seen, heard } = self;
+        {
+            let (mut told, mut known) = (pin!(heard.changed()), Known::default());
+            poll_fn(|cx| {
+                if known.is(cx) && matches!(seen.has_changed(), Ok(false)) {
+                    return Poll::Pending;
+                }
+                known.keep(cx);
+                told.as_mut().poll(cx).map(|_or_the_server_is_gone| ())
+            })
+            .await;
+        }
+        if seen.borrow_and_update().is_closing { Course::Closing } else { Course::Crowded }
     }
 
     /// Completes when the service goes.
     pub(super) async fn closing(&mut self) {
-        let _or_the_server_is_gone = self.0.wait_for(|state| state.is_closing).await;
+        let _or_the_server_is_gone = self.seen.wait_for(|state| state.is_closing).await;
     }
 }
