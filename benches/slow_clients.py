@@ -3,19 +3,21 @@
 
     cargo build --release && python3 benches/slow_clients.py
 
-Starts `inventory serve` (durable, its default bounds but for --max-connections) and lets an ordinary client ask it over four connections, one
+Starts `inventory serve` (durable, its default bounds but for those of connections, a write timeout of 10 s, and 15 s to idle) and lets an ordinary client ask it over four connections, one
 after another: alone, and beside each kind of slow client, in turns. Prints p50 and p99 of the ordinary client, by how much p99 grew (the ratio of each turn, and their median),
 the memory of the service before, at most and after, and how long it took until all slow clients were gone. Nothing else may run meanwhile.
 
     heads    2 000 connections that send half a head, and a byte now and then
     bodies   2 000 that announce 64 KiB and send a byte now and then
-    readers  500 that ask for an export of 20 000 levels and take nothing of it
+    exports  500 that ask for an export of 20 000 levels and take nothing of it; all but --exports-max are refused, and take nothing of that
+    pages    500 that ask for a page of 1 000 levels and take nothing of it
 """
 
 import argparse
 import asyncio
 import multiprocessing
 import os
+import random
 import re
 import signal
 import statistics
@@ -76,18 +78,21 @@ async def one_slow(address, kind, alive):
             b"POST /v1/adjustments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n{",
             b" ",
         ),
-        "readers": (b"GET /v1/export HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+        "exports": (b"GET /v1/export HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+        "pages": (b"GET /v1/stock?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n", b""),
     }[kind]
     reader, writer = await asyncio.open_connection(*address, limit=1024)
     alive.value += 1
     try:
         writer.write(first)
-        if kind == "readers":
+        if not then:
             # Nothing more is taken off the socket than fits the smallest buffer, until the service resets it.
             writer.transport.pause_reading()
             while not is_reset(writer):
                 await asyncio.sleep(0.5)
             return
+        # Not all of them at the same moment: that would be a burst, and measured as one.
+        await asyncio.sleep(random.random())
         while not reader.at_eof():
             writer.write(then)
             await writer.drain()
@@ -190,18 +195,18 @@ def main():
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=4)
     arguments.add_argument("--levels", type=int, default=20_000)
-    arguments.add_argument("--kinds", default="heads,bodies,readers")
+    arguments.add_argument("--kinds", default="heads,bodies,exports,pages")
     args = arguments.parse_args()
     with tempfile.TemporaryDirectory() as data:
         command = [args.binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--max-connections", "4000"]
-        command += ["--max-connections-per-address", "4000", "--exports-max", "1000", "--write-timeout", "10s"]
+        command += ["--max-connections-per-address", "4000", "--write-timeout", "10s", "--idle-timeout", "15s"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             host, port = re.search(r"http://([^:]+):(\d+)", server.stdout.readline()).groups()
             address = (host, int(port))
             asyncio.run(stocked(address, args.levels))
             for kind in args.kinds.split(","):
-                number = 500 if kind == "readers" else 2_000
+                number = 500 if kind in ("exports", "pages") else 2_000
                 asyncio.run(measure(address, server.pid, kind, number, args.rounds, args.seconds))
         finally:
             server.send_signal(signal.SIGTERM)
