@@ -18,6 +18,7 @@ MEANINGS = [
     # Two fields of one object, or two elements of one list.
     r"must be another location than from",
     r"names the same stock level as",
+    r"name the same stock level and cannot be combined",
     r"names the level of line \d+ once more",
     r"is not waited for: leave min_available out",
     r"cannot be combined with If-Match",
@@ -29,6 +30,7 @@ MEANINGS = [
     r"must be the next_cursor of an earlier page",
     r"is not held by",
     r"is not of the order",
+    r"is not of this order at this location",
     # A webhook's host, and what it resolves to.
     r"^/url: ",
 ]

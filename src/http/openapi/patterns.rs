@@ -30,8 +30,8 @@ pub(super) const URL: &str = "^https?://(?:[A-Za-z0-9][A-Za-z0-9._~-]*|\\[[0-9A-
 pub(super) const IDEMPOTENCY_KEY: &str = r#"^(?:[!#-\[\]-~]{1,255}|"[!#-\[\]-~]{1,255}")$"#;
 /// `*`, or one entity tag. As every list in a header, it may have white space and empty elements besides (RFC 9110, section 5.6.1).
 pub(super) const ONE_TAG: &str = r#"^(?:\*|(?:W/)?"[!#-~]*")$"#;
-/// `*`, or any number of entity tags.
-pub(super) const TAGS: &str = r#"^(?:\*|(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)$"#;
+/// `*`, or any number of entity tags; none is a list, too.
+pub(super) const TAGS: &str = r#"^(?:\*|(?:(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)?)$"#;
 
 /// The name of a key of the service: 1 to 64 characters, and not what may be a key, which begins with `inv_`.
 const KEY_NAME: &str = "(?:[A-Za-hj-z0-9._@-][A-Za-z0-9._@-]{0,63}|i(?:[A-Za-mo-z0-9._@-][A-Za-z0-9._@-]{0,62})?|\

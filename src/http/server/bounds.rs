@@ -389,7 +389,7 @@ mod tests {
             let mut http = http1::Builder::new();
             http.header_read_timeout(None);
             let began = Instant::now();
-            let served =
+            let until_it_ends =
                 tokio::time::timeout(10 * BOUND, http.serve_connection(TokioIo::new(stream), service));
             let asked = async {
                 if !is_there {
@@ -397,7 +397,7 @@ mod tests {
                     ask(&mut client).await;
                 }
             };
-            let (ended, ()) = tokio::join!(served, asked);
+            let (ended, ()) = tokio::join!(until_it_ends, asked);
             let _how_hyper_calls_it = ended.expect("it ends");
             let idled = began.elapsed();
             assert!(idled >= BOUND && idled < BOUND + BOUND / 10, "{steps} {is_there}: {idled:?}");

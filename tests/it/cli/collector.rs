@@ -200,7 +200,7 @@ async fn what_is_pushed_is_what_is_shown() {
     let mut command = traced(&collector, &[]);
     command.env("OTEL_METRICS_EXPORTER", "otlp").env("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
     let served = Served::start(command.env("OTEL_TRACES_EXPORTER", "none"));
-    let serves = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    let running = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
     let within = format!("Traceparent: 00-{TRACE}-{PARENT}-01\r\n");
     for (sku, fields) in [("A", ""), ("B", &*within), ("C", "")] {
         assert_eq!(status(&ask(&served, &format!("PUT /v1/stock/{sku}"), fields, r#"{"on_hand":3}"#)), "201");
@@ -216,7 +216,7 @@ async fn what_is_pushed_is_what_is_shown() {
         declared.map(|name| name.replace("request_duration_seconds", "request_duration")).collect();
     assert_eq!(names, declared);
     let metric = |name: &str| metrics.iter().find(|metric| metric.name == name).expect("it is there");
-    assert_sums(metric("inventory_http_requests_total"), &text, serves);
+    assert_sums(metric("inventory_http_requests_total"), &text, running);
     assert_durations(metric("http.server.request.duration"), &text);
     assert!(matches!(metric("inventory_stock_levels").data, Some(Data::Gauge(_))));
     let active = metric("http.server.active_requests").data.as_ref();
@@ -224,15 +224,15 @@ async fn what_is_pushed_is_what_is_shown() {
     assert_eq!(metric("inventory_body_memory_bytes").unit, "By");
 }
 
-/// `serves`: a time, in nanoseconds since 1970, after the start and before what is counted.
-fn assert_sums(metric: &Metric, text: &str, serves: u128) {
+/// `running`: a time, in nanoseconds since 1970, after the start and before what is counted.
+fn assert_sums(metric: &Metric, text: &str, running: u128) {
     let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
     assert!(sum.is_monotonic);
     assert_eq!(sum.aggregation_temporality, AggregationTemporality::Cumulative as i32);
     let put = |point: &&NumberDataPoint| words(&point.attributes).contains(&("method".into(), "PUT".into()));
     let [point] = <[_; 1]>::try_from(sum.data_points.iter().filter(put).collect::<Vec<_>>()).expect("one");
-    assert!(0 < point.start_time_unix_nano && u128::from(point.start_time_unix_nano) <= serves);
-    assert!(serves < point.time_unix_nano.into());
+    assert!(0 < point.start_time_unix_nano && u128::from(point.start_time_unix_nano) <= running);
+    assert!(running < point.time_unix_nano.into());
     let pairs = [("method", "PUT"), ("route", "/v1/stock/{sku}"), ("status", "201")];
     assert_eq!(words(&point.attributes), pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(point.value, Some(Number::AsInt(3)));
