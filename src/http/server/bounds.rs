@@ -14,12 +14,13 @@
 //! client that has gone shows in the first write, or in that nothing was written for [`GONE_AFTER`].
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::known::Known;
@@ -145,7 +146,8 @@ impl Idling {
             return Poll::Pending;
         }
         self.known.keep(cx);
-        while alarm.as_mut().poll(cx).is_ready() {
+        // Whatever the task has done already (a long download): out of budget, the timer would not be set, and nobody look at it again.
+        while pin!(unconstrained(alarm.as_mut())).poll(cx).is_ready() {
             let over = self.since + self.bound;
             if alarm.deadline() >= over {
                 return Poll::Ready(());
@@ -169,8 +171,8 @@ impl Writes {
         Self { bound, stalled: None }
     }
 
-    /// What came of a write, or that it has waited for too long.
-    fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// What came of a write, a flush or a shutdown (over TLS all of them write), or that it has waited for too long.
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -236,11 +238,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Flowing<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.writes.bounded(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.writes.bounded(cx, shut_down)
     }
 }
 
@@ -289,9 +293,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = self.writes.bounded(cx, flushed);
         // hyper flushes once it has written all it had: the whole answer, if that was made.
         if flushed.is_ready() && self.exchange.left() {
             // It idles from here on, whether or not hyper looks for the next head before that comes: it does not, if there was none a moment ago.
+            self.late = None;
             let requests = self.exchange.requests();
             let _just_begun = self.idling.poll(requests, cx);
             if self.exchange.is_closed() {
@@ -303,7 +309,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.writes.bounded(cx, shut_down)
     }
 }
 
@@ -318,6 +325,7 @@ mod tests {
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncWriteExt as _, DuplexStream};
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
     use tokio::time::advance;
 
     use super::*;
@@ -359,6 +367,19 @@ mod tests {
         let idled = began.elapsed();
         assert!(idled >= BOUND * 3 / 2 && idled < BOUND * 2, "{idled:?}");
         assert!(is_over(&mut idling, 1).await, "it is over for good");
+    }
+
+    /// Also at the end of a task's turn, when what it does next is put off.
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_whatever_was_done_before() {
+        let idles = tokio::spawn(async {
+            let mut idling = Idling::new(BOUND);
+            while has_budget_remaining() {
+                consume_budget().await;
+            }
+            std::future::poll_fn(|cx| idling.poll(0, cx)).await;
+        });
+        tokio::time::timeout(2 * BOUND, idles).await.expect("it rings").unwrap();
     }
 
     /// However its first request comes and is answered: hyper looks for the next when it likes, which may be before the answer has left, and then not again.

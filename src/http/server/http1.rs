@@ -146,15 +146,40 @@ async fn answer(
         exchange.answered();
         return Ok(response);
     }
-    let exchange = Arc::clone(exchange);
-    Ok(response.map(|body| Body::new(Streamed { body, exchange })))
+    let made = Made { exchange: Arc::clone(exchange), request: exchange.requests() };
+    Ok(response.map(|body| Body::new(Streamed { body, made })))
 }
 
 /// The body of an answer that is made piece by piece, which says when it is whole.
 #[derive(Debug)]
 struct Streamed {
     body: Body,
+    made: Made,
+}
+
+/// Says once that the answer to a request is made.
+#[derive(Debug)]
+struct Made {
     exchange: Arc<Exchange>,
+    /// Which request of its connection that is.
+    request: u32,
+}
+
+impl Made {
+    fn say(&self) {
+        let is_at_hand = !matches!(self.exchange.phase(), Phase::Idle | Phase::Begun);
+        if is_at_hand && self.exchange.requests() == self.request {
+            self.exchange.answered();
+        }
+    }
+}
+
+/// hyper does not ask for the end of a body that says that there is no more (an answer without one), or that has been as long as it said (a
+/// backup), but drops it. One that breaks is dropped, too; its connection ends with it.
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.say();
+    }
 }
 
 impl http_body::Body for Streamed {
@@ -167,7 +192,7 @@ impl http_body::Body for Streamed {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_none() {
-            self.exchange.answered();
+            self.made.say();
         }
         Poll::Ready(frame)
     }

@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 
 use super::ServerConfig;
 use super::counts::Connections;
@@ -68,8 +69,7 @@ impl Shared {
 
     /// Sees what happens from here on.
     pub(super) fn course(&self) -> Watching {
-        let seen = self.state.subscribe();
-        Watching { heard: seen.clone(), seen }
+        Watching::new(&self.state)
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -101,6 +101,11 @@ impl Shared {
 }
 
 impl Watching {
+    fn new(state: &watch::Sender<State>) -> Self {
+        let seen = state.subscribe();
+        Self { heard: seen.clone(), seen }
+    }
+
     /// The next that happens.
     ///
     /// A connection is polled with each piece that comes or goes, and this with it. Once its task is to be woken, a look at the version is enough:
@@ -108,7 +113,8 @@ impl Watching {
     pub(super) async fn changed(&mut self) -> Course {
         let Self { seen, heard } = self;
         {
-            let (mut told, mut known) = (pin!(heard.changed()), Known::default());
+            // Out of budget, it would not be told whom to wake, and not be asked again.
+            let (mut told, mut known) = (pin!(unconstrained(heard.changed())), Known::default());
             poll_fn(|cx| {
                 if known.is(cx) && matches!(seen.has_changed(), Ok(false)) {
                     return Poll::Pending;
@@ -124,5 +130,44 @@ impl Watching {
     /// Completes when the service goes.
     pub(super) async fn closing(&mut self) {
         let _or_the_server_is_gone = self.seen.wait_for(|state| state.is_closing).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Each is told of everything once, however often it looked before, and whatever its task had done.
+    #[tokio::test(start_paused = true)]
+    async fn everybody_is_told_of_each_change() {
+        for is_spent in [false, true] {
+            let state = watch::Sender::<State>::default();
+            let mut course = Watching::new(&state);
+            let watching = tokio::spawn(async move {
+                let mut told = Vec::new();
+                while told.last() != Some(&Course::Closing) {
+                    while is_spent && has_budget_remaining() {
+                        consume_budget().await;
+                    }
+                    told.push(course.changed().await);
+                }
+                told
+            });
+            for is_closing in [false, false, true] {
+                // As often as it likes to be polled.
+                for _ in 0..5 {
+                    yield_now().await;
+                }
+                state.send_modify(|state| {
+                    state.crowded += 1;
+                    state.is_closing = is_closing;
+                });
+            }
+            let told = tokio::time::timeout(Duration::from_mins(1), watching).await.expect("it is told");
+            assert_eq!(told.unwrap(), [Course::Crowded, Course::Crowded, Course::Closing], "{is_spent}");
+        }
     }
 }

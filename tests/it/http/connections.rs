@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use inventory::strategy::StrategyKind;
+use serde_json::json;
 
 use crate::support::app::raw::Raw;
 use crate::support::app::{TestApp, contract};
@@ -110,6 +111,28 @@ async fn half_a_head_is_cut_off() {
     let mut idle = Raw::connect_with(app.address, LIVEZ);
     idle.answer().await.assert_status(200);
     assert!(idle.rest().await.is_empty(), "an idle connection ends");
+}
+
+/// P10: so does one that idles after any answer: one without a body, one that is made piece by piece, one that says how long it is.
+#[tokio::test]
+async fn who_idles_after_any_answer_is_cut_off() {
+    let app = TestApp::stocked(StrategyKind::Atomic, &[("A", 5), ("B", 0)]).await;
+    let tag = app.get("/v1/stock/A").await.header("etag").to_owned();
+    app.post("/v1/backup", &json!({ "name": "b" })).await.assert_status(201);
+    let app = TestApp::over(StrategyKind::Atomic, app.end().await).with_idle_timeout(SHORT).start().await;
+    let host = "Host: x\r\n";
+    for (request, status) in [
+        (format!("GET /v1/stock/A HTTP/1.1\r\n{host}If-None-Match: {tag}\r\n\r\n"), 304),
+        (format!("HEAD /v1/stock/A HTTP/1.1\r\n{host}\r\n"), 200),
+        (format!("DELETE /v1/stock/B HTTP/1.1\r\n{host}\r\n"), 204),
+        (format!("GET /v1/stock/A HTTP/1.1\r\n{host}\r\n"), 200),
+        (format!("GET /v1/export HTTP/1.1\r\n{host}\r\n"), 200),
+        (format!("GET /v1/backups/b HTTP/1.1\r\n{host}\r\n"), 200),
+    ] {
+        // It is read to the end of the connection, which nobody but the service brings about.
+        let answer = Raw::connect_with(app.address, request.as_bytes()).rest().await;
+        assert!(answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{request}");
+    }
 }
 
 /// P10: a body that never comes is 408, and not in doubt: nothing is begun before all of it is there. So it is in every route that
