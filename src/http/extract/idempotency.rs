@@ -113,18 +113,14 @@ impl FromRequestParts<&'static HttpState> for IdempotencyKey {
 impl IdempotencyKey {
     /// The key of that request, or why what it has is none.
     fn of(parts: &Parts) -> Result<Self, Problem> {
-        if !lookup::has(&parts.headers, &IDEMPOTENCY_KEY) {
-            return Ok(Self(None));
-        }
-        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
-        let Some(value) = values.next() else { return Ok(Self(None)) };
+        let Some(value) = lookup::first(&parts.headers, &IDEMPOTENCY_KEY) else { return Ok(Self(None)) };
         let invalid = |detail: &str| {
             Problem::new(
                 ProblemKind::InvalidRequest,
                 format!("the header idempotency-key {detail}; nothing was changed"),
             )
         };
-        if values.next().is_some() {
+        if parts.headers.get_all(IDEMPOTENCY_KEY).iter().nth(1).is_some() {
             return Err(invalid("is there twice"));
         }
         let text = value.to_str().map_err(|_| invalid("must be visible ASCII"))?;

@@ -382,6 +382,37 @@ mod tests {
         tokio::time::timeout(2 * BOUND, idles).await.expect("it rings").unwrap();
     }
 
+    /// What TLS has to write takes it, and nobody takes it from there.
+    struct Stuck;
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_flushed_is_bounded_as_what_is_written() {
+        let bounds = Bounds { idle: 9 * BOUND, head: 9 * BOUND, write: BOUND };
+        for shuts_down in [false, true] {
+            let mut stream = Bounded::new(Stuck, Arc::default(), bounds);
+            stream.write_all(b"an answer").await.expect("it is taken");
+            let began = Instant::now();
+            let ends = async { if shuts_down { stream.shutdown().await } else { stream.flush().await } };
+            let ended = tokio::time::timeout(9 * BOUND, ends).await.expect("it ends");
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() < 2 * BOUND);
+        }
+    }
+
     /// However its first request comes and is answered: hyper looks for the next when it likes, which may be before the answer has left, and then not again.
     #[tokio::test(start_paused = true)]
     async fn who_was_answered_idles_from_then_on() {
