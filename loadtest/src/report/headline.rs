@@ -133,7 +133,8 @@ fn against_proof(verdict: &Verdict) -> Vec<String> {
     if summary.contended_writes == 0 {
         why.push("nothing contended".to_owned());
     }
-    let open = summary.unknown.saturating_sub(summary.unknown_applied);
+    // What was asked again under its key, and answered, has left its doubt behind.
+    let open = summary.unknown.saturating_sub(summary.unknown_repeated + summary.unknown_applied);
     if open > 0 {
         why.push(format!("{open} writes of unknown outcome leave room for a fault"));
     }

@@ -91,6 +91,8 @@ fn a_proof_that_is_none_stands_against_it() {
     assert_against(None, &all, &verdict(Summary::default()), "nothing contended");
     let unknown = Summary { unknown: 3, unknown_applied: 1, ..contended() };
     assert_against(None, &all, &verdict(unknown), "2 writes of unknown outcome leave room");
+    let settled = Summary { unknown_repeated: 2, ..unknown };
+    assert!(judged(None, &all, &verdict(settled)).is_ok());
     assert_against(
         None,
         &all,

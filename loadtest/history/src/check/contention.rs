@@ -56,6 +56,7 @@ impl Summary {
         self.not_applied += other.not_applied;
         self.unknown += other.unknown;
         self.repeated += other.repeated;
+        self.unknown_repeated += other.unknown_repeated;
         self.unknown_applied += other.unknown_applied;
         self.unanswered_reads += other.unanswered_reads;
         self.levels += other.levels;

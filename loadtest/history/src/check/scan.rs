@@ -210,7 +210,7 @@ impl Scan {
         if self.summary.repeated == 0 {
             return;
         }
-        let extents = &mut self.extents;
+        let (extents, known) = (&mut self.extents, self.unknown.len());
         self.unknown.retain_mut(|unknown| {
             let times = attempts.times(unknown.record, unknown.invoked, u64::MAX);
             for (key, _) in unknown.changes.iter().filter(|_| times.is_none()) {
@@ -219,6 +219,7 @@ impl Scan {
             unknown.invoked = times.map_or(unknown.invoked, |(invoked, _)| invoked);
             times.is_some()
         });
+        self.summary.unknown_repeated = (known - self.unknown.len()) as u64;
     }
 
     /// How many levels do not tell versions.

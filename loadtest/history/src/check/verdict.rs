@@ -63,7 +63,9 @@ pub struct Summary {
     pub not_applied: u64,
     /// Writes of which nobody knows whether they happened.
     pub unknown: u64,
-    /// Of these, how many had to have happened to explain what was seen.
+    /// Of these, attempts for which another under their idempotency key stands: they leave nothing open by themselves.
+    pub unknown_repeated: u64,
+    /// Of the others, how many had to have happened to explain what was seen.
     pub unknown_applied: u64,
     /// Records that repeat another under its idempotency key, and are one operation with it; they are counted above as well.
     pub repeated: u64,

@@ -38,6 +38,9 @@ fn an_attempt_without_an_answer_may_be_the_one_that_took_effect() {
     };
     // Seen before the second attempt was sent, and not before the first.
     story((4, 5)).assert_consistent();
+    // The second has settled what the first left open.
+    let summary = story((4, 5)).verdict().summary;
+    assert_eq!((summary.unknown, summary.unknown_repeated, summary.unknown_applied), (1, 1, 0));
     assert_eq!(story((1, 2)).verdict().count(Kind::RealTime), 1);
 }
 
@@ -47,6 +50,8 @@ fn attempts_without_any_answer_happen_once_at_most() {
     story().read((7, 8), seen(0, 4, 10)).assert_consistent();
     story().read((7, 8), seen(0, 5, 9)).assert_consistent();
     story().read((7, 8), seen(0, 6, 8)).assert_violated(Kind::MissingVersion);
+    let summary = story().read((7, 8), seen(0, 5, 9)).verdict().summary;
+    assert_eq!((summary.unknown, summary.unknown_repeated, summary.unknown_applied), (2, 1, 1));
     // Under two keys they are two.
     let two = stocked().unknown(3, &[line(0, Add(-1))]).once(7).unknown(5, &[line(0, Add(-1))]).once(8);
     two.read((7, 8), seen(0, 6, 8)).assert_consistent();
