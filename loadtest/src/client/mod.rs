@@ -14,6 +14,7 @@ pub mod failure;
 pub mod faults;
 pub mod key;
 pub mod plain;
+pub mod replicas;
 pub mod streamed;
 pub mod webhooks;
 pub mod wire;
@@ -30,6 +31,7 @@ pub use answer::{Judgement, Outcomes, Problems};
 pub use call::{Call, Change, Kind, Move};
 pub use failure::Failure;
 pub use key::IdempotencyKey;
+pub use replicas::Replicas;
 
 use crate::catalogue::Catalogue;
 use crate::target::Target;
@@ -237,6 +239,9 @@ impl Client {
     /// Only for calls that take a key ([`Call::takes_key`]).
     pub fn prepare_keyed(&self, call: &Call, key: &IdempotencyKey) -> Request {
         debug_assert!(call.takes_key(), "{call:?} takes no key");
+        if let Some(described) = &self.wire.described {
+            return self.follow(described.request(call, &self.wire.catalogue, Some(key)));
+        }
         let mut request = self.prepare(call);
         request.headers_mut().insert(KEY_HEADER, key.header().clone());
         request

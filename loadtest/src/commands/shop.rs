@@ -57,7 +57,7 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     let (_door, opened) = watch::channel(Some(Arc::clone(&url)));
     let progress = Progress::every(args.progress_every);
     progress.begin("opening the levels", None);
-    let course = match Course::open(&plan, opened).await {
+    let course = match Course::open(&plan, vec![opened]).await {
         Ok(course) => course,
         Err(error) => return fail(error),
     };

@@ -78,10 +78,11 @@ pub struct Brought {
 }
 
 impl Course {
-    /// Opens the levels of a plan, on the server behind that door.
-    pub async fn open(plan: &Plan, door: Door) -> Result<Self, CourseError> {
+    /// Opens the levels of a plan, of the service behind these doors. What is asked before the clients come in, and after they have left, is
+    /// asked at the first door that opens.
+    pub async fn open(plan: &Plan, doors: Vec<Door>) -> Result<Self, CourseError> {
         let names = Arc::new(Names::new(&plan.prefix, plan.skus as usize));
-        let desk = Desk::new(plan, names, door.clone())?;
+        let desk = Desk::new(plan, names, doors)?;
         let Itself { strategy, turns, is_durable } = pages::told_of_itself(&desk).await;
         let opened_at = Instant::now();
         let (board, haul) = (Arc::default(), Haul::default());
@@ -94,7 +95,7 @@ impl Course {
         course.look((1..plan.skus as usize).map(open).collect()).await;
         let failed = course.haul.told.iter().find(|told| !matches!(told.answer, Answer::Level(_)));
         if let Some(failed) = failed {
-            let url = door.borrow().as_deref().unwrap_or_default().to_owned();
+            let url = course.desk.address();
             let example = course.haul.breaches.1.clone().unwrap_or_else(|| format!("{:?}", failed.answer));
             return Err(CourseError::Opening { url, example });
         }
@@ -105,8 +106,8 @@ impl Course {
     pub fn hire(&self, plan: &Plan, hours: &Arc<Hours>) -> JoinSet<Haul> {
         let mut clients = JoinSet::new();
         for client in 0..plan.clients {
-            let (desk, board, hours) = (self.desk.clone(), Arc::clone(&self.board), Arc::clone(hours));
-            clients.spawn(work(client, plan.seed, desk, board, hours));
+            let (desk, board) = (self.desk.of_client(client), Arc::clone(&self.board));
+            clients.spawn(work(client, plan.seed, desk, board, Arc::clone(hours)));
         }
         clients
     }

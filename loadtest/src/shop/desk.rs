@@ -1,7 +1,11 @@
 //! One question, until it is answered.
+//!
+//! Every question is sent again and again, under its key if it changes anything, so whom it is sent to matters to nobody. Of a service of
+//! several replicas each client asks its own; if there is no connection, or nobody knows what became of the question, it asks the next
+//! one in turn, and goes on there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use history::shop::{Answer, Ask, Told};
@@ -13,18 +17,25 @@ use super::Plan;
 use super::names::Names;
 use super::wire::{self, Meaning, Request};
 use crate::client::credential;
+use crate::client::replicas::own;
 
 /// Until a question is sent again that nobody answered, or that was turned away.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Where the server is, while there is one.
+/// Where a server is, while there is one.
 pub type Door = watch::Receiver<Option<Arc<str>>>;
+
+/// The doors to a service, one for each replica and never none, and how many questions were answered behind each.
+#[derive(Debug)]
+struct Doors(Vec<(Door, AtomicU64)>);
 
 /// Asks for one client after the other; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Desk {
     http: reqwest::Client,
-    door: Door,
+    doors: Arc<Doors>,
+    /// The number of the door that it goes to; past the last one comes the first.
+    at: Arc<AtomicUsize>,
     names: Arc<Names>,
     start: Instant,
     give_up: Duration,
@@ -55,23 +66,49 @@ pub struct Asked {
 /// What came of one attempt.
 enum Attempt {
     Answer(Answer),
-    Again { in_doubt: bool },
+    /// It is to be sent again: elsewhere, if there is another door.
+    Again {
+        in_doubt: bool,
+        elsewhere: bool,
+    },
     Breach(String),
 }
 
 impl Desk {
-    /// For the levels of a plan.
-    pub fn new(plan: &Plan, names: Arc<Names>, door: Door) -> Result<Self, reqwest::Error> {
+    /// For the levels of a plan, of a service behind these doors: it goes to the first one.
+    pub fn new(plan: &Plan, names: Arc<Names>, doors: Vec<Door>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().no_proxy().timeout(plan.timeout);
         let http = http.default_headers(credential::headers()).build()?;
         Ok(Self {
             http,
-            door,
+            doors: Arc::new(Doors(doors.into_iter().map(|door| (door, AtomicU64::new(0))).collect())),
+            at: Arc::default(),
             names,
             start: Instant::now(),
             give_up: plan.give_up,
             is_given_up: Arc::default(),
         })
+    }
+
+    /// The same for one client, who begins with a door of its own: clients are dealt out in turn.
+    pub fn of_client(&self, client: u32) -> Self {
+        Self { at: Arc::new(own(client, self.doors.0.len()).into()), ..self.clone() }
+    }
+
+    /// The same for each of the doors.
+    pub fn of_each(&self) -> impl Iterator<Item = Self> {
+        (0..self.doors.0.len()).map(|at| Self { at: Arc::new(at.into()), ..self.clone() })
+    }
+
+    /// Where it asks now; empty if there is nobody.
+    pub fn address(&self) -> String {
+        self.door(self.at.load(Ordering::Relaxed)).0.borrow().as_deref().unwrap_or_default().to_owned()
+    }
+
+    /// The doors behind which no question was answered by anybody, by their numbers.
+    pub fn silent(&self) -> Vec<usize> {
+        let is_silent = |at: &usize| self.door(*at).1.load(Ordering::Relaxed) == 0;
+        (0..self.doors.0.len()).filter(is_silent).collect()
     }
 
     /// Nanoseconds since it was made.
@@ -92,7 +129,7 @@ impl Desk {
         let (answer, breach) = loop {
             let left = self.left(begun);
             // Nobody opens any more, or not in time.
-            let Some(base) = self.base(left).await.filter(|_| !left.is_zero()) else {
+            let Some((at, base)) = self.base(left).await.filter(|_| !left.is_zero()) else {
                 self.is_given_up.store(true, Ordering::Relaxed);
                 break (Answer::Unknown, None);
             };
@@ -101,11 +138,17 @@ impl Desk {
                 asked_ns = self.now_ns();
             }
             match self.attempt(&base, number, &ask, &request, patience_s).await {
-                Attempt::Answer(answer) => break (answer, None),
+                Attempt::Answer(answer) => {
+                    self.door(at).1.fetch_add(1, Ordering::Relaxed);
+                    break (answer, None);
+                }
                 Attempt::Breach(breach) => break (Answer::Unknown, Some(breach)),
-                Attempt::Again { in_doubt } => {
+                Attempt::Again { in_doubt, elsewhere } => {
                     effort.again += 1;
                     effort.in_doubt += u64::from(in_doubt && !is_look);
+                    if elsewhere {
+                        self.go_on(at);
+                    }
                     sleep(PAUSE).await;
                 }
             }
@@ -125,11 +168,22 @@ impl Desk {
         left.saturating_sub(begun.elapsed())
     }
 
-    /// Where the server is, once there is one; `None` if there is none in time.
-    async fn base(&self, left: Duration) -> Option<Arc<str>> {
-        let mut door = self.door.clone();
+    fn door(&self, at: usize) -> &(Door, AtomicU64) {
+        &self.doors.0[at % self.doors.0.len()]
+    }
+
+    /// From now on it goes to the door after that one, unless it has gone on already.
+    fn go_on(&self, from: usize) {
+        // Relaxed: wherever somebody asks, the question is the same. And whoever else found that one shut has gone on for all.
+        let _ = self.at.compare_exchange(from, from.wrapping_add(1), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Where the server is, once there is one, and the number of its door; `None` if there is none in time.
+    async fn base(&self, left: Duration) -> Option<(usize, Arc<str>)> {
+        let at = self.at.load(Ordering::Relaxed);
+        let mut door = self.door(at).0.clone();
         let open = timeout(left, door.wait_for(Option::is_some)).await;
-        open.ok()?.ok()?.clone()
+        Some((at, open.ok()?.ok()?.clone()?))
     }
 
     async fn attempt(
@@ -152,13 +206,15 @@ impl Desk {
         }
         let answer = match builder.send().await {
             Ok(answer) => answer,
-            Err(error) => return Attempt::Again { in_doubt: !error.is_connect() },
+            Err(error) => return Attempt::Again { in_doubt: !error.is_connect(), elsewhere: true },
         };
         let status = answer.status().as_u16();
-        let Ok(body) = answer.bytes().await else { return Attempt::Again { in_doubt: true } };
+        let Ok(body) = answer.bytes().await else {
+            return Attempt::Again { in_doubt: true, elsewhere: true };
+        };
         match wire::meaning(&self.names, ask, status, &body) {
             Ok(Meaning::Answer(answer)) => Attempt::Answer(answer),
-            Ok(Meaning::Again) => Attempt::Again { in_doubt: false },
+            Ok(Meaning::Again) => Attempt::Again { in_doubt: false, elsewhere: wire::is_unknown(&body) },
             Err(breach) => {
                 let shown: String = String::from_utf8_lossy(&body).chars().take(300).collect();
                 Attempt::Breach(format!(
@@ -173,7 +229,7 @@ impl Desk {
     pub async fn page(&self, path: &str) -> Option<(u16, Vec<u8>)> {
         let begun = Instant::now();
         while !self.left(begun).is_zero() {
-            let base = self.base(self.left(begun)).await?;
+            let (at, base) = self.base(self.left(begun)).await?;
             if let Ok(answer) = self.http.get(format!("{base}{path}")).send().await {
                 let status = answer.status();
                 let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
@@ -181,6 +237,8 @@ impl Desk {
                     return Some((status.as_u16(), body.to_vec()));
                 }
             }
+            // A page is the same wherever it is asked for.
+            self.go_on(at);
             sleep(PAUSE).await;
         }
         None
@@ -188,8 +246,7 @@ impl Desk {
 
     /// Removes a level; whether that was done.
     pub async fn remove(&self, level: usize) -> bool {
-        let Some(base) = self.door.borrow().clone() else { return false };
-        let url = format!("{base}/v1/stock/{}", self.names.sku(level));
+        let url = format!("{}/v1/stock/{}", self.address(), self.names.sku(level));
         let answer = self.http.delete(url).header("if-match", "*").send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }

@@ -78,7 +78,7 @@ pub async fn drive(
     let mut house = House { launch, door, starts: 0, recovery, timeout, lives };
     progress.begin("opening the levels", None);
     let mut server = house.start(false).await?;
-    let course = Course::open(plan, opened).await?;
+    let course = Course::open(plan, vec![opened]).await?;
     let hours = Arc::new(Hours::new(plan.limit, stop));
     let clients = course.hire(plan, &hours);
     progress.begin("killing and restarting", Some(Limit::Requests(cycles.into())));

@@ -1,5 +1,7 @@
 //! The ledger of the service, page by page, and what it says of its queue.
 
+use std::collections::BTreeSet;
+
 use history::shop::{Movement, MovementKind, Turns};
 use serde::Deserialize;
 
@@ -120,7 +122,7 @@ fn kind(name: &str) -> MovementKind {
 }
 
 /// What a server tells of itself.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Itself {
     /// Its strategy.
     pub strategy: Option<String>,
@@ -130,8 +132,27 @@ pub struct Itself {
     pub is_durable: bool,
 }
 
-/// The strategy of the server, the discipline of its queue, and whether it keeps anything, as far as it tells.
+/// The strategy of a service, the discipline of its queue, and whether it keeps anything, as far as its servers tell.
 pub async fn told_of_itself(desk: &Desk) -> Itself {
+    let mut told = Vec::new();
+    for replica in desk.of_each() {
+        told.push(told_by_one(&replica).await);
+    }
+    together(told)
+}
+
+/// What is true of all replicas of a service: a discipline only if it is that of each, since whoever is served anywhere is served out of
+/// one queue; and likewise that what is answered is kept.
+fn together(told: Vec<Itself>) -> Itself {
+    let turns = told.first().map_or(Turns::Untold, |first| first.turns);
+    let turns = if told.iter().all(|one| one.turns == turns) { turns } else { Turns::Untold };
+    let is_durable = told.iter().all(|one| one.is_durable);
+    let strategies: BTreeSet<String> = told.into_iter().filter_map(|one| one.strategy).collect();
+    let names: Vec<String> = strategies.into_iter().collect();
+    Itself { strategy: (!names.is_empty()).then(|| names.join(", ")), turns, is_durable }
+}
+
+async fn told_by_one(desk: &Desk) -> Itself {
     let (_, body) = desk.page("/v1/status").await.unwrap_or_default();
     let Ok(Status { strategy, durability, orders }) = serde_json::from_slice(&body) else {
         return Itself::default();
@@ -143,4 +164,25 @@ pub async fn told_of_itself(desk: &Desk) -> Itself {
         _ => Turns::Untold,
     });
     Itself { strategy, turns, is_durable: durability.is_some_and(|durability| durability != "ephemeral") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_replicas_only_what_is_true_of_all_is_taken() {
+        let says = |strategy: &str, turns, is_durable| Itself {
+            strategy: Some(strategy.to_owned()),
+            turns,
+            is_durable,
+        };
+        let one = || says("mutex", Turns::Fifo, true);
+        assert_eq!(together(vec![one()]), one());
+        assert_eq!(together(vec![one(), one()]), one());
+        let other = says("atomic", Turns::Lifo, false);
+        assert_eq!(together(vec![one(), other]), says("atomic, mutex", Turns::Untold, false));
+        // Who tells nothing may have any discipline.
+        assert_eq!(together(vec![one(), Itself::default()]), says("mutex", Turns::Untold, false));
+    }
 }

@@ -44,6 +44,7 @@ struct Body {
     problem: Option<Box<Body>>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    applied: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,6 +132,12 @@ pub fn meaning(names: &Names, ask: &Ask, status: u16, body: &[u8]) -> Result<Mea
         200..=299 => read.success(status, &parsed).map(Meaning::Answer),
         _ => read.problem(status, &parsed),
     }
+}
+
+/// Whether an answer leaves open what became of the question: `"applied": "unknown"`.
+pub fn is_unknown(body: &[u8]) -> bool {
+    let parsed: Result<Body, _> = serde_json::from_slice(body);
+    parsed.is_ok_and(|body| body.applied.as_deref() == Some("unknown"))
 }
 
 struct Reader<'a> {
@@ -304,6 +311,10 @@ mod tests {
         let ask = Ask::Commit { of: id(), lines: None };
         let problem = |name: &str| json!({"type": format!("/problems/{name}")});
         assert_eq!(means(&ask, 503, &problem("overloaded")), Ok(Meaning::Again));
+        for (applied, is_open) in [("unknown", true), ("no", false)] {
+            let body = json!({"type": "/problems/request-timeout", "applied": applied}).to_string();
+            assert_eq!(is_unknown(body.as_bytes()), is_open, "{applied}");
+        }
         assert_eq!(means(&ask, 409, &problem("idempotency-key-in-progress")), Ok(Meaning::Again));
         let answered = |status, name| match means(&ask, status, &problem(name)) {
             Ok(Meaning::Answer(answer)) => Some(answer),
