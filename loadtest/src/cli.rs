@@ -15,8 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use self::profile::Named;
 use crate::calibrate::{CeilingPlan, noop};
-use crate::client::Sender;
 use crate::client::faults::Faults;
+use crate::client::{Replicas, Sender};
 use crate::output::{Colours, Out, Way, file};
 use crate::report::sometimes::Wanted;
 use crate::schedule::{Dispatch, Limit, Pattern, Rate};
@@ -115,9 +115,10 @@ pub struct WorkloadArgs {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The address of the server, such as <http://127.0.0.1:8080>.
+    /// The address of the server, such as <http://127.0.0.1:8080>; or those of several replicas of one service, with commas between:
+    /// clients are spread over all of them, and one history is judged.
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
-    pub url: String,
+    pub url: Replicas,
     /// Drive an inventory that is not this service: a description of how to ask it and how to read its answers, in TOML
     /// (docs/targets.md).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -214,9 +215,10 @@ pub struct CheckArgs {
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The address of the server, such as <http://127.0.0.1:8080>.
+    /// The address of the server, such as <http://127.0.0.1:8080>; or those of several replicas of one service, with commas between:
+    /// clients are spread over all of them, and one history is judged.
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
-    pub url: String,
+    pub url: Replicas,
     /// Order lines with the columns invoice,sku,quantity,at; gzipped if the name ends in .gz.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -366,6 +368,16 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_that_make_no_sense_are_told_with_the_argument() {
+        let parsed = |url: &str| Cli::try_parse_from(["loadtest", "run", url]);
+        assert!(parsed("http://127.0.0.1:1").is_ok() && parsed("http://a:1,http://b:1").is_ok());
+        for wrong in ["http://a:1,", "http://a:1,http://a:1", "http://a:1,https://b:1", "a:1"] {
+            let error = parsed(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("'<URL>'"), "{error}");
+        }
     }
 
     #[test]

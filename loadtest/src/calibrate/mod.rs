@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::client::Sender;
+use crate::client::{Replicas, Sender};
 use crate::interrupt::Stop;
 use crate::measure::per_second;
 use crate::measure::process::own_cpu_time;
@@ -125,7 +125,8 @@ pub async fn ceiling(
     let spec = Spec { skus: 1, keys: Keys::Single, mix: "adjust=1".parse()?, opening_stock: 0, seed: 1 };
     let catalogue = Arc::new(spec.catalogue(noop::PREFIX));
     let described = follows.then(|| Target::parse(noop::DESCRIPTION, "noop")).transpose()?.map(Arc::new);
-    let mut stage = Stage::open_to(server.url(), described, catalogue, concurrency, TIMEOUT).await?;
+    let server_at = Replicas::one(server.url());
+    let mut stage = Stage::open_to(&server_at, described, catalogue, concurrency, TIMEOUT).await?;
     if sender == Sender::Hyper {
         stage = stage.bare(TIMEOUT);
     }

@@ -50,6 +50,11 @@ impl Failure {
         [NO_CONNECTION, CONNECTION_LOST, BROKEN_OFF].contains(&&*self.kind)
     }
 
+    /// Whether there was no connection: then nothing was sent.
+    pub fn is_unsent(&self) -> bool {
+        self.kind == NO_CONNECTION
+    }
+
     /// Whether there was an answer, which does not fit the contract.
     pub fn is_breach(&self) -> bool {
         self.kind == CONTRACT_BREACH

@@ -3,7 +3,7 @@
 //! Only writes that take an idempotency key meet them. A *disconnect* sends a part of a request, or all of it, and closes the
 //! connection: nobody knows whether it took effect. A *replay* sends a request with a key and, once it is answered, the same again: the
 //! answer has to be the same, and nothing may happen a second time, which would show as a version that no answer explains.
-//! A *slow* request sends its body in pieces.
+//! Of a service of several replicas it is the next one that is asked again. A *slow* request sends its body in pieces.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -104,7 +104,8 @@ const KEYS_OF_CLIENT: u64 = 1 << 40;
 pub struct Saboteur {
     faults: Faults,
     rng: Xoshiro256PlusPlus,
-    link: Link,
+    /// One to each replica; never none.
+    links: Vec<Link>,
     client: u32,
     /// Makes its keys its own.
     name: String,
@@ -120,10 +121,10 @@ impl Faults {
 }
 
 impl Saboteur {
-    /// Of a client with this number and a name made of it, with faults drawn from a seed.
-    pub fn new(faults: Faults, seed: u64, link: Link, (client, name): (u32, String)) -> Self {
+    /// Of a client with this number and a name made of it, with a link to each replica and faults drawn from a seed.
+    pub fn new(faults: Faults, seed: u64, links: Vec<Link>, (client, name): (u32, String)) -> Self {
         let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Self { faults, rng, link, client, name, keys: 0, counts: FaultCounts::default() }
+        Self { faults, rng, links, client, name, keys: 0, counts: FaultCounts::default() }
     }
 
     /// The faults since the last time.
@@ -131,20 +132,20 @@ impl Saboteur {
         std::mem::take(&mut self.counts)
     }
 
-    /// Makes a call with a fault, if it draws one; `None` if it is to be made as usual.
-    pub async fn perform(&mut self, call: &Call, now_ns: impl Fn() -> u64) -> Option<Suffered> {
+    /// Makes a call of the replica with this number with a fault, if it draws one; `None` if it is to be made as usual.
+    pub async fn perform(&mut self, call: &Call, at: usize, now_ns: impl Fn() -> u64) -> Option<Suffered> {
         match self.draw(call)? {
             Fault::Disconnect => {
                 self.counts.disconnected += 1;
-                let failure = self.disconnect(call).await;
+                let failure = self.disconnect(call, at).await;
                 Some(Suffered { reply: Err(failure), returned_ns: now_ns(), breach: None, again: None })
             }
             Fault::Slow => {
                 self.counts.slow += 1;
-                let reply = self.slow(call).await;
+                let reply = self.slow(call, at).await;
                 Some(Suffered { reply, returned_ns: now_ns(), breach: None, again: None })
             }
-            Fault::Replay => Some(self.replay(call, now_ns).await),
+            Fault::Replay => Some(self.replay(call, at, now_ns).await),
         }
     }
 
@@ -163,16 +164,17 @@ impl Saboteur {
         None
     }
 
-    async fn disconnect(&mut self, call: &Call) -> Failure {
-        let wire = self.link.bytes(call);
+    async fn disconnect(&mut self, call: &Call, at: usize) -> Failure {
+        let link = &self.links[at];
+        let wire = link.bytes(call);
         // From half of it to all of it.
         let part = self.rng.random_range(wire.len() / 2..=wire.len());
         let send = async {
-            let mut stream = TcpStream::connect(self.link.authority()).await?;
+            let mut stream = TcpStream::connect(link.authority()).await?;
             stream.set_nodelay(true)?;
             stream.write_all(&wire[..part]).await
         };
-        match timeout(self.link.timeout(), send).await {
+        match timeout(link.timeout(), send).await {
             Ok(Err(error)) => no_connection(&error),
             _ => {
                 let example = format!("{part} of {} bytes were sent", wire.len());
@@ -181,29 +183,32 @@ impl Saboteur {
         }
     }
 
-    async fn slow(&mut self, call: &Call) -> Result<Answer, Failure> {
-        let request = self.link.whole(call, None).map(Trickle::new);
+    async fn slow(&mut self, call: &Call, at: usize) -> Result<Answer, Failure> {
+        let link = &self.links[at];
+        let request = link.whole(call, None).map(Trickle::new);
         let exchange = async {
-            let mut wire = Wire::open(self.link.authority()).await.map_err(|error| no_connection(&*error))?;
+            let mut wire = Wire::open(link.authority()).await.map_err(|error| no_connection(&*error))?;
             wire.exchange(request).await.map_err(|broken| match broken {
                 Broken::Lost(failure) => failure,
                 Broken::Unsent(_) => no_connection(&std::io::Error::from(std::io::ErrorKind::NotConnected)),
             })
         };
-        timeout(self.link.timeout(), exchange).await.unwrap_or_else(|_| Err(timed_out()))
+        timeout(link.timeout(), exchange).await.unwrap_or_else(|_| Err(timed_out()))
     }
 
-    async fn replay(&mut self, call: &Call, now_ns: impl Fn() -> u64) -> Suffered {
+    async fn replay(&mut self, call: &Call, at: usize, now_ns: impl Fn() -> u64) -> Suffered {
         self.keys += 1;
         // The name is a sku and two numbers, which are visible characters.
         let key = IdempotencyKey::quoted(&format!("{}-{}", self.name, self.keys)).ok();
-        let reply = self.link.send(self.link.prepare(call, key.as_ref())).await;
+        let reply = ask(&mut self.links[at], call, key.as_ref()).await;
         let returned_ns = now_ns();
         let (mut breach, mut repetition) = (None, None);
         // What is in doubt, or was shed, may well be answered otherwise.
         if let Some(first) = reply.as_ref().ok().filter(|first| first.status < 500) {
             let invoked_ns = now_ns();
-            let again = self.link.send(self.link.prepare(call, key.as_ref())).await;
+            // A key is one of all replicas: what one of them has answered, the next one knows.
+            let next = (at + 1) % self.links.len();
+            let again = ask(&mut self.links[next], call, key.as_ref()).await;
             if let Some(answer) = again.ok().filter(|again| again.status < 500) {
                 self.counts.replayed += 1;
                 breach = differs(call, first, &answer);
@@ -214,6 +219,11 @@ impl Saboteur {
         }
         Suffered { reply, returned_ns, breach, again: repetition }
     }
+}
+
+async fn ask(link: &mut Link, call: &Call, key: Option<&IdempotencyKey>) -> Result<Answer, Failure> {
+    let request = link.prepare(call, key);
+    link.send(request).await
 }
 
 fn differs(call: &Call, first: &Answer, again: &Answer) -> Option<Failure> {

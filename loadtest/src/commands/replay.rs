@@ -1,6 +1,6 @@
-//! `loadtest replay URL FILE`
+//! `loadtest replay URL FILE`, or `URL,URL,... FILE`
 
-use super::{command_line, fail, save};
+use super::{command_line, fail, misused, save};
 use crate::cli::ReplayArgs;
 use crate::exit::Exit;
 use crate::interrupt::Stop;
@@ -8,11 +8,14 @@ use crate::output::{self, Progress};
 use crate::replay::drive::{Plan, Replay, drive};
 use crate::replay::file;
 use crate::replay::report::ReplayReport;
-use crate::report::VerdictReport;
+use crate::report::{VerdictReport, replicas};
 use crate::{verdict, workload};
 
 /// Replays a file of orders, verifies it, reports it.
 pub(super) async fn replay(args: ReplayArgs, stop: &Stop) -> Exit {
+    if let Err(error) = args.url.are_reached_by(args.concurrency) {
+        return misused(error);
+    }
     let path = args.file.clone();
     let orders = match tokio::task::spawn_blocking(move || file::load(&path)).await {
         Ok(Ok(orders)) => orders,
@@ -40,7 +43,9 @@ pub(super) async fn replay(args: ReplayArgs, stop: &Stop) -> Exit {
     let (_, checked, took) = verdict::check(history).await;
     let mut findings: Vec<Exit> = unsaved.into_iter().chain([verdict::exit(&checked)]).collect();
     let mut report = ReplayReport::new(&args.url, &orders, &plan, &replay, VerdictReport::new(checked, took));
-    for (finding, remark) in remarks(&replay, &plan, stop) {
+    let silent = replicas::silent(&report.replicas).filter(|_| !stop.requested());
+    let silent = silent.map(|remark| (Exit::CouldNotRun, remark));
+    for (finding, remark) in remarks(&replay, &plan, stop).into_iter().chain(silent) {
         findings.push(finding);
         report.remarks.push(remark);
     }

@@ -1,4 +1,4 @@
-//! `loadtest run URL`
+//! `loadtest run URL`, or `URL,URL,...`
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::output::{self, Progress};
 use crate::report::VerdictReport;
 use crate::report::bank::Bank;
 use crate::report::headline::FAILED_SHARE_MAX;
+use crate::report::replicas;
 use crate::report::run::{Asked, DeathReport, RunReport};
 use crate::report::sale::Sale;
 use crate::report::sometimes::Sometimes;
@@ -45,6 +46,9 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         Ok(plan) => plan,
         Err(error) => return misused(error),
     };
+    if let Err(error) = args.url.are_reached_by(plan.concurrency) {
+        return misused(error);
+    }
     if plan.spec.is_too_large_a_bank() {
         return misused(format!(
             "a bank has at most {QUERIED_SKUS_MAX} skus, as one query names at most 10 000 levels; see --skus"
@@ -199,9 +203,8 @@ fn remarks(thresholds: &[Threshold], run: &Run, report: &RunReport, stop: &Stop)
     } else if run.unread > 0 {
         note(Exit::Inconclusive, format!("{} levels could not be read back at the end", run.unread));
     }
-    if let Some(remark) = unheard(run, report.workload.concurrency, stop) {
-        note(Exit::CouldNotRun, remark);
-    }
+    let absent = [unheard(run, report.workload.concurrency, stop), silent(run, report, stop)];
+    absent.into_iter().flatten().for_each(|remark| note(Exit::CouldNotRun, remark));
     if report.total.done + report.total.refused == 0 {
         note(
             Exit::Inconclusive,
@@ -257,4 +260,10 @@ fn unheard(run: &Run, concurrency: u32, stop: &Stop) -> Option<String> {
         "{unheard} of {concurrency} clients were never answered: all their connections were refused or lost, so this was not the load that \
          was asked for; raise the limits of the server (connections, backlog) and of open files and ports here, or lower --concurrency"
     ))
+}
+
+/// That replicas took no part, if that is so though the run went to its end.
+fn silent(run: &Run, report: &RunReport, stop: &Stop) -> Option<String> {
+    let went_to_its_end = run.death.is_none() && !stop.requested();
+    replicas::silent(&report.replicas).filter(|_| went_to_its_end)
 }

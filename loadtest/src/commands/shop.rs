@@ -13,6 +13,7 @@ use crate::cli::{RunArgs, limit};
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Out, Progress};
+use crate::report::replicas;
 use crate::schedule::Limit;
 use crate::shop::clerk::Hours;
 use crate::shop::course::{Brought, Course};
@@ -49,15 +50,20 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         give_up: args.workload.timeout * TIMEOUTS,
         command: command_line(),
     };
-    let url: Arc<str> = args.url.trim_end_matches('/').into();
-    // Nobody is to be asked again and again where there is nobody.
-    if let Err(error) = reachable(&url, plan.timeout).await {
-        return fail(format!("{url} cannot be driven: {error}"));
+    if let Err(error) = args.url.are_reached_by(plan.clients) {
+        return misused(error);
     }
-    let (_door, opened) = watch::channel(Some(Arc::clone(&url)));
+    let urls: Vec<&str> = args.url.urls().iter().map(|url| url.trim_end_matches('/')).collect();
+    // Nobody is to be asked again and again where there is nobody.
+    if let Err(error) = reachable(&urls, plan.timeout).await {
+        return fail(format!("{} cannot be driven: {error}", urls.join(",")));
+    }
+    let door = |url: &&str| watch::channel::<Option<Arc<str>>>(Some((*url).into()));
+    // Whoever holds them open closes none of them.
+    let (_open, doors): (Vec<_>, Vec<_>) = urls.iter().map(door).unzip();
     let progress = Progress::every(args.progress_every);
     progress.begin("opening the levels", None);
-    let course = match Course::open(&plan, vec![opened]).await {
+    let course = match Course::open(&plan, doors).await {
         Ok(course) => course,
         Err(error) => return fail(error),
     };
@@ -71,7 +77,12 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
     }
     let (brought, audit) = judge(brought, &progress).await;
     progress.close();
-    let (report, exits) = ShopReport::new(&plan, &url, &brought, audit.as_ref(), None);
+    let (mut report, mut exits) = ShopReport::new(&plan, &urls.join(","), &brought, audit.as_ref(), None);
+    let silent: Vec<&str> = desk.silent().into_iter().filter_map(|at| urls.get(at).copied()).collect();
+    if urls.len() > 1 && !silent.is_empty() && !stop.requested() {
+        exits.push(Exit::CouldNotRun);
+        report.remarks.push(replicas::told_silent(&silent));
+    }
     publish(report, exits, args.out.as_ref(), stop)
 }
 
@@ -127,9 +138,17 @@ fn foreign(args: &RunArgs) -> Vec<&'static str> {
     given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
 }
 
-async fn reachable(url: &str, timeout: Duration) -> Result<(), reqwest::Error> {
+/// Whether somebody is at one of these; if nobody is, why not at the first of them.
+async fn reachable(urls: &[&str], timeout: Duration) -> Result<(), reqwest::Error> {
     let http = reqwest::Client::builder().no_proxy().timeout(timeout).build()?;
-    http.get(format!("{url}/livez")).send().await.map(|_| ())
+    let mut why = None;
+    for url in urls {
+        match http.get(format!("{url}/livez")).send().await {
+            Ok(_) => return Ok(()),
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    why.map_or(Ok(()), Err)
 }
 
 /// Judges the books, off the runtime's threads.

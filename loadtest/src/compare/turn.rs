@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::contender::{Contender, Role};
 use super::server::{Launch, ServerProcess, Storage};
 use super::{CompareError, delay};
+use crate::client::Replicas;
 use crate::interrupt::Stop;
 use crate::measure::{Quantiles, per_second, rows};
 use crate::output::{self, Progress};
@@ -131,16 +132,16 @@ pub async fn turn(
         Some(delay) => Some(delay::Proxy::start(server.url(), delay).await.map_err(CompareError::Proxy)?),
         None => None,
     };
-    let url = delayed.as_ref().map_or(server.url(), delay::Proxy::url);
+    let server_at = Replicas::one(delayed.as_ref().map_or(server.url(), delay::Proxy::url));
     let plan = part(&setup.plan, round);
-    let mut run = runner::run(url, &plan, Some(server.pid()), stop, progress).await.map_err(failed)?;
+    let mut run = runner::run(&server_at, &plan, Some(server.pid()), stop, progress).await.map_err(failed)?;
     let mut paced = None;
     // A negative control is not judged by its latency, and may be past answering: it has lost what it would have to tell.
     let is_control = contender.role == Role::NegativeControl;
     if let Some(rate) = setup.rate_per_s.filter(|_| !is_control && !stop.requested()) {
         // The server is warm by now.
         let plan = Plan { offered: Some(rate.into()), warmup: Duration::ZERO, ..part(&setup.plan, round) };
-        paced = Some((rate, runner::run(url, &plan, None, stop, progress).await.map_err(failed)?));
+        paced = Some((rate, runner::run(&server_at, &plan, None, stop, progress).await.map_err(failed)?));
     }
     progress.begin("judging what was recorded", None);
     // Stopped before the check, which would otherwise share the machine with an idle server.

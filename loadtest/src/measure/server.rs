@@ -1,6 +1,7 @@
 //! What the server says of itself in `GET /v1/status`: its strategy, and how contended it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,6 +31,26 @@ impl ServerStatus {
         }
         let Ok(answer) = client.get("/v1/status").await else { return Self::default() };
         if answer.status == 200 { Self::parse(&answer.body) } else { Self::default() }
+    }
+
+    /// What all replicas of a service say together, as far as each answers; of one server all that it says.
+    pub async fn of_all(replicas: &[Arc<Client>]) -> Self {
+        if let [only] = replicas {
+            return Self::of(only).await;
+        }
+        let mut told = Vec::with_capacity(replicas.len());
+        for replica in replicas {
+            told.push(Self::of(replica).await);
+        }
+        Self::together(told)
+    }
+
+    /// The names of all strategies, and no counters: each replica counts what came its own way, one that ends takes its share along, and
+    /// means and maxima do not add up. So what they have together is not known, rather than what one of them has.
+    fn together(told: Vec<Self>) -> Self {
+        let strategies: BTreeSet<String> = told.into_iter().filter_map(|status| status.strategy).collect();
+        let names: Vec<String> = strategies.into_iter().collect();
+        Self { strategy: (!names.is_empty()).then(|| names.join(", ")), contention: BTreeMap::new() }
     }
 
     /// Whether the server told of contention at all. One that did not may well have had it.
@@ -78,6 +99,20 @@ mod tests {
         assert_eq!((grown["acquisitions"], grown["contended"]), (15, 0));
         assert_eq!(grown["hold_ns_mean"], 80);
         assert!(!grown.contains_key("waits"));
+    }
+
+    #[test]
+    fn of_several_replicas_only_what_is_true_of_all_is_told() {
+        let says = |strategy: &str, waits| ServerStatus {
+            strategy: Some(strategy.to_owned()),
+            contention: [("contended".to_owned(), waits)].into(),
+        };
+        let together = |told: &[ServerStatus]| ServerStatus::together(told.to_vec());
+        let same = together(&[says("mutex", 3), ServerStatus::default(), says("mutex", 9)]);
+        assert_eq!((same.strategy.as_deref(), same.tells_contention()), (Some("mutex"), false));
+        let differing = together(&[says("mutex", 3), says("atomic", 9)]);
+        assert_eq!(differing.strategy.as_deref(), Some("atomic, mutex"));
+        assert_eq!(together(&[]), ServerStatus::default());
     }
 
     #[test]

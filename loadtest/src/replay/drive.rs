@@ -11,13 +11,14 @@ use super::plan::{Stock, book, book_returned, opening, part_of, windows};
 use crate::catalogue::{Catalogue, DEFAULT_LOCATION};
 use crate::client::body::foreign_adjustment;
 use crate::client::wire::Problem;
-use crate::client::{Call, Change};
+use crate::client::{Call, Change, Replicas};
 use crate::interrupt::Stop;
 use crate::measure::server::ServerStatus;
 use crate::measure::{Latencies, Quantiles};
 use crate::output::Progress;
 use crate::runner::fan_out::{insist, is_answered};
 use crate::runner::session::{Class, Exchange, Fate, Tally};
+use crate::runner::ways::Traffic;
 use crate::runner::{RunError, Stage};
 use crate::schedule::Limit;
 
@@ -69,6 +70,8 @@ pub struct Replay {
     pub uncertain: usize,
     /// What the server said to a name outside the alphabet, by name.
     pub foreign: Vec<(String, String, bool)>,
+    /// What was asked of each replica while the invoices were sent, in the order of the command line.
+    pub traffic: Vec<Traffic>,
 }
 
 /// How the invoices fared.
@@ -101,9 +104,9 @@ pub struct WrongStock {
     pub found: Option<u64>,
 }
 
-/// Replays orders against the server at `url`.
+/// Replays orders against a service.
 pub async fn drive(
-    url: &str,
+    replicas: &Replicas,
     orders: &Orders,
     plan: &Plan,
     stop: &Stop,
@@ -111,8 +114,8 @@ pub async fn drive(
 ) -> Result<Replay, RunError> {
     let name = |sku: &String| (format!("{}{sku}", plan.prefix), DEFAULT_LOCATION.to_owned());
     let catalogue = Arc::new(Catalogue::new(orders.skus.iter().map(name).collect()));
-    let mut stage = Stage::open(url, catalogue, plan.concurrency, plan.timeout).await?;
-    let strategy = ServerStatus::of(&stage.client).await.strategy;
+    let mut stage = Stage::open(replicas, catalogue, plan.concurrency, plan.timeout).await?;
+    let strategy = ServerStatus::of_all(stage.replicas()).await.strategy;
     let start = Instant::now();
 
     let minutes = i64::try_from(plan.window.as_secs() / 60).unwrap_or(i64::MAX);
@@ -120,6 +123,8 @@ pub async fn drive(
     let stock = part_of(&opening(orders, &windows), plan.stock_fraction);
     progress.begin("opening the stock", None);
     open(&mut stage, &stock).await;
+    stage.spread();
+    stage.take_traffic();
 
     progress.begin("replaying", Some(Limit::Requests(orders.invoices.len() as u64)));
     let mut ledger = Ledger::new(stock);
@@ -131,9 +136,10 @@ pub async fn drive(
         ledger.window(&mut stage, &orders.invoices[window.clone()], progress).await;
         ledger.windows += 1;
     }
-    let elapsed = began.elapsed();
+    let (elapsed, traffic) = (began.elapsed(), stage.take_traffic());
 
     progress.begin("reading every level back", None);
+    stage.gather().await;
     let foreign = try_foreign(&stage, orders).await;
     let reads = stage.read_back().await;
     let elapsed_all = start.elapsed();
@@ -160,6 +166,7 @@ pub async fn drive(
         wrong,
         uncertain,
         foreign,
+        traffic,
     })
 }
 

@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::drive::{Fates, Plan, Replay, WrongStock};
 use super::file::{LeftOut, Orders};
+use crate::client::Replicas;
 use crate::measure::{Quantiles, per_second};
 use crate::report::document::{Better, CaseOutcome, Document};
+use crate::report::replicas::{self, ReplicaReport};
 use crate::report::{
     FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures,
 };
@@ -24,9 +26,12 @@ pub struct ReplayReport {
     pub loadtest_version: &'static str,
     /// The command line.
     pub command: String,
-    /// The address of the server.
+    /// The address of the server; those of several replicas with commas between.
     pub url: String,
-    /// Its strategy, if it told.
+    /// What was asked of each replica while the invoices were sent; absent if there is one server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaReport>,
+    /// Its strategy, if it told; of replicas that have several, all of them.
     pub strategy: Option<String>,
     /// The beginning of the skus' names.
     pub prefix: String,
@@ -108,7 +113,13 @@ pub struct FinalStock {
 
 impl ReplayReport {
     /// Puts the figures of a replay together; `exit_code` and `remarks` are decided by the caller.
-    pub fn new(url: &str, orders: &Orders, plan: &Plan, replay: &Replay, verdict: VerdictReport) -> Self {
+    pub fn new(
+        servers: &Replicas,
+        orders: &Orders,
+        plan: &Plan,
+        replay: &Replay,
+        verdict: VerdictReport,
+    ) -> Self {
         let answered = replay.invoices.accepted + replay.invoices.refused;
         let (wrong, uncertain) = (replay.wrong.len(), replay.uncertain);
         let foreign = |(sku, answer, refused): &(String, String, bool)| Foreign {
@@ -120,7 +131,8 @@ impl ReplayReport {
             format: "loadtest-replay/1",
             loadtest_version: VERSION,
             command: plan.command.clone(),
-            url: url.to_owned(),
+            url: servers.to_string(),
+            replicas: replicas::of(servers, &replay.traffic),
             strategy: replay.strategy.clone(),
             prefix: plan.prefix.clone(),
             lines: orders.lines,
@@ -200,6 +212,7 @@ impl ReplayReport {
     }
 
     fn tell_findings(&self, document: &mut Document) {
+        replicas::tell(document, &self.replicas);
         for (name, left_out) in &self.left_out {
             document.line(format!("Left out: {} lines of `{name}`, which is no sku", left_out.lines));
         }

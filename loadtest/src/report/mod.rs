@@ -18,6 +18,7 @@ pub mod junit;
 pub mod lanes;
 pub mod over_time;
 pub mod plain;
+pub mod replicas;
 pub mod run;
 pub mod sale;
 pub mod sometimes;

@@ -9,12 +9,13 @@ use super::bank::Bank;
 use super::document::{Better, Block, CaseOutcome, Document, Spectrum};
 use super::headline::{self, Evidence, Headline};
 use super::over_time::OverTime;
+use super::replicas::{self, ReplicaReport};
 use super::sale::Sale;
 use super::sometimes::Sometimes;
 use super::{FailureRow, Remarks, VERSION, VerdictReport, counts, failures, millis, table, tell_failures};
 use crate::calibrate::Ceiling;
-use crate::client::Kind;
 use crate::client::faults::FaultCounts;
+use crate::client::{Kind, Replicas};
 use crate::measure::{OpenLoop, Quantiles, Row, Samples, Sums, per_second, rows};
 use crate::runner::{Plan, Run};
 use crate::schedule::Limit;
@@ -29,12 +30,15 @@ pub struct RunReport {
     pub loadtest_version: &'static str,
     /// The command line.
     pub command: String,
-    /// The address of the server.
+    /// The address of the server; those of several replicas with commas between.
     pub url: String,
+    /// What was asked of each replica in the measured part; absent if there is one server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaReport>,
     /// What it is, by its description; absent if it was spoken to as this service is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Its strategy, if it told.
+    /// Its strategy, if it told; of replicas that have several, all of them.
     pub strategy: Option<String>,
     /// What the run may be quoted with; `null` if anything stands against it.
     pub headline: Option<Headline>,
@@ -69,7 +73,7 @@ pub struct RunReport {
     /// Faults from the clients' side; absent if none were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faults: Option<FaultCounts>,
-    /// Growth of the server's contention counters over the measured part.
+    /// Growth of the server's contention counters over the measured part. Those of several replicas do not add up: none are told then.
     pub contention: BTreeMap<String, u64>,
     /// Which interesting situations the run reached, by name, with how often; those that it never reached are 0.
     pub sometimes: Sometimes,
@@ -264,7 +268,7 @@ impl DeathReport {
 
 impl RunReport {
     /// Puts the figures of a run together; `exit_code` and `remarks` are decided by the caller.
-    pub fn new(url: &str, plan: &Plan, run: &Run, verdict: VerdictReport, asked: Asked<'_>) -> Self {
+    pub fn new(servers: &Replicas, plan: &Plan, run: &Run, verdict: VerdictReport, asked: Asked<'_>) -> Self {
         let (operations, total) = rows(&run.measured.samples);
         let open_loop = run.measured.open_loop.rate_per_s.map(|_| run.measured.open_loop);
         let throughput_per_s = per_second(total.done + total.refused, run.measured.elapsed);
@@ -294,7 +298,8 @@ impl RunReport {
             format: "loadtest-run/1",
             loadtest_version: VERSION,
             command: plan.command.clone(),
-            url: url.to_owned(),
+            url: servers.to_string(),
+            replicas: replicas::of(servers, &run.traffic),
             target: plan.target.as_ref().map(|target| target.name.clone()),
             strategy: run.strategy.clone(),
             headline: judged.as_ref().ok().cloned(),
@@ -347,6 +352,7 @@ impl RunReport {
             }
         };
         document.line(format!("Server: {server}"));
+        replicas::tell(&mut document, &self.replicas);
         document.push(table::operations(&self.operations, &self.total));
         document.push(Block::Spectra {
             title: "Response times".to_owned(),

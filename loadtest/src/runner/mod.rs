@@ -9,6 +9,7 @@ pub mod phase;
 pub mod session;
 pub mod stage;
 pub mod vitals;
+pub mod ways;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::task::JoinError;
 
 use crate::catalogue::Catalogue;
 use crate::client::faults::{FaultCounts, Faults};
-use crate::client::{Call, ClientError, Sender};
+use crate::client::{Call, ClientError, Replicas, Sender};
 use crate::interrupt::Stop;
 use crate::measure::Phase;
 use crate::measure::process::{cpu_time, own_cpu_time};
@@ -34,6 +35,7 @@ use phase::Order;
 use session::Tally;
 pub use stage::Stage;
 use vitals::{Death, Vitals};
+use ways::Traffic;
 
 /// Why there was no run.
 #[derive(Debug, thiserror::Error)]
@@ -167,49 +169,46 @@ pub struct Run {
     pub faults: Option<FaultCounts>,
     /// The CPU time of this process over the measured part.
     pub client_cpu: Option<Duration>,
+    /// What was asked of each replica in the measured part, in the order of the command line.
+    pub traffic: Vec<Traffic>,
 }
 
-/// Runs a plan against the server at `url`. With the server's process id its CPU time is taken, too.
+/// Runs a plan against a service. With the process id of a server its CPU time is taken, too.
 pub async fn run(
-    url: &str,
+    replicas: &Replicas,
     plan: &Plan,
     server: Option<u32>,
     stop: &Stop,
     progress: &Progress,
 ) -> Result<Run, RunError> {
-    let catalogue = Arc::new(plan.catalogue());
-    let described = plan.target.clone();
-    let mut stage = Stage::open_to(url, described, catalogue, plan.concurrency, plan.timeout).await?;
-    if plan.sender == Sender::Hyper {
-        stage = stage.bare(plan.timeout);
-    }
-    if let Some(faults) = plan.faults {
-        stage = stage.sabotaged(faults, plan.spec.seed, plan.timeout);
-    }
-    stage.show(progress, plan.offered.as_ref().map(|offered| &offered.rate));
-    let _asking = progress.ask(&stage.client);
-    let vitals = Vitals::new(&stage.client.authority(), stop.clone());
+    let mut stage = set_up(replicas, plan, progress).await?;
+    // How contended one of several replicas is, is not how contended they are.
+    let _asking = if stage.is_one() { progress.ask(&stage.client) } else { None };
+    let vitals = Vitals::of_all(stage.replicas().iter().map(|replica| replica.authority()), stop.clone());
 
     progress.begin("opening the levels", None);
     let mut rest = open_levels(&mut stage, plan).await?;
+    stage.spread();
     progress.begin("warming up", Some(Limit::For(plan.warmup)));
     // The warm-up is closed loop even before an open one: it is there to fill caches and open connections.
     let warmup = Order { offered: None, ..order(plan, 0, "warming up", Limit::For(plan.warmup)) };
     phase::run(&mut stage.sessions, &plan.spec, &warmup, &vitals, progress).await;
     rest.merge(stage.take_tally());
     stage.take_faults();
+    stage.take_traffic();
 
     progress.begin(MEASURING, Some(plan.limit));
-    let before = (ServerStatus::of(&stage.client).await, server.and_then(cpu_time));
+    let before = (ServerStatus::of_all(stage.replicas()).await, server.and_then(cpu_time));
     let (measured_from_ns, own_before) = (stage.now_ns(), own_cpu_time());
     let measure = order(plan, 1, MEASURING, plan.limit);
     let measured = phase::run(&mut stage.sessions, &plan.spec, &measure, &vitals, progress).await;
     let own_after = own_cpu_time();
-    let after = (server.and_then(cpu_time), ServerStatus::of(&stage.client).await);
-    let (tally, faults) = (stage.take_tally(), stage.take_faults());
+    let after = (server.and_then(cpu_time), ServerStatus::of_all(stage.replicas()).await);
+    let (tally, faults, traffic) = (stage.take_tally(), stage.take_faults(), stage.take_traffic());
 
     let unread = if vitals.death().is_none() {
         progress.begin("reading every level back", None);
+        stage.gather().await;
         stage.read_back().await.iter().filter(|read| !is_answered(read.as_ref())).count()
     } else {
         stage.client.catalogue().len()
@@ -240,7 +239,22 @@ pub async fn run(
         death: vitals.death().cloned(),
         server_cpu: after.0.zip(before.1).map(|(after, before)| after.saturating_sub(before)),
         client_cpu: own_after.zip(own_before).map(|(after, before)| after.saturating_sub(before)),
+        traffic,
     })
+}
+
+/// Everything that a run needs before it begins.
+async fn set_up(replicas: &Replicas, plan: &Plan, progress: &Progress) -> Result<Stage, RunError> {
+    let (catalogue, described) = (Arc::new(plan.catalogue()), plan.target.clone());
+    let mut stage = Stage::open_to(replicas, described, catalogue, plan.concurrency, plan.timeout).await?;
+    if plan.sender == Sender::Hyper {
+        stage = stage.bare(plan.timeout);
+    }
+    if let Some(faults) = plan.faults {
+        stage = stage.sabotaged(faults, plan.spec.seed, plan.timeout);
+    }
+    stage.show(progress, plan.offered.as_ref().map(|offered| &offered.rate));
+    Ok(stage)
 }
 
 /// Opens the levels; answers what was refused and failed. Of a target that is described, one level comes first: if that cannot

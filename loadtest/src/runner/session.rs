@@ -10,11 +10,12 @@ use std::sync::Arc;
 use history::{Log, Outcome, Record, Seen, Store};
 
 use super::cores::Home;
+use super::ways::{Traffic, Ways, leads_nowhere};
 use crate::client::answer::judge;
 use crate::client::failure::{ABANDONED, CONTRACT_BREACH, TIMEOUT};
 use crate::client::faults::{Again, FaultCounts, Saboteur, Suffered};
 use crate::client::plain::Link;
-use crate::client::{Answer, Call, Client, Failure, Judgement, Kind, Outcomes};
+use crate::client::{Answer, Call, Client, Failure, IdempotencyKey, Judgement, Kind, Outcomes};
 use crate::progress::board::Watch;
 use crate::schedule::Clock;
 
@@ -22,10 +23,9 @@ use crate::schedule::Clock;
 #[derive(Debug)]
 pub struct Session {
     id: u32,
-    client: Arc<Client>,
+    ways: Ways,
     clock: Clock,
     home: Option<Home>,
-    link: Option<Link>,
     saboteur: Option<Saboteur>,
     /// The figures of its thread, if somebody looks.
     pub watch: Option<Arc<Watch>>,
@@ -101,14 +101,18 @@ pub enum Class {
 }
 
 impl Session {
-    /// A client with nothing recorded yet.
+    /// A client of one server, with nothing recorded yet.
     pub fn new(id: u32, client: Arc<Client>, clock: Clock) -> Self {
+        Self::over(id, Ways::new(id, vec![client]), clock)
+    }
+
+    /// A client of a service, whose ways to it are these.
+    pub fn over(id: u32, ways: Ways, clock: Clock) -> Self {
         Self {
             id,
-            client,
+            ways,
             clock,
             home: None,
-            link: None,
             saboteur: None,
             watch: None,
             records: Log::default(),
@@ -128,10 +132,10 @@ impl Session {
         Self { home: Some(home), ..self }
     }
 
-    /// A client with a connection of its own, in place of the pool's.
+    /// A client with a connection of its own to each replica, in place of the pool's.
     #[must_use]
-    pub fn on(self, link: Link) -> Self {
-        Self { link: Some(link), ..self }
+    pub fn on(self, links: impl IntoIterator<Item = Link>) -> Self {
+        Self { ways: self.ways.on(links), ..self }
     }
 
     /// A client that meets faults of its own making.
@@ -143,6 +147,16 @@ impl Session {
     /// The faults it met since the last time.
     pub fn take_faults(&mut self) -> FaultCounts {
         self.saboteur.as_mut().map(Saboteur::take_counts).unwrap_or_default()
+    }
+
+    /// What it asked of each replica since the last time, in their order.
+    pub fn take_traffic(&mut self) -> impl Iterator<Item = Traffic> {
+        self.ways.take_traffic()
+    }
+
+    /// Lets it ask that replica from now on; past the last one comes the first.
+    pub fn turn_to(&mut self, replica: usize) {
+        self.ways.turn_to(replica);
     }
 
     /// Where it lives; `None` is wherever its caller runs it.
@@ -160,26 +174,29 @@ impl Session {
         self.clock
     }
 
-    /// Performs one call and records it.
+    /// Performs one call and records it; at more than one replica, if its own leads nowhere ([`super::ways`]).
     pub async fn perform(&mut self, call: Call) -> Exchange {
         let kind = call.kind();
-        let Sent { invoked_ns, returned_ns, reply, again } = self.send(&call).await;
-        let judgement = self.judge(&call, reply);
-        let (class, fate) = (class(&judgement), fate(&judgement));
+        let Made { began_ns, in_doubt, last } = self.make(&call).await;
+        let Attempt { invoked_ns, returned_ns, judgement, again } = last;
+        let class = class(&judgement);
+        let fate = match fate(&judgement) {
+            // The last attempt certainly did nothing, but one before it may have.
+            Fate::NotApplied if in_doubt.is_some() => Fate::Unknown,
+            fate => fate,
+        };
         let cut_off = judgement.failure.as_ref().is_some_and(Failure::is_cut_off);
-        self.tally.add(&judgement);
-        if let Some(watch) = &self.watch
-            && judgement.failure.as_ref().is_some_and(|failure| failure.kind == CONTRACT_BREACH)
-        {
-            watch.books.breach();
-        }
         let seen = match &judgement.outcomes {
             Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
             _ => None,
         };
-        match again {
-            None => self.record(records(self.id, call, judgement.outcomes, invoked_ns, returned_ns)),
-            Some(again) => {
+        match (in_doubt, again) {
+            (None, None) => self.record(records(self.id, call, judgement.outcomes, invoked_ns, returned_ns)),
+            (Some(once), _) => {
+                let last = records(self.id, call, judgement.outcomes, invoked_ns, returned_ns);
+                self.record(attempts(once, last));
+            }
+            (None, Some(again)) => {
                 let once = again.once;
                 let second = self.judge(&call, Ok(again.answer)).outcomes;
                 let first = records(self.id, call.clone(), judgement.outcomes, invoked_ns, returned_ns);
@@ -188,25 +205,95 @@ impl Session {
                 self.record_again(attempts(once, second));
             }
         }
-        Exchange { kind, invoked_ns, returned_ns, class, fate, seen, cut_off }
+        Exchange { kind, invoked_ns: began_ns, returned_ns, class, fate, seen, cut_off }
     }
 }
 
-/// A call that was made.
-struct Sent {
+/// A call that was made, at one replica or at several.
+struct Made {
+    /// When the first attempt was sent.
+    began_ns: u64,
+    /// The number of its key, if an attempt before the last may have had an effect.
+    in_doubt: Option<u64>,
+    last: Attempt,
+}
+
+/// One attempt at a call.
+struct Attempt {
     invoked_ns: u64,
     returned_ns: u64,
-    reply: Result<Answer, Failure>,
+    judgement: Judgement,
     /// The same request once more, if it was sent again and answered again.
     again: Option<Again>,
 }
 
 impl Session {
+    /// Makes a call of the replica that it asks, and of the next ones in turn as long as that leads nowhere.
+    async fn make(&mut self, call: &Call) -> Made {
+        if let Some(last) = self.suffer(call).await {
+            // What met a fault is what it is. But whoever found nobody there asks elsewhere from now on.
+            if last.judgement.failure.as_ref().is_some_and(Failure::is_unsent) {
+                self.ways.go_on();
+            }
+            return Made { began_ns: last.invoked_ns, in_doubt: None, last };
+        }
+        let key = self.ways.key(call);
+        let mut last = self.attempt(call, key.as_ref()).await;
+        let (began_ns, mut in_doubt) = (last.invoked_ns, None);
+        for _ in 0..self.ways.detours() {
+            if !leads_nowhere(&last.judgement, key.is_some()) {
+                break;
+            }
+            if last.judgement.outcomes == Outcomes::Whole(Outcome::Unknown) {
+                let once = *in_doubt.get_or_insert_with(|| self.ways.number());
+                let (invoked_ns, returned_ns) = (last.invoked_ns, last.returned_ns);
+                let doubt = records(self.id, call.clone(), last.judgement.outcomes, invoked_ns, returned_ns);
+                self.record_again(attempts(once, doubt));
+            }
+            self.ways.go_on();
+            last = self.attempt(call, key.as_ref()).await;
+        }
+        Made { began_ns, in_doubt, last }
+    }
+
+    /// Makes a call with a fault of its own making, if it draws one.
+    async fn suffer(&mut self, call: &Call) -> Option<Attempt> {
+        let (clock, at) = (self.clock, self.ways.at());
+        let saboteur = self.saboteur.as_mut()?;
+        let invoked_ns = clock.now_ns();
+        let suffered = saboteur.perform(call, at, || clock.now_ns()).await?;
+        if let Some(breach) = &suffered.breach {
+            self.tally.fail(breach);
+        }
+        let Suffered { reply, returned_ns, again, .. } = suffered;
+        self.ways.count_in(&reply);
+        Some(Attempt { invoked_ns, returned_ns, judgement: self.judge_and_count(call, reply), again })
+    }
+
+    /// Makes a call of the replica that it asks, once.
+    async fn attempt(&mut self, call: &Call, key: Option<&IdempotencyKey>) -> Attempt {
+        let (invoked_ns, reply) = self.ways.send(call, key, self.clock).await;
+        let returned_ns = self.clock.now_ns();
+        Attempt { invoked_ns, returned_ns, judgement: self.judge_and_count(call, reply), again: None }
+    }
+
+    fn judge_and_count(&mut self, call: &Call, reply: Result<Answer, Failure>) -> Judgement {
+        let judgement = self.judge(call, reply);
+        self.tally.add(&judgement);
+        if let Some(watch) = &self.watch
+            && judgement.failure.as_ref().is_some_and(Failure::is_breach)
+        {
+            watch.books.breach();
+        }
+        judgement
+    }
+
     /// What an answer means: as the description of the target says, or as the service's own contract does.
     fn judge(&self, call: &Call, reply: Result<Answer, Failure>) -> Judgement {
-        match self.client.described() {
+        let client = self.ways.client();
+        match client.described() {
             Some(described) => described.judge(call, reply),
-            None => judge(call, self.client.catalogue(), reply),
+            None => judge(call, client.catalogue(), reply),
         }
     }
 
@@ -223,32 +310,6 @@ impl Session {
     /// Records another attempt under the same key: what it tells is no further effect, so it is not counted again.
     fn record_again(&mut self, records: impl Iterator<Item = Record>) {
         records.for_each(|record| self.records.push((&record).into()));
-    }
-
-    /// When a call was sent, when its answer was there, and the answer.
-    async fn send(&mut self, call: &Call) -> Sent {
-        let clock = self.clock;
-        if let Some(saboteur) = &mut self.saboteur {
-            let invoked_ns = clock.now_ns();
-            if let Some(suffered) = saboteur.perform(call, || clock.now_ns()).await {
-                if let Some(breach) = &suffered.breach {
-                    self.tally.fail(breach);
-                }
-                let Suffered { reply, returned_ns, again, .. } = suffered;
-                return Sent { invoked_ns, returned_ns, reply, again };
-            }
-        }
-        let (invoked_ns, reply) = match &mut self.link {
-            Some(link) => {
-                let request = link.prepare(call, None);
-                (clock.now_ns(), link.send(request).await)
-            }
-            None => {
-                let request = self.client.prepare(call);
-                (clock.now_ns(), self.client.send(request).await)
-            }
-        };
-        Sent { invoked_ns, returned_ns: clock.now_ns(), reply, again: None }
     }
 }
 

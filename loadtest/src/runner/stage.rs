@@ -1,4 +1,8 @@
 //! What a run needs before it can ask anything: a server that wants requests, the levels' names, and clients.
+//!
+//! A service may have several replicas. What is asked in the beginning and in the end is then asked of the first that answers, so that it
+//! comes before and after all else at that one; in between the clients are spread over all of them. Times are those of one clock, the
+//! clients' own, so what has to come after what is the same however many servers there are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,87 +13,142 @@ use super::RunError;
 use super::cores::{Cores, Home};
 use super::fan_out::{fan_out, insist};
 use super::session::{Exchange, Session, Tally};
+use super::ways::{Traffic, Ways, links};
 use crate::catalogue::Catalogue;
-use crate::client::failure::NO_CONNECTION;
 use crate::client::faults::{FaultCounts, Faults, Saboteur};
-use crate::client::plain::{Link, Paths};
-use crate::client::{Call, Client, Options};
+use crate::client::plain::Paths;
+use crate::client::{Call, Client, Options, Replicas};
 use crate::output::Progress;
 use crate::schedule::{Clock, Rate};
 use crate::target::Target;
 
-/// A server, the levels of a run, and its clients.
+/// A service, the levels of a run, and its clients.
 #[derive(Debug)]
 pub struct Stage {
-    /// What is asked beside the clients' calls goes through this.
+    /// What is asked beside the clients' calls goes through this, to the first replica that answered.
     pub client: Arc<Client>,
     /// One for each request in flight.
     pub sessions: Vec<Session>,
+    /// All replicas, in the order of the command line; never none.
+    replicas: Vec<Arc<Client>>,
 }
 
 impl Stage {
-    /// Connects, and makes sure that the server wants requests. The clients live on threads of their own.
+    /// Connects, and makes sure that a replica wants requests: all clients ask that one until they are spread. They live on threads of
+    /// their own.
     pub async fn open(
-        url: &str,
+        replicas: &Replicas,
         catalogue: Arc<Catalogue>,
         concurrency: u32,
         timeout: Duration,
     ) -> Result<Self, RunError> {
-        Self::open_to(url, None, catalogue, concurrency, timeout).await
+        Self::open_to(replicas, None, catalogue, concurrency, timeout).await
     }
 
     /// The same with a server that is spoken to as a description says, if there is one.
     pub async fn open_to(
-        url: &str,
+        replicas: &Replicas,
         described: Option<Arc<Target>>,
         catalogue: Arc<Catalogue>,
         concurrency: u32,
         timeout: Duration,
     ) -> Result<Self, RunError> {
         let options = Options { connections: concurrency as usize, timeout };
-        let client = Arc::new(Client::of(url, catalogue, described, options)?);
-        ready(&client).await?;
+        let client =
+            |url: &String| Client::of(url, Arc::clone(&catalogue), described.clone(), options).map(Arc::new);
+        let replicas = replicas.urls().iter().map(client).collect::<Result<Vec<_>, _>>()?;
+        let first = first_ready(&replicas).await?;
         let (clock, cores) = (Clock::start(), Cores::for_clients(concurrency));
-        // A pool of connections for each thread: a connection is driven by the thread that opened it.
-        let pools = (0..cores.count()).map(|_| client.sibling(options).map(Arc::new));
+        // A pool of connections for each thread and replica: a connection is driven by the thread that opened it.
+        let sibling = |replica: &Arc<Client>| replica.sibling(options).map(Arc::new);
+        let pools = (0..cores.count()).map(|_| replicas.iter().map(sibling).collect::<Result<Vec<_>, _>>());
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
         let store = Arc::new(Store::default());
         let session = |id| {
             let home = cores.home(id);
-            Session::new(id, Arc::clone(&pools[home.index()]), clock).at(home).keeping(&store)
+            let mut ways = Ways::new(id, pools[home.index()].clone());
+            ways.turn_to(first);
+            Session::over(id, ways, clock).at(home).keeping(&store)
         };
-        Ok(Self { client, sessions: (0..concurrency).map(session).collect() })
+        let client = Arc::clone(&replicas[first]);
+        Ok(Self { client, sessions: (0..concurrency).map(session).collect(), replicas })
     }
 
-    /// Gives each client a connection of its own, in place of the pools.
+    /// Gives each client a connection of its own to each replica, in place of the pools.
     #[must_use]
-    pub fn bare(self, timeout: Duration) -> Self {
-        let Self { client, sessions } = self;
-        let Some(paths) = Paths::of(&client).map(Arc::new) else { return Self { client, sessions } };
-        let link = || Link::new(Arc::clone(&client), Arc::clone(&paths), timeout);
-        let sessions = sessions.into_iter().map(|session| session.on(link())).collect();
-        Self { client, sessions }
+    pub fn bare(mut self, timeout: Duration) -> Self {
+        if let Some(paths) = self.paths() {
+            let bare = |session: Session| session.on(links(&paths, timeout));
+            self.sessions = self.sessions.into_iter().map(bare).collect();
+        }
+        self
     }
 
     /// Lets each client meet faults of its own making, drawn from a seed.
     #[must_use]
-    pub fn sabotaged(self, faults: Faults, seed: u64, timeout: Duration) -> Self {
-        let Self { client, sessions } = self;
-        let Some(paths) = Paths::of(&client).map(Arc::new) else { return Self { client, sessions } };
-        let run = client.catalogue().keys().next().map(|key| client.catalogue().entry(key).sku.clone());
-        let run = run.unwrap_or_default();
+    pub fn sabotaged(mut self, faults: Faults, seed: u64, timeout: Duration) -> Self {
+        let Some(paths) = self.paths() else { return self };
+        let catalogue = self.client.catalogue();
+        let run = catalogue.keys().next().map(|key| catalogue.entry(key).sku.clone()).unwrap_or_default();
         let saboteur = |id: u32| {
-            let link = Link::new(Arc::clone(&client), Arc::clone(&paths), timeout);
             // Apart from what is asked: the same calls are made with and without faults.
             let seed = seed.wrapping_add(u64::from(id) + 1).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-            Saboteur::new(faults, seed, link, (id, format!("{run}-{id}")))
+            Saboteur::new(faults, seed, links(&paths, timeout).collect(), (id, format!("{run}-{id}")))
         };
         let sabotaged = |session: Session| {
             let id = session.id();
             session.sabotaged(saboteur(id))
         };
-        let sessions = sessions.into_iter().map(sabotaged).collect();
-        Self { client, sessions }
+        self.sessions = self.sessions.into_iter().map(sabotaged).collect();
+        self
+    }
+
+    /// What is the same in all requests to each replica; `None` if something of it cannot be said in a request.
+    fn paths(&self) -> Option<Vec<(Arc<Client>, Arc<Paths>)>> {
+        let paths = |replica: &Arc<Client>| Some((Arc::clone(replica), Arc::new(Paths::of(replica)?)));
+        self.replicas.iter().map(paths).collect()
+    }
+
+    /// Spreads the clients over the replicas: each asks its own from now on.
+    pub fn spread(&mut self) {
+        for session in &mut self.sessions {
+            let own = session.id() as usize;
+            session.turn_to(own);
+        }
+    }
+
+    /// Gathers the clients at the first replica that answers, for what is asked in the end. If none does, each stays where it is.
+    pub async fn gather(&mut self) {
+        // With one there is nothing to choose, and nobody to be asked.
+        if self.is_one() {
+            return;
+        }
+        let Ok(first) = first_ready(&self.replicas).await else { return };
+        self.client = Arc::clone(&self.replicas[first]);
+        for session in &mut self.sessions {
+            session.turn_to(first);
+        }
+    }
+
+    /// All replicas, in the order of the command line.
+    pub fn replicas(&self) -> &[Arc<Client>] {
+        &self.replicas
+    }
+
+    /// Whether there is one server, and no other beside it.
+    pub fn is_one(&self) -> bool {
+        self.replicas.len() == 1
+    }
+
+    /// What was asked of each replica since the last time.
+    pub fn take_traffic(&mut self) -> Vec<Traffic> {
+        let mut all = vec![Traffic::default(); self.replicas.len()];
+        for session in &mut self.sessions {
+            for (sum, own) in all.iter_mut().zip(session.take_traffic()) {
+                sum.merge(own);
+            }
+        }
+        all
     }
 
     /// Lets whoever looks see what the clients do from now on, each thread by itself.
@@ -159,6 +218,18 @@ impl Stage {
     }
 }
 
+/// The first of these replicas that wants requests. If there is none, it is told why the first of all does not.
+async fn first_ready(replicas: &[Arc<Client>]) -> Result<usize, RunError> {
+    let mut why = None;
+    for (number, replica) in replicas.iter().enumerate() {
+        match ready(replica).await {
+            Ok(()) => return Ok(number),
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    why.map_or(Ok(0), Err)
+}
+
 async fn ready(client: &Client) -> Result<(), RunError> {
     let url = client.base().to_string();
     let page = match client.described() {
@@ -173,9 +244,7 @@ async fn ready(client: &Client) -> Result<(), RunError> {
     match reply {
         Ok(answer) if page.is_none() || (200..300).contains(&answer.status) => may_change(client, url).await,
         Ok(answer) => Err(RunError::NotReady { url, request, answer: answer.status.to_string() }),
-        Err(failure) if failure.kind == NO_CONNECTION => {
-            Err(RunError::NoServer { url, example: failure.example })
-        }
+        Err(failure) if failure.is_unsent() => Err(RunError::NoServer { url, example: failure.example }),
         Err(failure) => Err(RunError::NotReady { url, request, answer: failure.example }),
     }
 }

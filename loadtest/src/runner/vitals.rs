@@ -2,7 +2,8 @@
 //!
 //! A request that finds no connection, or loses it, is no proof that the server has died: connections are shed, ports and
 //! file descriptors run out. What is proof is that nobody listens at its address any more. So a client that was cut off
-//! knocks a few times; if each knock is refused, the server is dead: that is told once, with the time, and the run ends.
+//! knocks a few times; if each knock is refused, the server is dead: that is told once, with the time, and the run ends. A service of
+//! several replicas is there as long as one of them is.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, OnceLock};
@@ -36,14 +37,20 @@ pub struct Death {
 #[derive(Debug, Clone)]
 pub struct Vitals {
     stop: Stop,
-    address: Arc<str>,
+    /// Of each replica.
+    addresses: Arc<[String]>,
     death: Arc<OnceLock<Death>>,
 }
 
 impl Vitals {
     /// Of a server at `host:port`.
     pub fn new(address: &str, stop: Stop) -> Self {
-        Self { stop, address: address.into(), death: Arc::default() }
+        Self::of_all([address.to_owned()], stop)
+    }
+
+    /// Of a service with a server at each of these.
+    pub fn of_all(addresses: impl IntoIterator<Item = String>, stop: Stop) -> Self {
+        Self { stop, addresses: addresses.into_iter().collect(), death: Arc::default() }
     }
 
     /// Whether the run is over before its time.
@@ -75,9 +82,15 @@ impl Vitals {
         false
     }
 
+    /// Whether nobody listens anywhere.
     async fn is_refused(&self) -> bool {
-        let knock = timeout(KNOCK_MAX, TcpStream::connect(&*self.address)).await;
-        matches!(knock, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+        for address in &*self.addresses {
+            let knock = timeout(KNOCK_MAX, TcpStream::connect(address.as_str())).await;
+            if !matches!(knock, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused) {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -95,6 +108,17 @@ mod tests {
         assert!(!vitals.ask(2, "measuring").await && vitals.over());
         assert!(!vitals.ask(3, "measuring").await);
         assert_eq!(vitals.death(), Some(&Death { at_ns: 2, stage: "measuring" }));
+    }
+
+    #[tokio::test]
+    async fn a_service_is_there_as_long_as_one_replica_is() {
+        let [first, second] = [(), ()].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = [&first, &second].map(|replica| replica.local_addr().unwrap().to_string());
+        let vitals = Vitals::of_all(addresses, Stop::default());
+        drop(first);
+        assert!(vitals.ask(1, "measuring").await && !vitals.over());
+        drop(second);
+        assert!(!vitals.ask(2, "measuring").await && vitals.over());
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::leaver::send_and_leave;
 use super::{Plan, judge};
 use crate::client::answer::judge as judge_answer;
-use crate::client::{Call, Change, Client, IdempotencyKey, Outcomes, Sender};
+use crate::client::{Call, Change, Client, IdempotencyKey, Outcomes, Replicas, Sender};
 use crate::crash::accounts::{self, Accounts};
 use crate::interrupt::Stop;
 use crate::output::Progress;
@@ -139,7 +139,7 @@ async fn storm(
         keep: true,
         command: plan.command.clone(),
     };
-    let run = runner::run(url, &plan, None, stop, progress).await?;
+    let run = runner::run(&Replicas::one(url), &plan, None, stop, progress).await?;
     Ok(Trial {
         name: kind.name(),
         history: run.history.to_history()?,
@@ -154,7 +154,7 @@ async fn storm(
 /// Connects to the server and opens levels nobody else knows.
 async fn open(url: &str, spec: &Spec) -> Result<Stage, RunError> {
     let catalogue = Arc::new(spec.catalogue(&format!("lt-{}-", fresh_run_id())));
-    let mut stage = Stage::open(url, catalogue, CLIENTS, TIMEOUT).await?;
+    let mut stage = Stage::open(&Replicas::one(url), catalogue, CLIENTS, TIMEOUT).await?;
     insist(&mut stage.sessions, spec.opening().into()).await;
     Ok(stage)
 }
