@@ -14,6 +14,7 @@ mod hostile;
 mod inproc;
 mod keys;
 mod replay;
+mod replicas;
 mod reports;
 mod run;
 mod selftest;

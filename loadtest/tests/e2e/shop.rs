@@ -82,6 +82,18 @@ fn the_disciplines_are_kept() {
     }
 }
 
+/// One server under two names is a service of two replicas: what is placed here is looked at, committed and given back there.
+#[test]
+fn several_replicas_are_explained_by_one_ledger() {
+    let service = Service::start("atomic", &[]);
+    let both = format!("{},{}", service.url, service.url.replace("127.0.0.1", "localhost"));
+    let (output, report) = shop(&both, &["--requests", "8000"]);
+    assert_exit(&output, 0);
+    assert_eq!((&report["server"], &report["strategy"]), (&both.as_str().into(), &"atomic".into()));
+    assert_eq!((&report["unknown"], &report["violations"]), (&0.into(), &serde_json::json!({})));
+    assert_tried(&report);
+}
+
 /// A cache that changes do not invalidate shows what everybody knows to be over.
 #[test]
 fn a_strategy_that_is_wrong_on_purpose_is_convicted() {
