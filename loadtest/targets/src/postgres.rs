@@ -1,4 +1,4 @@
-//! A shop over PostgreSQL: one table, and two ways to change it.
+//! A shop over PostgreSQL: one table, and three ways to change it.
 
 use std::error::Error;
 use std::str::FromStr;
@@ -78,6 +78,15 @@ impl Shop for PostgresShop {
                 transaction.commit().await?;
                 Ok(quantity)
             }
+            Way::Locked => {
+                let transaction = client.transaction().await?;
+                let lock = transaction.prepare_cached(LOCK).await?;
+                transaction.execute(&lock, &[&[sku].as_slice()]).await?;
+                // A statement after the lock sees what whoever had it before has left.
+                let quantity = naive_change(&transaction, sku, delta).await?;
+                transaction.commit().await?;
+                Ok(quantity)
+            }
             // One statement: it waits for whoever is changing the row, and judges what they leave.
             Way::Atomic => match one(&client, CHANGE, &[&sku, &delta]).await? {
                 Some(quantity) => Ok(quantity),
@@ -92,7 +101,7 @@ impl Shop for PostgresShop {
     async fn transfer(&self, from: &str, to: &str, units: i64) -> Result<(i64, i64), Denial> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        if self.way == Way::Atomic {
+        if self.way != Way::Naive {
             // Both rows first, in one order for everybody: so no two transfers wait for each other, and what is read below stays.
             let lock = transaction.prepare_cached(LOCK).await?;
             transaction.execute(&lock, &[&[from, to].as_slice()]).await?;

@@ -11,6 +11,8 @@ pub enum Way {
     Naive,
     /// Looks and changes in one step of the database's.
     Atomic,
+    /// Locks it, looks, and writes, in a transaction: what people do who know of the bug. Over Redis the same as atomic.
+    Locked,
 }
 
 /// Why a request was not carried out, or that nobody knows whether it was.

@@ -37,7 +37,7 @@ macro_rules! for_each_shop {
     ($body:ident) => {
         for_each_shop! {
             $body:
-            postgres_naive Postgres Naive, postgres_atomic Postgres Atomic,
+            postgres_naive Postgres Naive, postgres_atomic Postgres Atomic, postgres_locked Postgres Locked,
             redis_naive Redis Naive, redis_atomic Redis Atomic
         }
     };
@@ -109,7 +109,11 @@ impl Served {
 
     /// A shop over that database.
     pub(crate) fn over(database: Running, way: Way) -> Self {
-        let way = if way == Way::Naive { "naive" } else { "atomic" };
+        let way = match way {
+            Way::Naive => "naive",
+            Way::Atomic => "atomic",
+            Way::Locked => "locked",
+        };
         let mut child = Command::new(database.program())
             .args(["--listen", "127.0.0.1:0", "--database", &database.url(), "--way", way])
             .stdout(Stdio::piped())
