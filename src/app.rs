@@ -17,8 +17,7 @@ use crate::http::server::listen::Listener;
 use crate::http::server::tls::Tls;
 use crate::http::server::{self, Drained, Entrance, Leaving, ServerConfig};
 use crate::http::{self, HttpState};
-use crate::store::local::{OpenError, Opening};
-use crate::store::{AnyStore, Store as _};
+use crate::store::{AnyStore, Storage, Store as _, local, postgres};
 use crate::webhooks::{Webhooks, WebhooksError};
 
 pub use crate::store::local::{Intent, OfflineVerification};
@@ -29,6 +28,55 @@ const FAILURE_GRACE: Duration = Duration::from_secs(1);
 
 /// Connections of those who run the service, at once. They are beside those of clients: a probe finds a way in when clients find none.
 const PRIVATE_CONNECTIONS_MAX: usize = 64;
+
+/// A store that is about to be opened.
+#[derive(Debug)]
+enum Opening {
+    Local(local::Opening),
+    Postgres(postgres::Opening),
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// That of one process.
+    #[error(transparent)]
+    Local(#[from] local::OpenError),
+    /// That of many.
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
+}
+
+impl OpenError {
+    /// Whether the configuration is to blame.
+    pub fn is_misdirected(&self) -> bool {
+        match self {
+            Self::Local(error) => error.is_misdirected(),
+            Self::Postgres(error) => error.is_misdirected(),
+        }
+    }
+}
+
+impl Opening {
+    /// What needs no recovery.
+    fn begin(config: &Config) -> Result<Self, OpenError> {
+        Ok(match &config.storage {
+            Storage::Postgres { database, keeping } => {
+                Self::Postgres(postgres::Opening::begin(database, keeping)?)
+            }
+            storage => {
+                Self::Local(local::Opening::begin(config.kind, config.strategy, storage, Intent::Serve)?)
+            }
+        })
+    }
+
+    async fn open(&self) -> Result<AnyStore, OpenError> {
+        Ok(match self {
+            Self::Local(opening) => AnyStore::Local(opening.open().await?),
+            Self::Postgres(opening) => AnyStore::Postgres(opening.open().await?),
+        })
+    }
+}
 
 /// A service that is built and not yet started.
 #[derive(Debug)]
@@ -115,7 +163,7 @@ impl App {
         let keys = config.auth_file.as_deref().map(ApiKeys::open).transpose()?;
         let tokens = config.jwt.clone().map(Tokens::open).transpose()?;
         let access = Access::of(keys, tokens).map(|access| &*Box::leak(Box::new(access)));
-        let opening = Opening::begin(config.kind, config.strategy, &config.storage, Intent::Serve)?;
+        let opening = Opening::begin(&config)?;
         // Leaked on purpose: it lives as long as the process, and needs no reference count (see `HttpState`).
         let state = HttpState::new(config.kind, &config.http).guarded_by(access);
         let state = Box::leak(Box::new(state.traced_by(collector::tracer(&config))));
@@ -156,9 +204,9 @@ impl App {
         let mut early = None;
         let opened = async {
             match opening.open().await {
-                Ok(local) => {
+                Ok(store) => {
                     // Leaked as the state is, which lives as long.
-                    let store: &'static AnyStore = Box::leak(Box::new(AnyStore::Local(local)));
+                    let store: &'static AnyStore = Box::leak(Box::new(store));
                     match beside(store, &config).await {
                         Ok((alerts, webhooks)) => {
                             state.open(store, alerts, webhooks);

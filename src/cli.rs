@@ -16,6 +16,7 @@ mod settings;
 mod size;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod store;
 mod supervisor;
 
 use std::ffi::OsString;
@@ -289,6 +290,20 @@ mod tests {
         assert_eq!(is_ephemeral(&["--ephemeral=false", "--data-dir", "d"]), Ok(false));
         assert!(is_ephemeral(&["--ephemeral", "--data-dir", "d"]).unwrap_err().contains("--data-dir"));
         assert!(config(&["--strategy", "racy", "--ephemeral", "--allow-racy=false"]).is_err());
+    }
+
+    #[test]
+    fn a_store_is_used_where_nobody_says_otherwise() {
+        let is_in_database =
+            |args: &[&str]| config(args).map(|config| matches!(config.storage, Storage::Postgres { .. }));
+        let store = ["--store", "postgres://shop@db/stock"];
+        assert_eq!(is_in_database(&store), Ok(true));
+        assert_eq!(is_in_database(&[&store[..], &["--ephemeral=false"]].concat()), Ok(true));
+        for other in [&["--data-dir", "d"][..], &["--ephemeral"]] {
+            let said = is_in_database(&[&store[..], other].concat()).unwrap_err();
+            assert!(said.starts_with("--store keeps stock in a database"), "{said}");
+        }
+        assert!(is_in_database(&["--store-ca", "ca.pem"]).is_err(), "of no store");
     }
 
     #[test]

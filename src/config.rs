@@ -63,6 +63,11 @@ pub enum ConfigError {
         "--ephemeral keeps stock in memory only, and --data-dir in a folder: one of them (or of INVENTORY_EPHEMERAL and INVENTORY_DATA_DIR) must go; a flag beats a variable"
     )]
     EphemeralWithFolder,
+    /// Stock was asked to be in a database, and here.
+    #[error(
+        "--store keeps stock in a database, and --data-dir or --ephemeral here: one of them (or of INVENTORY_STORE, INVENTORY_DATA_DIR and INVENTORY_EPHEMERAL) must go; a flag beats a variable"
+    )]
+    StoreWithFolder,
     /// A bound of zero.
     #[error("{flag} must be more than 0")]
     Zero {

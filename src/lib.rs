@@ -7,7 +7,7 @@
 //!   to show; start with the contract, then `mutex`, then `atomic`.
 //! - [`journal`]: the durable log, which is the ledger. It knows no strategy, nor does any strategy know it.
 //! - [`store`]: the gate: commands and queries in, outcomes out; and the store of one process behind it, which puts a
-//!   strategy and a journal together.
+//!   strategy and a journal together, and that of many over one database.
 //! - [`alerts`]: who is told when a level is low, derived from what the store has recorded.
 //! - [`http`]: its face: routes, bodies, problems, middleware, connections.
 //! - [`webhooks`]: whoever asked for it is told of every movement, by a signed message to a URL; [`wire`]: a movement as it is told.
@@ -22,8 +22,8 @@
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown -> outgoing`.
-//! Modules between two arrows do not know each other. What is behind the gate, [`journal`] and [`store::local`], nobody above it
+//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local, store/postgres -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown -> outgoing`.
+//! Modules between two arrows do not know each other. What is behind the gate, [`journal`], [`store::local`] and [`store::postgres`], nobody above it
 //! imports but [`app`], which builds it.
 
 pub mod access;

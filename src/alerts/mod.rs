@@ -92,6 +92,7 @@ impl Alerts {
         low_at: Option<Quantity>,
     ) -> Result<bool, NotSet> {
         let change = self.begin().await;
+        store.feed_caught_up().await?;
         let since = store.feed_end().seq().unwrap_or_default();
         let before = Arc::clone(&self.inner.lock().rules);
         let had = before.low_at(key).is_some();

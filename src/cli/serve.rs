@@ -1,4 +1,4 @@
-//! `inventory serve`: what may be said to it, and the process from its start to its end.
+//! `inventory serve`: what may be said to it, and the process from its start to its end. Its length is that of the list of flags, each with its help.
 
 use std::cmp::Ordering;
 use std::io;
@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 use super::jwt::JwtArgs;
 use super::logging::{self, LogFormat};
 use super::settings::{self, Setting};
+use super::store::StoreArgs;
 use super::{EXIT_USAGE, collector, fail, print, reload, size, supervisor, unknown_variables};
 use crate::app::{App, Ended, Listening};
 use crate::config::{ACCESS_LOG_LINES_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT};
@@ -99,6 +100,8 @@ pub(super) struct ServeArgs {
     /// Keep stock in memory only: nothing survives the process, and the ledger has recent movements only
     #[arg(long, env = "INVENTORY_EPHEMERAL", value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, action = ArgAction::Set)]
     ephemeral: bool,
+    #[command(flatten)]
+    store: StoreArgs,
     /// How many idempotency keys are held at most; a new one beyond gets 503 `overloaded`
     #[arg(long, env = "INVENTORY_IDEMPOTENCY_KEYS", value_name = "N", default_value_t = 1_000_000)]
     idempotency_keys: usize,
@@ -153,7 +156,8 @@ pub(super) struct ServeArgs {
     /// How many messages may wait in the queue of an owner (strategies actor and partitioned); more wait at its door
     #[arg(long, env = "INVENTORY_ACTOR_QUEUE", value_name = "N", default_value_t = ACTOR_QUEUE_DEFAULT)]
     actor_queue: usize,
-    /// How many owners share the levels (strategy partitioned); one per core if left out
+    /// How many owners share the levels (strategy partitioned); one per core if left out. Of a database: in how many partitions
+    /// its stock is, which is fixed when its tables are made; 16 if left out
     #[arg(long, env = "INVENTORY_PARTITIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     partitions: Option<u16>,
     /// How long a request may take, its body included
@@ -236,6 +240,7 @@ pub(super) struct ServeArgs {
 struct SaidBy {
     data_dir: Option<ValueSource>,
     ephemeral: Option<ValueSource>,
+    store: Option<ValueSource>,
 }
 
 impl ServeArgs {
@@ -243,7 +248,11 @@ impl ServeArgs {
     pub(super) fn note_sources(&mut self, command: &clap::Command, matches: &ArgMatches) {
         self.settings = settings::of(command, matches);
         let said_by = |name| matches.value_source(name);
-        self.said_by = SaidBy { data_dir: said_by("data_dir"), ephemeral: said_by("ephemeral") };
+        self.said_by = SaidBy {
+            data_dir: said_by("data_dir"),
+            ephemeral: said_by("ephemeral"),
+            store: said_by("store"),
+        };
     }
 
     /// All that was said, and by whom.
@@ -307,7 +316,7 @@ impl ServeArgs {
         }
     }
 
-    /// Of `--data-dir` and `--ephemeral`, what was said on the command line beats what the environment says.
+    /// Of `--store`, `--data-dir` and `--ephemeral`, what was said on the command line beats what the environment says.
     fn storage(&self) -> Result<Storage, ConfigError> {
         let keeping = Keeping {
             keys_max: self.idempotency_keys,
@@ -322,6 +331,20 @@ impl ServeArgs {
             orders: self.orders(),
             ..Keeping::default()
         };
+        if let Some(database) = self.store.database(self.partitions, self.lock_timeout) {
+            // Its default is nobody's word.
+            let data_dir = self.said_by.data_dir.filter(|source| *source != ValueSource::DefaultValue);
+            let ephemeral = self.said_by.ephemeral.filter(|_| self.ephemeral);
+            // A folder in the environment is what an image has for those who say nothing else.
+            let data_dir = data_dir.filter(|source| *source == ValueSource::CommandLine);
+            match self.said_by.store.cmp(&data_dir.max(ephemeral)) {
+                Ordering::Equal => return Err(ConfigError::StoreWithFolder),
+                Ordering::Greater => {
+                    return Ok(Storage::Postgres { database, keeping });
+                }
+                Ordering::Less => {}
+            }
+        }
         match self.said_by.ephemeral.cmp(&self.said_by.data_dir) {
             Ordering::Equal if self.ephemeral => Err(ConfigError::EphemeralWithFolder),
             Ordering::Greater if self.ephemeral => Ok(Storage::Memory(keeping)),
@@ -433,8 +456,10 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
     let durability = match &config.storage {
         Storage::Memory(_) => "in memory only".to_owned(),
         Storage::Folder { path, .. } => path.display().to_string(),
+        Storage::Postgres { database, .. } => database.url.to_string(),
     };
-    let strategy = config.kind;
+    let strategy =
+        if let Storage::Postgres { .. } = &config.storage { "postgres" } else { config.kind.name() };
     let app = match App::build(config) {
         Ok(app) => app,
         // To be pointed at something else altogether is a mistake in the configuration.
@@ -446,7 +471,7 @@ async fn listen_and_serve(args: &ServeArgs, config: Config) -> ExitCode {
     }
     // Only now: who finds the data directory in use serves nothing.
     let address = addresses.join(", ");
-    tracing::info!(address, %strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
+    tracing::info!(address, strategy, version = env!("CARGO_PKG_VERSION"), stock = durability, "serving");
     supervisor::tell_when_ready(app.opened());
     let opened = app.opened();
     let mut unread = false;

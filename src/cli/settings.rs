@@ -1,13 +1,15 @@
 //! What a server is started with, flag by flag, and who said it: for people and for the log. And what they perhaps meant to say.
 //!
-//! It is read from what the parser has parsed, so no flag can be forgotten. None holds a secret: secrets are in no flag and in no variable
-//! of this program.
+//! It is read from what the parser has parsed, so no flag can be forgotten. None holds a secret, but perhaps the address of a database: its
+//! password is left out.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
+
+use crate::store::config::without_passwords;
 
 /// One flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,9 @@ pub(super) fn of(command: &Command, matches: &ArgMatches) -> Vec<Setting> {
     let setting = |(argument, long): (&clap::Arg, &str)| {
         let id = argument.get_id().as_str();
         let values = matches.get_raw(id).map(|values| {
-            values.map(|value| value.to_string_lossy().into_owned()).collect::<Vec<_>>().join(",")
+            // A database may have its password in its address.
+            let values = values.map(|value| without_passwords(&value.to_string_lossy()));
+            values.collect::<Vec<_>>().join(",")
         });
         let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let said_by = match matches.value_source(id) {

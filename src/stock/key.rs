@@ -48,6 +48,11 @@ impl StockKey {
         (key.text == text).then_some(key)
     }
 
+    /// The key of a sku and a location that were checked when they were written down: `None` where one of them is none.
+    pub fn kept(sku: &str, location: &str) -> Option<Self> {
+        Some(Self::new(&Sku::kept(sku).ok()?, &Location::kept(location).ok()?))
+    }
+
     /// `sku`, a separator, `location`: the form in which keys are stored. The separator is a space where neither name has one, and
     /// else a unit separator (U+001F), which is in no name; so it splits one way only.
     pub fn text(&self) -> &str {

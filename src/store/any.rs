@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::local::Local;
+use super::postgres::Postgres;
 use super::{
     Answered, Chores, Command, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment,
     MovementCursor, MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage,
@@ -18,14 +19,21 @@ use crate::telemetry::Exposition;
 pub enum AnyStore {
     /// See [`super::local`].
     Local(Local),
+    /// See [`super::postgres`].
+    Postgres(Postgres),
 }
 
 impl AnyStore {
+    /// Whether other processes use the same stock at the same time: what this one keeps beside it they do not see.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// What is done now and then, if this store has files to do it with.
-    #[expect(clippy::unnecessary_wraps, reason = "a store that keeps no files has no chores")]
     pub fn chores(&self) -> Option<&(impl Chores + 'static)> {
         match self {
             Self::Local(local) => Some(local),
+            Self::Postgres(_) => None,
         }
     }
 }
@@ -38,144 +46,175 @@ impl Store for AnyStore {
                 super::double_replay::execute(local, command).await
             }
             Self::Local(local) => local.execute(command).await,
+            Self::Postgres(postgres) => postgres.execute(command).await,
         }
     }
 
     async fn read(&self, key: &StockKey) -> Result<Level, NotDone> {
         match self {
             Self::Local(local) => local.read(key).await,
+            Self::Postgres(postgres) => postgres.read(key).await,
         }
     }
 
     async fn read_when(&self, key: &StockKey, until: &Until, patience: Duration) -> Result<Level, NotDone> {
         match self {
             Self::Local(local) => local.read_when(key, until, patience).await,
+            Self::Postgres(postgres) => postgres.read_when(key, until, patience).await,
         }
     }
 
     async fn query(&self, query: StockQuery) -> Result<Vec<Level>, NotDone> {
         match self {
             Self::Local(local) => local.query(query).await,
+            Self::Postgres(postgres) => postgres.query(query).await,
         }
     }
 
     async fn list(&self, query: LevelQuery<'_>) -> Result<LevelPage, NotDone> {
         match self {
             Self::Local(local) => local.list(query).await,
+            Self::Postgres(postgres) => postgres.list(query).await,
         }
     }
 
     async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, NotDone> {
         match self {
             Self::Local(local) => local.reservation(id).await,
+            Self::Postgres(postgres) => postgres.reservation(id).await,
         }
     }
 
     async fn reservations(&self, query: ReservationQuery) -> Result<ReservationPage, NotDone> {
         match self {
             Self::Local(local) => local.reservations(query).await,
+            Self::Postgres(postgres) => postgres.reservations(query).await,
         }
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, NotDone> {
         match self {
             Self::Local(local) => local.order(id).await,
+            Self::Postgres(postgres) => postgres.order(id).await,
         }
     }
 
     async fn order_when_final(&self, id: OrderId, patience: Duration) -> Result<Option<Order>, NotDone> {
         match self {
             Self::Local(local) => local.order_when_final(id, patience).await,
+            Self::Postgres(postgres) => postgres.order_when_final(id, patience).await,
         }
     }
 
     async fn orders(&self, query: OrderQuery) -> Result<OrderPage, NotDone> {
         match self {
             Self::Local(local) => local.orders(query).await,
+            Self::Postgres(postgres) => postgres.orders(query).await,
         }
     }
 
     async fn movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         match self {
             Self::Local(local) => local.movements(query).await,
+            Self::Postgres(postgres) => postgres.movements(query).await,
         }
     }
 
     async fn level_at(&self, key: &StockKey, moment: Moment) -> Result<Level, HistoryError> {
         match self {
             Self::Local(local) => local.level_at(key, moment).await,
+            Self::Postgres(postgres) => postgres.level_at(key, moment).await,
+        }
+    }
+
+    async fn feed_caught_up(&self) -> Result<(), NotDone> {
+        match self {
+            Self::Local(local) => local.feed_caught_up().await,
+            Self::Postgres(postgres) => postgres.feed_caught_up().await,
         }
     }
 
     fn feed_end(&self) -> MovementCursor {
         match self {
             Self::Local(local) => local.feed_end(),
+            Self::Postgres(postgres) => postgres.feed_end(),
         }
     }
 
     fn feed_end_at_opening(&self) -> MovementCursor {
         match self {
             Self::Local(local) => local.feed_end_at_opening(),
+            Self::Postgres(postgres) => postgres.feed_end_at_opening(),
         }
     }
 
     async fn feed_grows(&self, after: MovementCursor) -> Result<(), NotDone> {
         match self {
             Self::Local(local) => local.feed_grows(after).await,
+            Self::Postgres(postgres) => postgres.feed_grows(after).await,
         }
     }
 
     async fn document(&self, name: Document) -> Result<Option<Vec<u8>>, NotDone> {
         match self {
             Self::Local(local) => local.document(name).await,
+            Self::Postgres(postgres) => postgres.document(name).await,
         }
     }
 
     async fn keep_document(&self, name: Document, bytes: Vec<u8>) -> Result<(), NotDone> {
         match self {
             Self::Local(local) => local.keep_document(name, bytes).await,
+            Self::Postgres(postgres) => postgres.keep_document(name, bytes).await,
         }
     }
 
     fn lineage(&self) -> Lineage {
         match self {
             Self::Local(local) => local.lineage(),
+            Self::Postgres(postgres) => postgres.lineage(),
         }
     }
 
     fn status(&self) -> Status {
         match self {
             Self::Local(local) => local.status(),
+            Self::Postgres(postgres) => postgres.status(),
         }
     }
 
     fn expose(&self, text: &mut Exposition) {
         match self {
             Self::Local(local) => local.expose(text),
+            Self::Postgres(postgres) => postgres.expose(text),
         }
     }
 
     async fn failed(&self) -> String {
         match self {
             Self::Local(local) => local.failed().await,
+            Self::Postgres(postgres) => postgres.failed().await,
         }
     }
 
     async fn drain(&self) {
         match self {
             Self::Local(local) => local.drain().await,
+            Self::Postgres(postgres) => postgres.drain().await,
         }
     }
 
     fn stop(&self) {
         match self {
             Self::Local(local) => local.stop(),
+            Self::Postgres(postgres) => postgres.stop(),
         }
     }
 
     async fn shut_down(&self) {
         match self {
             Self::Local(local) => local.shut_down().await,
+            Self::Postgres(postgres) => postgres.shut_down().await,
         }
     }
 }

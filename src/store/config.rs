@@ -1,5 +1,6 @@
 //! [`Storage`]: where stock is kept, and within which bounds.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,105 @@ pub enum Storage {
         /// The bounds.
         keeping: Keeping,
     },
+    /// In a database, which any number of processes share.
+    Postgres {
+        /// Which, and how it is used.
+        database: Database,
+        /// The bounds. Of the log there are none: the database keeps every movement.
+        keeping: Keeping,
+    },
+}
+
+/// A database over PostgreSQL's protocol, and how it is used.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// A file with the password, where it is not in the address.
+    pub password_file: Option<PathBuf>,
+    /// A PEM file of who signs the certificates of the database; with it what is sent is encrypted.
+    pub ca_file: Option<PathBuf>,
+    /// How many partitions the stock is in, which is said once, when it is made; [`PARTITIONS_DEFAULT`] if it is not said.
+    pub partitions: Option<u16>,
+    /// How many connections there are at most.
+    pub connections: usize,
+    /// How many commands of a partition are carried out together at most.
+    pub batch_max: usize,
+    /// How long a command waits for others at the same partition.
+    pub lock_timeout: Duration,
+    /// Whether a database may acknowledge what a crash of it can take back.
+    pub allows_async_commit: bool,
+}
+
+/// The address of a database: a URL, or words as `host=... dbname=...`. It is shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+/// The partitions of a stock, unless others are asked for: more let more be done side by side, and make batches shorter.
+pub const PARTITIONS_DEFAULT: u16 = 16;
+
+impl Database {
+    /// That database, used as usual.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: DatabaseUrl::new(url),
+            password_file: None,
+            ca_file: None,
+            partitions: None,
+            connections: 16,
+            batch_max: 128,
+            lock_timeout: Duration::from_secs(1),
+            allows_async_commit: false,
+        }
+    }
+}
+
+impl DatabaseUrl {
+    /// The address in that text, whatever it is.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text as it is, with the password: not to be shown.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_passwords(&self.0))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text in which the password of a database, of either form, is left out.
+pub fn without_passwords(text: &str) -> String {
+    let masked = match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let shown = match authority.rsplit_once('@') {
+                Some((user, hosts)) => {
+                    let user =
+                        user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
+                    format!("{user}@{hosts}")
+                }
+                None => authority.to_owned(),
+            };
+            format!("{scheme}://{shown}{path}")
+        }
+        None => text.to_owned(),
+    };
+    let Some(at) = masked.find("password=") else { return masked };
+    let (before, rest) = masked.split_at(at + "password=".len());
+    let end = rest.find(['&', ' ']).unwrap_or(rest.len());
+    format!("{before}***{}", &rest[end..])
 }
 
 /// How much is kept, and how long.
@@ -134,7 +234,29 @@ impl Storage {
     /// The bounds.
     pub fn keeping(&self) -> &Keeping {
         match self {
-            Self::Memory(keeping) | Self::Folder { keeping, .. } => keeping,
+            Self::Memory(keeping) | Self::Folder { keeping, .. } | Self::Postgres { keeping, .. } => keeping,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_database_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("postgres://shop:se:cr@et@a:1,b:2/stock?x=y", "postgres://shop:***@a:1,b:2/stock?x=y"),
+            ("postgres://shop@a/stock", "postgres://shop@a/stock"),
+            (
+                "postgresql:///stock?host=/run&password=secret&user=shop",
+                "postgresql:///stock?host=/run&password=***&user=shop",
+            ),
+            ("host=a user=shop password=secret", "host=a user=shop password=***"),
+            ("./inventory-data", "./inventory-data"),
+        ] {
+            assert_eq!(DatabaseUrl::new(url).to_string(), shown);
+            assert_eq!(format!("{:?}", DatabaseUrl::new(url)), shown);
         }
     }
 }

@@ -11,7 +11,8 @@
 //! - [`chores`]: what is done now and then, by a store that has files: imports, backups, verification.
 //! - [`document`]: what is kept beside the stock, for somebody else.
 //! - [`config`]: how stock is kept. [`any`]: the store that was chosen at startup.
-//! - [`local`]: the store of one process: a strategy and a journal.
+//! - [`local`]: the store of one process: a strategy and a journal. [`postgres`]: that of many processes over one database.
+//! - `of_orders`, `of_reservations`, `rank`, `refusals`: what is the same in every store.
 //! - `double_replay`, in builds with the feature `mutants` alone: a store that is wrong on purpose.
 //!
 //! A new store is an implementation of [`Store`], a variant of [`AnyStore`], and one line in the list of the contract's tests.
@@ -30,6 +31,11 @@ pub mod query;
 mod level_cursor;
 pub mod local;
 mod movement_kind;
+mod of_orders;
+mod of_reservations;
+pub mod postgres;
+mod rank;
+mod refusals;
 
 use std::future::Future;
 use std::time::Duration;
@@ -39,7 +45,7 @@ pub use chores::Chores;
 pub use command::{
     Command, Deed, EachLine, Idempotency, KeyOfVersion1, ReturnLine, TransactionKind, Transition,
 };
-pub use config::{Discipline, Keeping, Orders, Storage};
+pub use config::{Database, DatabaseUrl, Discipline, Keeping, Orders, Storage};
 pub use document::Document;
 pub use ledger::{
     HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
@@ -145,7 +151,11 @@ pub trait Store: Send + Sync {
         moment: Moment,
     ) -> impl Future<Output = Result<Level, HistoryError>> + Send;
 
-    /// The place right after the last movement that is kept for good: whoever was answered before the call was told of nothing after it
+    /// Completes when [`Store::feed_end`] is after every movement whose command was answered before the call. Of one process it always is; of
+    /// several, only who asks knows what the others have done.
+    fn feed_caught_up(&self) -> impl Future<Output = Result<(), NotDone>> + Send;
+
+    /// The place right after the last movement that is kept for good, as far as this process knows: whoever was answered before the call was told of nothing after it
     /// but what is in the levels by then. So levels that are read after this, and the movements after this place, leave nothing out.
     fn feed_end(&self) -> MovementCursor;
 

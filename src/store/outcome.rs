@@ -201,6 +201,9 @@ pub enum Why {
     /// The store has failed, and can keep nothing any more.
     #[error("the journal has failed: {0}")]
     Unavailable(String),
+    /// What keeps the stock cannot be reached, or takes nothing now; it may again at any time.
+    #[error("the store cannot be reached: {0}")]
+    Away(String),
     /// Something that should be there cannot be read, or a part of the service has failed.
     #[error("{0}")]
     Damaged(String),

@@ -103,6 +103,8 @@ pub struct Status {
     pub durable: bool,
     /// Whether changes wait for room on the disk.
     pub full: bool,
+    /// Why what keeps it cannot be reached, if it cannot; it is tried again.
+    pub away: Option<String>,
     /// Which history it shows.
     pub lineage: Lineage,
     /// How many levels there are.

@@ -68,6 +68,7 @@ impl Webhooks {
         }
         let secret = secret.or_else(Secret::random).ok_or_else(no_randomness)?;
         let created_ms = wall_ms();
+        self.store.feed_caught_up().await?;
         let settings = Settings {
             id: HookId::new(created_ms, random().ok_or_else(no_randomness)?),
             url,

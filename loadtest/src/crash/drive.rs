@@ -375,7 +375,7 @@ impl<'a> Driver<'a> {
     /// Sessions beside the clients, to open and to read back: one for each client.
     fn stage(&self, client: &Arc<Client>) -> Stage {
         let session = |id| Session::new(self.plan.all_clients() + id, Arc::clone(client), self.scene.clock);
-        Stage { client: Arc::clone(client), sessions: (0..self.plan.clients).map(session).collect() }
+        Stage::of_one(Arc::clone(client), (0..self.plan.clients).map(session).collect())
     }
 
     /// Keeps what a stage has recorded.

@@ -74,6 +74,12 @@ impl Stage {
         Ok(Self { client, sessions: (0..concurrency).map(session).collect(), replicas })
     }
 
+    /// A stage of one replica, whose sessions somebody made.
+    #[must_use]
+    pub fn of_one(client: Arc<Client>, sessions: Vec<Session>) -> Self {
+        Self { replicas: vec![Arc::clone(&client)], client, sessions }
+    }
+
     /// Gives each client a connection of its own to each replica, in place of the pools.
     #[must_use]
     pub fn bare(mut self, timeout: Duration) -> Self {

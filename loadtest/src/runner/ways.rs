@@ -30,7 +30,7 @@ const NUMBERS_OF_CALL: u64 = 1 << 14;
 #[derive(Debug)]
 pub struct Ways {
     /// In the order of the command line; never none.
-    ways: Vec<Way>,
+    all: Vec<Way>,
     /// The one that it goes.
     at: usize,
     /// Makes the keys of its writes; nothing if these have none.
@@ -75,19 +75,19 @@ impl Ways {
         let keys = (replicas.len() > 1 && replicas.iter().all(takes_keys)).then(|| Keys::of(id));
         let at = own(id, replicas.len());
         let way = |client| Way { client, link: None, traffic: Traffic::default() };
-        Self { ways: replicas.into_iter().map(way).collect(), at, keys }
+        Self { all: replicas.into_iter().map(way).collect(), at, keys }
     }
 
     /// The same ways, with connections of their own in place of the pools'.
     #[must_use]
     pub fn on(self, links: impl IntoIterator<Item = Link>) -> Self {
         let with = |(way, link)| Way { link: Some(link), ..way };
-        Self { ways: self.ways.into_iter().zip(links).map(with).collect(), ..self }
+        Self { all: self.all.into_iter().zip(links).map(with).collect(), ..self }
     }
 
     /// How often a call may go on to the next: once round, if there is another.
     pub fn detours(&self) -> usize {
-        if self.ways.len() > 1 { self.ways.len() } else { 0 }
+        if self.all.len() > 1 { self.all.len() } else { 0 }
     }
 
     /// The number of the replica that it asks.
@@ -97,18 +97,18 @@ impl Ways {
 
     /// The replica that it asks.
     pub fn client(&self) -> &Arc<Client> {
-        &self.ways[self.at].client
+        &self.all[self.at].client
     }
 
     /// From now on it asks that one.
     pub fn turn_to(&mut self, replica: usize) {
-        self.at = replica % self.ways.len();
+        self.at = replica % self.all.len();
     }
 
     /// From now on it asks the next one, if there is another.
     pub fn go_on(&mut self) {
-        if self.ways.len() > 1 {
-            self.ways[self.at].traffic.went_on += 1;
+        if self.all.len() > 1 {
+            self.all[self.at].traffic.went_on += 1;
             self.turn_to(self.at + 1);
         }
     }
@@ -130,7 +130,7 @@ impl Ways {
         key: Option<&IdempotencyKey>,
         clock: Clock,
     ) -> (u64, Result<Answer, Failure>) {
-        let Way { client, link, .. } = &mut self.ways[self.at];
+        let Way { client, link, .. } = &mut self.all[self.at];
         let (invoked_ns, reply) = match link {
             Some(link) => {
                 let request = link.prepare(call, key);
@@ -150,14 +150,14 @@ impl Ways {
 
     /// Counts a request to the replica that it asks, whoever sent it.
     pub fn count_in(&mut self, reply: &Result<Answer, Failure>) {
-        let traffic = &mut self.ways[self.at].traffic;
+        let traffic = &mut self.all[self.at].traffic;
         traffic.sent += 1;
         traffic.answered += u64::from(reply.is_ok());
     }
 
     /// What was asked of each replica since the last time.
     pub fn take_traffic(&mut self) -> impl Iterator<Item = Traffic> {
-        self.ways.iter_mut().map(|way| std::mem::take(&mut way.traffic))
+        self.all.iter_mut().map(|way| std::mem::take(&mut way.traffic))
     }
 }
 

@@ -91,6 +91,7 @@ impl Desk {
     }
 
     /// The same for one client, who begins with a door of its own: clients are dealt out in turn.
+    #[must_use]
     pub fn of_client(&self, client: u32) -> Self {
         Self { at: Arc::new(own(client, self.doors.0.len()).into()), ..self.clone() }
     }

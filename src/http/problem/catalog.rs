@@ -87,6 +87,8 @@ pub enum ProblemKind {
     RateLimited,
     /// 500
     InternalError,
+    /// 501
+    NotSupported,
     /// 503
     Contention,
     /// 503
@@ -97,6 +99,8 @@ pub enum ProblemKind {
     QueueFull,
     /// 503
     JournalUnavailable,
+    /// 503
+    StoreUnavailable,
     /// 503, or 408 where it is the body that did not come.
     RequestTimeout,
 }
@@ -116,7 +120,7 @@ pub struct ProblemPage {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::InvalidRequest,
         Self::IdempotencyKeyRequired,
         Self::Unauthenticated,
@@ -157,11 +161,13 @@ impl ProblemKind {
         Self::PreconditionRequired,
         Self::RateLimited,
         Self::InternalError,
+        Self::NotSupported,
         Self::Contention,
         Self::NotReady,
         Self::Overloaded,
         Self::QueueFull,
         Self::JournalUnavailable,
+        Self::StoreUnavailable,
         Self::RequestTimeout,
     ];
 
@@ -449,6 +455,18 @@ impl ProblemKind {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The journal has failed",
                 explanation: "The disk refused a write, and the service is stopping. Where applied is unknown, the change may or may not be on disk: repeat it with the same Idempotency-Key, or read the level, once the service runs again.",
+            },
+            Self::NotSupported => ProblemPage {
+                name: "not-supported",
+                status: StatusCode::NOT_IMPLEMENTED,
+                title: "The store of this service does not do that",
+                explanation: "With --store the stock is in a database that several replicas share, and what was asked for is done by no store but that of one process yet: imports, backups and verification, which are the database's own affair there; and alerts and webhooks, whose settings replicas do not share. The detail says which. Nothing was changed.",
+            },
+            Self::StoreUnavailable => ProblemPage {
+                name: "store-unavailable",
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                title: "The database cannot be reached",
+                explanation: "With --store the stock is in a database, which is away just now: it restarts, another one takes over, or the network is cut. The service goes on by itself once it is back, and /readyz says 503 until then. Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the connection was lost while the change was committed: repeat it with the same Idempotency-Key, which settles it, or read the level.",
             },
             Self::RequestTimeout => ProblemPage {
                 name: "request-timeout",

@@ -8,6 +8,19 @@ impl Problem {
     pub fn ledger_not_kept() -> Self {
         Self::new(ProblemKind::LedgerNotKept, ChoreError::NoFiles.to_string())
     }
+
+    /// The store has no files of its own: it is a database.
+    pub fn no_chores() -> Self {
+        let detail = "the stock is in a database (--store): its own tools back it up and verify it, and nothing is imported into it here";
+        Self::new(ProblemKind::NotSupported, detail)
+    }
+
+    /// Replicas that share a database do not share these settings.
+    pub fn not_shared(settings: &'static str) -> Self {
+        let detail =
+            format!("the stock is in a database (--store), and its replicas do not share {settings} yet");
+        Self::new(ProblemKind::NotSupported, detail)
+    }
 }
 
 impl From<ImportError> for Problem {

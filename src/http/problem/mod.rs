@@ -131,9 +131,10 @@ impl Problem {
             | ProblemKind::NotReady
             | ProblemKind::Overloaded
             | ProblemKind::QueueFull => Some(WasApplied::No),
-            ProblemKind::RequestTimeout | ProblemKind::InternalError | ProblemKind::JournalUnavailable => {
-                Some(WasApplied::Unknown)
-            }
+            ProblemKind::RequestTimeout
+            | ProblemKind::InternalError
+            | ProblemKind::JournalUnavailable
+            | ProblemKind::StoreUnavailable => Some(WasApplied::Unknown),
             _ => None,
         };
         Self {
@@ -290,6 +291,7 @@ impl From<NotDone> for Problem {
             Why::OutcomeDropped => return Self::new(ProblemKind::HistoryCompacted, why.to_string()),
             Why::KeyReused => return Self::new(ProblemKind::IdempotencyKeyReused, why.to_string()),
             Why::Unavailable(_) => ProblemKind::JournalUnavailable,
+            Why::Away(_) => ProblemKind::StoreUnavailable,
             Why::Damaged(_) => ProblemKind::InternalError,
         };
         let applied = Some(match applied {

@@ -36,6 +36,7 @@ use crate::store::{AnyStore, StockQuery, Store as _};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded` (also where 10 000 levels have one), `journal-unavailable`, `contention`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -89,6 +90,7 @@ pub async fn read(
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -141,6 +143,9 @@ async fn set(
     low_at: Option<Quantity>,
 ) -> Result<bool, Problem> {
     let (alerts, key) = (state.alerts()?, key.clone());
+    if store.is_shared() {
+        return Err(Problem::not_shared("alerts"));
+    }
     let set = tokio::spawn(async move { alerts.set(store, &key, low_at).await });
     match set.await {
         Ok(Ok(had)) => Ok(had),

@@ -30,6 +30,7 @@ use crate::store::chores::BACKUPS;
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: the disk is full, or too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -39,7 +40,7 @@ pub async fn back_up(
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let name = body.read(|request: BackupRequest<'_>| request.checked_name())?;
-    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let chores = store.chores().ok_or_else(Problem::no_chores)?;
     let backup = chores.back_up(Path::new(BACKUPS).join(name)).await?;
     let body = serde_json::to_vec(&BackupAnswer::new(backup));
     let body = body.expect("an answer has string keys and plain values");

@@ -21,12 +21,13 @@ use crate::store::Chores as _;
         (status = 404, description = "`ledger-not-kept`: the service runs with --ephemeral", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
-    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let chores = store.chores().ok_or_else(Problem::no_chores)?;
     let items = chores.backups().await?.into_iter().map(KeptBackupAnswer::new).collect();
     Ok(named::json(&BackupsAnswer { items }, StatusCode::OK))
 }
@@ -46,12 +47,13 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
         (status = 409, description = "`already-running`: as many backups are being read as may", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn read(Service(store): Service, uri: Uri, path: PathParams) -> Result<Response, Problem> {
     let name = name(&path, &uri)?;
-    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let chores = store.chores().ok_or_else(Problem::no_chores)?;
     let archive = chores.archive(&name).await?;
     let body = Body::new(Pieces(archive.pieces));
     let mut response = answer::typed(body, HeaderValue::from_static("application/x-tar"));
@@ -77,6 +79,7 @@ pub async fn read(Service(store): Service, uri: Uri, path: PathParams) -> Result
         (status = 409, description = "`already-running`: a backup is being read, or removed", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -89,7 +92,7 @@ pub async fn delete(
     _: Bodiless,
 ) -> Result<Response, Problem> {
     let name = name(&path, &uri)?;
-    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let chores = store.chores().ok_or_else(Problem::no_chores)?;
     chores.remove_backup(&name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

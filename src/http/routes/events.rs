@@ -56,7 +56,10 @@ pub async fn watch(
     let after = match (last_seen(&headers)?, query.read("after", place)?) {
         (Some(seen), _) => reached(store, seen).await?,
         (None, Some(after)) => reached(store, after).await?,
-        (None, None) => store.feed_end(),
+        (None, None) => {
+            store.feed_caught_up().await?;
+            store.feed_end()
+        }
     };
     let pieces = state.feed.watch(store, state.alerts()?, &state.readiness, after, wants)?;
     let mut response = answer::typed(Body::new(pieces), HeaderValue::from_static("text/event-stream"));

@@ -38,6 +38,7 @@ use crate::store::{Answered, Chores as _, Outcome};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`: each wrong line with its number, at most 100 of them; two lines that name the same level are wrong. `idempotency-key-reused`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `contention`, `overloaded`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -48,7 +49,7 @@ pub async fn import(
     idempotency_key: IdempotencyKey,
     mut body: StockFile,
 ) -> Result<Response, Problem> {
-    let chores = store.chores().ok_or_else(Problem::ledger_not_kept)?;
+    let chores = store.chores().ok_or_else(Problem::no_chores)?;
     let mut import = chores.begin_import(body.form)?;
     let mut hash = idempotency_key.begin_body();
     while let Some(piece) = body.next().await? {

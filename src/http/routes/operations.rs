@@ -65,14 +65,18 @@ pub async fn alive() -> Response {
     get, path = "/readyz", tag = "operations", operation_id = "ready",
     responses(
         (status = 200, description = "It does", body = String, content_type = "text/plain"),
-        (status = 503, description = "`not-ready`: it is starting or shutting down, or the disk is full", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`: it is starting or shutting down, the disk is full, or the database is away", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, Problem> {
     if !state.readiness.get() {
         return Err(Problem::new(ProblemKind::NotReady, "the service is starting or shutting down"));
     }
-    if state.store()?.status().full {
+    let Status { full, away, .. } = state.store()?.status();
+    if let Some(why) = away {
+        return Err(Problem::new(ProblemKind::NotReady, format!("the store cannot be reached: {why}")));
+    }
+    if full {
         return Err(Problem::new(
             ProblemKind::NotReady,
             "the disk is full: no change is let in until there is room",

@@ -21,11 +21,12 @@ use crate::store::Chores as _;
         (status = 404, description = "`ledger-not-kept`: the service runs with --ephemeral", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`already-running`: another verification is under way", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`: the log cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: too many files are open, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn verify(Service(store): Service, _: Unconditional) -> Result<Json<VerifyAnswer>, Problem> {
-    let report = store.chores().ok_or_else(Problem::ledger_not_kept)?.verify().await?;
+    let report = store.chores().ok_or_else(Problem::no_chores)?.verify().await?;
     if !report.is_clean() {
         tracing::error!(findings = report.findings_total, "the verification found differences or damage");
     }

@@ -30,6 +30,7 @@ use crate::webhooks::{HookId, NotChanged};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`; also of a URL whose host is at an address that is not public, unless --webhook-allow says so", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
+        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: there are as many as may be (--webhooks-max), or the disk is full, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -40,6 +41,9 @@ pub async fn create(
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let webhooks = state.webhooks()?;
+    if state.store()?.is_shared() {
+        return Err(Problem::not_shared("webhooks"));
+    }
     let asked = body.read(|request: WebhookRequest<'_>| request.asked())?;
     let (view, secret) = webhooks.create(asked).await.map_err(problem)?;
     let path = format!("/v1/webhooks/{}", view.id);

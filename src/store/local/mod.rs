@@ -11,7 +11,6 @@
 //! - `orders`: placed, had their turn, cancelled, given back. `pipeline`: whose turn it is, and who waits for which level.
 //! - `reservations`: units held until a deadline. `sweeper`: who tidies them up.
 //! - `waiting`: who waits for a level to become something.
-//! - `refusals`: refusals by reason.
 //!
 //! Every change is one call of the strategy, so that nothing is looked at here and acted upon there.
 
@@ -29,7 +28,6 @@ mod once;
 mod open;
 mod orders;
 mod pipeline;
-mod refusals;
 mod reservations;
 mod sweeper;
 mod waiting;
@@ -43,7 +41,6 @@ use std::time::Duration;
 use self::books::Books;
 use self::chores::Rights;
 use self::pipeline::Pipeline;
-use self::refusals::RefusalCounts;
 use crate::journal::documents::Documents;
 use crate::journal::keys::Claim;
 use crate::journal::record::RecordKind;
@@ -52,6 +49,7 @@ use crate::stock::{
     Applied, Change, EntryRefusal, Level, Order, OrderId, Refusal, RefusedLevel, Reservation, ReservationId,
     StockKey, Transaction, Until,
 };
+use crate::store::refusals::{RefusalCounts, most_telling};
 use crate::store::{
     Answered, Command, Deed, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
     MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage,
@@ -147,6 +145,10 @@ impl Store for Local {
         self.level_as_it_was(key, moment).await
     }
 
+    async fn feed_caught_up(&self) -> Result<(), NotDone> {
+        Ok(())
+    }
+
     fn feed_end(&self) -> MovementCursor {
         self.end_of_feed()
     }
@@ -177,6 +179,7 @@ impl Store for Local {
             strategy: self.0.stock.kind().name(),
             durable: self.0.rights.home().is_some(),
             full: self.0.books.is_full(),
+            away: None,
             levels: self.0.index.len(),
             contention: self.0.stock.contention(),
             orders: OrdersStatus {
@@ -326,7 +329,7 @@ impl Local {
                 Ok(Ok(levels.collect()))
             }
             Err(TransactRejected::Refused(refused)) => {
-                self.0.refusals.count(refusals::most_telling(&refused.refusals).reason);
+                self.0.refusals.count(most_telling(&refused.refusals).reason);
                 self.0.books.witness_levels(versions_seen(transaction, &refused), WasApplied::No).await?;
                 Ok(Err(levels_refused(transaction, &refused)))
             }

@@ -10,7 +10,6 @@ use thiserror::Error;
 use super::books::Books;
 use super::chores::{Home, Rights};
 use super::pipeline::Pipeline;
-use super::refusals::RefusalCounts;
 use super::{Local, Parts, chores, documents, history, import};
 use crate::clock::wall_ms;
 use crate::journal::control::{ControlError, State};
@@ -26,6 +25,7 @@ use crate::journal::verify::{self, Live, Progress, VerifyError};
 use crate::journal::{Journal, JournalConfig, Start, snapshot};
 use crate::stock::StockKey;
 use crate::store::chores::{Finding, ImportError, VerifyReport};
+use crate::store::refusals::RefusalCounts;
 use crate::store::{Keeping, Storage};
 use crate::strategy::{AnyStrategy, KeyIndex, Ledger, StrategyConfig, StrategyKind};
 
@@ -105,7 +105,8 @@ impl Opening {
         intent: Intent,
     ) -> Result<Self, OpenError> {
         let data = match (storage, intent) {
-            (Storage::Memory(_), _) => None,
+            // A database is no folder, and has no opening here.
+            (Storage::Memory(_) | Storage::Postgres { .. }, _) => None,
             (Storage::Folder { path, .. }, Intent::Serve) => Some(DataDir::open_or_create(path)?),
             (Storage::Folder { path, .. }, Intent::Change) => Some(DataDir::open(path)?),
             (Storage::Folder { path, .. }, Intent::Read) => Some(DataDir::look(path)?),

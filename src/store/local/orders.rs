@@ -22,9 +22,10 @@ use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::said::Said;
 use crate::stock::{
-    Change, Changed, HandOff, IfMissing, Operation, Order, OrderId, OrderLine, OrderProblem, OrderState,
-    OrderTimes, Quantity, Reason, RefusedLevel, Remark, StockKey, Transaction,
+    Changed, HandOff, Order, OrderId, OrderLine, OrderProblem, OrderState, OrderTimes, RefusedLevel, Remark,
+    StockKey,
 };
+use crate::store::of_orders::{can_wait, giving_back, said_of};
 use crate::store::{Deed, NotDone, OrderPage, OrderQuery, OrderRefused, ReturnLine, WasApplied, Why};
 use crate::strategy::{Strategy as _, TransactRejected};
 
@@ -136,7 +137,7 @@ impl Local {
         let permit = self.0.books.permit(RecordKind::Returned, said, claim).await?;
         let turn = self.turn_of(&entry).await?;
         let (transaction, returned) = match giving_back(turn.order(), lines) {
-            Ok(giving) => giving,
+            Ok((transaction, returned)) => (Arc::new(transaction), returned),
             Err(refused) => {
                 drop((turn, permit));
                 self.0.books.witness_all(WasApplied::No).await?;
@@ -342,12 +343,6 @@ impl Local {
     }
 }
 
-/// What was said of an order is said of its movements, and who placed it has made them.
-fn said_of(order: &Order) -> Said {
-    let remark = order.remark.as_deref().map(|remark| Arc::new(remark.clone()));
-    Said { remark, actor: order.actor.clone() }
-}
-
 /// Waits for another who has the turn of the same order, a bounded time.
 async fn within_bounds<T>(known: impl Future<Output = T>) -> Result<T, NotDone> {
     tokio::time::timeout(UNDER_WAY_MAX, known).await.map_err(|_| NotDone::no(Why::Contention))
@@ -369,60 +364,4 @@ impl HandOff for Moving {
         let of = Of::Order(self.turn.found(Arc::clone(&self.order)));
         self.turn.done(self.order, self.steady_ms, || self.permit.hand_over_of(&of, changes));
     }
-}
-
-/// Whether an order may wait until nothing of that stands in its way any more: only for units.
-fn can_wait(order: &Order, levels: &[RefusedLevel]) -> bool {
-    let is_missing =
-        |level: &RefusedLevel| matches!(level.refusal.reason, Reason::Insufficient { .. } | Reason::NotFound);
-    order.backorder && levels.iter().all(is_missing)
-}
-
-/// What gives these lines of an order back, or all that is left of it; and what is given back of each line after it.
-fn giving_back(
-    order: &Order,
-    lines: Option<&[ReturnLine]>,
-) -> Result<(Arc<Transaction>, Vec<Quantity>), OrderRefused> {
-    if order.state != OrderState::Fulfilled {
-        return Err(OrderRefused::State(Box::new(order.clone())));
-    }
-    let all_that_is_left;
-    let lines = match lines {
-        Some(lines) => lines,
-        None => {
-            all_that_is_left = left_of(order)?;
-            &all_that_is_left[..]
-        }
-    };
-    let mut returned = order.returned.clone();
-    returned.resize(order.lines.len(), Quantity::ZERO);
-    for ReturnLine { key, quantity, .. } in lines {
-        let at = order.lines.binary_search_by(|line| line.key.cmp(key));
-        let at = at.map_err(|_| OrderRefused::NotOrdered { key: key.clone() })?;
-        let left = order.left(at);
-        let sum = returned[at].units() + quantity.units();
-        let fits = Quantity::new(sum).filter(|sum| *sum <= order.lines[at].quantity);
-        returned[at] = fits.ok_or_else(|| OrderRefused::Returned { key: key.clone(), left })?;
-    }
-    let change = |line: &ReturnLine| {
-        let delta = line.quantity.units().cast_signed();
-        let operation = Operation::Adjust { delta, if_missing: IfMissing::Create };
-        (line.to.clone(), Change::unconditional(operation))
-    };
-    let transaction = Transaction::new(lines.iter().map(change).collect());
-    Ok((Arc::new(transaction.expect("what comes in to one level is added up")), returned))
-}
-
-/// All that was not given back yet; there must be some.
-fn left_of(order: &Order) -> Result<Vec<ReturnLine>, OrderRefused> {
-    let left = order.lines.iter().enumerate().filter_map(|(at, OrderLine { key, .. })| {
-        let quantity = Quantity::new(order.left(at)).filter(|left| left.units() > 0)?;
-        Some(ReturnLine { key: key.clone(), quantity, to: key.clone() })
-    });
-    let left: Vec<_> = left.collect();
-    if left.is_empty() {
-        let key = order.lines[0].key.clone();
-        return Err(OrderRefused::Returned { key, left: 0 });
-    }
-    Ok(left)
 }

@@ -1,6 +1,6 @@
 //! The pipeline: a bounded queue of orders, and workers that let one after the other take its units.
 //!
-//! - [`counter`]: whose turn it is, and who waits for which level. [`rank`]: who is before whom.
+//! - [`counter`]: whose turn it is, and who waits for which level. [`Rank`]: who is before whom.
 //! - Here: the workers, who wakes them, and how they end. What a turn does is in [`orders`](super::orders).
 //!
 //! **The queue is in the log.** What is here is made anew at each start from the orders that are not over ([`Pipeline::add`]); an order is
@@ -13,7 +13,6 @@
 //! and then nobody looks at it until units of one of them come free, or those before it in a line go.
 
 mod counter;
-mod rank;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,11 +22,11 @@ use tokio::sync::Notify;
 
 use self::counter::Counter;
 pub(super) use self::counter::{Task, What};
-use self::rank::Rank;
 use super::Local;
 use crate::journal::lanes::Lanes;
 use crate::stock::{Order, OrderState};
 use crate::store::Orders;
+use crate::store::rank::Rank;
 use crate::sync::Mutex;
 use crate::telemetry::Pace;
 

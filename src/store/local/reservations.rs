@@ -23,9 +23,10 @@ use crate::journal::record::RecordKind;
 use crate::journal::stored::Stored;
 use crate::said::Said;
 use crate::stock::{
-    Applied, Change, Changed, EntryRefusal, HandOff, HeldLine, Operation, Quantity, Reservation,
-    ReservationId, ReservationState, StockKey, Term, Transaction,
+    Applied, Changed, EntryRefusal, HandOff, Reservation, ReservationId, ReservationState, StockKey, Term,
+    Transaction,
 };
+use crate::store::of_reservations::{finished_before, giving_back, held, shipped};
 use crate::store::{
     NotDone, ReservationPage, ReservationQuery, ReservationRefused, Transition, WasApplied, Why,
 };
@@ -150,7 +151,8 @@ impl Local {
                 Begun::Due | Begun::NotDue => self.expire(&hold, self.now_ms()).await?,
                 Begun::Finished => {
                     self.0.books.witness_all(WasApplied::No).await?;
-                    return Ok(finished_before(&hold, transition));
+                    let reservation = hold.reservation().ok_or(ReservationRefused::NotFound);
+                    return Ok(reservation.and_then(|reservation| finished_before(reservation, transition)));
                 }
             }
         }
@@ -168,7 +170,7 @@ impl Local {
         let (way, kind) = match transition {
             Transition::Extend(ttl) => return self.extend(settlement, *ttl, said, claim).await,
             Transition::Release => (Way::Release, RecordKind::Released),
-            Transition::Commit(lines) => match shipped(&hold, lines.as_deref()) {
+            Transition::Commit(lines) => match shipped(hold.lines(), lines.as_deref()) {
                 Ok(shipped) => (Way::Commit(shipped), RecordKind::Committed),
                 Err(refused) => return Ok(Err(refused)),
             },
@@ -184,7 +186,8 @@ impl Local {
     async fn give_back(&self, settlement: Settlement, going: Going) -> Result<Vec<(StockKey, u64)>, NotDone> {
         let Going { way, kind, said, claim } = going;
         let hold = Arc::clone(settlement.hold());
-        let transaction = Arc::new(giving_back(hold.lines(), &way));
+        let shipped = if let Way::Commit(shipped) = &way { Some(&shipped[..]) } else { None };
+        let transaction = Arc::new(giving_back(hold.lines(), shipped));
         let permit = self.0.books.permit(kind, said, claim).await?;
         let (term, steady_ms) = (hold.term(), self.0.books.shared().clock.steady_ms());
         let hand_off = Settling { permit, term, settlement, way, steady_ms };
@@ -373,61 +376,4 @@ impl HandOff for Settling {
         let of = Of::Reservation(self.term);
         self.settlement.settled(self.way, self.steady_ms, || self.permit.hand_over_of(&of, changes));
     }
-}
-
-/// What a transaction of nothing but reserving holds.
-fn held(transaction: &Transaction) -> Box<[HeldLine]> {
-    let line = |entry: &crate::stock::Entry| match entry.change.operation {
-        Operation::Reserve { quantity } => HeldLine { key: entry.key.clone(), quantity },
-        _ => unreachable!("a reservation reserves"),
-    };
-    transaction.entries().iter().map(line).collect()
-}
-
-/// What gives the units of a reservation back that way.
-fn giving_back(lines: &[HeldLine], way: &Way) -> Transaction {
-    let change = |(index, HeldLine { key, quantity }): (usize, &HeldLine)| {
-        let operation = match way {
-            Way::Release | Way::Expire => Operation::Release { quantity: *quantity },
-            Way::Commit(shipped) => match (shipped[index], quantity.units() - shipped[index].units()) {
-                (ship, 0) => Operation::Ship { quantity: ship },
-                (Quantity::ZERO, _) => Operation::Release { quantity: *quantity },
-                (ship, left) => {
-                    let release = Quantity::new(left).expect("less than what is held");
-                    Operation::Settle { ship, release }
-                }
-            },
-        };
-        (key.clone(), Change::unconditional(operation))
-    };
-    Transaction::new(lines.iter().enumerate().map(change).collect()).expect("each level is there once")
-}
-
-/// How much of each line leaves the house.
-fn shipped(hold: &Hold, lines: Option<&[HeldLine]>) -> Result<Box<[Quantity]>, ReservationRefused> {
-    let Some(lines) = lines else { return Ok(hold.lines().iter().map(|line| line.quantity).collect()) };
-    let mut shipped = vec![Quantity::ZERO; hold.lines().len()];
-    for line in lines {
-        let at = hold.lines().binary_search_by(|held| held.key.cmp(&line.key)).ok();
-        let there = at.map_or(0, |at| hold.lines()[at].quantity.units());
-        match at {
-            Some(at) if line.quantity.units() <= there => shipped[at] = line.quantity,
-            _ => return Err(ReservationRefused::NotHeld { key: line.key.clone(), held: there }),
-        }
-    }
-    Ok(shipped.into())
-}
-
-/// What is told of a reservation that was settled before: as it is, if what is asked for is what was done.
-fn finished_before(hold: &Hold, transition: &Transition) -> Judged {
-    let Some(reservation) = hold.reservation() else { return Err(ReservationRefused::NotFound) };
-    let is_same = match (reservation.state, transition) {
-        (ReservationState::Released, Transition::Release) => true,
-        (ReservationState::Committed, Transition::Commit(None)) => reservation.committed == reservation.lines,
-        (ReservationState::Committed, Transition::Commit(Some(lines))) => {
-            lines.iter().filter(|line| line.quantity.units() > 0).eq(&reservation.committed)
-        }
-        _ => false,
-    };
-    if is_same { Ok(reservation) } else { Err(ReservationRefused::State(Box::new(reservation))) }
 }

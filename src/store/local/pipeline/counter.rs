@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::rank::Rank;
 use crate::stock::{Order, OrderId, StockKey};
+use crate::store::rank::Rank;
 
 /// How many may be blocked before no further order is called up: they are called up one after the other, and each of them looks at
 /// all who are before it.

@@ -18,25 +18,25 @@ const REASONS: [&str; Reason::COUNT] = [
 
 /// How often each reason was given.
 #[derive(Debug, Default)]
-pub(super) struct RefusalCounts {
+pub(in crate::store) struct RefusalCounts {
     counts: Striped<{ REASONS.len() }>,
 }
 
 impl RefusalCounts {
     /// Counts one refusal.
-    pub(super) fn count(&self, reason: Reason) {
+    pub(in crate::store) fn count(&self, reason: Reason) {
         self.counts.add(reason.precedence(), 1);
     }
 
     /// Each reason's name and count.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(in crate::store) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
         REASONS.iter().enumerate().map(|(index, name)| (*name, self.counts.sum(index)))
     }
 }
 
 /// The refusal a transaction is told of when its levels are refused for several reasons: precondition before
 /// existence before state before stock, and the first line among equals.
-pub(super) fn most_telling(refusals: &[EntryRefusal]) -> Refusal {
+pub(in crate::store) fn most_telling(refusals: &[EntryRefusal]) -> Refusal {
     let first = refusals.iter().map(|entry| entry.refusal).min_by_key(|refusal| refusal.reason.precedence());
     first.expect("a refusal names at least one level")
 }

@@ -6,7 +6,7 @@ use crate::store::{Discipline, Orders};
 
 /// The place of an order among all: the lower is first. It is made of what is recorded of the order, so it is the same after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store::local) struct Rank {
+pub(in crate::store) struct Rank {
     /// By [`Discipline::Priority`], when an order of the highest priority would have had to be placed to be level with this one.
     as_if_placed_ms: u64,
     /// Names are in the order in which orders were placed.
@@ -19,16 +19,20 @@ impl Rank {
     /// Priority with ageing: an order of priority `p` stands where one of the highest priority would that was placed `9 - p` steps of ageing
     /// later. Ranks never change, so nothing has to be sorted anew, and an order is overtaken only by those placed within nine steps
     /// after it.
-    pub(super) fn of(order: &Order, how: &Orders) -> Self {
-        let placed = order.id.to_bits();
+    pub(in crate::store) fn of(order: &Order, how: &Orders) -> Self {
+        Self::of_placed(order.id, order.priority, how)
+    }
+
+    /// The same, of the order of that name and priority.
+    pub(in crate::store) fn of_placed(id: OrderId, priority: u8, how: &Orders) -> Self {
+        let placed = id.to_bits();
         match how.discipline {
             Discipline::Fifo => Self { as_if_placed_ms: 0, place: placed },
             Discipline::Lifo => Self { as_if_placed_ms: 0, place: !placed },
             Discipline::Priority => {
                 let step_ms = u64::try_from(how.ageing.as_millis()).unwrap_or(u64::MAX);
-                let behind_ms =
-                    step_ms.saturating_mul(u64::from(PRIORITY_MAX.saturating_sub(order.priority)));
-                Self { as_if_placed_ms: placed_ms(order.id).saturating_add(behind_ms), place: placed }
+                let behind_ms = step_ms.saturating_mul(u64::from(PRIORITY_MAX.saturating_sub(priority)));
+                Self { as_if_placed_ms: placed_ms(id).saturating_add(behind_ms), place: placed }
             }
         }
     }

@@ -1,0 +1,301 @@
+//! Connections: where they lead, how they are encrypted, and what each is told before it is used.
+//!
+//! Two pools: one for what takes locks, one for what only looks, so that nobody who looks waits behind those who wait for each other.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Client, Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Config, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::store::Database;
+
+/// How long somebody waits for a free connection, or a new one to be made.
+pub(super) const CONNECTION_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a statement may take beyond what it waits for a lock.
+pub(super) const STATEMENT_TIME: Duration = Duration::from_secs(5);
+
+/// The pools of a store.
+#[derive(Clone)]
+pub(super) struct Pools {
+    writes: Pool,
+    reads: Pool,
+    /// Warnings that connections were told.
+    warnings: Arc<AtomicU64>,
+}
+
+/// Why a database cannot be asked at all, as it was said where it is.
+#[derive(Debug, Error)]
+pub enum AddressError {
+    /// It is no address.
+    #[error("--store {url}: it is no address of a PostgreSQL database: {error}")]
+    Url {
+        /// What was said.
+        url: crate::store::DatabaseUrl,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A file cannot be read.
+    #[error("{flag} {}: {error}", .path.display())]
+    File {
+        /// Who named it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pools").field("writes", &self.writes.status()).finish_non_exhaustive()
+    }
+}
+
+impl Pools {
+    /// Pools that lead there; nothing is connected yet.
+    pub(super) fn new(database: &Database) -> Result<Self, AddressError> {
+        let warnings = Arc::new(AtomicU64::new(0));
+        let config = config(database)?;
+        let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        // A Unix socket is on this machine, and encrypts nothing.
+        let tls = tls(database, config.get_ssl_mode())?.filter(|_| !is_local);
+        // A quarter of them only look.
+        let reads = (database.connections / 4).max(1);
+        let writes = database.connections.saturating_sub(reads).max(1);
+        let pool = |size| {
+            let opening = Opening { tls: tls.clone(), warnings: Arc::clone(&warnings) };
+            let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+            let manager = Manager::from_connect(config.clone(), opening, recycling);
+            let settings = settings(database.lock_timeout);
+            Pool::builder(manager)
+                .max_size(size)
+                .wait_timeout(Some(CONNECTION_WAIT))
+                .create_timeout(Some(CONNECTION_WAIT))
+                .post_create(Hook::async_fn(move |client, _| {
+                    let settings = settings.clone();
+                    Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+                }))
+                .runtime(Runtime::Tokio1)
+                .build()
+                .expect("a runtime is named, which is all that can be missing")
+        };
+        Ok(Self { writes: pool(writes), reads: pool(reads), warnings })
+    }
+
+    /// A connection for what takes locks.
+    pub(super) async fn for_writing(&self) -> Result<Client, PoolError> {
+        self.writes.get().await
+    }
+
+    /// The same, for a transaction.
+    pub(super) async fn for_transaction(&self) -> Result<Lent, PoolError> {
+        self.writes.get().await.map(|client| Lent(Some(client)))
+    }
+
+    /// A connection for what only looks.
+    pub(super) async fn for_reading(&self) -> Result<Client, PoolError> {
+        self.reads.get().await
+    }
+
+    /// How many warnings were told so far: one that comes with a commit may say that it is not as safe as it should be.
+    pub(super) fn warnings(&self) -> u64 {
+        self.warnings.load(Ordering::Acquire)
+    }
+
+    /// How many connections there are, and how many are wanted: of those that write, and of those that look.
+    pub(super) fn status(&self) -> [(&'static str, deadpool_postgres::Status); 2] {
+        [("write", self.writes.status()), ("read", self.reads.status())]
+    }
+
+    /// Makes no further connection.
+    pub(super) fn close(&self) {
+        self.writes.close();
+        self.reads.close();
+    }
+}
+
+/// A connection in the middle of something: if nobody says that it is at its end, however that comes (an error, a panic, somebody who goes away), it is
+/// closed rather than used again, and the database takes back what was not committed.
+pub(super) struct Lent(Option<Client>);
+
+/// What it may take to take a transaction back.
+const ROLLBACK_TIME: Duration = Duration::from_secs(1);
+
+impl Lent {
+    /// Its transaction is over: somebody else may use it.
+    pub(super) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+
+    /// Takes its transaction back. Whether that was said in time.
+    pub(super) async fn take_back(self) -> bool {
+        let over = tokio::time::timeout(ROLLBACK_TIME, self.batch_execute("ROLLBACK")).await;
+        let is_over = matches!(over, Ok(Ok(())));
+        if is_over {
+            self.give_back();
+        }
+        is_over
+    }
+}
+
+impl std::ops::Deref for Lent {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.0.as_ref().expect("it is lent until it is given back")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Client::take(client));
+        }
+    }
+}
+
+/// What every connection is told first: every wait is bounded, and each statement finds its rows by their keys, however small a table was
+/// when it was planned.
+fn settings(lock_timeout: Duration) -> String {
+    let statement_timeout = lock_timeout + STATEMENT_TIME;
+    format!(
+        "SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
+         SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; \
+         SET plan_cache_mode = force_generic_plan; \
+         SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off",
+        lock_timeout.as_millis().max(1),
+        statement_timeout.as_millis(),
+        (statement_timeout * 2).as_millis(),
+    )
+}
+
+fn config(database: &Database) -> Result<Config, AddressError> {
+    let url = &database.url;
+    let mut config = Config::from_str(url.secret()).map_err(|error| AddressError::Url {
+        url: url.clone(),
+        // What is wrong, without what was said.
+        error: std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
+    })?;
+    if let Some(path) = &database.password_file {
+        let flag = "--store-password-file";
+        let password = std::fs::read_to_string(path).map_err(|error| file(flag, path, &error))?;
+        config.password(password.trim_end_matches(['\r', '\n']));
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("inventory");
+    }
+    config
+        .connect_timeout(CONNECTION_WAIT)
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(30))
+        // Never a standby: what it has is behind, and it takes no changes.
+        .target_session_attrs(TargetSessionAttrs::ReadWrite);
+    Ok(config)
+}
+
+/// Encryption, where it was asked for: then the certificate is verified always.
+fn tls(database: &Database, mode: SslMode) -> Result<Option<MakeRustlsConnect>, AddressError> {
+    // Who names an authority wants it asked, whatever else is said.
+    if database.ca_file.is_none() && matches!(mode, SslMode::Disable | SslMode::Prefer) {
+        return Ok(None);
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    match &database.ca_file {
+        Some(path) => {
+            let flag = "--store-ca";
+            let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+            let certificates: Vec<_> = certificates.map_err(|error| file(flag, path, &error))?;
+            if certificates.is_empty() {
+                return Err(file(flag, path, &"there is no certificate in it"));
+            }
+            for certificate in certificates {
+                roots.add(certificate).map_err(|error| file(flag, path, &error))?;
+            }
+        }
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default protocols")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Some(MakeRustlsConnect::new(config)))
+}
+
+fn file(flag: &'static str, path: &std::path::Path, error: &dyn fmt::Display) -> AddressError {
+    AddressError::File { flag, path: path.to_owned(), error: error.to_string() }
+}
+
+/// How a connection is opened: its warnings are counted.
+struct Opening {
+    tls: Option<MakeRustlsConnect>,
+    warnings: Arc<AtomicU64>,
+}
+
+type Opened = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>;
+
+impl Connect for Opening {
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
+        let mut config = config.clone();
+        let (tls, warnings) = (self.tls.clone(), Arc::clone(&self.warnings));
+        Box::pin(async move {
+            match tls {
+                Some(tls) => {
+                    config.ssl_mode(SslMode::Require);
+                    let (client, connection) = config.connect(tls).await?;
+                    Ok((client, tokio::spawn(drive(connection, warnings))))
+                }
+                None => {
+                    config.ssl_mode(SslMode::Disable);
+                    let (client, connection) = config.connect(NoTls).await?;
+                    Ok((client, tokio::spawn(drive(connection, warnings))))
+                }
+            }
+        })
+    }
+}
+
+/// Carries messages between a connection and who uses it, to its end.
+async fn drive<S>(mut connection: tokio_postgres::Connection<Socket, S>, warnings: Arc<AtomicU64>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    loop {
+        match std::future::poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => {
+                // Those that come with a commit that is not waited for any more: by whom it was cut short says which.
+                let cut_short = [SqlState::WARNING, SqlState::ADMIN_SHUTDOWN].contains(notice.code());
+                warnings.fetch_add(u64::from(cut_short), Ordering::AcqRel);
+                tracing::warn!(code = notice.code().code(), notice = notice.message(), "the database warns");
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a connection to the database has ended");
+                return;
+            }
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The ledger as one row of movements, the same for all: a row of *runs*.
+//!
+//! Within a partition movements have numbers without gaps, in the order of commits. Between partitions there is no order until somebody makes one:
+//! whoever reads the ledger first appends a run for each partition that has moved on, under the lock of one row. A run says which movements of
+//! one partition come next. So from then on each movement has one number, for every replica and for good; the heads of all partitions at
+//! the end of a run are a vector clock, and a number is a name for it.
+//!
+//! Nothing that makes a change waits for this, and nobody pays for it but who reads. A run that was appended has only movements that are committed,
+//! and of a partition all before them: so a level that was read after the end of the ledger was asked for shows nothing that is not before that
+//! end or after it in the ledger.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::batch::COMMIT_TIME;
+use super::failure::{Stage, Trouble};
+use super::load::prepared;
+use super::pipeline::{Pipeline, first_error, param};
+use super::save::COMMIT;
+use super::{Postgres, watch};
+use crate::store::{MovementCursor, NotDone, Seq, Why};
+
+const HEADS: &str = "SELECT p, head FROM inventory.part ORDER BY p";
+const FEED: &str = "SELECT total, heads FROM inventory.feed WHERE z = 0";
+const LOCK: &str = "SELECT total, heads FROM inventory.feed WHERE z = 0 FOR UPDATE";
+const RUNS: &str = "INSERT INTO inventory.run (z, last, p, head) SELECT feed.z, u.* FROM inventory.feed, \
+    unnest($1::int8[], $2::int4[], $3::int8[]) AS u WHERE feed.z = 0";
+const MOVE_ON: &str = "UPDATE inventory.feed SET total = $1, heads = $2 WHERE z = 0";
+
+/// What is known of the ledger's end.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    total: AtomicU64,
+    /// One at a time appends: the others find that it was done.
+    appending: tokio::sync::Mutex<()>,
+}
+
+/// Where the runs end: how many movements are in them, and of each partition how many.
+struct End {
+    total: i64,
+    heads: Vec<i64>,
+}
+
+/// Runs that are to be appended: the number of the last movement of each, its partition, and that movement's number in there.
+type Runs = (Vec<i64>, Vec<i32>, Vec<i64>);
+
+impl Feed {
+    /// The number of the last movement that is in a run, as far as is known here.
+    pub(super) fn end(&self) -> Seq {
+        Seq(self.total.load(Ordering::Acquire))
+    }
+
+    fn saw(&self, total: i64) -> Seq {
+        let total = u64::try_from(total).unwrap_or(0);
+        Seq(self.total.fetch_max(total, Ordering::AcqRel).max(total))
+    }
+}
+
+impl Postgres {
+    /// Sees to it that every movement that is committed by now has its number. Returns the last.
+    pub(super) async fn catch_up(&self) -> Result<Seq, NotDone> {
+        // A task of its own: whoever asks may go away, and what has begun is carried through.
+        let store = self.clone();
+        let caught_up = tokio::spawn(async move { store.catch_up_now().await }).await;
+        caught_up.unwrap_or_else(|panicked| Err(NotDone::no(Why::Damaged(panicked.to_string()))))
+    }
+
+    async fn catch_up_now(&self) -> Result<Seq, NotDone> {
+        let _appending = self.0.feed.appending.lock().await;
+        let caught_up = async {
+            let client = self.for_reading().await?;
+            let (heads, feed) = (prepared(&client, HEADS).await?, prepared(&client, FEED).await?);
+            let mut pipeline = Pipeline::of(&client);
+            // In this order: where the runs have all that was there before, they have all.
+            pipeline.ask(heads, Vec::new());
+            pipeline.ask(feed, Vec::new());
+            let mut answers = pipeline.sent().await;
+            if let Some((_, error)) = first_error(&mut answers) {
+                return Err(Trouble::of(&error, Stage::Before));
+            }
+            let end = end_in(answers.pop())?;
+            let heads = heads_in(answers.pop())?;
+            if runs(&end, &heads).0.is_empty() {
+                return Ok(end.total);
+            }
+            drop(client);
+            self.append().await
+        };
+        let caught_up = tokio::time::timeout(COMMIT_TIME, caught_up).await;
+        let total = self.noted(caught_up.unwrap_or_else(|_| Err(Trouble::late(Stage::Before))))?;
+        Ok(self.0.feed.saw(total))
+    }
+
+    /// Appends a run for each partition that has moved on.
+    async fn append(&self) -> Result<i64, Trouble> {
+        let client = self.0.batcher.pools.for_transaction().await;
+        let client = client.map_err(|error| Trouble::unconnected(&error))?;
+        let appended = self.append_in_transaction(&client).await;
+        if appended.is_ok() {
+            client.give_back();
+        } else {
+            client.take_back().await;
+        }
+        appended
+    }
+
+    async fn append_in_transaction(&self, client: &deadpool_postgres::Client) -> Result<i64, Trouble> {
+        let (lock, heads) = (prepared(client, LOCK).await?, prepared(client, HEADS).await?);
+        let (insert, move_on) = (prepared(client, RUNS).await?, prepared(client, MOVE_ON).await?);
+        let mut pipeline = Pipeline::of(client);
+        pipeline.words("BEGIN");
+        // The lock is a statement of its own: what is read after it is as of after it.
+        pipeline.ask(lock, Vec::new());
+        pipeline.ask(heads, Vec::new());
+        let mut answers = pipeline.sent().await;
+        if let Some((_, error)) = first_error(&mut answers) {
+            return Err(Trouble::of(&error, Stage::Before));
+        }
+        let heads = heads_in(answers.pop())?;
+        let end = end_in(answers.pop())?;
+        let (lasts, parts, local) = runs(&end, &heads);
+        let total = lasts.last().copied().unwrap_or(end.total);
+        let mut pipeline = Pipeline::of(client);
+        pipeline.ask(insert, vec![param(lasts), param(parts), param(local)]);
+        let heads: Vec<i64> = end.heads.iter().zip(heads).map(|(before, now)| now.max(*before)).collect();
+        pipeline.ask(move_on, vec![param(total), param(heads)]);
+        pipeline.words(COMMIT);
+        let mut answers = pipeline.sent().await;
+        // Whether it was appended or not, whoever comes next finds out.
+        match first_error(&mut answers) {
+            None => Ok(total),
+            Some((_, error)) => Err(Trouble::of(&error, Stage::Before)),
+        }
+    }
+
+    /// Completes when there may be movements after that place.
+    pub(super) async fn more_than(&self, after: MovementCursor) -> Result<(), NotDone> {
+        let Some(seq) = after.seq() else { return Ok(()) };
+        let mut moved = self.0.how.counts.listen();
+        loop {
+            // Before it is looked: what moves on from here on is not missed.
+            moved.borrow_and_update();
+            if self.catch_up().await? > seq {
+                return Ok(());
+            }
+            if moved.changed().await.is_err() {
+                return watch::look(self).await;
+            }
+        }
+    }
+}
+
+/// The runs that bring `end` up to `heads`.
+fn runs(end: &End, heads: &[i64]) -> Runs {
+    let (mut lasts, mut parts, mut local) = (Vec::new(), Vec::new(), Vec::new());
+    let mut total = end.total;
+    for ((p, before), now) in (0..).zip(&end.heads).zip(heads) {
+        if now > before {
+            total += now - before;
+            lasts.push(total);
+            parts.push(p);
+            local.push(*now);
+        }
+    }
+    (lasts, parts, local)
+}
+
+fn end_in(answer: Option<super::pipeline::Rows>) -> Result<End, Trouble> {
+    let rows = answer.and_then(Result::ok).unwrap_or_default();
+    let row = rows.first().ok_or_else(|| Trouble::damaged("there is no row of the feed"))?;
+    Ok(End { total: row.get(0), heads: row.get(1) })
+}
+
+fn heads_in(answer: Option<super::pipeline::Rows>) -> Result<Vec<i64>, Trouble> {
+    let rows = answer.and_then(Result::ok).unwrap_or_default();
+    if rows.is_empty() {
+        return Err(Trouble::damaged("there is no partition"));
+    }
+    Ok(rows.iter().map(|row| row.get(1)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Every movement gets one number, whatever moves on between two looks.
+        #[test]
+        fn numbers_have_no_gaps(steps in prop::collection::vec(prop::collection::vec(0..4_i64, 3), 0..9)) {
+            let (mut end, mut heads) = (End { total: 0, heads: vec![0; 3] }, vec![0; 3]);
+            let mut numbered = Vec::new();
+            for step in steps {
+                heads.iter_mut().zip(step).for_each(|(head, by)| *head += by);
+                let (lasts, parts, local) = runs(&end, &heads);
+                let mut before = end.total;
+                for ((last, p), head) in lasts.iter().zip(parts).zip(local) {
+                    numbered.extend((before + 1..=*last).map(|number| (number, p, head - (last - number))));
+                    before = *last;
+                }
+                end = End { total: before, heads: heads.clone() };
+            }
+            let sum: i64 = heads.iter().sum();
+            prop_assert!(numbered.iter().map(|(number, ..)| *number).eq(1..=sum));
+            for p in 0..3 {
+                let local = numbered.iter().filter(|(_, of, _)| *of == p).map(|(.., local)| *local);
+                prop_assert!(local.eq(1..=heads[usize::try_from(p).unwrap()]));
+            }
+        }
+    }
+}
