@@ -1,15 +1,17 @@
-//! What is deployed, and what is promised of it, can be relied on: units and manifests are read by what will read them, name nothing that is
-//! not there, and SECURITY.md names tests that are.
+//! What is deployed, and what is promised of it, can be relied on: units, manifests and configurations are read by what will read them, name
+//! nothing that is not there, and SECURITY.md names tests that are.
 
 use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::checker::{KUBECTL, SYSTEMD_ANALYZE};
+use crate::support::checker::{KUBECTL, NGINX, SYSTEMD_ANALYZE};
 
 const UNIT: &str = include_str!("../../deploy/systemd/inventory.service");
 const SECURITY: &str = include_str!("../../SECURITY.md");
+const COMPOSE: &str = include_str!("../../docker-compose.yml");
+const BALANCER: &str = include_str!("../../deploy/nginx-replicas.conf");
 
 /// systemd has nothing to say against the unit, and would against one that is wrong.
 #[test]
@@ -41,6 +43,48 @@ fn the_manifests_are_put_together() {
     }
     let monitoring = KUBECTL.output(&["kustomize", "deploy/kubernetes/monitoring"]).expect("it was here");
     assert!(monitoring.contains("kind: ServiceMonitor\n"));
+}
+
+/// nginx has nothing to say against what stands before the replicas, and would against what is wrong. Their names are known where they run alone,
+/// so here they are addresses.
+#[test]
+fn nginx_takes_what_stands_before_the_replicas() {
+    let folder = TempDir::new().expect("a folder");
+    let place = format!("{}/", folder.path().display());
+    let path = folder.path().join("nginx.conf");
+    let path = path.to_str().expect("a path");
+    let verify = |configuration: &str| {
+        let here = configuration.replace("/tmp/", &place).replace("server replica-", "server 127.0.0.");
+        fs::write(path, here).expect("a file");
+        NGINX.complaints(&["-t", "-c", path, "-e", "stderr"], "")
+    };
+    let Some(said) = verify(BALANCER) else { return };
+    assert!(said.contains("test is successful"), "{said}");
+    let wrong = verify(&BALANCER.replace("least_conn;", "most_conn;")).expect("it was here");
+    assert!(wrong.contains("unknown directive \"most_conn\""), "it does look: {wrong}");
+}
+
+/// Whoever nginx sends requests to is a service of docker-compose.yml.
+#[test]
+fn whoever_is_balanced_is_there() {
+    let named = BALANCER.lines().filter_map(|line| line.trim().strip_prefix("server ")?.split_once(':'));
+    let replicas: Vec<&str> = named.map(|(name, _)| name).collect();
+    assert!(replicas.len() > 1, "{replicas:?}");
+    for replica in replicas {
+        assert!(COMPOSE.contains(&format!("\n  {replica}:\n")), "{replica}");
+    }
+}
+
+/// Whatever docker-compose.yml mounts of this project is there: of what is not, docker makes an empty folder.
+#[test]
+fn what_is_mounted_is_there() {
+    let mounts = COMPOSE.lines().filter_map(|line| line.trim().strip_prefix("- ./")?.split_once(':'));
+    let mut mounted = 0;
+    for (path, _) in mounts {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path}");
+        mounted += 1;
+    }
+    assert!(mounted > 4, "{mounted}");
 }
 
 /// Whatever a unit, a manifest or docker-compose.yml sets, the service knows.

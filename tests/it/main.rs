@@ -16,4 +16,5 @@ mod mutants;
 mod proof;
 mod properties;
 mod readme;
+mod replicas;
 mod stampede;

@@ -105,6 +105,28 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Kills it, as a crash would, and waits until it has gone.
+    pub(crate) fn kill(&mut self) -> Result<(), StartError> {
+        self.child.kill().map_err(StartError::io("killing a server"))?;
+        self.child.wait().map_err(StartError::io("waiting for a server")).map(drop)
+    }
+
+    /// Starts a server over the folder that it left.
+    pub(crate) fn start_again(
+        &mut self,
+        (name, mut command): (&'static str, Command),
+        ready: &'static str,
+    ) -> Result<(), StartError> {
+        let (log, writer) = io::pipe().map_err(StartError::io("making a pipe"))?;
+        let errors = writer.try_clone().map_err(StartError::io("making a pipe"))?;
+        command.stdin(Stdio::null()).stdout(writer).stderr(errors);
+        self.child = command.spawn().map_err(StartError::io("starting a server"))?;
+        drop(command);
+        await_line(log, ready).map_err(|log| StartError::Ended { program: name, log })
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         // The process is not waited for yet, so its id is its own. If it is gone, that is what was wanted.

@@ -28,12 +28,22 @@ const SETTINGS: [&str; 9] = [
     "lock_timeout=0",
 ];
 
+/// Settings of a server that a test kills: what it has acknowledged is there afterwards.
+const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
+
+/// What a server says when it takes clients.
+const READY: &str = "database system is ready to accept connections";
+
+/// How often one is started again while something of the one before is still there.
+const RESTARTS_MAX: usize = 100;
+
 /// A running server, stopped and removed when it is dropped.
 #[derive(Debug)]
 pub struct Postgres {
     daemon: Daemon,
     programs: PathBuf,
     databases: AtomicU32,
+    settings: Vec<&'static str>,
 }
 
 /// A database of a [`Postgres`], fresh and empty. It keeps its server running.
@@ -46,19 +56,45 @@ pub struct Database {
 impl Postgres {
     /// Makes a cluster and starts a server over it.
     pub fn start() -> Result<Self, StartError> {
+        Self::start_with(SETTINGS.to_vec())
+    }
+
+    /// The same, of which a crash takes nothing back that was acknowledged: to be killed, with [`Postgres::kill`].
+    pub fn start_durable() -> Result<Self, StartError> {
+        Self::start_with([&SETTINGS[..], &DURABLE[..]].concat())
+    }
+
+    fn start_with(settings: Vec<&'static str>) -> Result<Self, StartError> {
         let programs = programs::postgres()?;
         let folder = daemon::folder()?;
         let data = folder.path().join("data");
         initialise(&programs, folder.path(), &data)?;
-        let mut command = programs::command(&programs.join("postgres"), folder.path());
-        command.arg("-D").arg(&data).arg("-k").arg(folder.path());
-        for setting in SETTINGS {
-            command.args(["-c", setting]);
-        }
+        let command = server(&programs, folder.path(), &settings);
         // An immediate shutdown: there is nothing to write back, and no client to wait for.
-        let ready = "database system is ready to accept connections";
-        let daemon = Daemon::start(("postgres", command), ready, Signal::SIGQUIT, folder)?;
-        Ok(Self { daemon, programs, databases: AtomicU32::new(0) })
+        let daemon = Daemon::start(("postgres", command), READY, Signal::SIGQUIT, folder)?;
+        Ok(Self { daemon, programs, databases: AtomicU32::new(0), settings })
+    }
+
+    /// Ends it as a crash would, at whatever it is.
+    pub fn kill(&mut self) -> Result<(), StartError> {
+        self.daemon.kill()
+    }
+
+    /// Starts it again over what it left. What is left of its processes ends by itself first.
+    pub fn restart(&mut self) -> Result<(), StartError> {
+        let mut tries = 0;
+        loop {
+            let command = server(&self.programs, self.daemon.folder(), &self.settings);
+            match self.daemon.start_again(("postgres", command), READY) {
+                Err(StartError::Ended { .. }) if tries < RESTARTS_MAX => tries += 1,
+                started => return started,
+            }
+        }
+    }
+
+    /// The address of the database that each cluster has from the beginning, of a server that is not shared.
+    pub fn url(&self) -> String {
+        format!("postgresql:///postgres?host={}&user={USER}", self.daemon.folder().display())
     }
 
     /// Makes a database. Its [`Database::url`] is what clients are given.
@@ -83,6 +119,15 @@ impl Database {
         let folder = self.server.daemon.folder().display();
         format!("postgresql:///{}?host={folder}&user={USER}", self.name)
     }
+}
+
+fn server(programs: &Path, folder: &Path, settings: &[&str]) -> Command {
+    let mut command = programs::command(&programs.join("postgres"), folder);
+    command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+    for setting in settings {
+        command.args(["-c", setting]);
+    }
+    command
 }
 
 fn initialise(programs: &Path, folder: &Path, data: &Path) -> Result<(), StartError> {

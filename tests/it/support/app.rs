@@ -28,7 +28,7 @@ use inventory::http::policy::Policy;
 use inventory::http::rate_limit::RateLimitConfig;
 use inventory::http::server::Drained;
 use inventory::http::server::listen::Listener;
-use inventory::store::{Keeping, Orders, Storage};
+use inventory::store::{Database, Keeping, Orders, Storage};
 use inventory::strategy::StrategyKind;
 use inventory::webhooks::WebhookConfig;
 use serde_json::{Value, json};
@@ -42,6 +42,15 @@ use self::watcher::Watcher;
 
 /// How long anything may take before it is given up for dead. No measure of speed.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(30);
+
+/// With it set to `postgres`, services of tests keep their stock in a database: not all of the tests are meant for that, see CONTRIBUTING.md.
+const STORE_VARIABLE: &str = "INVENTORY_TEST_STORE";
+
+/// Stock in that database; what servers of tests acknowledge a crash takes back.
+pub(crate) fn in_database(url: &str, keeping: Keeping) -> Storage {
+    let database = Database { allows_async_commit: true, connections: 6, ..Database::at(url) };
+    Storage::Postgres { database, keeping }
+}
 
 /// A service that is about to start.
 pub(crate) struct Builder {
@@ -61,6 +70,7 @@ pub(crate) struct TestApp {
     pub(crate) state: &'static HttpState,
     /// Where its stock is; removed with it.
     data: Arc<TempDir>,
+    _database: Option<databases::Database>,
 }
 
 /// A request that is about to be sent.
@@ -71,6 +81,26 @@ pub(crate) struct Call {
 }
 
 impl Builder {
+    fn keeping(&mut self) -> &mut Keeping {
+        match &mut self.config.storage {
+            Storage::Memory(keeping)
+            | Storage::Folder { keeping, .. }
+            | Storage::Postgres { keeping, .. } => keeping,
+        }
+    }
+
+    /// Stock in a database, where [`STORE_VARIABLE`] asks for that: another one for each service.
+    fn in_database_if_asked(&mut self) -> Option<databases::Database> {
+        if std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") {
+            let server = databases::postgres().expect("PostgreSQL is asked for");
+            let made = server.database().expect("a database");
+            let keeping = self.config.storage.keeping().clone();
+            self.config.storage = in_database(&made.url(), keeping);
+            return Some(made);
+        }
+        None
+    }
+
     /// Stock in memory only.
     pub(crate) fn ephemeral(mut self) -> Self {
         self.config.storage = Storage::Memory(self.config.storage.keeping().clone());
@@ -85,31 +115,19 @@ impl Builder {
 
     /// With orders that have their turn otherwise.
     pub(crate) fn with_orders(mut self, orders: Orders) -> Self {
-        let keeping = Keeping { orders, ..self.config.storage.keeping().clone() };
-        self.config.storage = match self.config.storage {
-            Storage::Folder { path, .. } => Storage::Folder { path, keeping },
-            Storage::Memory(_) => Storage::Memory(keeping),
-        };
+        self.keeping().orders = orders;
         self
     }
 
     /// With a snapshot whenever the log has grown by so much.
     pub(crate) fn with_snapshot_bytes(mut self, snapshot_bytes: u64) -> Self {
-        let keeping = Keeping { snapshot_bytes, ..self.config.storage.keeping().clone() };
-        self.config.storage = match self.config.storage {
-            Storage::Folder { path, .. } => Storage::Folder { path, keeping },
-            Storage::Memory(_) => Storage::Memory(keeping),
-        };
+        self.keeping().snapshot_bytes = snapshot_bytes;
         self
     }
 
     /// With that bound of requests that wait for stock.
     pub(crate) fn with_waiters_max(mut self, waiters_max: usize) -> Self {
-        let keeping = Keeping { waiters_max, ..self.config.storage.keeping().clone() };
-        self.config.storage = match self.config.storage {
-            Storage::Folder { path, .. } => Storage::Folder { path, keeping },
-            Storage::Memory(_) => Storage::Memory(keeping),
-        };
+        self.keeping().waiters_max = waiters_max;
         self
     }
 
@@ -248,7 +266,8 @@ impl Builder {
     }
 
     /// Starts it on a free port.
-    pub(crate) async fn start(self) -> TestApp {
+    pub(crate) async fn start(mut self) -> TestApp {
+        let database = self.in_database_if_asked();
         let connections_max = self.config.server.connections_max;
         let app = App::build(self.config).expect("a data directory of its own");
         let (opened, access, state) = (app.opened(), app.access(), app.state());
@@ -260,7 +279,17 @@ impl Builder {
         let server = tokio::spawn(app.serve(Listening::at(listener), async move { drop(stopped.await) }));
         tokio::time::timeout(WATCHDOG, opened).await.expect("the service opens");
         let (stop, client) = (Some(stop), client());
-        TestApp { address, connections_max, client, stop, server, access, state, data: self.data }
+        TestApp {
+            address,
+            connections_max,
+            client,
+            stop,
+            server,
+            access,
+            state,
+            data: self.data,
+            _database: database,
+        }
     }
 }
 

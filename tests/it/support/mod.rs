@@ -66,6 +66,15 @@ macro_rules! for_each_store {
             async fn with_store($opened: Opened) $body
 
             $crate::support::correct_stores!(tests_of_store, [$($keeping,)? Keeping::default()]);
+
+            /// In a database there is no strategy: the database shares the levels.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                let [keeping, ..] = [$($keeping,)? Keeping::default()];
+                if let Some(opened) = Opened::in_database(keeping).await {
+                    with_store(opened).await;
+                }
+            }
         }
     )+};
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use databases::Database as Server;
 use inventory::stock::{Applied, Change, Level, Once, Refusal, StockKey};
 use inventory::store::local::{Intent, Opening};
 use inventory::store::{
-    Answered, AnyStore, Command, Deed, EachLine, Idempotency, Keeping, LevelQuery, Movement, MovementFilter,
-    MovementQuery, NotDone, Outcome, Storage, Store as _,
+    Answered, AnyStore, Command, Database, Deed, EachLine, Idempotency, Keeping, LevelQuery, Movement,
+    MovementFilter, MovementQuery, NotDone, Outcome, Storage, Store as _, postgres,
 };
 use inventory::strategy::{StrategyConfig, StrategyKind};
 use tempfile::TempDir;
@@ -26,6 +27,7 @@ pub(crate) struct Opened {
     pub(crate) store: AnyStore,
     kind: StrategyKind,
     folder: Option<TempDir>,
+    database: Option<Server>,
 }
 
 impl Opened {
@@ -33,7 +35,14 @@ impl Opened {
     pub(crate) async fn empty(store: StoreKind, kind: StrategyKind, keeping: Keeping) -> Self {
         let folder = (store == StoreKind::Disk).then(|| TempDir::new().expect("a folder"));
         let path = folder.as_ref().map(|folder| folder.path().join("data"));
-        Self { store: open(kind, path, keeping).await, kind, folder }
+        Self { store: open(kind, path, keeping).await, kind, folder, database: None }
+    }
+
+    /// An empty store in a database of its own; `None` if there is no PostgreSQL here, which has been told.
+    pub(crate) async fn in_database(keeping: Keeping) -> Option<Self> {
+        let database = databases::postgres()?.database().expect("a database");
+        let store = open_replica(&database.url(), keeping).await;
+        Some(Self { store, kind: StrategyKind::Atomic, folder: None, database: Some(database) })
     }
 
     /// The store, ended and opened again; `None` if it keeps nothing beyond its end.
@@ -41,9 +50,13 @@ impl Opened {
         self.store.stop();
         self.store.shut_down().await;
         drop(self.store);
+        if let Some(database) = self.database {
+            let store = open_replica(&database.url(), Keeping::default()).await;
+            return Some(Self { store, kind: self.kind, folder: None, database: Some(database) });
+        }
         let folder = self.folder?;
         let store = open(self.kind, Some(folder.path().join("data")), Keeping::default()).await;
-        Some(Self { store, kind: self.kind, folder: Some(folder) })
+        Some(Self { store, kind: self.kind, folder: Some(folder), database: None })
     }
 
     /// Asks for one change, without an idempotency key, that the store judges.
@@ -105,6 +118,13 @@ async fn open(kind: StrategyKind, path: Option<PathBuf>, keeping: Keeping) -> An
     let opening =
         Opening::begin(kind, StrategyConfig::default(), &storage, Intent::Serve).expect("storage of its own");
     AnyStore::Local(opening.open().await.expect("nothing is wrong with it"))
+}
+
+/// One of the processes that share a database, as a store of this one. What the servers of tests acknowledge a crash takes back.
+pub(crate) async fn open_replica(url: &str, keeping: Keeping) -> AnyStore {
+    let database = Database { allows_async_commit: true, connections: 8, ..Database::at(url) };
+    let opening = postgres::Opening::begin(&database, &keeping).expect("an address");
+    AnyStore::Postgres(opening.open().await.expect("nothing is wrong with it"))
 }
 
 /// What came of one change.
