@@ -183,8 +183,12 @@ impl Postgres {
             From::SeqOf(seq, of) => (*seq, *of),
             From::Cursor(cursor) => (cursor.seq().ok_or(NotACursor)?, cursor.lineage()),
         };
-        let end = self.reached(Seq(after), of).await?;
         let look = u64::try_from(limit.max(LOOK)).unwrap_or(u64::MAX);
+        // A page that may be the last has whatever was answered before it was asked for, by whichever replica.
+        if self.0.feed.end().0 < after.saturating_add(look) {
+            self.catch_up().await?;
+        }
+        let end = self.reached(Seq(after), of).await?;
         let (found, looked_at) = self.stretch(after, look).await?;
         let (mut movements, mut at) = (Vec::new(), looked_at);
         for movement in found {
@@ -242,7 +246,7 @@ impl Postgres {
             return Err(HistoryError::OtherLineage);
         }
         let mut newest = self.0.feed.end();
-        if asked >= newest {
+        if asked > newest {
             newest = self.catch_up().await?;
         }
         if asked > newest { Err(HistoryError::Ahead { asked, newest }) } else { Ok(newest) }

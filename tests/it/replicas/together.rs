@@ -290,6 +290,28 @@ async fn lines_that_nobody_touches_are_let_go() {
     }
 }
 
+/// P12: a page of the ledger has whatever was answered before it was asked for, though another replica made it and this one has not looked since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_has_what_another_replica_was_asked_for() {
+    let Some(replicas) = Replicas::with_levels(2, &[("a", 0)]).await else { return };
+    for count in 1..=20_u64 {
+        for _ in 0..3 {
+            let made = replicas.stores[0].execute(Command::change(key("a"), adjust(1))).await;
+            changed(made.expect("it is judged")).expect("a unit");
+        }
+        let all = 1 + 3 * count;
+        // From the end as it was known, from before it, and from the beginning.
+        for after in [all - 3, all - 4, 0] {
+            let from = From::Seq(inventory::store::Seq::new(after));
+            let query = MovementQuery::After { from, filter: MovementFilter::default(), limit: 500 };
+            let page = replicas.stores[1].movements(query).await.expect("a page");
+            let numbers = page.movements.iter().map(|movement| movement.seq.number());
+            assert!(numbers.eq(after + 1..=all), "after {after} of {all}: {}", page.movements.len());
+            assert_eq!(page.next, None);
+        }
+    }
+}
+
 async fn placed(store: &AnyStore, sku: &str, backorder: bool) -> OrderId {
     let lines = vec![OrderLine { key: key(sku), quantity: Quantity::new(1).expect("one") }];
     let answered = store.execute(Command::new(Deed::Order { lines, priority: 0, backorder })).await;
