@@ -300,8 +300,8 @@ async fn a_page_has_what_another_replica_was_asked_for() {
             changed(made.expect("it is judged")).expect("a unit");
         }
         let all = 1 + 3 * count;
-        // From the end as it was known, from before it, and from the beginning.
-        for after in [all - 3, all - 4, 0] {
+        // From before the end as it was known, which is not the end any more; from there, and from the beginning.
+        for after in [all - 4, all - 3, 0] {
             let from = From::Seq(inventory::store::Seq::new(after));
             let query = MovementQuery::After { from, filter: MovementFilter::default(), limit: 500 };
             let page = replicas.stores[1].movements(query).await.expect("a page");
