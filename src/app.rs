@@ -1,6 +1,7 @@
 //! The composition root: the only place that builds the long-lived parts and puts them together.
 
 mod collector;
+mod moving;
 mod offline;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::store::{AnyStore, Storage, Store as _, local, postgres};
 use crate::webhooks::{Webhooks, WebhooksError};
 
 pub use crate::store::local::{Intent, OfflineVerification};
+pub use moving::{MigrateError, Place, make_tables, migrate, tables};
 pub use offline::{Offline, verify};
 
 /// After the store failed, how long answers that say so may take to leave.
@@ -70,10 +72,12 @@ impl Opening {
         })
     }
 
-    async fn open(&self) -> Result<AnyStore, OpenError> {
+    async fn open(&self, state: &HttpState) -> Result<AnyStore, OpenError> {
         Ok(match self {
             Self::Local(opening) => AnyStore::Local(opening.open().await?),
-            Self::Postgres(opening) => AnyStore::Postgres(opening.open().await?),
+            Self::Postgres(opening) => {
+                AnyStore::Postgres(opening.open_telling(|why| state.waits_for(why)).await?)
+            }
         })
     }
 }
@@ -203,7 +207,7 @@ impl App {
         let entrances = listening.entrances(state, &config);
         let mut early = None;
         let opened = async {
-            match opening.open().await {
+            match opening.open(state).await {
                 Ok(store) => {
                     // Leaked as the state is, which lives as long.
                     let store: &'static AnyStore = Box::leak(Box::new(store));

@@ -1,16 +1,19 @@
 //! The command line: what may be said, and what each command does with it.
 //!
 //! Standard output has results only (the address of `serve`, the tables of `strategies`, the document of
-//! `openapi`, what `export` and `verify` have to say); everything else goes to standard error.
+//! `openapi`, what `export`, `verify`, `migrate` and `schema` have to say); everything else goes to standard error.
 
 mod collector;
 mod healthcheck;
 mod jwt;
 mod key;
 mod logging;
+mod migrate;
 mod offline;
+mod place;
 mod progress;
 mod reload;
+mod schema;
 mod serve;
 mod settings;
 mod size;
@@ -67,14 +70,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Verify a data directory: the log, and the levels against it. Exit 0 if nothing is wrong, 4 if something is, else 1
+    /// Verify a data directory, or a database: what was recorded, and the levels against it. Exit 0 if nothing is wrong, 4 if something is, else 1
     Verify(offline::VerifyArgs),
-    /// Export the stock in a data directory
+    /// Export the stock in a data directory, or a database
     Export(offline::ExportArgs),
-    /// Import stock into a data directory: each level in FILE gets its `on_hand`, all of them or none
+    /// Import stock into a data directory, or a database: each level in FILE gets its `on_hand`, all of them or none
     Import(offline::ImportArgs),
     /// Copy a data directory, so that a server can be started on the copy
     Backup(offline::BackupArgs),
+    /// Move all of the stock to a store in PostgreSQL, from one to a data directory, or from one to another: levels, their versions and history, reservations, orders, idempotency keys
+    Migrate(migrate::MigrateArgs),
+    /// Print the tables of a store in PostgreSQL as SQL, or make them
+    Schema(schema::SchemaArgs),
     /// Make keys by which clients are known
     Key(key::KeyArgs),
     /// Ask a running service whether it is well: exit 0 if URL answers 200, each step within 5 seconds; else 1
@@ -101,6 +108,8 @@ pub fn run() -> ExitCode {
         Command::Export(args) => offline::export(&args),
         Command::Import(args) => offline::import(&args),
         Command::Backup(args) => offline::backup(&args),
+        Command::Migrate(args) => migrate::migrate(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::Key(args) => key::key(args),
         Command::Healthcheck(args) => match healthcheck::check(&args) {
             Ok(()) => ExitCode::SUCCESS,
@@ -117,6 +126,15 @@ fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<
     {
         let cli = Cli::command();
         args.note_sources(cli.find_subcommand(name).expect("it was parsed"), matches);
+    }
+    let place = match &mut command {
+        Command::Verify(args) => Some(&mut args.place),
+        Command::Export(args) => Some(&mut args.place),
+        Command::Import(args) => Some(&mut args.place),
+        _ => None,
+    };
+    if let (Some(place), Some((_, matches))) = (place, matches.subcommand()) {
+        place.note_sources(matches);
     }
     Ok(command)
 }

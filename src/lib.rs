@@ -22,7 +22,7 @@
 //! - [`config`], [`app`], [`shutdown`], [`descriptors`], [`cli`]: wiring. [`app`] is the only place that builds long-lived parts.
 //!
 //! Imports run one way:
-//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local, store/postgres -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown -> outgoing`.
+//! `main -> cli -> app -> config, descriptors -> http -> webhooks -> wire -> alerts -> store -> store/local, store/postgres -> store/import -> journal, strategy -> said -> stock -> access, json, csv, telemetry, clock, sync, shutdown -> outgoing`.
 //! Modules between two arrows do not know each other. What is behind the gate, [`journal`], [`store::local`] and [`store::postgres`], nobody above it
 //! imports but [`app`], which builds it.
 

@@ -1,20 +1,21 @@
-//! The stock without a server: for commands that read or change a data directory that nobody serves.
+//! The stock without a server: for commands that read or change a data directory that nobody serves, or a database, whoever serves it.
 
 use std::path::Path;
 use std::time::Duration;
 
+use super::OpenError;
 use crate::config::Config;
-use crate::store::local::{Intent, OfflineVerification, OpenError, Opening, verify_offline};
-use crate::store::{AnyStore, Keeping, Storage, Store as _};
+use crate::store::local::{self, Intent, OfflineVerification, Opening, verify_offline};
+use crate::store::{AnyStore, Database, Keeping, Storage, Store as _, postgres};
 use crate::strategy::StrategyKind;
 
-/// A store over a data directory, which is this process's own while the value lives.
+/// A store that serves nobody. A data directory is this process's own while the value lives.
 #[derive(Debug)]
 pub struct Offline {
     /// The stock.
     pub store: AnyStore,
-    /// The right to its folder.
-    _opening: Opening,
+    /// The right to its folder, if it has one.
+    _opening: Option<Opening>,
 }
 
 impl Offline {
@@ -26,7 +27,14 @@ impl Offline {
         let storage = Storage::Folder { path: path.to_owned(), keeping };
         let Config { kind, strategy, .. } = Config::new(StrategyKind::Atomic);
         let opening = Opening::begin(kind, strategy, &storage, intent)?;
-        Ok(Self { store: AnyStore::Local(opening.open().await?), _opening: opening })
+        Ok(Self { store: AnyStore::Local(opening.open().await?), _opening: Some(opening) })
+    }
+
+    /// The store in a database, beside whoever serves it. One in which there is none is refused, and so is one that cannot be reached now.
+    pub async fn visit(database: &Database, intent: Intent) -> Result<Self, OpenError> {
+        let opening = postgres::Opening::begin(database, &Keeping::default())?;
+        let store = opening.visit(intent != Intent::Read).await?;
+        Ok(Self { store: AnyStore::Postgres(store), _opening: None })
     }
 
     /// Ends it, once everything is on disk.
@@ -37,6 +45,6 @@ impl Offline {
 
 /// Verifies a data directory that nobody serves, and changes nothing in it; `progress` is told the bytes of the log that were read, and of all there are.
 /// Blocking.
-pub fn verify(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<OfflineVerification, OpenError> {
+pub fn verify(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<OfflineVerification, local::OpenError> {
     verify_offline(path, progress)
 }

@@ -1,6 +1,8 @@
-//! The commands that work on a data directory that nobody serves: `verify`, `export`, `import`, `backup`.
+//! The commands that work on stock without a server: `verify`, `export`, `import`, `backup`.
 //!
-//! Each refuses, with one line, while a server holds the directory, and what is no data directory; `verify` changes nothing in it. Results go to standard output, progress to standard error.
+//! In a data directory that nobody serves: each refuses, with one line, while a server holds the directory, and what is no data directory; `verify` changes
+//! nothing in it. Or, but for `backup`, in a database, which replicas may serve meanwhile; one in which there is no store is refused. Results go to standard
+//! output, progress to standard error.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,12 +13,12 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use super::logging::{self, LogFormat};
+use super::place::{DataDirArgs, Place, PlaceArgs};
 use super::progress::Progress;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteError};
-use super::{fail, print};
+use super::{EXIT_USAGE, fail, print};
 use crate::app::{self, Intent, Offline, OfflineVerification};
-use crate::config::DATA_DIR_DEFAULT;
 use crate::http::dto::{Export, ExportForm, ImportAnswer, VerifyAnswer};
 use crate::store::chores::{ChoreError, ImportError, ImportInto as _, StockForm, VerifyReport};
 use crate::store::{Chores, Imported, Outcome, Store as _};
@@ -28,16 +30,9 @@ const EXIT_FOUND: u8 = 4;
 const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct DataDirArgs {
-    /// Where the stock is kept; no server may be using it
-    #[arg(long, env = "INVENTORY_DATA_DIR", value_name = "DIR", default_value = DATA_DIR_DEFAULT)]
-    data_dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
-    data: DataDirArgs,
+    pub(super) place: PlaceArgs,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -46,7 +41,7 @@ pub(super) struct VerifyArgs {
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
-    data: DataDirArgs,
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
     to: ExportTo,
 }
@@ -69,7 +64,7 @@ struct ExportTo {
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     #[command(flatten)]
-    data: DataDirArgs,
+    pub(super) place: PlaceArgs,
     /// The form of FILE; by its name where left out: CSV if that ends with `.csv`, lines of JSON otherwise
     #[arg(long, value_name = "FORM")]
     format: Option<FileForm>,
@@ -105,16 +100,25 @@ pub(super) struct BackupArgs {
 
 /// Exits 0 if nothing is wrong, 4 if something is, 1 if that is not known.
 pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
-    let progress = Progress::new();
-    let verified = app::verify(&args.data.data_dir, &|bytes, bytes_total| progress.at(bytes, bytes_total));
-    progress.end();
+    let verified = match args.place.place() {
+        Ok(Place::Folder(path)) => {
+            let progress = Progress::new();
+            let verified = app::verify(&path, &|bytes, bytes_total| progress.at(bytes, bytes_total));
+            progress.end();
+            verified.map_err(|error| fail(ExitCode::FAILURE, &error.to_string()))
+        }
+        Ok(place @ Place::Database(_)) => with_stock(&place, Intent::Read, async |stock| {
+            stock.store.verify().await.map(OfflineVerification::Report).map_err(|error| error.to_string())
+        }),
+        Err(error) => Err(fail(ExitCode::from(EXIT_USAGE), &error)),
+    };
     let (answer, words) = match verified {
         Ok(OfflineVerification::Report(report)) => (VerifyAnswer::new(&report), in_words(&report)),
         Ok(OfflineVerification::Damaged(why)) => {
             let words = format!("{why}\n");
             (VerifyAnswer::new(&VerifyReport::unreadable(why)), words)
         }
-        Err(error) => return fail(ExitCode::FAILURE, &error.to_string()),
+        Err(code) => return code,
     };
     let text = if args.json {
         serde_json::to_string_pretty(&answer).map_or_else(|error| error.to_string(), |json| json + "\n")
@@ -141,12 +145,16 @@ fn in_words(report: &VerifyReport) -> String {
         1 => "1 finding".to_owned(),
         many => format!("{many} findings"),
     };
-    let read = format!("{segments} segments, {groups} groups, {records} records, {movements} movements");
+    let read = match segments {
+        // A database has none.
+        0 => format!("{movements} movements"),
+        _ => format!("{segments} segments, {groups} groups, {records} records, {movements} movements"),
+    };
     text + &format!("{verdict}: {read}; {levels} levels recomputed and compared\n")
 }
 
 pub(super) fn export(args: &ExportArgs) -> ExitCode {
-    with_stock(&args.data, Intent::Read, async |stock| {
+    with_stock_at(&args.place, Intent::Read, async |stock| {
         #[cfg(feature = "sqlite")]
         if let Some(file) = &args.to.sqlite {
             let written = async {
@@ -225,7 +233,7 @@ pub(super) fn import(args: &ImportArgs) -> ExitCode {
             Err(error) => return fail(ExitCode::FAILURE, &format!("{name}: {error}")),
         }
     };
-    with_stock(&args.data, Intent::Change, async |stock| {
+    with_stock_at(&args.place, Intent::Change, async |stock| {
         let imported =
             import_from(stock, args.form(), input).await.map_err(|error| format!("{name}: {error}"))?;
         let told = serde_json::to_string(&ImportAnswer::new(imported)).map_err(|error| error.to_string())?;
@@ -239,7 +247,7 @@ async fn import_from(
     form: StockForm,
     mut input: Box<dyn Read>,
 ) -> Result<Imported, ImportError> {
-    let mut import = chores(stock).begin_import(form)?;
+    let mut import = stock.store.begin_import(form)?;
     loop {
         let mut piece = vec![0; PIECE_BYTES];
         match input.read(&mut piece) {
@@ -260,19 +268,17 @@ async fn import_from(
     }
 }
 
-fn chores(stock: &Offline) -> &impl Chores {
-    stock.store.chores().expect("a store over a data directory has files")
-}
-
 pub(super) fn backup(args: &BackupArgs) -> ExitCode {
-    with_stock(&args.data, Intent::Read, async |stock| {
+    let place = Place::Folder(args.data.data_dir.clone());
+    let backed_up = with_stock(&place, Intent::Read, async |stock| {
         // From where the command was given, not from the data directory.
         let to = std::path::absolute(&args.to).map_err(|error| format!("{}: {error}", args.to.display()))?;
-        let backup = chores(stock).back_up(to).await.map_err(|error| not_backed_up(&args.to, &error))?;
+        let backup = stock.store.back_up(to).await.map_err(|error| not_backed_up(&args.to, &error))?;
         let (path, bytes, last) = (args.to.display(), backup.bytes, backup.last_seq);
         let _printed = print(&format!("{path}: {bytes} bytes, up to movement {last}\n"));
         Ok(())
-    })
+    });
+    code_of(backed_up)
 }
 
 fn not_backed_up(to: &Path, error: &ChoreError) -> String {
@@ -282,29 +288,50 @@ fn not_backed_up(to: &Path, error: &ChoreError) -> String {
     }
 }
 
-/// Runs a command over the stock in a data directory, and ends it properly.
-fn with_stock(
-    data: &DataDirArgs,
+/// Runs a command over the stock that is there. How it ended.
+fn with_stock_at(
+    place: &PlaceArgs,
     intent: Intent,
     act: impl AsyncFnOnce(&Offline) -> Result<(), String>,
 ) -> ExitCode {
+    match place.place() {
+        Ok(place) => code_of(with_stock(&place, intent, act)),
+        Err(error) => fail(ExitCode::from(EXIT_USAGE), &error),
+    }
+}
+
+fn code_of(ended: Result<(), ExitCode>) -> ExitCode {
+    ended.err().unwrap_or(ExitCode::SUCCESS)
+}
+
+/// Runs a command over the stock that is there, and ends it properly. Where it fails, why has been said.
+fn with_stock<T>(
+    place: &Place,
+    intent: Intent,
+    act: impl AsyncFnOnce(&Offline) -> Result<T, String>,
+) -> Result<T, ExitCode> {
     // What a crash left is cut, or passed over, and that is said.
     if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
-        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
+        return Err(fail(ExitCode::FAILURE, &format!("cannot start the log: {error}")));
     }
     let _flushed = logging::Flushed;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
+        Err(error) => return Err(fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}"))),
     };
     let outcome = runtime.block_on(async {
-        let stock = Offline::open(&data.data_dir, intent).await.map_err(|error| error.to_string())?;
+        let opened = match place {
+            Place::Folder(path) => Offline::open(path, intent).await,
+            Place::Database(database) => Offline::visit(database, intent).await,
+        };
+        let stock = opened.map_err(|error| {
+            let code =
+                if error.is_misdirected() && matches!(place, Place::Database(_)) { EXIT_USAGE } else { 1 };
+            (code, error.to_string())
+        })?;
         let outcome = act(&stock).await;
         stock.close().await;
-        outcome
+        outcome.map_err(|message| (1, message))
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(ExitCode::FAILURE, &message),
-    }
+    outcome.map_err(|(code, message)| fail(ExitCode::from(code), &message))
 }

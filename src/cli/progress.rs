@@ -1,4 +1,4 @@
-//! How far a command is, on standard error: a bar on a terminal, nothing elsewhere or without the feature `progress`.
+//! How far a command is, on standard error: a bar or a line on a terminal, nothing elsewhere or without the feature `progress`.
 
 /// A bar, if anybody can see one.
 #[derive(Debug)]
@@ -47,6 +47,59 @@ impl Progress {
     }
 
     pub(super) fn at(&self, _bytes: u64, _bytes_total: u64) {}
+
+    pub(super) fn end(self) {}
+}
+
+/// What was counted so far, if anybody can see it.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    #[cfg(feature = "progress")]
+    bar: Option<indicatif::ProgressBar>,
+}
+
+#[cfg(feature = "progress")]
+impl Counted {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        use std::io::IsTerminal as _;
+
+        use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+        let bar = || {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            match ProgressStyle::with_template("moving {spinner} {msg}") {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        };
+        Self { bar: std::io::stderr().is_terminal().then(bar) }
+    }
+
+    /// So much.
+    pub(super) fn at(&self, counted: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(counted.to_owned());
+            bar.tick();
+        }
+    }
+
+    /// Takes it off the screen.
+    pub(super) fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(not(feature = "progress"))]
+#[expect(clippy::unused_self, reason = "the shape of the one that shows something")]
+impl Counted {
+    pub(super) fn new() -> Self {
+        Self {}
+    }
+
+    pub(super) fn at(&self, _counted: &str) {}
 
     pub(super) fn end(self) {}
 }

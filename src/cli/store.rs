@@ -1,4 +1,4 @@
-//! The flags of a store in a database: where it is, and how it is used.
+//! The flags of a store in a database: where it is, and how it is used. The same for `serve` and for the commands that work beside it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::store::Database;
 
 #[derive(Debug, Args)]
 pub(super) struct StoreArgs {
-    /// Keep stock in a PostgreSQL database, which any number of replicas share: <postgres://USER@HOST/DATABASE>, as libpq writes it. Its
-    /// tables are made where they are missing
+    /// Keep stock in a PostgreSQL database, which any number of replicas share: <postgres://USER@HOST/DATABASE>, as libpq writes it. `serve` makes
+    /// its tables where they are missing
     #[arg(id = "store", long = "store", env = "INVENTORY_STORE", value_name = "URL")]
     url: Option<String>,
     /// A file with the password of that database, rather than in its address

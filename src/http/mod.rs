@@ -37,6 +37,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse as _;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use self::access_log::AccessLog;
@@ -107,6 +108,8 @@ pub struct HttpState {
     /// Who watches the events.
     pub feed: Feed,
     documents: Documents,
+    /// What the service waits for before it is open.
+    awaited: Mutex<Option<String>>,
 }
 
 /// Whether the service takes requests: from the end of start-up to the beginning of shutdown. An event: its end can be waited for.
@@ -173,6 +176,7 @@ impl HttpState {
             started: Instant::now(),
             feed: Feed::new(config.feed.clone()),
             documents: Documents::new(),
+            awaited: Mutex::default(),
         }
     }
 
@@ -186,6 +190,16 @@ impl HttpState {
     #[must_use]
     pub fn traced_by(self, tracer: Option<&'static Tracer>) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The service cannot open yet, for that.
+    pub fn waits_for(&self, what: &str) {
+        *self.awaited.lock() = Some(what.to_owned());
+    }
+
+    /// What the service waits for, while it is not open.
+    pub fn awaited(&self) -> Option<String> {
+        self.awaited.lock().clone().filter(|_| self.store.get().is_none())
     }
 
     /// The service has recovered: requests are taken from here on.

@@ -138,21 +138,43 @@ impl Appender {
     /// Writes and syncs a group, as [`group::finish`] made it. [`Appender::make_room`] came before. After an error nothing may
     /// be written any more: nobody knows what is on disk.
     pub fn append(&mut self, bytes: &[u8], end: GroupEnd) -> io::Result<()> {
+        self.write(bytes)?;
+        self.sync()?;
+        // Synced, but where? Nobody is told of what went into a folder that another server does not find.
+        self.disk.is_in_place()?;
+        self.reached(bytes.len(), end);
+        Ok(())
+    }
+
+    /// [`Appender::append`], but for the sync: for who writes a log of which nobody is told anything before [`Appender::sync`].
+    pub fn append_unsynced(&mut self, bytes: &[u8], end: GroupEnd) -> io::Result<()> {
+        self.write(bytes)?;
+        self.reached(bytes.len(), end);
+        Ok(())
+    }
+
+    /// Syncs what was written to the last segment: those before it were when they were sealed.
+    pub fn sync(&self) -> io::Result<()> {
+        self.segment.as_ref().map_or(Ok(()), |active| active.segment.file.sync())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let segment = &self.segment.as_ref().expect("room was made").segment;
+        segment.file.write_at(bytes, self.end.position - segment.header.base)
+    }
+
+    /// A group of so many bytes was written.
+    fn reached(&mut self, bytes: usize, end: GroupEnd) {
         let active = self.segment.as_ref().expect("room was made");
         let segment = &active.segment;
         let offset = self.end.position - segment.header.base;
-        segment.file.write_at(bytes, offset)?;
-        segment.file.sync()?;
-        // Synced, but where? Nobody is told of what went into a folder that another server does not find.
-        self.disk.is_in_place()?;
         segment.index_group(self.end.next_seq, offset);
         segment.set_end(end.position);
         self.end = end;
         // The file that follows is prepared in good time, and not before: a quiet log stays small.
-        if offset + bytes.len() as u64 > active.len / 2 {
+        if offset + bytes as u64 > active.len / 2 {
             self.begin_next();
         }
-        Ok(())
     }
 
     fn begin_next(&mut self) {

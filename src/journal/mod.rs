@@ -9,6 +9,8 @@
 //! The same journal runs in memory ([`disk::memory`]), where nothing has to be waited for, only the newest movements are there, and
 //! keys live on ([`kept`]).
 //!
+//! A journal of stock from another store: [`founding`], [`moved`].
+//!
 //! The forms: [`record`] in [`group`] in [`segment`]. The files: [`disk`] (every storage call), [`append`], [`prepare`],
 //! [`log`].
 //!
@@ -25,6 +27,7 @@ pub mod control;
 pub mod data_dir;
 pub mod disk;
 pub mod documents;
+pub mod founding;
 pub mod freed;
 pub mod group;
 pub mod heads;
@@ -36,6 +39,7 @@ pub mod lanes;
 pub mod log;
 pub mod marks;
 pub mod metrics;
+pub mod moved;
 pub mod order;
 pub mod orders;
 pub mod pace;

@@ -413,6 +413,7 @@ fn read_stored(kind: RecordKind, bytes: &[u8]) -> Option<Stored> {
         RecordKind::Refused => reader.refused(),
         RecordKind::Batch => reader.batch(),
         RecordKind::Imported | RecordKind::ImportLeftOut => reader.imported(),
+        RecordKind::Moved => reader.moved(),
     }
 }
 

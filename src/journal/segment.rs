@@ -24,8 +24,8 @@ use super::group::{Hash, SECTOR};
 /// 1 stored answers in words; 2 stores what came of a request, and of a batch under one key (`stored`). A segment is of one
 /// version throughout: one that an older program left is ended, and a new one begun. 3 says whose a segment is, and how long its
 /// file was made. From 4 on the times of segments and groups say how old they are ([`crate::clock`]), and those of records what date it was.
-/// 5 says who made a change (`record`), and who placed an order (`orders::found`).
-pub const VERSION: u32 = 5;
+/// 5 says who made a change (`record`), and who placed an order (`orders::found`). 6 has what idempotency keys stand for that came from another store (`moved`).
+pub const VERSION: u32 = 6;
 
 /// The first version whose segments say whose they are.
 const VERSION_SIGNED: u32 = 3;

@@ -8,12 +8,14 @@
 //! imported  levels u64, created u64, counted u64, left_out u64
 //! extended  the term (see `record`), count u32, then per line: key_len u8, key, quantity u64
 //! order     see `orders::found`
+//! moved     see `moved`
 //! refusal   reason u8 (1 to 12), operand u64, found u128 (Level::to_bits)
 //! written   status u16, body: the answer itself, as version 1 of the format had it
 //! ```
 
 use bytes::{Buf, BufMut};
 
+use super::moved::Moved;
 use super::orders;
 use super::record::{put_term, take_term};
 use crate::stock::{HeldLine, Level, Precondition, Quantity, Reason, Refusal, RefusedLevel, StockKey, Term};
@@ -31,6 +33,8 @@ pub enum Stored {
     Extended(Term, Vec<HeldLine>),
     /// An order was placed, began to wait, was rejected or cancelled: the whole of it.
     Order(orders::Found),
+    /// What came of a request in the store from where the stock came.
+    Moved(Moved),
     /// An answer as version 1 of the format stored it: in the words it was given in.
     Written(WrittenAnswer),
 }
@@ -75,6 +79,7 @@ impl Stored {
         match self {
             Self::Refused(levels) => put_refused_levels(out, levels),
             Self::Order(found) => found.write(out),
+            Self::Moved(moved) => moved.write(out),
             Self::Batch(lines) => {
                 put_count(out, lines.len());
                 for line in lines {
@@ -125,6 +130,10 @@ impl<'b> Reader<'b> {
 
     pub(super) fn order(self) -> Option<Stored> {
         orders::Found::read(self.0).map(Stored::Order)
+    }
+
+    pub(super) fn moved(self) -> Option<Stored> {
+        Moved::read(self.0).map(Stored::Moved)
     }
 
     pub(super) fn batch(mut self) -> Option<Stored> {
@@ -231,7 +240,16 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.put_u32_le(u32::try_from(count).expect("a request has at most 20 000 lines"));
 }
 
-fn put_refusal(out: &mut Vec<u8>, Refusal { reason, found }: &Refusal) {
+/// Reads a refusal of that reason off the beginning of `bytes`.
+pub(super) fn take_refusal(tag: u8, bytes: &mut &[u8]) -> Option<Refusal> {
+    let mut reader = Reader(bytes);
+    let refusal = reader.refusal(tag);
+    *bytes = reader.0;
+    refusal
+}
+
+/// Appends a refusal, by its reason first.
+pub(super) fn put_refusal(out: &mut Vec<u8>, Refusal { reason, found }: &Refusal) {
     let (tag, operand) = tag(*reason);
     out.push(tag);
     out.put_u64_le(operand);
@@ -334,6 +352,7 @@ mod tests {
             Stored::Imported(_) => reader.imported(),
             Stored::Extended(..) => reader.extended(),
             Stored::Order(_) => reader.order(),
+            Stored::Moved(_) => reader.moved(),
             Stored::Written(_) => reader.written(),
         }
     }

@@ -356,6 +356,7 @@ impl Writer {
             Stored::Refused(_) => RecordKind::Refused,
             Stored::Batch(_) => RecordKind::Batch,
             Stored::Imported(_) => RecordKind::Imported,
+            Stored::Moved(_) => RecordKind::Moved,
         };
         let head = RecordHead { kind, once: Some(once), reason: "", reference: "", actor: "" };
         record::encode_stored(&mut self.group, &head, stored);

@@ -2,14 +2,21 @@
 //!
 //! An enum, as [`AnyStrategy`](crate::strategy::AnyStrategy) is: the compiler finds a missing arm, and a call costs a jump.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+use smol_str::SmolStr;
+
+use super::chores::{
+    Archive, Backup, ChoreError, ImportError, ImportInto, KeptBackup, StockForm, VerifyReport,
+};
 use super::local::Local;
 use super::postgres::Postgres;
 use super::{
-    Answered, Chores, Command, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment,
-    MovementCursor, MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, ReservationPage,
-    ReservationQuery, Status, StockQuery, Store,
+    Answered, Chores, Command, Document, HistoryError, Idempotency, Kept, Leases, LevelPage, LevelQuery,
+    Lineage, Moment, MovementCursor, MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery,
+    ReservationPage, ReservationQuery, Revision, Status, StockQuery, Store,
 };
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey, Until};
 use crate::telemetry::Exposition;
@@ -24,16 +31,81 @@ pub enum AnyStore {
 }
 
 impl AnyStore {
-    /// Whether other processes use the same stock at the same time: what this one keeps beside it they do not see.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+    /// Who does what one process does at a time, if several use the same stock.
+    pub fn leases(&self) -> Option<&(impl Leases + 'static)> {
+        match self {
+            Self::Local(_) => None,
+            Self::Postgres(postgres) => Some(postgres),
+        }
+    }
+}
+
+/// An import into one of them.
+enum Import<L, P> {
+    Local(L),
+    Postgres(P),
+}
+
+impl<L: ImportInto, P: ImportInto> ImportInto for Import<L, P> {
+    async fn push(&mut self, bytes: Bytes) -> bool {
+        match self {
+            Self::Local(import) => import.push(bytes).await,
+            Self::Postgres(import) => import.push(bytes).await,
+        }
     }
 
-    /// What is done now and then, if this store has files to do it with.
-    pub fn chores(&self) -> Option<&(impl Chores + 'static)> {
+    async fn finish(
+        self,
+        idempotency: Option<Box<Idempotency>>,
+        actor: Option<SmolStr>,
+    ) -> Result<Answered, ImportError> {
         match self {
-            Self::Local(local) => Some(local),
-            Self::Postgres(_) => None,
+            Self::Local(import) => import.finish(idempotency, actor).await,
+            Self::Postgres(import) => import.finish(idempotency, actor).await,
+        }
+    }
+}
+
+impl Chores for AnyStore {
+    fn begin_import(&self, form: StockForm) -> Result<impl ImportInto + 'static, ImportError> {
+        match self {
+            Self::Local(local) => local.begin_import(form).map(Import::Local),
+            Self::Postgres(postgres) => postgres.begin_import(form).map(Import::Postgres),
+        }
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, ChoreError> {
+        match self {
+            Self::Local(local) => local.verify().await,
+            Self::Postgres(postgres) => postgres.verify().await,
+        }
+    }
+
+    async fn back_up(&self, into: PathBuf) -> Result<Backup, ChoreError> {
+        match self {
+            Self::Local(local) => local.back_up(into).await,
+            Self::Postgres(postgres) => postgres.back_up(into).await,
+        }
+    }
+
+    async fn backups(&self) -> Result<Vec<KeptBackup>, ChoreError> {
+        match self {
+            Self::Local(local) => local.backups().await,
+            Self::Postgres(postgres) => postgres.backups().await,
+        }
+    }
+
+    async fn archive(&self, name: &str) -> Result<Archive, ChoreError> {
+        match self {
+            Self::Local(local) => local.archive(name).await,
+            Self::Postgres(postgres) => postgres.archive(name).await,
+        }
+    }
+
+    async fn remove_backup(&self, name: &str) -> Result<(), ChoreError> {
+        match self {
+            Self::Local(local) => local.remove_backup(name).await,
+            Self::Postgres(postgres) => postgres.remove_backup(name).await,
         }
     }
 }
@@ -155,10 +227,17 @@ impl Store for AnyStore {
         }
     }
 
-    async fn document(&self, name: Document) -> Result<Option<Vec<u8>>, NotDone> {
+    async fn document(&self, name: Document) -> Result<Option<Kept>, NotDone> {
         match self {
             Self::Local(local) => local.document(name).await,
             Self::Postgres(postgres) => postgres.document(name).await,
+        }
+    }
+
+    async fn document_after(&self, name: Document, known: Revision) -> Result<Option<Kept>, NotDone> {
+        match self {
+            Self::Local(local) => local.document_after(name, known).await,
+            Self::Postgres(postgres) => postgres.document_after(name, known).await,
         }
     }
 
@@ -166,6 +245,18 @@ impl Store for AnyStore {
         match self {
             Self::Local(local) => local.keep_document(name, bytes).await,
             Self::Postgres(postgres) => postgres.keep_document(name, bytes).await,
+        }
+    }
+
+    async fn change_document(
+        &self,
+        name: Document,
+        known: Revision,
+        change: impl FnOnce(Option<Vec<u8>>, MovementCursor) -> Option<Vec<u8>> + Send,
+    ) -> Result<Option<Revision>, NotDone> {
+        match self {
+            Self::Local(local) => local.change_document(name, known, change).await,
+            Self::Postgres(postgres) => postgres.change_document(name, known, change).await,
         }
     }
 

@@ -1,6 +1,6 @@
-//! [`Chores`]: what is done now and then by a store that has files: imports, backups, verification.
+//! [`Chores`]: what is done now and then: imports, backups, verification.
 //!
-//! One of each at a time. The right to one belongs to the work, not to whoever asked for it: a client that goes away neither
+//! One of each at a time, in a process. The right to one belongs to the work, not to whoever asked for it: a client that goes away neither
 //! stops what has begun nor lets a second one begin.
 
 use std::future::Future;
@@ -16,12 +16,12 @@ use super::command::Idempotency;
 use super::outcome::{Answered, NotDone};
 use crate::stock::StockKey;
 
-/// What a store with files does beside serving.
+/// What a store does beside serving.
 pub trait Chores: Send + Sync {
     /// Begins an import; [`ImportError::AlreadyRunning`] while another one, or what is left of it, is under way.
     fn begin_import(&self, form: StockForm) -> Result<impl ImportInto + 'static, ImportError>;
 
-    /// Reads the whole log again, and compares what it makes with the live stock. Changes go on meanwhile.
+    /// Recomputes the stock from all that is kept of its movements, and compares what that makes with the live stock. Changes go on meanwhile.
     fn verify(&self) -> impl Future<Output = Result<VerifyReport, ChoreError>> + Send;
 
     /// Copies what a start needs into a new folder: everything acknowledged before, and a consistent prefix of the rest. A
@@ -146,6 +146,11 @@ pub enum ChoreError {
     /// The stock is in memory only.
     #[error("this service runs with --ephemeral: nothing is on disk")]
     NoFiles,
+    /// The stock is in a database.
+    #[error(
+        "the stock is in a database (--store): it is backed up, and restored, by the database's own means"
+    )]
+    InDatabase,
     /// Another one is under way, or one that stands in its way.
     #[error("{0}")]
     AlreadyRunning(&'static str),
@@ -167,6 +172,9 @@ pub enum ChoreError {
     /// It could not be carried through.
     #[error("{0}")]
     Failed(String),
+    /// The store did not answer.
+    #[error(transparent)]
+    NotDone(#[from] NotDone),
 }
 
 /// A backup that was made: complete, and on disk.
@@ -209,6 +217,9 @@ pub struct Archive {
 }
 
 /// What was verified, and what was found.
+///
+/// A store in a database has no segments, groups and records, and no snapshot: there they are none. It looks at each partition as it was at one instant, so
+/// no level changes while it is compared. A finding of it has no file, and its words name the partition, in which its movements are numbered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifyReport {
     /// Segments that were read.

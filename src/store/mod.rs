@@ -8,11 +8,12 @@
 //! - [`command`]: a deed, what makes it once, what is said about it.
 //! - [`outcome`]: what came of it, as data: fresh or replayed, the same; or why nothing did.
 //! - [`query`]: what may be asked beside commands: levels, pages, how the store is doing. [`ledger`]: movements, and places among them.
-//! - [`chores`]: what is done now and then, by a store that has files: imports, backups, verification.
-//! - [`document`]: what is kept beside the stock, for somebody else.
+//! - [`chores`]: what is done now and then: imports, backups, verification.
+//! - [`document`]: what is kept beside the stock, for somebody else. [`lease`]: what one of several processes does at a time.
+//! - [`moving`]: all there is, on its way to another store.
 //! - [`config`]: how stock is kept. [`any`]: the store that was chosen at startup.
 //! - [`local`]: the store of one process: a strategy and a journal. [`postgres`]: that of many processes over one database.
-//! - `of_orders`, `of_reservations`, `rank`, `refusals`: what is the same in every store.
+//! - `import`, `of_orders`, `of_reservations`, `rank`, `refusals`: what is the same in every store.
 //! - `double_replay`, in builds with the feature `mutants` alone: a store that is wrong on purpose.
 //!
 //! A new store is an implementation of [`Store`], a variant of [`AnyStore`], and one line in the list of the contract's tests.
@@ -24,7 +25,10 @@ pub mod config;
 pub mod document;
 #[cfg(feature = "mutants")]
 pub mod double_replay;
+pub mod import;
+pub mod lease;
 pub mod ledger;
+pub mod moving;
 pub mod outcome;
 pub mod query;
 
@@ -46,7 +50,8 @@ pub use command::{
     Command, Deed, EachLine, Idempotency, KeyOfVersion1, ReturnLine, TransactionKind, Transition,
 };
 pub use config::{Database, DatabaseUrl, Discipline, Keeping, Orders, Storage};
-pub use document::Document;
+pub use document::{Document, Kept, Revision};
+pub use lease::Leases;
 pub use ledger::{
     HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
     MovementQuery, Numbered, Seq,
@@ -56,7 +61,7 @@ pub use outcome::{
     WrittenAnswer,
 };
 pub use query::{
-    LevelCursor, LevelPage, LevelQuery, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
+    LedgerOrder, LevelCursor, LevelPage, LevelQuery, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
     ReservationQuery, Status, StockQuery,
 };
 
@@ -166,8 +171,15 @@ pub trait Store: Send + Sync {
     /// Completes when there may be movements after that place, which is that of a walk over all of them.
     fn feed_grows(&self, after: MovementCursor) -> impl Future<Output = Result<(), NotDone>> + Send;
 
-    /// The document of that name, as it was kept last; `None` where none was. One that is damaged is an error, which names it.
-    fn document(&self, name: Document) -> impl Future<Output = Result<Option<Vec<u8>>, NotDone>> + Send;
+    /// The document of that name, as it was kept last, by whichever process; `None` where none was. One that is damaged is an error, which names it.
+    fn document(&self, name: Document) -> impl Future<Output = Result<Option<Kept>, NotDone>> + Send;
+
+    /// The same if another process has kept one after that; `None` if none has, which costs little, and nothing where there is no other.
+    fn document_after(
+        &self,
+        name: Document,
+        known: Revision,
+    ) -> impl Future<Output = Result<Option<Kept>, NotDone>> + Send;
 
     /// Replaces the document of that name, as a whole: on disk when this returns, if the store has one. A crash leaves the old one or the
     /// new one. What fails is told, and the stock goes on.
@@ -176,6 +188,17 @@ pub trait Store: Send + Sync {
         name: Document,
         bytes: Vec<u8>,
     ) -> impl Future<Output = Result<(), NotDone>> + Send;
+
+    /// Replaces the document of that name by what `change` makes of it; by none if it makes none. `change` is given the document if another process has
+    /// kept one after `known`, and where the ledger ends: after that place come all movements that are made when this has returned, and whoever has
+    /// read one of them from the ledger finds what was kept here, or later, in the document that he asks for next. No other process replaces it
+    /// meanwhile; of this one, that is for who calls to see to. Returns which it is.
+    fn change_document(
+        &self,
+        name: Document,
+        known: Revision,
+        change: impl FnOnce(Option<Vec<u8>>, MovementCursor) -> Option<Vec<u8>> + Send,
+    ) -> impl Future<Output = Result<Option<Revision>, NotDone>> + Send;
 
     /// Which history its versions and movements are of. The same for as long as the store is open.
     fn lineage(&self) -> Lineage;

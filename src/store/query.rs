@@ -107,12 +107,33 @@ pub struct Status {
     pub away: Option<String>,
     /// Which history it shows.
     pub lineage: Lineage,
+    /// How far the numbers of movements say which came first.
+    pub ledger_order: LedgerOrder,
     /// How many levels there are.
     pub levels: usize,
     /// What sharing has cost so far.
     pub contention: ContentionReport,
     /// The queue of orders.
     pub orders: OrdersStatus,
+}
+
+/// How far the numbers of movements say which of two came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerOrder {
+    /// Of all: whatever an answer shows has its number before anything that is asked for after it.
+    All,
+    /// Of one level only. Between levels they say which come next for who reads on.
+    Level,
+}
+
+impl LedgerOrder {
+    /// As it is told.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Level => "level",
+        }
+    }
 }
 
 /// The queue of orders, and who waits.

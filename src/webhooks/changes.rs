@@ -1,6 +1,7 @@
 //! What may be asked of webhooks: to make one, to end it, to sign with another secret, to go on.
 //!
-//! What is asked for is written before it is answered, and holds from then on. Once begun it is carried through, whoever has gone away.
+//! What is asked for is written before it is answered, and holds from then on, whichever process was asked: each change is made of what is asked for by then
+//! ([`Webhooks::write`]), so none undoes another. Once begun it is carried through, whoever has gone away.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,12 +11,13 @@ use thiserror::Error;
 
 use super::address::NoAddress;
 use super::filter::Filter;
-use super::hook::{Disabled, Hook, HookId, HookView, OldSecret, Progress, Settings};
+use super::hook::{Disabled, Hook, HookId, HookView, OldSecret, Settings};
+use super::kept::KeptHooks;
 use super::secret::Secret;
-use super::{Webhooks, random};
+use super::{Webhooks, no_randomness, random};
 use crate::clock::wall_ms;
 use crate::outgoing::url::Url;
-use crate::store::{NotDone, Store as _, Why};
+use crate::store::{Document, MovementCursor, NotDone, Revision, Store as _, Why};
 
 /// A webhook that is asked for.
 #[derive(Debug, Clone)]
@@ -62,42 +64,59 @@ impl Webhooks {
     async fn create_now(&'static self, asked: Asked) -> Result<(HookView, Secret), NotChanged> {
         let Asked { url, filter, batch, secret } = asked;
         let _changing = self.changing.lock().await;
-        let count = self.hooks.lock().len();
-        if count >= self.config.hooks_max {
-            return Err(NotChanged::TooMany(count));
-        }
         let secret = secret.or_else(Secret::random).ok_or_else(no_randomness)?;
         let created_ms = wall_ms();
-        self.store.feed_caught_up().await?;
-        let settings = Settings {
-            id: HookId::new(created_ms, random().ok_or_else(no_randomness)?),
-            url,
-            filter,
-            batch,
-            created_ms,
-            begins: self.store.feed_end(),
-            secret: secret.clone(),
-            old_secret: None,
-            disabled: None,
-        };
-        self.write_settings(|all| all.push(settings.clone())).await?;
-        let progress = Progress { at: settings.begins, failing: None, gap: None, notice: None };
-        let hook = Arc::new(Hook::new(settings, progress));
-        self.hooks.lock().insert(hook.id, Arc::clone(&hook));
+        let id = HookId::new(created_ms, random().ok_or_else(no_randomness)?);
+        let signs = secret.clone();
+        let most = self.config.hooks_max;
+        self.write(move |all, begins| {
+            if all.len() >= most {
+                return Err(NotChanged::TooMany(all.len()));
+            }
+            let (old_secret, disabled, enabled) = (None, None, 0);
+            all.push(Settings {
+                id,
+                url,
+                filter,
+                batch,
+                created_ms,
+                begins,
+                secret: signs,
+                old_secret,
+                disabled,
+                enabled,
+            });
+            Ok(())
+        })
+        .await?;
+        let hook = self.named(id)?;
         self.resume(&hook);
         Ok((hook.view(self.end(), created_ms), secret))
     }
 
-    /// Ends a webhook: when this returns nothing more is sent.
+    /// Ends a webhook: when this returns nothing more is sent, by no process.
     pub async fn delete(&'static self, id: HookId) -> Result<(), NotChanged> {
         carried_through(async move {
-            let _changing = self.changing.lock().await;
-            let hook = self.named(id)?;
-            self.write_settings(|all| all.retain(|settings| settings.id != id)).await?;
-            self.hooks.lock().remove(&id);
-            hook.halt().await;
-            self.dirty.notify_one();
-            Ok(())
+            let changing = self.changing.lock().await;
+            let hook = self.named(id);
+            let deleted = self
+                .write(move |all, _| {
+                    let at = position(all, id)?;
+                    all.remove(at);
+                    Ok(())
+                })
+                .await;
+            drop(changing);
+            if self.store.leases().is_some() {
+                // Also where it is deleted already: whoever did that may have gone away before nothing more was sent.
+                if let Ok(()) | Err(NotChanged::NotFound(_)) = deleted {
+                    self.until_let_go(id).await?;
+                }
+            } else if deleted.is_ok() {
+                hook?.halt().await;
+                self.dirty.notify_one();
+            }
+            deleted
         })
         .await
     }
@@ -112,18 +131,21 @@ impl Webhooks {
             let secret = secret.or_else(Secret::random).ok_or_else(no_randomness)?;
             let now_ms = wall_ms();
             let valid_ms = u64::try_from(self.config.old_secret.as_millis()).unwrap_or(u64::MAX);
-            let rotate = |settings: &mut Settings| {
+            let signs = secret.clone();
+            let _changing = self.changing.lock().await;
+            self.write(move |all, _| {
+                let at = position(all, id)?;
+                let settings = &mut all[at];
                 // The same once more is a retry: what signed before it goes on to.
-                if settings.secret != secret {
-                    let old = std::mem::replace(&mut settings.secret, secret.clone());
+                if settings.secret != signs {
+                    let old = std::mem::replace(&mut settings.secret, signs);
                     let until_ms = now_ms.saturating_add(valid_ms);
                     settings.old_secret = Some(OldSecret { secret: old, until_ms });
                 }
-            };
-            let _changing = self.changing.lock().await;
-            let hook = self.named(id)?;
-            self.change(&hook, rotate).await?;
-            Ok((hook.view(self.end(), now_ms), secret))
+                Ok(())
+            })
+            .await?;
+            Ok((self.named(id)?.view(self.end(), now_ms), secret))
         })
         .await
     }
@@ -132,41 +154,124 @@ impl Webhooks {
     pub async fn enable(&'static self, id: HookId) -> Result<HookView, NotChanged> {
         carried_through(async move {
             let _changing = self.changing.lock().await;
-            let hook = self.named(id)?;
-            hook.halt().await;
-            let enabled = self.change(&hook, |settings| settings.disabled = None).await;
-            if enabled.is_ok() {
-                let mut progress = hook.progress.lock();
-                (progress.failing, progress.notice) = (None, None);
+            let is_alone = self.store.leases().is_none();
+            if is_alone {
+                self.named(id)?.halt().await;
             }
-            self.resume(&hook);
+            let enabled = self
+                .write(move |all, _| {
+                    let at = position(all, id)?;
+                    all[at].disabled = None;
+                    all[at].enabled += 1;
+                    Ok(())
+                })
+                .await;
+            // Where it was halted it goes on, whether or not that was written.
+            let hook = self.named(id);
+            if let (Ok(hook), true) = (&hook, is_alone || enabled.is_ok()) {
+                self.resume(hook);
+            }
             self.dirty.notify_one();
-            enabled.map(|()| hook.view(self.end(), wall_ms()))
+            enabled?;
+            Ok(hook?.view(self.end(), wall_ms()))
         })
         .await
     }
 
-    /// Sends nothing more to a webhook. For who tells it, and ends now.
-    pub(super) fn disable(&self, hook: &Hook, reason: String) {
+    /// Sends nothing more to a webhook, unless somebody has asked meanwhile to go on with it: it was enabled so often when that was found out. Returns
+    /// whether it is so. For who tells it.
+    pub(super) fn disable(&self, hook: &Hook, enabled: u64, reason: String) -> bool {
+        let mut settings = hook.settings.lock();
+        if settings.enabled != enabled {
+            return false;
+        }
         tracing::warn!(webhook = %hook.id, reason, "a webhook is disabled");
         // It holds, whether or not it can be written now.
-        hook.settings.lock().disabled = Some(Disabled { reason, at_ms: wall_ms() });
+        settings.disabled = Some(Disabled { reason, at_ms: wall_ms() });
+        hook.is_disabled_unwritten.store(true, Ordering::Release);
+        drop(settings);
         self.has_unwritten.store(true, Ordering::Release);
-        self.dirty.notify_one();
+        self.is_dirty(hook);
+        true
     }
 
-    /// Changes what is asked for of a webhook, once that is written. For who holds `changing`.
-    async fn change(&self, hook: &Hook, change: impl Fn(&mut Settings)) -> Result<(), NotChanged> {
-        let id = hook.id;
-        self.write_settings(|all| all.iter_mut().filter(|settings| settings.id == id).for_each(&change))
+    /// Changes what is asked for, by whichever process it was: once that is written it holds. `change` is told where the ledger ends, too. For who holds
+    /// `changing`.
+    pub(super) async fn write(
+        &'static self,
+        change: impl FnOnce(&mut Vec<Settings>, MovementCursor) -> Result<(), NotChanged> + Send,
+    ) -> Result<(), NotChanged> {
+        let (known, before) = self.asked_for();
+        let (mut all, mut judged) = (Vec::new(), None);
+        let kept = self
+            .store
+            .change_document(Document::Webhooks, known, |newer, end| {
+                let made = made_of(newer, before, end, change);
+                let (bytes, came) = match made {
+                    Ok((bytes, settings)) => {
+                        all = settings;
+                        (Some(bytes), Ok(()))
+                    }
+                    Err(not) => (None, Err(not)),
+                };
+                judged = Some(came);
+                bytes
+            })
             .await?;
-        change(&mut hook.settings.lock());
-        Ok(())
+        if let Some(revision) = kept {
+            self.install(revision, all);
+        }
+        judged.expect("a change is judged, or is an error")
+    }
+
+    /// What is asked for, as far as is known here, and of which document that is.
+    fn asked_for(&self) -> (Revision, Vec<Settings>) {
+        let known = self.known.lock();
+        let settings = known.hooks.values().map(|hook| hook.settings.lock().clone());
+        (known.revision, settings.collect())
     }
 
     fn named(&self, id: HookId) -> Result<Arc<Hook>, NotChanged> {
-        self.hooks.lock().get(&id).cloned().ok_or(NotChanged::NotFound(id))
+        self.known.lock().hooks.get(&id).cloned().ok_or(NotChanged::NotFound(id))
     }
+}
+
+/// What is asked for after a change, and as a document. It is made of what another process has kept, if one has, else of what is known here; and who was
+/// found to be disabled here is, though that is not written yet.
+fn made_of(
+    newer: Option<Vec<u8>>,
+    known: Vec<Settings>,
+    end: MovementCursor,
+    change: impl FnOnce(&mut Vec<Settings>, MovementCursor) -> Result<(), NotChanged>,
+) -> Result<(Vec<u8>, Vec<Settings>), NotChanged> {
+    let mut all = match newer {
+        None => known,
+        Some(bytes) => {
+            let settings = |settings: Settings| match known.iter().find(|known| known.id == settings.id) {
+                Some(known) => settings.still_disabled(known),
+                None => settings,
+            };
+            settings_in(&bytes)?.into_iter().map(settings).collect()
+        }
+    };
+    change(&mut all, end)?;
+    let kept = KeptHooks { webhooks: all };
+    let bytes = serde_json::to_vec(&kept).expect("it has string keys and plain values");
+    Ok((bytes, kept.webhooks))
+}
+
+/// What is asked for in a document.
+pub(super) fn settings_in(bytes: &[u8]) -> Result<Vec<Settings>, NotDone> {
+    let read = serde_json::from_slice::<KeptHooks>(bytes).map_err(|error| {
+        NotDone::no(Why::Damaged(format!(
+            "what is kept of webhooks is of a form that is not known here: {error}"
+        )))
+    })?;
+    Ok(read.webhooks)
+}
+
+fn position(all: &[Settings], id: HookId) -> Result<usize, NotChanged> {
+    all.iter().position(|settings| settings.id == id).ok_or(NotChanged::NotFound(id))
 }
 
 /// Carries a change through, whoever waits for it.
@@ -175,8 +280,4 @@ async fn carried_through<T: Send + 'static>(
 ) -> Result<T, NotChanged> {
     let changed = tokio::spawn(change).await;
     changed.unwrap_or_else(|panicked| Err(NotDone::unknown(Why::Damaged(panicked.to_string())).into()))
-}
-
-fn no_randomness() -> NotDone {
-    NotDone::no(Why::Damaged("the system has no randomness for a secret".to_owned()))
 }

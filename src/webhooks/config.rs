@@ -25,6 +25,10 @@ pub struct WebhookConfig {
     pub old_secret: Duration,
     /// How often at most it is written down how far each has come.
     pub positions_every: Duration,
+    /// Of several processes one tells a hook, for as long at a time; another takes over so long after it was heard of last.
+    pub lease: Duration,
+    /// How often it is looked what other processes were asked for, and what they do not tell any more.
+    pub look_every: Duration,
 }
 
 impl Default for WebhookConfig {
@@ -39,6 +43,8 @@ impl Default for WebhookConfig {
             failing_max: Duration::from_hours(5 * 24),
             old_secret: Duration::from_hours(24),
             positions_every: Duration::from_secs(1),
+            lease: Duration::from_secs(6),
+            look_every: Duration::from_millis(250),
         }
     }
 }

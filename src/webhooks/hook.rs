@@ -1,7 +1,10 @@
 //! [`Hook`]: one webhook: what was asked for, how far it has been told, and how that goes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::filter::Filter;
@@ -9,6 +12,7 @@ use super::kept::{self, KeptProgress};
 use super::secret::Secret;
 use crate::outgoing::url::Url;
 use crate::stock::Id;
+use crate::store::lease::Claim;
 use crate::store::{MovementCursor, Seq};
 
 /// The name of a webhook.
@@ -35,6 +39,9 @@ pub(super) struct Settings {
     pub(super) old_secret: Option<OldSecret>,
     /// Why nothing is sent any more.
     pub(super) disabled: Option<Disabled>,
+    /// How often somebody has asked to go on with it. What was found out before counts no more: that it fails, or is to be disabled.
+    #[serde(default, skip_serializing_if = "kept::is_zero")]
+    pub(super) enabled: u64,
 }
 
 /// A secret that was replaced.
@@ -106,14 +113,41 @@ impl HookState {
     }
 }
 
+impl Settings {
+    /// The same; and disabled, if it was found to be since somebody asked to go on with it last. That may not have been written yet.
+    pub(super) fn still_disabled(self, known: &Self) -> Self {
+        if self.enabled == known.enabled && self.disabled.is_none() {
+            return Self { disabled: known.disabled.clone(), ..self };
+        }
+        self
+    }
+}
+
+impl Progress {
+    /// That of one that was told nothing yet.
+    pub(super) fn begins(settings: &Settings) -> Self {
+        Self { at: settings.begins, failing: None, gap: None, notice: None }
+    }
+}
+
 /// One webhook.
 #[derive(Debug)]
 pub struct Hook {
     pub(super) id: HookId,
     pub(super) settings: Mutex<Settings>,
     pub(super) progress: Mutex<Progress>,
-    /// Who tells it, while anybody does.
+    /// Who tells it, while anybody of this process does.
     pub(super) task: Mutex<Option<JoinHandle<()>>>,
+    /// By which this process tells it, where several could. Its progress is then what this process says.
+    pub(super) claim: Mutex<Option<Claim>>,
+    /// It has come further, or fails, or does so no more.
+    pub(super) moved: Notify,
+    /// Somebody has asked to go on with it: who waits for its next attempt makes it.
+    pub(super) woken: Notify,
+    /// It was disabled by who tells it, of this process, and that is not written yet.
+    pub(super) is_disabled_unwritten: AtomicBool,
+    /// It was deleted.
+    pub(super) is_over: AtomicBool,
 }
 
 /// A webhook, as it is shown: without its secret.
@@ -151,7 +185,51 @@ impl Hook {
     pub(super) fn new(settings: Settings, progress: Progress) -> Self {
         let (settings, progress) = (Mutex::new(settings), Mutex::new(progress));
         let id = settings.lock().id;
-        Self { id, settings, progress, task: Mutex::default() }
+        Self {
+            id,
+            settings,
+            progress,
+            task: Mutex::default(),
+            claim: Mutex::default(),
+            moved: Notify::new(),
+            woken: Notify::new(),
+            is_disabled_unwritten: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// What is asked for of it from here on.
+    pub(super) fn settle(&self, settings: Settings) {
+        let mut current = self.settings.lock();
+        if settings.disabled.is_some() {
+            self.is_disabled_unwritten.store(false, Ordering::Release);
+        }
+        let settings = settings.still_disabled(&current);
+        let is_woken = settings.enabled != current.enabled;
+        if is_woken {
+            let mut progress = self.progress.lock();
+            (progress.failing, progress.notice) = (None, None);
+        }
+        *current = settings;
+        drop(current);
+        if is_woken {
+            self.woken.notify_one();
+            self.moved.notify_one();
+        }
+    }
+
+    /// Another process tells it from now on: what was found out here and not written is for that to find out.
+    pub(super) fn lose(&self) {
+        let mut settings = self.settings.lock();
+        if self.is_disabled_unwritten.swap(false, Ordering::AcqRel) {
+            settings.disabled = None;
+        }
+        drop(settings);
+    }
+
+    /// Whether it is to be sent anything.
+    pub(super) fn is_told(&self) -> bool {
+        !self.is_over.load(Ordering::Acquire) && self.settings.lock().disabled.is_none()
     }
 
     /// As it is shown, where that is the end of the ledger.
@@ -194,7 +272,10 @@ impl Hook {
 
     /// What is kept of how far it has come.
     pub(super) fn kept_progress(&self) -> KeptProgress {
-        KeptProgress::of(self.id, &self.progress.lock())
+        let settings = self.settings.lock();
+        let kept = KeptProgress::of(self.id, settings.enabled, &self.progress.lock());
+        drop(settings);
+        kept
     }
 
     /// Ends whoever tells it, if anybody does: once this returns nothing more is sent.

@@ -1,5 +1,5 @@
-//! What is kept of webhooks, in two documents beside the stock: what was asked for, which is written before it is answered, and how far each has
-//! come, which is written now and then.
+//! What is kept of webhooks: what was asked for, in a document beside the stock, which is written before it is answered; and how far each has
+//! come, which is written now and then: in another document, or, where several processes share the stock, for each with the lease of who tells it.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub(super) struct KeptProgress {
     after: MovementCursor,
     failing: Option<KeptFailing>,
     notice: Option<String>,
+    /// How often somebody had asked to go on with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    enabled: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,25 +37,43 @@ struct KeptFailing {
     since_ms: u64,
     attempts: u32,
     last_error: String,
+    /// For who looks at it, and does not make that attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_attempt_ms: Option<u64>,
 }
 
 impl KeptProgress {
-    pub(super) fn of(id: HookId, progress: &Progress) -> Self {
+    pub(super) fn of(id: HookId, enabled: u64, progress: &Progress) -> Self {
         let failing = progress.failing.clone().map(|failing| {
-            let Failing { since_ms, attempts, last_error, .. } = failing;
-            KeptFailing { since_ms, attempts, last_error }
+            let Failing { since_ms, attempts, last_error, next_attempt_ms } = failing;
+            KeptFailing { since_ms, attempts, last_error, next_attempt_ms }
         });
-        Self { id, after: progress.at, failing, notice: progress.notice.clone() }
+        Self { id, after: progress.at, failing, notice: progress.notice.clone(), enabled }
     }
 
     /// As it is gone on with: what failed is tried at once.
-    pub(super) fn into_progress(self) -> Progress {
-        let failing = self.failing.map(|failing| {
-            let KeptFailing { since_ms, attempts, last_error } = failing;
-            Failing { since_ms, attempts, last_error, next_attempt_ms: None }
-        });
-        Progress { at: self.after, failing, gap: None, notice: self.notice }
+    pub(super) fn into_progress(self, enabled: u64) -> Progress {
+        let mut progress = self.into_shown(enabled);
+        if let Some(failing) = &mut progress.failing {
+            failing.next_attempt_ms = None;
+        }
+        progress
     }
+
+    /// As it is shown, where somebody has asked so often to go on with it: how it failed before that is of no interest.
+    pub(super) fn into_shown(self, enabled: u64) -> Progress {
+        let is_past = self.enabled < enabled;
+        let failing = self.failing.filter(|_| !is_past).map(|failing| {
+            let KeptFailing { since_ms, attempts, last_error, next_attempt_ms } = failing;
+            Failing { since_ms, attempts, last_error, next_attempt_ms }
+        });
+        Progress { at: self.after, failing, gap: None, notice: self.notice.filter(|_| !is_past) }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Names of webhooks, as text.

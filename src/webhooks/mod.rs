@@ -5,7 +5,11 @@
 //! place is moved when a message was taken, and written down about once a second; what was taken since is told again after a crash, under
 //! the same id.
 //!
-//! - [`hook`]: one of them. [`filter`]: what it is for. [`kept`]: what is kept of it. [`config`]: the bounds.
+//! **Of several processes that share the stock** each knows what was asked for, and one at a time tells a hook ([`shared`]): who has its lease.
+//!
+//! - [`hook`]: one of them. [`filter`]: what it is for. [`kept`]: what is kept of it, [`positions`]: and when. [`config`]: the bounds. [`changes`]: what may be
+//!   asked.
+//! - [`shared`], [`turn`]: who tells it, where several could.
 //! - [`message`]: what is sent. [`secret`]: what signs it. [`address`]: where to. [`post`]: one attempt; [`crate::outgoing`] carries it out.
 //!
 //! It reads the ledger through the gate and changes nothing in the stock; it is not asked by anybody before a change.
@@ -17,8 +21,11 @@ pub mod filter;
 pub mod hook;
 mod kept;
 mod message;
+mod positions;
 pub mod post;
 pub mod secret;
+mod shared;
+mod turn;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -42,7 +49,7 @@ use self::post::Poster;
 pub use self::secret::Secret;
 use crate::alerts::Alerts;
 use crate::clock::wall_ms;
-use crate::store::{AnyStore, Document, MovementCursor, NotDone, Seq, Store as _};
+use crate::store::{AnyStore, Document, Kept, MovementCursor, NotDone, Revision, Seq, Store as _, Why};
 use crate::telemetry::Exposition;
 
 /// Webhooks for which the ledger is read at the same time: reading costs processor time that writers could use.
@@ -55,7 +62,7 @@ pub struct Webhooks {
     alerts: &'static Alerts,
     config: WebhookConfig,
     poster: Poster,
-    hooks: Mutex<BTreeMap<HookId, Arc<Hook>>>,
+    known: Mutex<Known>,
     /// Held by who changes what is asked for, until it is written.
     changing: tokio::sync::Mutex<()>,
     looking: Semaphore,
@@ -65,7 +72,16 @@ pub struct Webhooks {
     has_unwritten: AtomicBool,
     counts: Counts,
     stopped: AtomicBool,
+    /// Who writes down how far they have come; or, where several processes share them, who looks what the others do.
     writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What was asked for, as far as is known here.
+#[derive(Debug, Default)]
+struct Known {
+    hooks: BTreeMap<HookId, Arc<Hook>>,
+    /// Which document that is of.
+    revision: Revision,
 }
 
 #[derive(Debug, Default)]
@@ -97,14 +113,15 @@ impl Webhooks {
         alerts: &'static Alerts,
         config: WebhookConfig,
     ) -> Result<&'static Self, WebhooksError> {
-        let KeptHooks { webhooks } = read(store, Document::Webhooks, "webhooks").await?;
-        let KeptPositions { positions } =
+        let (revision, KeptHooks { webhooks }) = read(store, Document::Webhooks, "webhooks").await?;
+        let (_, KeptPositions { positions }) =
             read(store, Document::WebhookPositions, "webhook-positions").await?;
         let mut positions: BTreeMap<HookId, KeptProgress> =
             positions.into_iter().map(|kept| (kept.id, kept)).collect();
         let hook = |settings: Settings| {
-            let begins = Progress { at: settings.begins, failing: None, gap: None, notice: None };
-            let progress = positions.remove(&settings.id).map_or(begins, KeptProgress::into_progress);
+            let kept = positions.remove(&settings.id);
+            let progress =
+                kept.map_or_else(|| Progress::begins(&settings), |kept| kept.into_progress(settings.enabled));
             (settings.id, Arc::new(Hook::new(settings, progress)))
         };
         let hooks: BTreeMap<HookId, Arc<Hook>> = webhooks.into_iter().map(hook).collect();
@@ -114,7 +131,7 @@ impl Webhooks {
             alerts,
             config,
             poster,
-            hooks: Mutex::new(hooks),
+            known: Mutex::new(Known { hooks, revision }),
             changing: tokio::sync::Mutex::default(),
             looking: Semaphore::new(LOOKING_MAX),
             dirty: Notify::new(),
@@ -134,8 +151,13 @@ impl Webhooks {
 
     /// From here on everybody is told.
     pub fn start(&'static self) {
-        self.every().iter().for_each(|hook| self.resume(hook));
-        *self.writer.lock() = Some(tokio::spawn(self.write_now_and_then()));
+        let writer = if self.store.leases().is_some() {
+            tokio::spawn(shared::look_now_and_then(self))
+        } else {
+            self.every().iter().for_each(|hook| self.resume(hook));
+            tokio::spawn(self.write_now_and_then())
+        };
+        *self.writer.lock() = Some(writer);
     }
 
     /// Gives up what is under way: it is handed over again later. Does not wait.
@@ -147,7 +169,7 @@ impl Webhooks {
     }
 
     /// After [`Webhooks::stop`]: writes down how far each has come.
-    pub async fn finish(&self) {
+    pub async fn finish(&'static self) {
         let writer = self.writer.lock().take();
         if let Some(writer) = writer {
             writer.abort();
@@ -156,35 +178,43 @@ impl Webhooks {
         for hook in self.every() {
             hook.halt().await;
         }
-        if let Err(error) = self.write_down().await {
+        let written =
+            if self.store.leases().is_some() { self.give_all_back().await } else { self.write_down().await };
+        if let Err(error) = written {
             tracing::warn!(%error, "how far webhooks have come was not written down: some messages are sent again");
         }
     }
 
     /// All of them, in the order in which they were made.
-    pub fn list(&self) -> Vec<HookView> {
-        let (end, now_ms) = (self.end(), wall_ms());
-        self.every().iter().map(|hook| hook.view(end, now_ms)).collect()
+    pub async fn list(&'static self) -> Result<Vec<HookView>, NotDone> {
+        self.look_around().await?;
+        // How many there are to be told of, also of those that other processes made.
+        self.store.feed_caught_up().await?;
+        Ok(self.views())
     }
 
     /// The one of that name.
-    pub fn view(&self, id: HookId) -> Option<HookView> {
-        let hook = self.hooks.lock().get(&id).cloned()?;
-        Some(hook.view(self.end(), wall_ms()))
+    pub async fn view(&'static self, id: HookId) -> Result<Option<HookView>, NotDone> {
+        self.look_around().await?;
+        self.store.feed_caught_up().await?;
+        let hook = self.known.lock().hooks.get(&id).cloned();
+        Ok(hook.map(|hook| hook.view(self.end(), wall_ms())))
     }
 
     /// Sends a message that tells of nothing, and says what came of it; `None` if there is no such hook.
-    pub async fn ping(&self, id: HookId) -> Option<Attempt> {
-        let hook = self.hooks.lock().get(&id).cloned()?;
+    pub async fn ping(&'static self, id: HookId) -> Result<Option<Attempt>, NotDone> {
+        self.learn().await?;
+        let Some(hook) = self.known.lock().hooks.get(&id).cloned() else { return Ok(None) };
         let now_ms = wall_ms();
-        let message = Message::ping(&HookId::new(now_ms, random()?).to_string(), now_ms);
+        let name = HookId::new(now_ms, random().ok_or_else(no_randomness)?);
+        let message = Message::ping(&name.to_string(), now_ms);
         let url = hook.settings.lock().url.clone();
-        Some(self.poster.post(&url, &message, &hook.secrets(now_ms)).await)
+        Ok(Some(self.poster.post(&url, &message, &hook.secrets(now_ms)).await))
     }
 
     /// Appends what is counted.
     pub fn expose(&self, text: &mut Exposition) {
-        let views = self.list();
+        let views = self.views();
         text.counter("inventory_webhook_deliveries_total", "Messages that webhooks took.");
         text.sample("inventory_webhook_deliveries_total", &[], self.counts.taken.load(Ordering::Relaxed));
         text.counter(
@@ -207,7 +237,12 @@ impl Webhooks {
     }
 
     fn every(&self) -> Vec<Arc<Hook>> {
-        self.hooks.lock().values().cloned().collect()
+        self.known.lock().hooks.values().cloned().collect()
+    }
+
+    fn views(&self) -> Vec<HookView> {
+        let (end, now_ms) = (self.end(), wall_ms());
+        self.every().iter().map(|hook| hook.view(end, now_ms)).collect()
     }
 
     fn end(&self) -> Seq {
@@ -218,21 +253,62 @@ impl Webhooks {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Has a hook told of what happens, unless it is disabled. Whoever told it before has ended.
+    /// Has a hook told of what happens, unless it is disabled, or another process does. Whoever told it before has ended.
     fn resume(&'static self, hook: &Arc<Hook>) {
-        let is_disabled = hook.settings.lock().disabled.is_some();
+        let is_wanted = hook.is_told();
         let mut task = hook.task.lock();
         // Begun before: one that is made as the service opens begins by itself, and with all the others.
         let is_told = task.as_ref().is_some_and(|task| !task.is_finished());
         // Under the lock under which it would be ended.
-        if !is_disabled && !is_told && !self.is_stopped() {
-            *task = Some(tokio::spawn(worker::run(self, Arc::clone(hook))));
+        if is_wanted && !is_told && !self.is_stopped() {
+            let hook = Arc::clone(hook);
+            *task = Some(if self.store.leases().is_some() {
+                tokio::spawn(shared::tell_in_turn(self, hook))
+            } else {
+                tokio::spawn(worker::run(self, hook))
+            });
+        }
+    }
+
+    /// That is what was asked for, from that document on; unless a later one is known.
+    fn install(&'static self, revision: Revision, webhooks: Vec<Settings>) {
+        let mut known = self.known.lock();
+        if revision < known.revision {
+            return;
+        }
+        let mut before = std::mem::take(&mut known.hooks);
+        for settings in webhooks {
+            let hook = match before.remove(&settings.id) {
+                Some(hook) => {
+                    hook.settle(settings);
+                    hook
+                }
+                None => {
+                    let begins = Progress::begins(&settings);
+                    Arc::new(Hook::new(settings, begins))
+                }
+            };
+            known.hooks.insert(hook.id, hook);
+        }
+        known.revision = revision;
+        drop(known);
+        for hook in before.into_values() {
+            hook.is_over.store(true, Ordering::Release);
+            if self.store.leases().is_some() {
+                tokio::spawn(shared::let_go(self, hook));
+            }
         }
     }
 
     /// A hook has come that far.
     fn moved(&self, hook: &Hook, at: MovementCursor) {
         hook.progress.lock().at = at;
+        self.is_dirty(hook);
+    }
+
+    /// There is something to be written down of a hook.
+    fn is_dirty(&self, hook: &Hook) {
+        hook.moved.notify_one();
         self.dirty.notify_one();
     }
 
@@ -244,51 +320,7 @@ impl Webhooks {
         progress.at = end;
         progress.notice = Some(notice.to_owned());
         drop(progress);
-        self.dirty.notify_one();
-    }
-
-    /// Writes down how far each has come, at most so often.
-    async fn write_now_and_then(&'static self) {
-        let mut is_failing = false;
-        loop {
-            self.dirty.notified().await;
-            match self.write_down().await {
-                Ok(()) => is_failing = false,
-                Err(error) => {
-                    if !is_failing {
-                        tracing::warn!(%error, "how far webhooks have come cannot be written down; it is tried again");
-                    }
-                    is_failing = true;
-                    self.dirty.notify_one();
-                }
-            }
-            tokio::time::sleep(self.config.positions_every).await;
-        }
-    }
-
-    async fn write_down(&self) -> Result<(), NotDone> {
-        // Before it is read what is to be written: what changes meanwhile is written next time.
-        if self.has_unwritten.swap(false, Ordering::AcqRel) {
-            let _changing = self.changing.lock().await;
-            let written = self.write_settings(|_| ()).await;
-            if written.is_err() {
-                self.has_unwritten.store(true, Ordering::Release);
-            }
-            written?;
-        }
-        let positions = self.every().iter().map(|hook| hook.kept_progress()).collect();
-        let document = serde_json::to_vec(&KeptPositions { positions });
-        let document = document.expect("it has string keys and plain values");
-        self.store.keep_document(Document::WebhookPositions, document).await
-    }
-
-    /// Writes what is asked for, as it is to be from here on. For who holds `changing`.
-    async fn write_settings(&self, change: impl FnOnce(&mut Vec<Settings>)) -> Result<(), NotDone> {
-        let mut webhooks = self.every().iter().map(|hook| hook.settings.lock().clone()).collect();
-        change(&mut webhooks);
-        let document = serde_json::to_vec(&KeptHooks { webhooks });
-        let document = document.expect("it has string keys and plain values");
-        self.store.keep_document(Document::Webhooks, document).await
+        self.is_dirty(hook);
     }
 }
 
@@ -296,11 +328,11 @@ async fn read<T: Default + serde::de::DeserializeOwned>(
     store: &AnyStore,
     document: Document,
     file: &'static str,
-) -> Result<T, WebhooksError> {
-    match store.document(document).await.map_err(WebhooksError::Unread)? {
-        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| WebhooksError::Unknown { file, error }),
-        None => Ok(T::default()),
-    }
+) -> Result<(Revision, T), WebhooksError> {
+    let kept = store.document(document).await.map_err(WebhooksError::Unread)?;
+    let Some(Kept { revision, bytes }) = kept else { return Ok((Revision::default(), T::default())) };
+    let read = serde_json::from_slice(&bytes).map_err(|error| WebhooksError::Unknown { file, error })?;
+    Ok((revision, read))
 }
 
 /// `None` if the system has no randomness to give.
@@ -308,4 +340,8 @@ fn random() -> Option<u128> {
     let mut bytes = [0; 16];
     let random = rustls::crypto::ring::default_provider().secure_random;
     random.fill(&mut bytes).ok().map(|()| u128::from_le_bytes(bytes))
+}
+
+fn no_randomness() -> NotDone {
+    NotDone::no(Why::Damaged("the system has no randomness to give".to_owned()))
 }

@@ -23,10 +23,10 @@ const PAGE: usize = 100;
 /// After a look that found nothing for the hook, before the next: others make many changes meanwhile, and each look reads the ledger.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Before the next look where one failed.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Whether the hook is to be told of more.
-type Flow = ControlFlow<()>;
+pub(super) type Flow = ControlFlow<()>;
 
 /// What a look at the ledger found.
 struct Found {
@@ -78,7 +78,7 @@ async fn look(all: &Webhooks, hook: &Hook, at: MovementCursor) -> Result<Found, 
     let query = MovementQuery::After { from, filter: filter.sources(), limit: PAGE };
     let MovementPage { movements, next, lineage, .. } = all.store.movements(query).await?;
     // After the page was read: see there.
-    let rules = all.alerts.rules().await;
+    let rules = all.alerts.rules(all.store).await?;
     let last = movements.last().map(|movement| movement.seq);
     let looked_at = [at.seq(), last, next.unwrap_or(end).seq()].into_iter().flatten().max();
     let mut happenings = Vec::with_capacity(movements.len());
@@ -127,20 +127,25 @@ async fn tell_of_gap(all: &'static Webhooks, hook: &Arc<Hook>, at: MovementCurso
 /// Hands a message over, however often it has to be tried.
 async fn deliver(all: &'static Webhooks, hook: &Arc<Hook>, message: &Message) -> Flow {
     loop {
+        // Asked before each attempt: what is signed with which secret, and whether anything is to be sent at all, others may have changed.
+        all.may_send(hook).await?;
         if let Some(failing) = &mut hook.progress.lock().failing {
             failing.next_attempt_ms = None;
         }
-        let url = hook.settings.lock().url.clone();
+        let (url, enabled) = {
+            let settings = hook.settings.lock();
+            (settings.url.clone(), settings.enabled)
+        };
         let attempt = all.poster.post(&url, message, &hook.secrets(wall_ms())).await;
         if attempt.is_taken() {
             all.counts.taken.fetch_add(1, Ordering::Relaxed);
-            recovered(hook);
+            recovered(all, hook);
             return Flow::Continue(());
         }
         all.counts.failed.fetch_add(1, Ordering::Relaxed);
         let gone = attempt.is_gone();
         let failing = failed(all, hook, &attempt);
-        all.dirty.notify_one();
+        all.is_dirty(hook);
         let config = &all.config;
         let failed_for = wall_ms().saturating_sub(failing.since_ms);
         let is_hopeless = failing.attempts >= config.attempts_max
@@ -151,8 +156,9 @@ async fn deliver(all: &'static Webhooks, hook: &Arc<Hook>, message: &Message) ->
             } else {
                 format!("{} attempts in a row failed; the last: {}", failing.attempts, failing.last_error)
             };
-            all.disable(hook, reason);
-            return Flow::Break(());
+            if all.disable(hook, enabled, reason) {
+                return Flow::Break(());
+            }
         }
         let (first, longest) = (config.backoff_first, config.backoff_max);
         let wait = backoff::wait(first, longest, failing.attempts, attempt.retry_after);
@@ -160,7 +166,13 @@ async fn deliver(all: &'static Webhooks, hook: &Arc<Hook>, message: &Message) ->
         if let Some(failing) = &mut hook.progress.lock().failing {
             failing.next_attempt_ms = Some(next_ms);
         }
-        tokio::time::sleep(wait).await;
+        all.is_dirty(hook);
+        let is_woken = async {
+            while hook.settings.lock().enabled == enabled {
+                hook.woken.notified().await;
+            }
+        };
+        let _woken_or_not = tokio::time::timeout(wait, is_woken).await;
     }
 }
 
@@ -186,10 +198,11 @@ fn failed(all: &Webhooks, hook: &Hook, attempt: &Attempt) -> Failing {
     failing
 }
 
-fn recovered(hook: &Hook) {
+fn recovered(all: &Webhooks, hook: &Hook) {
     if let Some(failing) = hook.progress.lock().failing.take() {
         let attempts = failing.attempts;
         tracing::info!(webhook = %hook.id, attempts, "a webhook takes messages again");
+        all.is_dirty(hook);
     }
 }
 

@@ -8,7 +8,7 @@
 use inventory::csv::{cells, put};
 use inventory::stock::{QUANTITY_MAX, Sku, StockKey};
 use inventory::store::chores::StockForm;
-use inventory::store::local::import::fuzzing::{Asked, lines};
+use inventory::store::import::fuzzing::{Asked, lines};
 use serde_json::Value;
 
 /// The longest error of one line, in bytes: ten faults, each with what it repeats.

@@ -133,6 +133,9 @@ pub struct StatusAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "00c0ffee00c0ffee")]
     pub lineage: Option<String>,
+    /// How far the numbers of movements say which came first: of `all`, or of one `level` only, as where the stock is in several partitions of a database.
+    #[schema(example = "all")]
+    pub ledger_order: &'static str,
     /// How many stock levels exist.
     pub levels: usize,
     /// What sharing has cost so far.

@@ -15,7 +15,9 @@ use crate::alerts::Alerts;
 use crate::http::Readiness;
 use crate::http::pieces::Piece;
 use crate::store::ledger::From;
-use crate::store::{AnyStore, Lineage, MovementCursor, MovementPage, MovementQuery, Store as _};
+use crate::store::{
+    AnyStore, HistoryError, Lineage, MovementCursor, MovementPage, MovementQuery, Store as _,
+};
 
 /// One client that watches.
 pub(super) struct Reader {
@@ -108,12 +110,13 @@ impl Reader {
         let from = MovementCursor::after(self.at.found_after(), self.lineage);
         let (from, filter) = (From::Cursor(from), self.wants.sources());
         let query = MovementQuery::After { from, filter, limit: MOVEMENTS_MAX };
-        let page = self.store.movements(query).await.map_err(|error| {
+        let over = |error: HistoryError| {
             tracing::debug!(%error, "an event reader cannot go on");
             Over
-        })?;
+        };
+        let page = self.store.movements(query).await.map_err(over)?;
         // After the page was read: see there.
-        let rules = self.alerts.rules().await;
+        let rules = self.alerts.rules(self.store).await.map_err(|error| over(error.into()))?;
         let MovementPage { movements, next, lineage, .. } = page;
         let mut piece = Vec::with_capacity(movements.len() * event::BYTES);
         let last = movements.last().map(|movement| movement.seq);

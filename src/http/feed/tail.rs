@@ -50,7 +50,7 @@ async fn follow_until_left(
         let page = store.movements(query).await?;
         let goes_on = page.next.is_some();
         // After the page was read: see there.
-        let rules = alerts.rules().await;
+        let rules = alerts.rules(store).await?;
         let last = page.movements.last().map(|movement| movement.seq);
         match Batch::new(at, page, &rules) {
             Some(batch) => {

@@ -460,7 +460,7 @@ impl ProblemKind {
                 name: "not-supported",
                 status: StatusCode::NOT_IMPLEMENTED,
                 title: "The store of this service does not do that",
-                explanation: "With --store the stock is in a database that several replicas share, and what was asked for is done by no store but that of one process yet: imports, backups and verification, which are the database's own affair there; and alerts and webhooks, whose settings replicas do not share. The detail says which. Nothing was changed.",
+                explanation: "With --store the stock is in a database that several replicas share, and what was asked for is done by no store but that of one process: backups, which are the database's own affair there. Nothing was changed.",
             },
             Self::StoreUnavailable => ProblemPage {
                 name: "store-unavailable",

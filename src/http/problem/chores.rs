@@ -8,19 +8,6 @@ impl Problem {
     pub fn ledger_not_kept() -> Self {
         Self::new(ProblemKind::LedgerNotKept, ChoreError::NoFiles.to_string())
     }
-
-    /// The store has no files of its own: it is a database.
-    pub fn no_chores() -> Self {
-        let detail = "the stock is in a database (--store): its own tools back it up and verify it, and nothing is imported into it here";
-        Self::new(ProblemKind::NotSupported, detail)
-    }
-
-    /// Replicas that share a database do not share these settings.
-    pub fn not_shared(settings: &'static str) -> Self {
-        let detail =
-            format!("the stock is in a database (--store), and its replicas do not share {settings} yet");
-        Self::new(ProblemKind::NotSupported, detail)
-    }
 }
 
 impl From<ImportError> for Problem {
@@ -63,8 +50,12 @@ fn field(error: LineError) -> FieldError {
 
 impl From<ChoreError> for Problem {
     fn from(error: ChoreError) -> Self {
+        if let ChoreError::NotDone(not_done) = error {
+            return not_done.into();
+        }
         match &error {
             ChoreError::NoFiles => Self::ledger_not_kept(),
+            ChoreError::InDatabase => Self::new(ProblemKind::NotSupported, error.to_string()),
             ChoreError::AlreadyRunning(_) => Self::new(ProblemKind::AlreadyRunning, error.to_string()),
             ChoreError::Exists(_) => Self::new(
                 ProblemKind::BackupExists,
@@ -75,7 +66,9 @@ impl From<ChoreError> for Problem {
                 Self::new(ProblemKind::Overloaded, error.to_string())
             }
             ChoreError::Stopped => Self::new(ProblemKind::NotReady, error.to_string()),
-            ChoreError::Failed(_) => Self::new(ProblemKind::InternalError, error.to_string()),
+            ChoreError::Failed(_) | ChoreError::NotDone(_) => {
+                Self::new(ProblemKind::InternalError, error.to_string())
+            }
         }
     }
 }

@@ -129,6 +129,7 @@ impl Problem {
         let applied = match kind {
             ProblemKind::Contention
             | ProblemKind::NotReady
+            | ProblemKind::NotSupported
             | ProblemKind::Overloaded
             | ProblemKind::QueueFull => Some(WasApplied::No),
             ProblemKind::RequestTimeout

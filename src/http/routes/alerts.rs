@@ -36,7 +36,6 @@ use crate::store::{AnyStore, StockQuery, Store as _};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded` (also where 10 000 levels have one), `journal-unavailable`, `contention`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -72,7 +71,7 @@ pub async fn read(
     Service(store): Service,
     StockPath(key): StockPath,
 ) -> Result<Response, Problem> {
-    let low_at = state.alerts()?.rules().await.low_at(&key).ok_or_else(|| not_found(&key))?;
+    let low_at = state.alerts()?.rules(store).await?.low_at(&key).ok_or_else(|| not_found(&key))?;
     Ok(shown(&AlertAnswer::new(&key, low_at, store.read(&key).await?)))
 }
 
@@ -90,7 +89,6 @@ pub async fn read(
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -127,7 +125,7 @@ pub async fn list(
     uri: Uri,
 ) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
-    let rules = state.alerts()?.rules().await;
+    let rules = state.alerts()?.rules(store).await?;
     let keys = Arc::new(KeySet::new(rules.iter().map(|(key, _)| key.clone()).collect()));
     let levels = store.query(StockQuery { keys: Arc::clone(&keys), consistent: false }).await?;
     let level = |key| levels[keys.position(key).expect("every key is in the set")];
@@ -143,9 +141,6 @@ async fn set(
     low_at: Option<Quantity>,
 ) -> Result<bool, Problem> {
     let (alerts, key) = (state.alerts()?, key.clone());
-    if store.is_shared() {
-        return Err(Problem::not_shared("alerts"));
-    }
     let set = tokio::spawn(async move { alerts.set(store, &key, low_at).await });
     match set.await {
         Ok(Ok(had)) => Ok(had),

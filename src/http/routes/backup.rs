@@ -40,8 +40,7 @@ pub async fn back_up(
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let name = body.read(|request: BackupRequest<'_>| request.checked_name())?;
-    let chores = store.chores().ok_or_else(Problem::no_chores)?;
-    let backup = chores.back_up(Path::new(BACKUPS).join(name)).await?;
+    let backup = store.back_up(Path::new(BACKUPS).join(name)).await?;
     let body = serde_json::to_vec(&BackupAnswer::new(backup));
     let body = body.expect("an answer has string keys and plain values");
     let mut response = answer::typed(body, HeaderValue::from_static("application/json"));

@@ -27,8 +27,7 @@ use crate::store::Chores as _;
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
-    let chores = store.chores().ok_or_else(Problem::no_chores)?;
-    let items = chores.backups().await?.into_iter().map(KeptBackupAnswer::new).collect();
+    let items = store.backups().await?.into_iter().map(KeptBackupAnswer::new).collect();
     Ok(named::json(&BackupsAnswer { items }, StatusCode::OK))
 }
 
@@ -53,8 +52,7 @@ pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem
 )]
 pub async fn read(Service(store): Service, uri: Uri, path: PathParams) -> Result<Response, Problem> {
     let name = name(&path, &uri)?;
-    let chores = store.chores().ok_or_else(Problem::no_chores)?;
-    let archive = chores.archive(&name).await?;
+    let archive = store.archive(&name).await?;
     let body = Body::new(Pieces(archive.pieces));
     let mut response = answer::typed(body, HeaderValue::from_static("application/x-tar"));
     let headers = response.headers_mut();
@@ -92,8 +90,7 @@ pub async fn delete(
     _: Bodiless,
 ) -> Result<Response, Problem> {
     let name = name(&path, &uri)?;
-    let chores = store.chores().ok_or_else(Problem::no_chores)?;
-    chores.remove_backup(&name).await?;
+    store.remove_backup(&name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

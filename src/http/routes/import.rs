@@ -22,6 +22,10 @@ use crate::store::{Answered, Chores as _, Outcome};
 /// again with each change: nobody's change is ever overwritten. An import of 10 000 levels at most is then called off whole; of a larger one that is
 /// under way such a level is left as it is, and `left_out` counts it.
 ///
+/// Where the stock is in a database (--store), 10 000 levels at most are one transaction. More are applied 2 000 at a time, and no start completes what a crash
+/// of the replica cut short: the same request under its `Idempotency-Key`, to any replica, has those applied that are missing, and none twice. So
+/// send one with it. One import at a time at each replica.
+///
 /// `text/csv` (RFC 4180, UTF-8) has a first line that names the columns, in any order: `sku` and `on_hand`, perhaps `location` and `version`. Semicolons or tabs
 /// may stand for the commas, as spreadsheets of many countries write them.
 #[utoipa::path(
@@ -38,8 +42,7 @@ use crate::store::{Answered, Chores as _, Outcome};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`: each wrong line with its number, at most 100 of them; two lines that name the same level are wrong. `idempotency-key-reused`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `contention`, `overloaded`, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `contention`, `overloaded`, `journal-unavailable`, `store-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn import(
@@ -49,8 +52,7 @@ pub async fn import(
     idempotency_key: IdempotencyKey,
     mut body: StockFile,
 ) -> Result<Response, Problem> {
-    let chores = store.chores().ok_or_else(Problem::no_chores)?;
-    let mut import = chores.begin_import(body.form)?;
+    let mut import = store.begin_import(body.form)?;
     let mut hash = idempotency_key.begin_body();
     while let Some(piece) = body.next().await? {
         if let Some(hash) = &mut hash {

@@ -21,7 +21,8 @@ use crate::telemetry::text::Format;
     responses((status = 200, description = "What runs, since when, and what sharing has cost", body = StatusAnswer))
 )]
 pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<StatusAnswer>, Problem> {
-    let Status { strategy, durable, levels, contention, lineage, orders, .. } = state.store()?.status();
+    let Status { strategy, durable, levels, contention, lineage, ledger_order, orders, .. } =
+        state.store()?.status();
     let holds = contention.holds;
     let Policy { idempotency_key, precondition } = state.policy;
     let Occupancy { in_flight, in_flight_max, waiting, waiting_max, shed } = state.admission.now();
@@ -31,6 +32,7 @@ pub async fn status(State(state): State<&'static HttpState>) -> Result<Json<Stat
         durability: if durable { "durable" } else { "ephemeral" },
         uptime_seconds: state.started.elapsed().as_secs(),
         lineage: lineage.id().map(|id| format!("{id:016x}")),
+        ledger_order: ledger_order.name(),
         levels,
         contention: ContentionAnswer {
             acquisitions: contention.acquisitions,
@@ -70,7 +72,11 @@ pub async fn alive() -> Response {
 )]
 pub async fn ready(State(state): State<&'static HttpState>) -> Result<Response, Problem> {
     if !state.readiness.get() {
-        return Err(Problem::new(ProblemKind::NotReady, "the service is starting or shutting down"));
+        let told = match state.awaited() {
+            Some(why) => format!("the service is starting, and the store cannot be reached: {why}"),
+            None => "the service is starting or shutting down".to_owned(),
+        };
+        return Err(Problem::new(ProblemKind::NotReady, told));
     }
     let Status { full, away, .. } = state.store()?.status();
     if let Some(why) = away {

@@ -30,7 +30,6 @@ use crate::webhooks::{HookId, NotChanged};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`; also of a URL whose host is at an address that is not public, unless --webhook-allow says so", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 501, description = "`not-supported`: the stock is in a database (--store)", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-ready`, `overloaded`: there are as many as may be (--webhooks-max), or the disk is full, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -41,9 +40,6 @@ pub async fn create(
     body: JsonBody<BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let webhooks = state.webhooks()?;
-    if state.store()?.is_shared() {
-        return Err(Problem::not_shared("webhooks"));
-    }
     let asked = body.read(|request: WebhookRequest<'_>| request.asked())?;
     let (view, secret) = webhooks.create(asked).await.map_err(problem)?;
     let path = format!("/v1/webhooks/{}", view.id);
@@ -64,7 +60,7 @@ pub async fn create(
 pub async fn list(State(state): State<&'static HttpState>, uri: Uri) -> Result<Response, Problem> {
     let webhooks = state.webhooks()?;
     Query::parse(&uri, &[])?;
-    let items = webhooks.list().into_iter().map(|view| WebhookAnswer::new(view, None)).collect();
+    let items = webhooks.list().await?.into_iter().map(|view| WebhookAnswer::new(view, None)).collect();
     Ok(named::json(&WebhooksAnswer { items }, StatusCode::OK))
 }
 
@@ -89,13 +85,14 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     let webhooks = state.webhooks()?;
     let id = id(&path, &uri)?;
-    let view = webhooks.view(id).ok_or_else(|| not_found(id))?;
+    let view = webhooks.view(id).await?.ok_or_else(|| not_found(id))?;
     Ok(named::json(&WebhookAnswer::new(view, None), StatusCode::OK))
 }
 
 /// Delete a webhook
 ///
-/// After the answer nothing more is sent.
+/// After the answer nothing more is sent. With `--store` it waits for the replica that sends to stop; where that has died, for some seconds. If it is 503, the webhook may be deleted
+/// and still be sent something: send it again until it is 204 or 404.
 #[utoipa::path(
     delete, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "deleteWebhook",
     params(("id" = String, Path, description = "The name of the webhook", min_length = 36, max_length = 36)),
@@ -147,7 +144,7 @@ pub async fn ping(
 ) -> Result<Response, Problem> {
     let webhooks = state.webhooks()?;
     let id = id(&path, &uri)?;
-    let attempt = webhooks.ping(id).await.ok_or_else(|| not_found(id))?;
+    let attempt = webhooks.ping(id).await?.ok_or_else(|| not_found(id))?;
     Ok(named::json(&PingAnswer::new(attempt), StatusCode::OK))
 }
 

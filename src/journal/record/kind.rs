@@ -44,6 +44,8 @@ pub enum RecordKind {
     Cancelled = 18,
     /// Units came back that an order took.
     Returned = 19,
+    /// What came of a request in the store from where the stock came, kept under its idempotency key. No lines.
+    Moved = 20,
 }
 
 impl RecordKind {
@@ -69,6 +71,7 @@ impl RecordKind {
             17 => Self::Rejected,
             18 => Self::Cancelled,
             19 => Self::Returned,
+            20 => Self::Moved,
             _ => return None,
         })
     }

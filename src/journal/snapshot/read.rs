@@ -74,7 +74,8 @@ pub fn load(
             Ok(())
         }
         Item::Mark(Mark { time_ms, position }) => {
-            keys.mark(time_ms, position);
+            // As they were: also two of one minute.
+            keys.marks().mark_end(time_ms, position);
             Ok(())
         }
         Item::Chunk(key, position) => {

@@ -1,7 +1,7 @@
 //! What is done now and then: verification, backups, imports. The right to each belongs to the work while it goes on, so none
 //! runs twice, whoever has gone away; and all of it ends when the service stops.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -235,10 +235,4 @@ fn not_backed_up(error: backup::BackupError) -> ChoreError {
 
 fn failed(panicked: &JoinError) -> ChoreError {
     ChoreError::Failed(panicked.to_string())
-}
-
-/// The folder in which an import is staged, where the store has none of its own.
-pub(super) fn temporary_folder(id: u128) -> PathBuf {
-    let name = format!("inventory-import-{id:032x}");
-    Path::new(&std::env::temp_dir()).join(name)
 }

@@ -58,7 +58,8 @@ pub(super) fn finding((name, error): (Name, crate::journal::documents::DocumentE
     Finding { file: Some(file), detail, ..Finding::default() }
 }
 
-fn file_of(document: Document) -> Name {
+/// The file of a document.
+pub(super) fn file_of(document: Document) -> Name {
     match document {
         Document::Alerts => Name::Alerts,
         Document::Webhooks => Name::Webhooks,

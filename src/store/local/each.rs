@@ -110,6 +110,9 @@ impl Local {
 
     /// What came of each line, from the record of the whole batch.
     async fn replay_batch(&self, record: &KeptRecord, lines: &[EachLine]) -> Result<Answered, NotDone> {
+        if let Some(outcomes) = record.moved_batch().filter(|outcomes| outcomes.len() == lines.len()) {
+            return Ok(Answered { outcome: Outcome::Each(outcomes), replayed: true });
+        }
         let stored = match record.stored() {
             Some(Stored::Batch(stored)) if stored.len() == lines.len() => stored,
             // All lines together, under this key: that was another request, whatever its body.

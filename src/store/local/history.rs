@@ -250,7 +250,8 @@ fn damaged(what: String) -> HistoryError {
     NotDone::no(Why::Damaged(what)).into()
 }
 
-fn shown(movement: history::Movement) -> Movement {
+/// As it is told.
+pub(super) fn shown(movement: history::Movement) -> Movement {
     let kind = kind_of(movement.kind, movement.operation);
     let history::Movement { seq, time_ms, key, before, after, reason, reference, actor, .. } = movement;
     let (seq, reservation, order) = (Seq(seq), movement.reservation, movement.order);
@@ -258,7 +259,7 @@ fn shown(movement: history::Movement) -> Movement {
 }
 
 /// What a movement was, by its record and its line.
-fn kind_of(kind: RecordKind, operation: Operation) -> MovementKind {
+pub(super) fn kind_of(kind: RecordKind, operation: Operation) -> MovementKind {
     match kind {
         RecordKind::Transfer => MovementKind::Transferred,
         RecordKind::Import => MovementKind::Imported,

@@ -1,6 +1,7 @@
 //! [`KeptRecord`]: the record of what a key stands for, read back, and turned into the outcome it had.
 
 use crate::journal::holds::found::found_in;
+use crate::journal::moved::Moved;
 use crate::journal::record::{Line, Record};
 use crate::journal::stored::{self, Stored};
 use crate::stock::{
@@ -39,6 +40,7 @@ impl KeptRecord {
     /// What came of the deed whose record it is.
     pub(super) fn outcome_of(&self, deed: &Deed) -> Result<Outcome, NotDone> {
         match (self.stored(), deed) {
+            (Some(Stored::Moved(moved)), _) => Ok(outcome_of_moved(moved).told_of(deed)),
             (None, Deed::Change { .. }) => Ok(Outcome::Change(Ok(self.change()?))),
             (None, Deed::Transaction { .. }) => Ok(Outcome::Transaction(Ok(self.levels()))),
             (None, Deed::Reserve { .. } | Deed::Settle { .. }) => {
@@ -76,9 +78,50 @@ impl KeptRecord {
         }
     }
 
+    /// What came of it, as far as the record tells: of a change and a transaction it tells the same, and of a refusal not what was refused
+    /// ([`Outcome::told_of`]). Not of a batch, which tells where its lines are.
+    pub(super) fn outcome(&self) -> Result<Outcome, NotDone> {
+        let record = self.record();
+        let reservation = || {
+            let found = record.term().and_then(|term| found_in(&record, term, 0)).ok_or_else(other)?;
+            Ok(Outcome::Reservation(Ok(Box::new(found.reservation()))))
+        };
+        match self.stored() {
+            None if record.note().kind.is_of_reservation() => reservation(),
+            None if record.note().kind.moves_an_order() => {
+                let found = record.order().ok_or_else(other)?;
+                Ok(Outcome::Order(Ok(Box::new((*found.order).clone()))))
+            }
+            None => Ok(Outcome::Transaction(Ok(self.levels()))),
+            Some(Stored::Refused(levels)) => Ok(Outcome::Transaction(Err(levels))),
+            Some(Stored::Extended(term, lines)) => {
+                let (state, committed) = (ReservationState::Pending, Vec::new());
+                Ok(Outcome::Reservation(Ok(Box::new(Reservation { term, state, lines, committed }))))
+            }
+            Some(Stored::Order(found)) => Ok(Outcome::Order(Ok(Box::new((*found.order).clone())))),
+            Some(Stored::Imported(imported)) => Ok(Outcome::Import(imported.into())),
+            Some(Stored::Moved(moved)) => Ok(outcome_of_moved(moved)),
+            Some(Stored::Written(answer)) => Ok(Outcome::Written(answer.into())),
+            Some(Stored::Batch(_)) => Err(other()),
+        }
+    }
+
+    /// What came of each line of a batch that was carried out in another store, if it is the record of one.
+    pub(super) fn moved_batch(&self) -> Option<Vec<LineOutcome>> {
+        match self.stored()? {
+            Stored::Moved(Moved::Batch(lines)) => Some(lines.into_iter().map(LineOutcome::Judged).collect()),
+            _ => None,
+        }
+    }
+
     /// What came of the line of a batch whose record it is.
     pub(super) fn outcome_of_line(&self) -> Result<LineOutcome, NotDone> {
         match self.stored() {
+            Some(Stored::Moved(Moved::Change(judged))) => Ok(LineOutcome::Judged(judged)),
+            Some(Stored::Moved(Moved::Transaction(levels))) => {
+                let (_, applied) = levels.last().ok_or_else(other)?;
+                Ok(LineOutcome::Judged(Ok(*applied)))
+            }
             None => Ok(LineOutcome::Judged(Ok(self.change()?))),
             Some(Stored::Refused(levels)) => {
                 let refusal: Refusal = levels.into_iter().next().ok_or_else(other)?.refusal;
@@ -126,6 +169,16 @@ fn applied(line: &Line<'_>) -> Applied {
         (false, _) => Level::existing(on_hand, reserved, version),
     };
     Applied { before: before.unwrap_or(Level::ABSENT), after }
+}
+
+fn outcome_of_moved(moved: Moved) -> Outcome {
+    match moved {
+        Moved::Change(judged) => Outcome::Change(judged),
+        Moved::Transaction(levels) => Outcome::Transaction(Ok(levels)),
+        Moved::Batch(lines) => Outcome::Each(lines.into_iter().map(LineOutcome::Judged).collect()),
+        Moved::Reservation(found) => Outcome::Reservation(Ok(Box::new(found.reservation()))),
+        Moved::Order(found) => Outcome::Order(Ok(Box::new((*found.order).clone()))),
+    }
 }
 
 impl From<stored::WrittenAnswer> for WrittenAnswer {

@@ -7,7 +7,7 @@
 //! - `once`: a command under an idempotency key. `each`: many that stand alone, with and without one.
 //! - `levels`: reads and pages. `history`: the ledger. `metrics`: what is counted.
 //! - `open`: from what is on disk to a store. `chores`, `import`: what is done now and then.
-//! - `documents`: what is kept beside the stock.
+//! - `documents`: what is kept beside the stock. `moving`: all of it, to another store or from one.
 //! - `orders`: placed, had their turn, cancelled, given back. `pipeline`: whose turn it is, and who waits for which level.
 //! - `reservations`: units held until a deadline. `sweeper`: who tidies them up.
 //! - `waiting`: who waits for a level to become something.
@@ -20,10 +20,11 @@ mod chores;
 mod documents;
 mod each;
 mod history;
-pub mod import;
+mod import;
 mod kept;
 mod levels;
 mod metrics;
+pub mod moving;
 mod once;
 mod open;
 mod orders;
@@ -51,9 +52,10 @@ use crate::stock::{
 };
 use crate::store::refusals::{RefusalCounts, most_telling};
 use crate::store::{
-    Answered, Command, Deed, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
-    MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, Outcome, ReservationPage,
-    ReservationQuery, Status, StockQuery, Store, TransactionKind, WasApplied, Why,
+    Answered, Command, Deed, Document, HistoryError, Kept, LedgerOrder, LevelPage, LevelQuery, Lineage,
+    Moment, MovementCursor, MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus,
+    Outcome, ReservationPage, ReservationQuery, Revision, Status, StockQuery, Store, TransactionKind,
+    WasApplied, Why,
 };
 use crate::strategy::{AnyStrategy, KeyIndex, Rejected, Strategy, TransactRefused, TransactRejected};
 use crate::telemetry::Exposition;
@@ -161,12 +163,28 @@ impl Store for Local {
         self.more_than(after).await
     }
 
-    async fn document(&self, name: Document) -> Result<Option<Vec<u8>>, NotDone> {
-        self.document_named(name).await
+    async fn document(&self, name: Document) -> Result<Option<Kept>, NotDone> {
+        let kept = self.document_named(name).await?;
+        Ok(kept.map(|bytes| Kept { revision: Revision::default(), bytes }))
+    }
+
+    async fn document_after(&self, _: Document, _: Revision) -> Result<Option<Kept>, NotDone> {
+        Ok(None)
     }
 
     async fn keep_document(&self, name: Document, bytes: Vec<u8>) -> Result<(), NotDone> {
         self.document_kept(name, bytes).await
+    }
+
+    async fn change_document(
+        &self,
+        name: Document,
+        known: Revision,
+        change: impl FnOnce(Option<Vec<u8>>, MovementCursor) -> Option<Vec<u8>> + Send,
+    ) -> Result<Option<Revision>, NotDone> {
+        let Some(bytes) = change(None, self.feed_end()) else { return Ok(None) };
+        self.document_kept(name, bytes).await?;
+        Ok(Some(known))
     }
 
     fn lineage(&self) -> Lineage {
@@ -174,10 +192,13 @@ impl Store for Local {
     }
 
     fn status(&self) -> Status {
+        let durable = self.0.rights.home().is_some();
         Status {
             lineage: self.lineage(),
+            // Where no answer waits for the log, whoever made a change may be held up before it has its number.
+            ledger_order: if durable { LedgerOrder::All } else { LedgerOrder::Level },
             strategy: self.0.stock.kind().name(),
-            durable: self.0.rights.home().is_some(),
+            durable,
             full: self.0.books.is_full(),
             away: None,
             levels: self.0.index.len(),

@@ -86,7 +86,10 @@ impl Batcher {
                 Err(NotDone::unknown(Why::Away(what.to_owned())).into())
             }
             Err(trouble) => {
-                client.take_back().await;
+                // One that takes no changes is not asked again: another host may.
+                if !trouble.is_read_only() {
+                    client.take_back().await;
+                }
                 Err(trouble)
             }
         }

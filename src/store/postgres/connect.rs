@@ -1,6 +1,7 @@
 //! Connections: where they lead, how they are encrypted, and what each is told before it is used.
 //!
-//! Two pools: one for what takes locks, one for what only looks, so that nobody who looks waits behind those who wait for each other.
+//! Two pools: one for what takes locks, one for what only looks, so that nobody who looks waits behind those who wait for each other. And one connection
+//! beside them, for what looks for long.
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +10,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Client, Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
@@ -24,10 +25,14 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::hosts::Hosts;
 use crate::store::Database;
 
 /// How long somebody waits for a free connection, or a new one to be made.
 pub(super) const CONNECTION_WAIT: Duration = Duration::from_secs(3);
+
+/// Connections for leases, of each replica.
+const LEASES: usize = 2;
 
 /// How long a statement may take beyond what it waits for a lock.
 pub(super) const STATEMENT_TIME: Duration = Duration::from_secs(5);
@@ -37,8 +42,12 @@ pub(super) const STATEMENT_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Pools {
     writes: Pool,
     reads: Pool,
+    verifies: Pool,
+    leases: Pool,
     /// Warnings that connections were told.
     warnings: Arc<AtomicU64>,
+    /// How long a statement may take, its wait for a lock and all.
+    statement_time: Duration,
 }
 
 /// Why a database cannot be asked at all, as it was said where it is.
@@ -81,39 +90,72 @@ impl Pools {
         // A quarter of them only look.
         let reads = (database.connections / 4).max(1);
         let writes = database.connections.saturating_sub(reads).max(1);
-        let pool = |size| {
-            let opening = Opening { tls: tls.clone(), warnings: Arc::clone(&warnings) };
+        let hosts = Arc::new(Hosts::of(&config));
+        let pool = |size, more: &'static str| {
+            let (tls, warnings) = (tls.clone(), Arc::clone(&warnings));
+            let opening = Opening { hosts: Arc::clone(&hosts), tls, warnings };
             let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
             let manager = Manager::from_connect(config.clone(), opening, recycling);
-            let settings = settings(database.lock_timeout);
+            let settings = settings(database.lock_timeout) + more;
             Pool::builder(manager)
                 .max_size(size)
                 .wait_timeout(Some(CONNECTION_WAIT))
-                .create_timeout(Some(CONNECTION_WAIT))
+                .create_timeout(Some(hosts.time()))
                 .post_create(Hook::async_fn(move |client, _| {
                     let settings = settings.clone();
-                    Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+                    Box::pin(async move {
+                        // The pool bounds the making of a connection, and not this.
+                        let told = tokio::time::timeout(CONNECTION_WAIT, client.batch_execute(&settings));
+                        let late = |_| HookError::message("it gave no answer in time");
+                        told.await.map_err(late)?.map_err(HookError::Backend)
+                    })
                 }))
                 .runtime(Runtime::Tokio1)
                 .build()
                 .expect("a runtime is named, which is all that can be missing")
         };
-        Ok(Self { writes: pool(writes), reads: pool(reads), warnings })
+        let statement_time = database.lock_timeout + STATEMENT_TIME;
+        Ok(Self {
+            writes: pool(writes, ""),
+            reads: pool(reads, ""),
+            verifies: pool(1, ""),
+            // A commit waits for its standby however long that is away, and a lease is worth nothing by then: who finds none after a failover has none.
+            leases: pool(LEASES, "; SET synchronous_commit = local"),
+            warnings,
+            statement_time,
+        })
     }
 
-    /// A connection for what takes locks.
-    pub(super) async fn for_writing(&self) -> Result<Client, PoolError> {
-        self.writes.get().await
-    }
-
-    /// The same, for a transaction.
+    /// A connection for what takes locks, in a transaction.
     pub(super) async fn for_transaction(&self) -> Result<Lent, PoolError> {
         self.writes.get().await.map(|client| Lent(Some(client)))
     }
 
     /// A connection for what only looks.
-    pub(super) async fn for_reading(&self) -> Result<Client, PoolError> {
-        self.reads.get().await
+    pub(super) async fn for_reading(&self) -> Result<Looking, PoolError> {
+        self.reads.get().await.map(|client| Looking { client: Some(client), since: Instant::now() })
+    }
+
+    /// How long a look may take. The database ends a statement after as long; that it says so is another matter.
+    pub(super) fn look_time(&self) -> Duration {
+        self.statement_time
+    }
+
+    /// Closes the connections that nobody uses: others are made to whichever host takes changes by then.
+    pub(super) fn forget_idle(&self) {
+        for pool in [&self.writes, &self.reads, &self.verifies, &self.leases] {
+            drop(pool.retain(|_, _| false));
+        }
+    }
+
+    /// A connection for leases: they are written, and are not to be in the way of who looks.
+    pub(super) async fn for_leases(&self) -> Result<Looking, PoolError> {
+        self.leases.get().await.map(|client| Looking { client: Some(client), since: Instant::now() })
+    }
+
+    /// The connection for a verification, which is at it for long.
+    pub(super) async fn for_verifying(&self) -> Result<Lent, PoolError> {
+        self.verifies.get().await.map(|client| Lent(Some(client)))
     }
 
     /// How many warnings were told so far: one that comes with a commit may say that it is not as safe as it should be.
@@ -130,6 +172,7 @@ impl Pools {
     pub(super) fn close(&self) {
         self.writes.close();
         self.reads.close();
+        self.verifies.close();
     }
 }
 
@@ -173,6 +216,35 @@ impl Drop for Lent {
     }
 }
 
+/// A connection that somebody looks through, for whatever they ask.
+///
+/// If it was had for long it is closed rather than used again: what was asked last may never be answered, and who came next would wait behind it.
+pub(super) struct Looking {
+    client: Option<Client>,
+    since: Instant,
+}
+
+/// A look takes milliseconds. Whoever looks for longer, or gave up as it took longer, pays for another connection.
+const HAD_FOR_LONG: Duration = Duration::from_millis(500);
+
+impl std::ops::Deref for Looking {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take()
+            && self.since.elapsed() >= HAD_FOR_LONG
+        {
+            drop(Client::take(client));
+        }
+    }
+}
+
 /// What every connection is told first: every wait is bounded, and each statement finds its rows by their keys, however small a table was
 /// when it was planned.
 fn settings(lock_timeout: Duration) -> String {
@@ -204,7 +276,6 @@ fn config(database: &Database) -> Result<Config, AddressError> {
         config.application_name("inventory");
     }
     config
-        .connect_timeout(CONNECTION_WAIT)
         .keepalives_idle(Duration::from_secs(10))
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
@@ -250,6 +321,7 @@ fn file(flag: &'static str, path: &std::path::Path, error: &dyn fmt::Display) ->
 
 /// How a connection is opened: its warnings are counted.
 struct Opening {
+    hosts: Arc<Hosts>,
     tls: Option<MakeRustlsConnect>,
     warnings: Arc<AtomicU64>,
 }
@@ -257,19 +329,17 @@ struct Opening {
 type Opened = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>;
 
 impl Connect for Opening {
-    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
-        let mut config = config.clone();
-        let (tls, warnings) = (self.tls.clone(), Arc::clone(&self.warnings));
+    fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Opened> + Send + '_>> {
+        let (hosts, warnings) = (Arc::clone(&self.hosts), Arc::clone(&self.warnings));
+        let tls = self.tls.clone();
         Box::pin(async move {
             match tls {
                 Some(tls) => {
-                    config.ssl_mode(SslMode::Require);
-                    let (client, connection) = config.connect(tls).await?;
+                    let (client, connection) = hosts.connect(SslMode::Require, tls).await?;
                     Ok((client, tokio::spawn(drive(connection, warnings))))
                 }
                 None => {
-                    config.ssl_mode(SslMode::Disable);
-                    let (client, connection) = config.connect(NoTls).await?;
+                    let (client, connection) = hosts.connect(SslMode::Disable, NoTls).await?;
                     Ok((client, tokio::spawn(drive(connection, warnings))))
                 }
             }

@@ -32,6 +32,7 @@ impl Working {
     pub(super) fn carry_out(&mut self, work: &Work) -> Result<Done, NotDone> {
         match &work.what {
             What::Deed(deed) => self.once(work, deed).map(Done::Answered),
+            What::Import(chunk) => self.import(work, chunk),
             What::Look(keys) => Ok(Done::Levels(keys.keys().iter().map(|key| self.level(key)).collect())),
             What::Expire(id) => {
                 self.end_if_due(*id);
@@ -48,16 +49,12 @@ impl Working {
         if let Some(judged) = work.line.and_then(|(whole, number)| self.line_before(whole, number)) {
             return Ok(Answered { outcome: Outcome::Change(judged), replayed: true });
         }
-        if let Some(outcome) = self.before(once)? {
-            return Ok(Answered { outcome, replayed: true });
-        }
-        if work.line.is_none() && self.how.keys_are_full() {
-            return Err(NotDone::no(Why::KeysFull { retry_after: self.how.keys_run_out_in() }));
+        if let Some(outcome) = self.before(work, once)? {
+            return Ok(Answered { outcome: outcome.told_of(deed), replayed: true });
         }
         let Judged { outcome, is_kept } = self.judge(deed, &work.said)?;
         if is_kept {
-            self.keep(once, &outcome);
-            self.writes.keys_counted += i64::from(work.line.is_none());
+            self.keep(work, once, &outcome);
         }
         Ok(Answered { outcome, replayed: false })
     }
@@ -74,10 +71,13 @@ impl Working {
         }
     }
 
-    /// What the key stands for, if it is held.
-    fn before(&self, once: Once) -> Result<Option<Outcome>, NotDone> {
+    /// What the key stands for, if it is held. One that is free has to find room, unless it is that of a part.
+    pub(super) fn before(&self, work: &Work, once: Once) -> Result<Option<Outcome>, NotDone> {
         let held = self.keys.get(&once.key).filter(|kept| kept.until_ms > self.now_ms);
         match held {
+            None if work.line.is_none() && self.how.keys_are_full() => {
+                Err(NotDone::no(Why::KeysFull { retry_after: self.how.keys_run_out_in() }))
+            }
             None => Ok(None),
             Some(kept) if kept.fingerprint != once.fingerprint => Err(NotDone::no(Why::KeyReused)),
             Some(KeyKept { outcome: Some(outcome), .. }) => Ok(Some(outcome.clone())),
@@ -86,7 +86,8 @@ impl Working {
     }
 
     /// The key stands for that from here on.
-    fn keep(&mut self, once: Once, outcome: &Outcome) {
+    pub(super) fn keep(&mut self, work: &Work, once: Once, outcome: &Outcome) {
+        self.writes.keys_counted += i64::from(work.line.is_none());
         let Some(text) = outcome::text(outcome) else { return };
         let place = (Partitions::of_once(once.key), once.key);
         let until_ms = self.now_ms.saturating_add(milliseconds(self.how.keeping.keys_retention));

@@ -38,6 +38,9 @@ pub(super) enum Stage {
 /// Until somebody looks again for room.
 const LOOKS_FOR_ROOM_IN: Duration = Duration::from_secs(1);
 
+/// What a database is that does not take changes: a standby, or one that was made to stop.
+const READ_ONLY: &str = "the database is read-only, and takes no changes";
+
 impl Trouble {
     /// What an error means for a transaction that was so far.
     pub(super) fn of(error: &Error, stage: Stage) -> Self {
@@ -54,6 +57,7 @@ impl Trouble {
         Self::NotDone(NotDone::no(match *code {
             SqlState::LOCK_NOT_AVAILABLE | SqlState::QUERY_CANCELED => Why::Contention,
             SqlState::DISK_FULL => Why::DiskFull { retry_after: LOOKS_FOR_ROOM_IN },
+            SqlState::READ_ONLY_SQL_TRANSACTION => Why::Away(READ_ONLY.to_owned()),
             _ => Why::Away(told(error)),
         }))
     }
@@ -75,6 +79,16 @@ impl Trouble {
             Stage::Before => NotDone::no(Why::Away(what)),
             Stage::Within | Stage::Commit => NotDone::unknown(Why::Away(what)),
         })
+    }
+
+    /// The database shows what it has, and takes no changes.
+    pub(super) fn read_only() -> Self {
+        Self::NotDone(NotDone::no(Why::Away(READ_ONLY.to_owned())))
+    }
+
+    /// Whether that is the trouble.
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self, Self::NotDone(NotDone { why: Why::Away(what), .. }) if what == READ_ONLY)
     }
 
     /// A row cannot be what it says.

@@ -8,13 +8,20 @@
 //! Nothing that makes a change waits for this, and nobody pays for it but who reads. A run that was appended has only movements that are committed,
 //! and of a partition all before them: so a level that was read after the end of the ledger was asked for shows nothing that is not before that
 //! end or after it in the ledger.
+//!
+//! **What is to count from a place on** is kept under the lock of that row, together with the runs that bring it up to date ([`Appending`]). A movement
+//! that is committed later is in a run that was appended under the same lock later: so whoever has read it there, and looks after that, sees what
+//! was kept.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use deadpool_postgres::ClientWrapper;
+use tokio_postgres::Statement;
 
 use super::batch::COMMIT_TIME;
 use super::failure::{Stage, Trouble};
 use super::load::prepared;
-use super::pipeline::{Pipeline, first_error, param};
+use super::pipeline::{Pipeline, Rows, first_error, param};
 use super::save::COMMIT;
 use super::{Postgres, watch};
 use crate::store::{MovementCursor, NotDone, Seq, Why};
@@ -31,7 +38,7 @@ const MOVE_ON: &str = "UPDATE inventory.feed SET total = $1, heads = $2 WHERE z 
 pub(super) struct Feed {
     total: AtomicU64,
     /// One at a time appends: the others find that it was done.
-    appending: tokio::sync::Mutex<()>,
+    pub(super) appending: tokio::sync::Mutex<()>,
 }
 
 /// Where the runs end: how many movements are in them, and of each partition how many.
@@ -43,13 +50,28 @@ struct End {
 /// Runs that are to be appended: the number of the last movement of each, its partition, and that movement's number in there.
 type Runs = (Vec<i64>, Vec<i32>, Vec<i64>);
 
+/// The statements that bring the runs up to date, in a transaction of their own.
+pub(super) struct Appending {
+    lock: Statement,
+    heads: Statement,
+    insert: Statement,
+    move_on: Statement,
+}
+
+/// What brings the runs up to date: where they end then.
+pub(super) struct Next {
+    pub(super) total: i64,
+    heads: Vec<i64>,
+    runs: Runs,
+}
+
 impl Feed {
     /// The number of the last movement that is in a run, as far as is known here.
     pub(super) fn end(&self) -> Seq {
         Seq(self.total.load(Ordering::Acquire))
     }
 
-    fn saw(&self, total: i64) -> Seq {
+    pub(super) fn saw(&self, total: i64) -> Seq {
         let total = u64::try_from(total).unwrap_or(0);
         Seq(self.total.fetch_max(total, Ordering::AcqRel).max(total))
     }
@@ -65,29 +87,33 @@ impl Postgres {
     }
 
     async fn catch_up_now(&self) -> Result<Seq, NotDone> {
-        let _appending = self.0.feed.appending.lock().await;
         let caught_up = async {
-            let client = self.for_reading().await?;
-            let (heads, feed) = (prepared(&client, HEADS).await?, prepared(&client, FEED).await?);
-            let mut pipeline = Pipeline::of(&client);
-            // In this order: where the runs have all that was there before, they have all.
-            pipeline.ask(heads, Vec::new());
-            pipeline.ask(feed, Vec::new());
-            let mut answers = pipeline.sent().await;
-            if let Some((_, error)) = first_error(&mut answers) {
-                return Err(Trouble::of(&error, Stage::Before));
-            }
-            let end = end_in(answers.pop())?;
-            let heads = heads_in(answers.pop())?;
+            // Who waits for this waits no longer than who has it.
+            let _appending = self.0.feed.appending.lock().await;
+            let (end, heads) = self.in_time(self.end_and_heads()).await?;
             if runs(&end, &heads).0.is_empty() {
                 return Ok(end.total);
             }
-            drop(client);
             self.append().await
         };
         let caught_up = tokio::time::timeout(COMMIT_TIME, caught_up).await;
         let total = self.noted(caught_up.unwrap_or_else(|_| Err(Trouble::late(Stage::Before))))?;
         Ok(self.0.feed.saw(total))
+    }
+
+    /// Where the runs end, and what there is.
+    async fn end_and_heads(&self) -> Result<(End, Vec<i64>), Trouble> {
+        let client = self.for_reading().await?;
+        let (heads, feed) = (prepared(&client, HEADS).await?, prepared(&client, FEED).await?);
+        let mut pipeline = Pipeline::of(&client);
+        // In this order: where the runs have all that was there before, they have all.
+        pipeline.ask(heads, Vec::new());
+        pipeline.ask(feed, Vec::new());
+        let mut answers = pipeline.sent().await;
+        if let Some((_, error)) = first_error(&mut answers) {
+            return Err(Trouble::of(&error, Stage::Before));
+        }
+        Ok((end_in(answers.pop())?, heads_in(answers.pop())?))
     }
 
     /// Appends a run for each partition that has moved on.
@@ -104,25 +130,18 @@ impl Postgres {
     }
 
     async fn append_in_transaction(&self, client: &deadpool_postgres::Client) -> Result<i64, Trouble> {
-        let (lock, heads) = (prepared(client, LOCK).await?, prepared(client, HEADS).await?);
-        let (insert, move_on) = (prepared(client, RUNS).await?, prepared(client, MOVE_ON).await?);
+        let appending = Appending::prepared(client).await?;
         let mut pipeline = Pipeline::of(client);
-        pipeline.words("BEGIN");
-        // The lock is a statement of its own: what is read after it is as of after it.
-        pipeline.ask(lock, Vec::new());
-        pipeline.ask(heads, Vec::new());
+        appending.begin(&mut pipeline);
         let mut answers = pipeline.sent().await;
         if let Some((_, error)) = first_error(&mut answers) {
             return Err(Trouble::of(&error, Stage::Before));
         }
-        let heads = heads_in(answers.pop())?;
-        let end = end_in(answers.pop())?;
-        let (lasts, parts, local) = runs(&end, &heads);
-        let total = lasts.last().copied().unwrap_or(end.total);
+        let heads = answers.pop();
+        let next = Next::of(answers.pop(), heads)?;
         let mut pipeline = Pipeline::of(client);
-        pipeline.ask(insert, vec![param(lasts), param(parts), param(local)]);
-        let heads: Vec<i64> = end.heads.iter().zip(heads).map(|(before, now)| now.max(*before)).collect();
-        pipeline.ask(move_on, vec![param(total), param(heads)]);
+        let total = next.total;
+        appending.write(&mut pipeline, next);
         pipeline.words(COMMIT);
         let mut answers = pipeline.sent().await;
         // Whether it was appended or not, whoever comes next finds out.
@@ -149,6 +168,45 @@ impl Postgres {
     }
 }
 
+impl Appending {
+    pub(super) async fn prepared(client: &ClientWrapper) -> Result<Self, Trouble> {
+        Ok(Self {
+            lock: prepared(client, LOCK).await?,
+            heads: prepared(client, HEADS).await?,
+            insert: prepared(client, RUNS).await?,
+            move_on: prepared(client, MOVE_ON).await?,
+        })
+    }
+
+    /// Begins the transaction. The last two answers are what [`Next::of`] is given.
+    pub(super) fn begin(&self, pipeline: &mut Pipeline<'_>) {
+        pipeline.words("BEGIN");
+        // The lock is a statement of its own: what is read after it is as of after it.
+        pipeline.ask(self.lock.clone(), Vec::new());
+        pipeline.ask(self.heads.clone(), Vec::new());
+    }
+
+    pub(super) fn write(&self, pipeline: &mut Pipeline<'_>, next: Next) {
+        let Next { total, heads, runs: (lasts, parts, local) } = next;
+        if lasts.is_empty() {
+            return;
+        }
+        pipeline.ask(self.insert.clone(), vec![param(lasts), param(parts), param(local)]);
+        pipeline.ask(self.move_on.clone(), vec![param(total), param(heads)]);
+    }
+}
+
+impl Next {
+    /// What there is to be done, by the end of the runs under its lock, and the heads as they were after that.
+    pub(super) fn of(end: Option<Rows>, heads: Option<Rows>) -> Result<Self, Trouble> {
+        let (heads, end) = (heads_in(heads)?, end_in(end)?);
+        let runs = runs(&end, &heads);
+        let total = runs.0.last().copied().unwrap_or(end.total);
+        let heads = end.heads.iter().zip(heads).map(|(before, now)| now.max(*before)).collect();
+        Ok(Self { total, heads, runs })
+    }
+}
+
 /// The runs that bring `end` up to `heads`.
 fn runs(end: &End, heads: &[i64]) -> Runs {
     let (mut lasts, mut parts, mut local) = (Vec::new(), Vec::new(), Vec::new());
@@ -164,13 +222,13 @@ fn runs(end: &End, heads: &[i64]) -> Runs {
     (lasts, parts, local)
 }
 
-fn end_in(answer: Option<super::pipeline::Rows>) -> Result<End, Trouble> {
+fn end_in(answer: Option<Rows>) -> Result<End, Trouble> {
     let rows = answer.and_then(Result::ok).unwrap_or_default();
     let row = rows.first().ok_or_else(|| Trouble::damaged("there is no row of the feed"))?;
     Ok(End { total: row.get(0), heads: row.get(1) })
 }
 
-fn heads_in(answer: Option<super::pipeline::Rows>) -> Result<Vec<i64>, Trouble> {
+fn heads_in(answer: Option<Rows>) -> Result<Vec<i64>, Trouble> {
     let rows = answer.and_then(Result::ok).unwrap_or_default();
     if rows.is_empty() {
         return Err(Trouble::damaged("there is no partition"));

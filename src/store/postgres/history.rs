@@ -7,14 +7,15 @@ use uuid::Uuid;
 
 use super::failure::{Stage, Trouble};
 use super::load::prepared;
+use super::origin::DROPPED_SEQ;
 use super::pipeline::{Pipeline, param};
-use super::{LINEAGE, Postgres, rows};
+use super::{Postgres, rows};
 use crate::stock::{Id, Level, StockKey};
 use crate::store::ledger::{From, MovementPlace};
 use crate::store::query::NotACursor;
 use crate::store::{
     HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
-    MovementQuery, NotDone, Seq,
+    MovementQuery, NotDone, Seq, Store as _,
 };
 
 /// The columns of a movement, in the order in which they are read.
@@ -59,6 +60,9 @@ macro_rules! columns {
     };
 }
 
+/// The columns of a movement of the table `m`.
+pub(super) const MOVEMENT: &str = columns!("m");
+
 const NEWEST: &str = "SELECT seq FROM inventory.level WHERE p = $1 AND sku = $2 AND location = $3";
 const WALK: &str = concat!(
     "WITH RECURSIVE h AS (SELECT m.*, 1 AS step FROM inventory.movement m WHERE m.p = $1 AND m.seq = $2 \
@@ -90,10 +94,10 @@ const RUNS: i64 = 256;
 const STEPS: i32 = 1_000;
 
 /// A movement as it is in its partition.
-struct Local {
-    seq: i64,
+pub(super) struct Local {
+    pub(super) seq: i64,
     prev: i64,
-    movement: Movement,
+    pub(super) movement: Movement,
 }
 
 impl Postgres {
@@ -113,23 +117,28 @@ impl Postgres {
         filter: &MovementFilter,
         limit: usize,
     ) -> Result<MovementPage, HistoryError> {
-        let start = match cursor {
-            None => self.newest_of(key).await?,
-            Some(MovementCursor { lineage, .. }) if lineage != LINEAGE => {
+        let (start, version) = match cursor {
+            None => (self.newest_of(key).await?, None),
+            Some(MovementCursor { lineage, .. }) if lineage != self.lineage() => {
                 return Err(HistoryError::OtherLineage);
             }
-            Some(MovementCursor { place: MovementPlace::Before { position, .. }, .. }) => {
-                i64::try_from(position).map_err(|_| NotACursor)?
+            Some(MovementCursor { place: MovementPlace::Before { position, version }, .. }) => {
+                (i64::try_from(position).map_err(|_| NotACursor)?, Some(version))
             }
             Some(_) => return Err(NotACursor.into()),
         };
         let most = i32::try_from(limit.max(LOOK)).unwrap_or(STEPS);
         let walked = self.walk(key, start, most).await?;
-        if cursor.is_some() && walked.first().is_none_or(|first| first.movement.key != *key) {
+        // One of the store that the stock came from means another place here.
+        let is_next = |first: &Local, version: u64| {
+            first.movement.key == *key && first.movement.after.version() + 1 == version
+        };
+        if version.is_some_and(|version| walked.first().is_none_or(|first| !is_next(first, version))) {
             return Err(NotACursor.into());
         }
-        let (mut page, mut next) = (Vec::new(), None);
+        let (mut page, mut next, mut compacted) = (Vec::new(), None, start == DROPPED_SEQ);
         for local in walked {
+            compacted = local.prev == DROPPED_SEQ;
             next = (local.prev > 0).then_some((local.prev, local.movement.after.version()));
             if filter.has(&local.movement) {
                 page.push(local);
@@ -143,8 +152,9 @@ impl Postgres {
             position: position.unsigned_abs(),
             version,
         };
-        let next = next.map(|next| MovementCursor { place: place(next), lineage: LINEAGE });
-        Ok(MovementPage { movements, next, compacted: false, lineage: LINEAGE })
+        let lineage = self.lineage();
+        let next = next.map(|next| MovementCursor { place: place(next), lineage });
+        Ok(MovementPage { movements, next, compacted, lineage })
     }
 
     /// Movements of a level, with their numbers in the ledger.
@@ -163,7 +173,7 @@ impl Postgres {
             rows.map_err(|error| Trouble::of(&error, Stage::Before))
         };
         let numbers: std::collections::HashMap<i64, i64> =
-            self.noted(asked.await)?.iter().map(|row| (row.get(0), row.get(1))).collect();
+            self.looked(asked).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
         let number = |local: Local| {
             let number = numbers.get(&local.seq).copied().unwrap_or_default();
             Movement { seq: Seq(number.unsigned_abs()), ..local.movement }
@@ -177,9 +187,10 @@ impl Postgres {
         filter: &MovementFilter,
         limit: usize,
     ) -> Result<MovementPage, HistoryError> {
+        let lineage = self.lineage();
         let (Seq(after), of) = match from {
-            From::Oldest => (Seq(0), LINEAGE),
-            From::Seq(seq) => (*seq, LINEAGE),
+            From::Oldest => (Seq(self.0.origin.dropped), lineage),
+            From::Seq(seq) => (*seq, lineage),
             From::SeqOf(seq, of) => (*seq, *of),
             From::Cursor(cursor) => (cursor.seq().ok_or(NotACursor)?, cursor.lineage()),
         };
@@ -200,8 +211,8 @@ impl Postgres {
                 movements.push(movement);
             }
         }
-        let next = (at < end.0).then(|| MovementCursor::after(Seq(at), LINEAGE));
-        Ok(MovementPage { movements, next, compacted: false, lineage: LINEAGE })
+        let next = (at < end.0).then(|| MovementCursor::after(Seq(at), lineage));
+        Ok(MovementPage { movements, next, compacted: false, lineage })
     }
 
     /// Movements right after that number, about so many; and the number up to which all are among them.
@@ -231,19 +242,23 @@ impl Postgres {
             for (first, rows) in firsts.into_iter().zip(pipeline.sent().await) {
                 let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
                 for (number, row) in (first..).zip(&rows) {
-                    let local = read(row).ok_or_else(|| Trouble::damaged("a movement"))?;
+                    let local = movement_in(row).ok_or_else(|| Trouble::damaged("a movement"))?;
                     movements.push(Movement { seq: Seq(number.unsigned_abs()), ..local.movement });
                 }
             }
             Ok((movements, at.unsigned_abs()))
         };
-        self.noted(asked.await)
+        self.looked(asked).await
     }
 
-    /// Whether that movement of that history is there. Returns the newest.
+    /// Whether what follows that movement of that history is there. Returns the newest.
     async fn reached(&self, asked: Seq, of: Lineage) -> Result<Seq, HistoryError> {
-        if of != LINEAGE {
+        if of != self.lineage() {
             return Err(HistoryError::OtherLineage);
+        }
+        let dropped = self.0.origin.dropped;
+        if asked.0 < dropped {
+            return Err(HistoryError::Compacted { oldest: Seq(dropped + 1) });
         }
         let mut newest = self.0.feed.end();
         if asked > newest {
@@ -259,7 +274,7 @@ impl Postgres {
         moment: Moment,
     ) -> Result<Level, HistoryError> {
         let up_to = match moment {
-            Moment::Seq(seq) => Some(self.local_of(key, seq, LINEAGE).await?),
+            Moment::Seq(seq) => Some(self.local_of(key, seq, self.lineage()).await?),
             Moment::SeqOf(seq, of) => Some(self.local_of(key, seq, of).await?),
             Moment::Time(_) => None,
         };
@@ -274,6 +289,9 @@ impl Postgres {
                 return Ok(local.movement.after);
             }
             start = walked.last().map_or(0, |last| last.prev);
+        }
+        if start == DROPPED_SEQ {
+            return Err(HistoryError::Compacted { oldest: Seq(self.0.origin.dropped + 1) });
         }
         Ok(Level::ABSENT)
     }
@@ -290,7 +308,7 @@ impl Postgres {
             let (within, before): (Option<i64>, Option<i64>) = (row.get(0), row.get(1));
             Ok(within.or(before).unwrap_or(0))
         };
-        Ok(self.noted(asked.await)?)
+        Ok(self.looked(asked).await?)
     }
 
     /// The newest movement of a level, by its number in its partition; 0 if there is none.
@@ -302,7 +320,7 @@ impl Postgres {
             let row = client.query_opt(&statement, &[&p, &key.sku(), &key.location()]).await;
             Ok(row.map_err(|error| Trouble::of(&error, Stage::Before))?.map_or(0, |row| row.get(0)))
         };
-        self.noted(asked.await)
+        self.looked(asked).await
     }
 
     /// Movements of a level from that one back, at most so many.
@@ -313,15 +331,15 @@ impl Postgres {
             let statement = prepared(&client, WALK).await?;
             let rows = client.query(&statement, &[&p, &start, &most]).await;
             let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
-            let all: Option<Vec<_>> = rows.iter().map(read).collect();
+            let all: Option<Vec<_>> = rows.iter().map(movement_in).collect();
             all.ok_or_else(|| Trouble::damaged(format!("a movement of {key}")))
         };
-        self.noted(asked.await)
+        self.looked(asked).await
     }
 }
 
 /// A movement, but for its number.
-fn read(row: &Row) -> Option<Local> {
+pub(super) fn movement_in(row: &Row) -> Option<Local> {
     let units = |column: usize| u64::try_from(row.get::<_, i64>(column)).ok();
     let text = |column: usize| row.get::<_, Option<&str>>(column).unwrap_or_default().to_owned();
     let id = |column: usize| row.get::<_, Option<Uuid>>(column).map(|id| id.as_u128());

@@ -7,21 +7,25 @@
 //! functions of the domain, writes with a statement for each kind of row, and commits: two round trips, whatever its length.
 //!
 //! - `work`: a command on its way. `lanes`: what waits, by partition. `batch`: from the locks to the commit.
-//! - `load`, `working`, `save`: what a batch reads, works on, and writes. `deeds`, `deeds_of_orders`, `deeds_of_reservations`: what each command
-//!   comes to; pure.
-//! - `commands`, `each`: from a command to work. `reads`, `pages`: what only looks. `orders`: who gives orders their turn.
-//! - `feed`, `history`: the ledger. `documents`: what is kept beside the stock.
-//! - `connect`, `schema`, `open`: from an address to a store. `watch`, `sweeper`: what is done now and then.
+//! - `load`, `working`, `save`: what a batch reads, works on, and writes. `deeds`, `deeds_of_orders`, `deeds_of_reservations`, `deeds_of_imports`: what
+//!   each command comes to; pure.
+//! - `commands`, `each`: from a command to work. `wholes`: what is carried out part by part, under one key. `reads`, `pages`: what only looks. `orders`: who gives orders their turn.
+//! - `feed`, `history`: the ledger. `documents`: what is kept beside the stock. `leases`: what one process does at a time. `chores`, `import`, `verify`: what
+//!   is done now and then.
+//! - `moving`: all of it, to another store or from one; `origin`: what is known of that one.
+//! - `connect`, `hosts`, `schema`, `script`, `open`: from an address to a store. `watch`, `sweeper`: what is done now and then.
 //! - `failure`, `health`: what goes wrong, and what it means. `kept`, `outcome`, `rows`, `pipeline`, `partition`, `names`, `counts`, `order_sql`,
 //!   `metrics`: the parts.
 //!
 //! Time is the database's: one reading for each batch, under its locks. Replicas have no clock that counts, and keep nothing that matters.
 
 mod batch;
+mod chores;
 mod commands;
 mod connect;
 mod counts;
 mod deeds;
+mod deeds_of_imports;
 mod deeds_of_orders;
 mod deeds_of_reservations;
 mod documents;
@@ -30,14 +34,19 @@ mod failure;
 mod feed;
 mod health;
 mod history;
+mod hosts;
+mod import;
 mod kept;
 mod lanes;
+mod leases;
 mod load;
 mod metrics;
+pub mod moving;
 mod names;
 mod open;
 mod order_sql;
 mod orders;
+mod origin;
 mod outcome;
 mod pages;
 mod partition;
@@ -46,38 +55,42 @@ mod reads;
 mod rows;
 mod save;
 mod schema;
+mod script;
 mod sweeper;
+mod verify;
 mod watch;
+mod wholes;
 mod work;
 mod working;
 
+use std::future::Future;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use deadpool_postgres::Client;
 use parking_lot::Mutex;
 use tokio::sync::watch::Sender;
 use tokio::task::JoinHandle;
 
 use self::batch::Batcher;
-use self::failure::Trouble;
+use self::chores::Rights;
+use self::connect::Looking;
+use self::failure::{Stage, Trouble};
 use self::feed::Feed;
 use self::lanes::Lanes;
+use self::origin::Origin;
 use self::working::How;
 use crate::stock::{Level, Order, OrderId, Reservation, ReservationId, StockKey, Until};
 use crate::store::{
-    Answered, Command, Document, HistoryError, LevelPage, LevelQuery, Lineage, Moment, MovementCursor,
-    MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus, ReservationPage,
-    ReservationQuery, Status, StockQuery, Store,
+    Answered, Command, Document, HistoryError, Kept, LedgerOrder, LevelPage, LevelQuery, Lineage, Moment,
+    MovementCursor, MovementPage, MovementQuery, NotDone, OrderPage, OrderQuery, OrdersStatus,
+    ReservationPage, ReservationQuery, Revision, Status, StockQuery, Store,
 };
 use crate::telemetry::Exposition;
 
 pub use open::Opening;
 pub use schema::OpenError;
-
-/// The history that there is: the database keeps it, and takes nothing back.
-const LINEAGE: Lineage = Lineage::FIRST;
+pub use script::script;
 
 /// What time it is, in milliseconds of Unix time.
 const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
@@ -92,10 +105,12 @@ struct Parts {
     batcher: Arc<Batcher>,
     lanes: Arc<Lanes>,
     feed: Feed,
+    origin: Origin,
     /// The place after the last movement that was there when this was opened.
     opened_at: OnceLock<MovementCursor>,
     /// Requests that wait for levels.
     waiters: AtomicUsize,
+    rights: Rights,
     stopped: Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -154,7 +169,7 @@ impl Store for Postgres {
     }
 
     fn feed_end(&self) -> MovementCursor {
-        MovementCursor::after(self.0.feed.end(), LINEAGE)
+        MovementCursor::after(self.0.feed.end(), self.0.origin.lineage)
     }
 
     fn feed_end_at_opening(&self) -> MovementCursor {
@@ -165,22 +180,38 @@ impl Store for Postgres {
         self.more_than(after).await
     }
 
-    async fn document(&self, name: Document) -> Result<Option<Vec<u8>>, NotDone> {
-        self.document_named(name).await
+    async fn document(&self, name: Document) -> Result<Option<Kept>, NotDone> {
+        self.document_named_after(name, Revision::default()).await
+    }
+
+    async fn document_after(&self, name: Document, known: Revision) -> Result<Option<Kept>, NotDone> {
+        self.document_named_after(name, known).await
     }
 
     async fn keep_document(&self, name: Document, bytes: Vec<u8>) -> Result<(), NotDone> {
         self.document_kept(name, bytes).await
     }
 
+    async fn change_document(
+        &self,
+        name: Document,
+        known: Revision,
+        change: impl FnOnce(Option<Vec<u8>>, MovementCursor) -> Option<Vec<u8>> + Send,
+    ) -> Result<Option<Revision>, NotDone> {
+        self.document_changed(name, known, change).await
+    }
+
     fn lineage(&self) -> Lineage {
-        LINEAGE
+        self.0.origin.lineage
     }
 
     fn status(&self) -> Status {
         let (counts, orders) = (&self.0.how.counts, &self.0.how.keeping.orders);
+        // Partitions are numbered when somebody first reads; of one the numbers are the order of its commits.
+        let is_one = self.0.how.partitions.count() == 1;
         Status {
-            lineage: LINEAGE,
+            lineage: self.0.origin.lineage,
+            ledger_order: if is_one { LedgerOrder::All } else { LedgerOrder::Level },
             strategy: "postgres",
             durable: true,
             full: false,
@@ -213,9 +244,56 @@ impl Store for Postgres {
         // What is queued has its turn in any process, now or later.
     }
 
-    fn stop(&self) {}
+    fn stop(&self) {
+        self.0.rights.stop();
+    }
 
     async fn shut_down(&self) {
+        self.0.rights.stop();
+        self.end().await;
+    }
+}
+
+impl Postgres {
+    /// A connection for what only looks.
+    async fn for_reading(&self) -> Result<Looking, Trouble> {
+        self.0.batcher.pools.for_reading().await.map_err(|error| Trouble::unconnected(&error))
+    }
+
+    /// What comes of something that only looks, or that it took too long: the network may say nothing for as long as it likes.
+    fn in_time<'s, T: 's>(
+        &'s self,
+        looking: impl Future<Output = Result<T, Trouble>> + 's,
+    ) -> impl Future<Output = Result<T, Trouble>> + 's {
+        // Once, where it is made: it is large, and would be a part of every future around it twice.
+        let looking = Box::pin(looking);
+        async move {
+            let looked = tokio::time::timeout(self.0.batcher.pools.look_time(), looking).await;
+            looked.unwrap_or_else(|_| Err(Trouble::late(Stage::Before)))
+        }
+    }
+
+    /// The same; if the database cannot be reached it is noted.
+    fn looked<'s, T: 's>(
+        &'s self,
+        looking: impl Future<Output = Result<T, Trouble>> + 's,
+    ) -> impl Future<Output = Result<T, NotDone>> + 's {
+        let looking = self.in_time(looking);
+        async move { self.noted(looking.await) }
+    }
+
+    /// What came of something; if the database cannot be reached it is noted. That it can be is for others to say: who reads does not know whether
+    /// changes are taken.
+    fn noted<T>(&self, done: Result<T, Trouble>) -> Result<T, NotDone> {
+        done.map_err(|trouble| {
+            let not_done = trouble.into_not_done();
+            self.0.batcher.health.failed(&not_done);
+            not_done
+        })
+    }
+
+    /// Ends whoever works for it, and its connections.
+    async fn end(&self) {
         self.0.stopped.send_replace(true);
         self.0.lanes.stop();
         let tasks = std::mem::take(&mut *self.0.tasks.lock());
@@ -224,28 +302,6 @@ impl Store for Postgres {
             let _ended = task.await;
         }
         self.0.batcher.pools.close();
-    }
-}
-
-impl Postgres {
-    /// A connection for what only looks.
-    async fn for_reading(&self) -> Result<Client, Trouble> {
-        self.0.batcher.pools.for_reading().await.map_err(|error| Trouble::unconnected(&error))
-    }
-
-    /// What came of something that only looked; whether the database can be reached is noted.
-    fn noted<T>(&self, looked: Result<T, Trouble>) -> Result<T, NotDone> {
-        match looked {
-            Ok(found) => {
-                self.0.batcher.health.works();
-                Ok(found)
-            }
-            Err(trouble) => {
-                let not_done = trouble.into_not_done();
-                self.0.batcher.health.failed(&not_done);
-                Err(not_done)
-            }
-        }
     }
 
     /// Sleeps for that long; `false` once the store stops.

@@ -47,4 +47,12 @@ impl OrderSql {
                 .to_owned(),
         }
     }
+
+    /// For who does not know the discipline, and gives nobody a turn: all that wait are marked, and whoever gives them theirs finds the first.
+    pub(super) fn of_any_discipline() -> Self {
+        let mark_first = "UPDATE inventory.waiting y SET ready = true \
+            FROM unnest($2::text[], $3::text[]) AS w (sku, location) WHERE y.p = $1 AND y.sku = ANY($2::text[]) \
+            AND y.sku = w.sku AND y.location = w.location AND NOT y.ready";
+        Self { mark_first: mark_first.to_owned(), ..Self::new(&Orders::default()) }
+    }
 }

@@ -100,7 +100,7 @@ impl Postgres {
             }
             Ok((orders, waiting))
         };
-        let (orders, waiting) = self.noted(asked.await)?;
+        let (orders, waiting) = self.looked(asked).await?;
         let mut first: BTreeMap<Rank, Arc<Order>> = BTreeMap::new();
         let how = &self.0.how.keeping.orders;
         for order in orders {

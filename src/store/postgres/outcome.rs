@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::kept::{KeptApplied, KeptKey, KeptOrder, KeptRefusal, KeptRefused, KeptReservation, text_of};
-use crate::store::{LineOutcome, OrderRefused, Outcome, ReservationRefused};
+use crate::store::{Imported, LineOutcome, OrderRefused, Outcome, ReservationRefused};
 
 /// An outcome. What changed nothing and would come out the same again has none: it is not kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ enum Told {
     ReservationRefused(Vec<KeptRefused>),
     Order(KeptOrder),
     OrderRefused(Vec<KeptRefused>),
+    /// Levels that the file named, created, counted, left out.
+    Imported(u64, u64, u64, u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,9 +54,8 @@ pub(super) fn text(outcome: &Outcome) -> Option<String> {
         }
         Outcome::Order(Ok(order)) => Told::Order(KeptOrder::of(order)),
         Outcome::Order(Err(OrderRefused::Levels(levels))) => Told::OrderRefused(refused(levels)),
-        Outcome::Reservation(Err(_)) | Outcome::Order(Err(_)) | Outcome::Import(_) | Outcome::Written(_) => {
-            return None;
-        }
+        Outcome::Import(it) => Told::Imported(it.levels, it.created, it.counted, it.left_out),
+        Outcome::Reservation(Err(_)) | Outcome::Order(Err(_)) | Outcome::Written(_) => return None,
     };
     Some(text_of(&told))
 }
@@ -85,6 +86,9 @@ pub(super) fn outcome(text: &str) -> Option<Outcome> {
         }
         Told::Order(order) => Outcome::Order(Ok(Box::new(order.order()?))),
         Told::OrderRefused(levels) => Outcome::Order(Err(OrderRefused::Levels(refused(levels)?))),
+        Told::Imported(levels, created, counted, left_out) => {
+            Outcome::Import(Imported { levels, created, counted, left_out })
+        }
     })
 }
 
@@ -191,6 +195,9 @@ mod tests {
             any_refused().prop_map(|it| Outcome::Reservation(Err(ReservationRefused::Levels(it)))),
             any_order().prop_map(|it| Outcome::Order(Ok(Box::new(it)))),
             any_refused().prop_map(|it| Outcome::Order(Err(OrderRefused::Levels(it)))),
+            any::<[u64; 4]>().prop_map(|[levels, created, counted, left_out]| {
+                Outcome::Import(Imported { levels, created, counted, left_out })
+            }),
         ]
     }
 

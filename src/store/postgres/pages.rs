@@ -98,7 +98,7 @@ impl Postgres {
             }
             Ok(found)
         };
-        self.noted(looked.await)
+        self.looked(looked).await
     }
 
     /// The reservation of that name, as its row says.

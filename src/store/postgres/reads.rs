@@ -59,7 +59,7 @@ impl Postgres {
             let due_in_ms = row.get::<_, Option<i64>>(5).map(|due_ms| due_ms - row.get::<_, i64>(4));
             Ok((level, due_in_ms))
         };
-        let (level, due_in_ms) = self.noted(looked.await)?;
+        let (level, due_in_ms) = self.looked(looked).await?;
         match due_in_ms {
             // Once it was let go it is looked at again for what is next.
             Some(..=0) => {

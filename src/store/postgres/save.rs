@@ -125,7 +125,7 @@ fn uuid<T>(id: crate::stock::Id<T>) -> Uuid {
 }
 
 /// A text has no NUL in this database: what stands for it (U+2400) is kept in its place.
-fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.replace('\0', "\u{2400}"))
 }
 

@@ -11,11 +11,17 @@ use crate::store::Database;
 use crate::store::config::PARTITIONS_DEFAULT;
 
 /// Each step from one version of the tables to the next, in order. A step that was released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+pub(super) const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
 
 /// What stands before all steps: where it is written down which were taken.
-const META: &str = "CREATE SCHEMA IF NOT EXISTS inventory; \
+pub(super) const META: &str = "CREATE SCHEMA IF NOT EXISTS inventory; \
     CREATE TABLE IF NOT EXISTS inventory.meta (z int4 PRIMARY KEY, version int4 NOT NULL, partitions int4 NOT NULL)";
+
+/// The rows that the tables begin with; `$1` is in how many partitions the stock is.
+pub(super) const FIRST_ROWS: [&str; 2] = [
+    "INSERT INTO inventory.part (p) SELECT generate_series(0, $1::int4 - 1)",
+    "UPDATE inventory.feed SET heads = array_fill(0::int8, ARRAY[$1::int4]) WHERE z = 0",
+];
 
 /// Tries to make the same at the same time as somebody else.
 const ATTEMPTS: usize = 10;
@@ -44,6 +50,22 @@ pub enum OpenError {
         /// The newest that is known.
         known: i32,
     },
+    /// There is none.
+    #[error("--store {url}: there is no store in this database; `inventory serve --store` makes one")]
+    NoStore {
+        /// Where it was looked for.
+        url: crate::store::DatabaseUrl,
+    },
+    /// No version of the service has been there that is as new as this.
+    #[error(
+        "the tables of the store are of version {found}, and this program is for {known}: a replica of its version brings them up to date"
+    )]
+    Older {
+        /// The version of the tables.
+        found: i32,
+        /// The one that this program is for.
+        known: i32,
+    },
     /// It was made with another number of partitions.
     #[error("--partitions {said}: the store was made with {found}, and keeps them; leave the flag out")]
     Partitions {
@@ -68,6 +90,11 @@ impl OpenError {
     pub fn is_misdirected(&self) -> bool {
         matches!(self, Self::Address(_) | Self::Partitions { .. })
     }
+}
+
+/// The version of the tables that this program makes.
+pub(super) fn version() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
 /// Sees to it that the tables are there, and of this version. Returns how many partitions there are.
@@ -102,23 +129,46 @@ pub(super) async fn bring_up_to_date(client: &Client, database: &Database) -> Re
     Ok(Partitions::new(u16::try_from(partitions).unwrap_or(u16::MAX)))
 }
 
+/// Looks for the tables of this version, and changes nothing. Returns how many partitions there are.
+pub(super) async fn found(
+    client: &Client,
+    database: &Database,
+    is_to_change: bool,
+) -> Result<Partitions, OpenError> {
+    let wrong = |error: &tokio_postgres::Error| of(error, database);
+    if is_to_change {
+        check_commit(client, database).await?;
+    }
+    let there = client.query_one("SELECT to_regclass('inventory.meta') IS NOT NULL", &[]).await;
+    let is_there: bool = there.map_err(|error| wrong(&error))?.get(0);
+    let meta = "SELECT version, partitions FROM inventory.meta WHERE z = 0";
+    let row = if is_there { client.query_opt(meta, &[]).await.map_err(|error| wrong(&error))? } else { None };
+    let row = row.ok_or_else(|| OpenError::NoStore { url: database.url.clone() })?;
+    let (found, partitions): (i32, i32) = (row.get(0), row.get(1));
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    match found.cmp(&known) {
+        std::cmp::Ordering::Greater => Err(OpenError::Newer { found, known }),
+        std::cmp::Ordering::Less => Err(OpenError::Older { found, known }),
+        std::cmp::Ordering::Equal => Ok(Partitions::new(u16::try_from(partitions).unwrap_or(u16::MAX))),
+    }
+}
+
 /// Within a transaction: takes the steps that were not taken yet. Returns how many partitions there are.
 async fn take_steps(client: &Client, database: &Database) -> Result<i32, OpenError> {
     let wrong = |error: &tokio_postgres::Error| of(error, database);
     let lock = "SELECT version, partitions FROM inventory.meta WHERE z = 0 FOR UPDATE";
     let row = client.query_one(lock, &[]).await.map_err(|error| wrong(&error))?;
     let (found, partitions): (i32, i32) = (row.get(0), row.get(1));
-    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let known = version();
     if found > known {
         return Err(OpenError::Newer { found, known });
     }
     for (version, step) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         client.batch_execute(step).await.map_err(|error| wrong(&error))?;
         if version == 1 {
-            let parts = "INSERT INTO inventory.part (p) SELECT generate_series(0, $1::int4 - 1)";
-            client.execute(parts, &[&partitions]).await.map_err(|error| wrong(&error))?;
-            let heads = "UPDATE inventory.feed SET heads = array_fill(0::int8, ARRAY[$1::int4]) WHERE z = 0";
-            client.execute(heads, &[&partitions]).await.map_err(|error| wrong(&error))?;
+            for rows in FIRST_ROWS {
+                client.execute(rows, &[&partitions]).await.map_err(|error| wrong(&error))?;
+            }
         }
         let note = "UPDATE inventory.meta SET version = $1 WHERE z = 0";
         client.execute(note, &[&version]).await.map_err(|error| wrong(&error))?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::batch::COMMIT_TIME;
 use super::deeds::milliseconds;
 use super::deeds_of_reservations::keys_of;
 use super::failure::{Stage, Trouble};
@@ -88,7 +89,7 @@ impl Postgres {
             }
             Ok(due)
         };
-        let due = self.noted(found.await)?;
+        let due = self.looked(found).await?;
         let mut replies = Vec::with_capacity(due.len());
         for reservation in &due {
             let (work, reply) = Work::new(What::Expire(reservation.term.id), keys_of(reservation));
@@ -103,7 +104,7 @@ impl Postgres {
 
     /// Lets lines go whose deadline has come, of whichever reservation: whoever let another line of it go has said there that it is over, and this one's
     /// level was not at hand.
-    async fn let_lines_go(&self) -> Result<(), NotDone> {
+    pub(super) async fn let_lines_go(&self) -> Result<(), NotDone> {
         let found = async {
             let client = self.for_reading().await?;
             let statement = prepared(&client, LINES).await?;
@@ -120,7 +121,7 @@ impl Postgres {
             }
             Ok(keys)
         };
-        let keys = self.noted(found.await)?;
+        let keys = self.looked(found).await?;
         self.looked_at(keys).await.map(drop)
     }
 
@@ -148,7 +149,8 @@ impl Postgres {
             }
             Ok(())
         };
-        self.noted(trimmed.await)?;
+        let trimmed = tokio::time::timeout(COMMIT_TIME, trimmed).await;
+        self.noted(trimmed.unwrap_or_else(|_| Err(Trouble::late(Stage::Before))))?;
         self.count_keys().await
     }
 
@@ -168,7 +170,7 @@ impl Postgres {
             }
             Ok(sum)
         };
-        let sum = self.noted(counted.await)?;
+        let sum = self.looked(counted).await?;
         self.0.how.keys_held.store(sum, Ordering::Relaxed);
         Ok(())
     }

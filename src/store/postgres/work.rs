@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 
 use super::partition::Partitions;
 use crate::said::Said;
-use crate::stock::{KeySet, Level, Once, OrderId, ReservationId, StockKey};
-use crate::store::{Answered, Deed, Idempotency, NotDone};
+use crate::stock::{KeySet, Level, Once, OrderId, Refusal, ReservationId, StockKey};
+use crate::store::import::Entry;
+use crate::store::{Answered, Deed, Idempotency, Imported, NotDone};
 use std::sync::Arc;
 
 /// One command, and who waits for what comes of it.
@@ -19,8 +20,8 @@ pub(super) struct Work {
     pub(super) keys: Vec<StockKey>,
     /// What makes it once.
     pub(super) once: Option<Once>,
-    /// Of which whole it is a line, and which, if it is one of a batch under a key: then its own key counts for none, and it may stand for nothing any more
-    /// where that of the whole does.
+    /// Of which whole it is a part, and which, if it is one of a batch under a key, or of an import: then its own key counts for none, and it may stand for
+    /// nothing any more where that of the whole does.
     pub(super) line: Option<(Once, usize)>,
     pub(super) said: Said,
     /// When it was asked for.
@@ -33,6 +34,8 @@ pub(super) struct Work {
 pub(super) enum What {
     /// A deed, but for lines that stand alone: each of those is work of its own.
     Deed(Deed),
+    /// Levels of an import get the units that its file says.
+    Import(Arc<Chunk>),
     /// To see levels as they are at one instant.
     Look(Arc<KeySet>),
     /// To end a reservation whose deadline has come.
@@ -41,11 +44,23 @@ pub(super) enum What {
     Turn(OrderId),
 }
 
+/// Levels of an import.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) entries: Vec<Entry>,
+    /// They are all of it: they happen together, or none does. Else those that stand in the way are left out.
+    pub(super) is_whole: bool,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Done {
-    /// Of a deed.
+    /// Of a deed, or of levels of an import.
     Answered(Answered),
+    /// Of a whole import: the levels that stand in its way, each with its place in there. Nothing was done.
+    Refused(Vec<(usize, Refusal)>),
+    /// Of levels of an import: it was carried through before, and this is what came of all of it.
+    Over(Imported),
     /// Of a look: in the order of the set.
     Levels(Vec<Level>),
     /// Of an expiry.

@@ -316,7 +316,13 @@ impl Working {
     }
 
     /// A level changes: it has a movement, and whoever waits for its units may get them.
-    fn apply(&mut self, key: &StockKey, operation: Operation, applied: Applied, because: Because<'_>) {
+    pub(super) fn apply(
+        &mut self,
+        key: &StockKey,
+        operation: Operation,
+        applied: Applied,
+        because: Because<'_>,
+    ) {
         if !applied.is_change() {
             return;
         }

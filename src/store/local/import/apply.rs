@@ -4,16 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{Entries, Entry};
-use super::refused::Refused;
-use super::staged::Staged;
 use super::{CHUNK_LEVELS, ImportError, Imported};
 use crate::journal::disk::Disk;
 use crate::journal::keys::Claim;
 use crate::journal::record::{Line, RecordKind};
 use crate::journal::stored::Stored;
 use crate::said::Said;
-use crate::stock::{Applied, Once, Remark, StockKey, Transaction};
+use crate::stock::{Applied, Once, StockKey, Transaction};
+use crate::store::import::{Entry, Refused, Staged, next_chunk, on_disk};
 use crate::store::local::Local;
 use crate::store::local::books::Begun;
 use crate::store::local::kept::KeptRecord;
@@ -98,7 +96,7 @@ impl Local {
         let mut refused = Refused::default();
         loop {
             let chunk;
-            (entries, chunk) = next_chunk(entries).await?;
+            (entries, chunk) = next_chunk(entries, CHUNK_LEVELS).await?;
             if chunk.is_empty() {
                 break;
             }
@@ -122,11 +120,11 @@ impl Local {
         let mut imported = Imported { levels: staged.levels, ..Imported::default() };
         let (mut chunks, mut outcome) = (Vec::new(), Ok(()));
         let import =
-            Importing { can_be_called_off: staged.levels <= CHUNK_LEVELS as u64, said: said(&staged) };
+            Importing { can_be_called_off: staged.levels <= CHUNK_LEVELS as u64, said: staged.said() };
         let mut entries = staged.entries();
         for number in 0_u64.. {
             let chunk;
-            (entries, chunk) = next_chunk(entries).await?;
+            (entries, chunk) = next_chunk(entries, CHUNK_LEVELS).await?;
             if chunk.is_empty() {
                 break;
             }
@@ -291,12 +289,6 @@ struct Importing {
     said: Said,
 }
 
-/// What the ledger keeps of an import beside its levels.
-fn said(staged: &Staged) -> Said {
-    let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
-    Said { remark: Some(remark), actor: staged.actor.clone() }
-}
-
 impl<'l> Happening<'l> {
     fn new(store: &'l Local) -> Self {
         Self { store, is_over: false, reason: None }
@@ -368,24 +360,6 @@ fn count_again(imported: &mut Imported, levels: u64, record: Option<&KeptRecord>
 /// What the store itself makes once.
 fn begun(once: Once) -> Idempotency {
     Idempotency { once, version_1: None }
-}
-
-/// The next levels to apply together; none at the end.
-async fn next_chunk(mut entries: Entries) -> Result<(Entries, Vec<Entry>), ImportError> {
-    let read = move || {
-        let mut chunk = Vec::new();
-        while chunk.len() < CHUNK_LEVELS {
-            let Some(entry) = entries.next()? else { break };
-            chunk.push(entry);
-        }
-        Ok((entries, chunk))
-    };
-    on_disk(read).await.map_err(ImportError::Io)
-}
-
-/// Runs what blocks on a thread for that.
-async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(act).await.map_err(io::Error::other)?
 }
 
 fn transaction(chunk: &[Entry]) -> Transaction {

@@ -19,63 +19,33 @@
 //! A service that keeps everything in memory imports in the same way, from a temporary folder, without the promise of step 2.
 
 mod apply;
-mod entries;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
-mod line;
-mod lines;
-mod ndjson;
-mod refused;
-mod sort;
-mod stage;
-mod staged;
-mod table;
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Local;
 use super::books::Begun;
-use super::chores::{Home, temporary_folder};
-use crate::journal::disk::{Disk, Folder};
+use super::chores::Home;
+use crate::journal::disk::Disk;
 use crate::journal::stored::Stored;
 use crate::store::chores::{ImportError, ImportInto, StockForm};
+use crate::store::import::{Incoming, Place, Source, Stage, Staged, Taken, WHOLE_LEVELS, fresh_id, joined};
 use crate::store::{Answered, Idempotency, Imported, NotDone, Outcome, Store as _, Why};
 
-use stage::{Source, Stage};
-use staged::{Staged, temporary_name};
+pub(in crate::store::local) use crate::store::import::pending;
 
 /// The levels that are applied together.
-const CHUNK_LEVELS: usize = 10_000;
-
-/// Pieces of the body that are taken in ahead of what is checked.
-const PIECES_AHEAD: usize = 4;
+const CHUNK_LEVELS: usize = WHOLE_LEVELS;
 
 /// An import whose bytes are coming in.
-///
-/// Whatever is at work on it holds the right to import: the thread that takes the bytes in, and then the task that makes it
-/// happen. So the right is free again only when nothing is.
 #[derive(Debug)]
 pub(super) struct Import {
     store: Local,
-    pieces: mpsc::Sender<Bytes>,
-    staging: JoinHandle<Result<Taken, ImportError>>,
-}
-
-/// Bytes that were taken in, and what goes with them: in the order in which they are to go.
-#[derive(Debug)]
-struct Taken {
-    stage: Stage,
-    place: Place,
-    right: OwnedSemaphorePermit,
+    incoming: Incoming,
 }
 
 impl Import {
@@ -87,24 +57,15 @@ impl Import {
     ) -> Result<Self, ImportError> {
         let id = fresh_id();
         let source = Source { id, form, lineage: store.lineage() };
-        let place = Place::of(store.0.rights.home(), id).map_err(ImportError::Io)?;
+        let place = place_of(store.0.rights.home(), id).map_err(ImportError::Io)?;
         let stop = Arc::clone(store.0.rights.stopping());
-        let (pieces, mut taken) = mpsc::channel::<Bytes>(PIECES_AHEAD);
-        let staging = tokio::task::spawn_blocking(move || {
-            let mut taking =
-                Taken { stage: Stage::begin(Arc::clone(&place.disk), source, stop), place, right };
-            while let Some(piece) = taken.blocking_recv() {
-                taking.stage.push(&piece)?;
-            }
-            Ok(taking)
-        });
-        Ok(Self { store, pieces, staging })
+        Ok(Self { store, incoming: Incoming::begin(place, source, stop, right) })
     }
 }
 
 impl ImportInto for Import {
     async fn push(&mut self, bytes: Bytes) -> bool {
-        self.pieces.send(bytes).await.is_ok()
+        self.incoming.push(bytes).await
     }
 
     async fn finish(
@@ -112,11 +73,10 @@ impl ImportInto for Import {
         idempotency: Option<Box<Idempotency>>,
         actor: Option<SmolStr>,
     ) -> Result<Answered, ImportError> {
-        let Self { store, pieces, staging } = self;
-        drop(pieces);
+        let Self { store, incoming } = self;
         // On a task of its own: a client that goes away does not stop what has happened.
         joined(tokio::spawn(async move {
-            let Taken { stage, place, right } = joined(staging).await?;
+            let Taken { stage, place, right } = incoming.taken().await?;
             let answered = store.carry_through(stage, idempotency, actor).await;
             drop((place, right));
             answered
@@ -154,59 +114,15 @@ impl Local {
     }
 }
 
-async fn joined<T>(task: JoinHandle<Result<T, ImportError>>) -> Result<T, ImportError> {
-    let panicked = |error: tokio::task::JoinError| NotDone::unknown(Why::Damaged(error.to_string()));
-    task.await.map_err(panicked)?
-}
-
-/// The names of imports that have happened and are not known to be applied, in no order.
-///
-/// While there are any, recovery keeps every idempotency key, however old: snapshots of earlier versions know of chunks by their
-/// keys alone.
-pub(in crate::store::local) fn pending(disk: &Arc<dyn Disk>) -> io::Result<Vec<String>> {
-    Ok(disk.list()?.into_iter().filter(|name| staged::is_pending(name)).collect())
-}
-
 /// Reads an import that has happened from end to end: how many levels it names, or why it could not be completed. Changes nothing.
 pub(in crate::store::local) fn look(disk: &Arc<dyn Disk>, name: &str) -> io::Result<u64> {
     Staged::open(Arc::clone(disk), name).map(|staged| staged.levels)
 }
 
-/// An id that no other import has.
-fn fresh_id() -> u128 {
-    // Each state is seeded by the system's randomness.
-    let half = || u128::from(RandomState::new().hash_one(std::process::id()));
-    half() << 64 | half()
-}
-
-/// The folder in which an import is staged.
-#[derive(Debug)]
-struct Place {
-    /// Its files.
-    disk: Arc<dyn Disk>,
-    /// Where nothing is to be kept: a folder that goes with this value.
-    temporary: Option<PathBuf>,
-}
-
-impl Place {
-    /// The store's own folder; a temporary one for a store that has none.
-    fn of(home: Option<&Home>, id: u128) -> io::Result<Self> {
-        if let Some(home) = home {
-            return Ok(Self { disk: Arc::clone(&home.disk), temporary: None });
-        }
-        let path = temporary_folder(id);
-        let disk = Arc::new(Folder::open_or_create(&path)?);
-        Ok(Self { disk, temporary: Some(path) })
+/// The store's own folder; a temporary one for a store that has none.
+fn place_of(home: Option<&Home>, id: u128) -> io::Result<Place> {
+    match home {
+        Some(home) => Ok(Place::of_store(Arc::clone(&home.disk))),
+        None => Place::temporary(id),
     }
 }
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(path) = &self.temporary {
-            let _ = std::fs::remove_dir_all(path);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

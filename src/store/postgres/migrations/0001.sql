@@ -131,6 +131,7 @@ CREATE TABLE inventory.run (
 CREATE INDEX run_head ON inventory.run (z, p, head);
 CREATE INDEX run_last ON inventory.run (z, p, last);
 
+-- What is changed here is changed under the lock of the feed's row.
 CREATE TABLE inventory.document (
     z int4 NOT NULL,
     name text NOT NULL,
@@ -138,3 +139,13 @@ CREATE TABLE inventory.document (
     bytes bytea NOT NULL,
     PRIMARY KEY (z, name)
 );
+
+-- What one process does at a time: who has it, until when, and what was left for the next.
+CREATE TABLE inventory.lease (
+    z int4 NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    holder uuid NOT NULL,                 -- a claim: a number that is used once; none is all zeros
+    until_ms int8 NOT NULL,               -- anybody may take it from then on
+    kept bytea,                           -- what was left in it last
+    PRIMARY KEY (z, name)
+) WITH (fillfactor = 50);

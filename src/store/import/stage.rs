@@ -12,19 +12,18 @@ use super::entries::{Entry, OTHER_HISTORY};
 use super::line::{Reader, Wanted, whole};
 use super::lines::{LINE_BYTES_MAX, Lines};
 use super::sort::{RUN_ENTRIES, Sorter};
-use super::staged::{Staged, Writer};
-use super::{ImportError, temporary_name};
+use super::staged::{Staged, Writer, temporary_name};
 use crate::journal::disk::Disk;
 use crate::stock::Once;
 use crate::store::Lineage;
-use crate::store::chores::{IMPORT_BYTES_MAX, LINE_ERRORS_MAX, LineError, StockForm};
+use crate::store::chores::{IMPORT_BYTES_MAX, ImportError, LINE_ERRORS_MAX, LineError, StockForm};
 
 /// Between two looks whether the service stops, in levels that were sorted.
 const LOOK_EVERY: u64 = 4096;
 
 /// An import whose bytes are coming in. Dropped, it leaves nothing.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(in crate::store) struct Stage {
     disk: Arc<dyn Disk>,
     id: u128,
     lines: Lines,
@@ -36,13 +35,13 @@ pub(super) struct Stage {
 
 /// What an import is of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source {
+pub(in crate::store) struct Source {
     /// Its own id.
-    pub(super) id: u128,
+    pub(in crate::store) id: u128,
     /// The form of its lines.
-    pub(super) form: StockForm,
+    pub(in crate::store) form: StockForm,
     /// The history whose versions there are: a line may name one of another.
-    pub(super) lineage: Lineage,
+    pub(in crate::store) lineage: Lineage,
 }
 
 /// What becomes of a line.
@@ -64,11 +63,11 @@ struct Wrong {
 
 impl Stage {
     /// Begins an import.
-    pub(super) fn begin(disk: Arc<dyn Disk>, source: Source, stop: Arc<AtomicBool>) -> Self {
+    pub(in crate::store) fn begin(disk: Arc<dyn Disk>, source: Source, stop: Arc<AtomicBool>) -> Self {
         Self::with_runs_of(disk, source, stop, RUN_ENTRIES)
     }
 
-    pub(super) fn with_runs_of(
+    pub(in crate::store) fn with_runs_of(
         disk: Arc<dyn Disk>,
         Source { id, form, lineage }: Source,
         stop: Arc<AtomicBool>,
@@ -83,7 +82,7 @@ impl Stage {
     }
 
     /// Takes bytes in.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
+    pub(in crate::store) fn push(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
         self.bytes += bytes.len() as u64;
         if self.stop.load(Ordering::Relaxed) {
             return Err(ImportError::Stopped);
@@ -96,7 +95,7 @@ impl Stage {
     }
 
     /// Ends the import: the staged file, whole and synced and not yet named, or everything that is wrong with it.
-    pub(super) fn finish(
+    pub(in crate::store) fn finish(
         mut self,
         once: Option<Once>,
         actor: Option<SmolStr>,

@@ -18,7 +18,8 @@ use smol_str::SmolStr;
 use super::entries::{Entries, Entry};
 use crate::journal::disk::{Disk, DiskFile};
 use crate::journal::prepare::SHORTEST_BYTES;
-use crate::stock::Once;
+use crate::said::Said;
+use crate::stock::{Once, Remark};
 
 const MAGIC: [u8; 8] = *b"INVIMP\r\n";
 const VERSION: u32 = 3;
@@ -33,18 +34,18 @@ const ENDING: &str = ".import";
 
 /// A staged file. Dropped before the import has happened, it goes.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub(in crate::store) struct Staged {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
     name: String,
     /// Of the import: its chunks are recorded under keys made from it.
-    pub(super) id: u128,
+    pub(in crate::store) id: u128,
     /// How many levels it names.
-    pub(super) levels: u64,
+    pub(in crate::store) levels: u64,
     /// The idempotency key of the request, where it had one.
-    pub(super) once: Option<Once>,
+    pub(in crate::store) once: Option<Once>,
     /// Who asked for it, if keys are asked for.
-    pub(super) actor: Option<SmolStr>,
+    pub(in crate::store) actor: Option<SmolStr>,
     /// Where the entries end.
     end: u64,
     /// Whether the import has happened.
@@ -53,7 +54,7 @@ pub(super) struct Staged {
 
 /// Writes a staged file.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::store) struct Writer {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
     name: String,
@@ -65,19 +66,25 @@ pub(super) struct Writer {
 }
 
 /// The name of the staged file of an import while it is written.
-pub(super) fn temporary_name(id: u128) -> String {
+pub(in crate::store) fn temporary_name(id: u128) -> String {
     format!("{id:032x}{ENDING}.tmp")
 }
 
-/// Whether a file is an import that has happened, and is not known to be applied.
-pub(super) fn is_pending(name: &str) -> bool {
-    name.strip_suffix(ENDING)
-        .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+/// The names of imports that have happened and are not known to be applied, in no order.
+///
+/// While there are any, recovery keeps every idempotency key, however old: snapshots of earlier versions know of chunks by their
+/// keys alone.
+pub(in crate::store) fn pending(disk: &Arc<dyn Disk>) -> io::Result<Vec<String>> {
+    let is_pending = |name: &String| {
+        let id = name.strip_suffix(ENDING);
+        id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    Ok(disk.list()?.into_iter().filter(is_pending).collect())
 }
 
 impl Writer {
     /// Begins the file; what an import of the same id left under the temporary name is removed.
-    pub(super) fn create(disk: Arc<dyn Disk>, id: u128) -> io::Result<Self> {
+    pub(in crate::store) fn create(disk: Arc<dyn Disk>, id: u128) -> io::Result<Self> {
         let name = temporary_name(id);
         match disk.remove(&name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -89,7 +96,7 @@ impl Writer {
     }
 
     /// Appends the next level.
-    pub(super) fn push(&mut self, entry: &Entry) -> io::Result<()> {
+    pub(in crate::store) fn push(&mut self, entry: &Entry) -> io::Result<()> {
         entry.write(&mut self.buffer);
         self.levels += 1;
         if self.buffer.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
@@ -104,12 +111,16 @@ impl Writer {
     }
 
     /// How many levels there are so far.
-    pub(super) fn levels(&self) -> u64 {
+    pub(in crate::store) fn levels(&self) -> u64 {
         self.levels
     }
 
     /// Completes and syncs the file, still under its temporary name.
-    pub(super) fn finish(mut self, once: Option<Once>, actor: Option<SmolStr>) -> io::Result<Staged> {
+    pub(in crate::store) fn finish(
+        mut self,
+        once: Option<Once>,
+        actor: Option<SmolStr>,
+    ) -> io::Result<Staged> {
         self.flush()?;
         let end = self.end;
         let name_of_actor = actor.as_deref().unwrap_or_default();
@@ -136,7 +147,7 @@ impl Writer {
     }
 
     /// Removes the file.
-    pub(super) fn abandon(self) {
+    pub(in crate::store) fn abandon(self) {
         // If it stays, the next start removes it.
         let _ = self.disk.remove(&self.name);
     }
@@ -144,7 +155,7 @@ impl Writer {
 
 impl Staged {
     /// Opens an import that has happened, and reads it from end to end.
-    pub(super) fn open(disk: Arc<dyn Disk>, name: &str) -> io::Result<Self> {
+    pub(in crate::store) fn open(disk: Arc<dyn Disk>, name: &str) -> io::Result<Self> {
         let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         let file = disk.open(name)?;
         let end = file.len()?;
@@ -180,8 +191,14 @@ impl Staged {
         Ok(Self { disk, file, name, id, levels, once, actor, end, happened: true })
     }
 
+    /// What the ledger keeps of it beside its levels.
+    pub(in crate::store) fn said(&self) -> Said {
+        let remark = Arc::new(Remark { reason: "import".to_owned(), reference: String::new() });
+        Said { remark: Some(remark), actor: self.actor.clone() }
+    }
+
     /// The levels, ascending by key.
-    pub(super) fn entries(&self) -> Entries {
+    pub(in crate::store) fn entries(&self) -> Entries {
         Entries::new(Arc::clone(&self.file), HEADER_BYTES as u64, self.end, PIECE_BYTES)
     }
 
@@ -190,7 +207,7 @@ impl Staged {
     ///
     /// A level of 10 bytes of name takes 1.3 times as many bytes in the log as in the file (as it was measured with 140 000), less with
     /// longer names; and a segment may be begun for it.
-    pub(super) fn has_room_to_be_applied(&self) -> io::Result<()> {
+    pub(in crate::store) fn has_room_to_be_applied(&self) -> io::Result<()> {
         let needed = self.end.saturating_add(self.end / 2).saturating_add(SHORTEST_BYTES);
         match self.disk.room() {
             Ok(Some(room)) if room < needed => Err(io::ErrorKind::StorageFull.into()),
@@ -201,7 +218,7 @@ impl Staged {
 
     /// Gives the file its name, for good: the import has happened. After an error it has not, or nobody knows whether it has:
     /// [`Staged::has_happened`] says which.
-    pub(super) fn commit(&mut self) -> io::Result<()> {
+    pub(in crate::store) fn commit(&mut self) -> io::Result<()> {
         let name = format!("{:032x}{ENDING}", self.id);
         self.disk.rename(&self.name, &name)?;
         self.name = name;
@@ -210,17 +227,17 @@ impl Staged {
     }
 
     /// Whether it has its name, which a crash may take back only where [`Staged::commit`] failed.
-    pub(super) fn has_happened(&self) -> bool {
+    pub(in crate::store) fn has_happened(&self) -> bool {
         self.happened
     }
 
     /// The name of the file.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::store) fn name(&self) -> &str {
         &self.name
     }
 
     /// Removes the file: the import is applied.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub(in crate::store) fn remove(&self) -> io::Result<()> {
         self.disk.remove(&self.name)?;
         self.disk.sync_names()
     }

@@ -22,21 +22,21 @@ const ENTRY_BYTES_MAX: usize = HEAD_BYTES + EXPECTED as usize + size_of::<u64>()
 
 /// One level to import. Ordered by key, then by line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
-    pub(super) key: StockKey,
+pub(in crate::store) struct Entry {
+    pub(in crate::store) key: StockKey,
     /// The number of its line.
-    pub(super) line: u64,
-    pub(super) on_hand: u64,
+    pub(in crate::store) line: u64,
+    pub(in crate::store) on_hand: u64,
     /// The version the level must have before; 0: there must be none. [`OTHER_HISTORY`]: no version is right.
-    pub(super) expected: Option<u64>,
+    pub(in crate::store) expected: Option<u64>,
 }
 
 /// What is expected where a line names a version of a history that a restore took back. No level gets that far.
-pub(super) const OTHER_HISTORY: u64 = u64::MAX;
+pub(in crate::store) const OTHER_HISTORY: u64 = u64::MAX;
 
 impl Entry {
     /// Appends the entry.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(in crate::store) fn write(&self, out: &mut Vec<u8>) {
         let key = self.key.text().as_bytes();
         out.extend_from_slice(&self.line.to_le_bytes());
         out.extend_from_slice(&self.on_hand.to_le_bytes());
@@ -47,7 +47,7 @@ impl Entry {
     }
 
     /// What it does to its level.
-    pub(super) fn change(&self) -> Change {
+    pub(in crate::store) fn change(&self) -> Change {
         let on_hand = Quantity::new(self.on_hand).expect("checked when the line, or the file, was read");
         let precondition = match self.expected {
             None => Precondition::Any,
@@ -74,7 +74,7 @@ impl Entry {
 
 /// Reads a range of a file, entry by entry.
 #[derive(Debug)]
-pub(super) struct Entries {
+pub(in crate::store) struct Entries {
     file: Arc<dyn DiskFile>,
     /// The range that is not in the buffer yet.
     from: u64,
@@ -86,12 +86,12 @@ pub(super) struct Entries {
 
 impl Entries {
     /// The entries in that range, read `piece` bytes at a time.
-    pub(super) fn new(file: Arc<dyn DiskFile>, from: u64, to: u64, piece: usize) -> Self {
+    pub(in crate::store) fn new(file: Arc<dyn DiskFile>, from: u64, to: u64, piece: usize) -> Self {
         Self { file, from, to, piece, buffer: Vec::new(), at: 0 }
     }
 
     /// The next entry: `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+    pub(in crate::store) fn next(&mut self) -> io::Result<Option<Entry>> {
         if self.buffer.len() - self.at < ENTRY_BYTES_MAX && self.from < self.to {
             self.fill()?;
         }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use proptest::prelude::*;
+use std::sync::Arc;
 
-use super::staged::Staged;
+use proptest::prelude::*;
+use smol_str::SmolStr;
+
 use super::*;
+use crate::journal::disk::{Disk, Folder};
 use crate::store::Lineage;
-use crate::store::chores::LINE_ERRORS_MAX;
+use crate::store::chores::{LINE_ERRORS_MAX, StockForm};
 
 /// A temporary folder as a disk; what is left in it by name.
 fn folder() -> (tempfile::TempDir, Arc<dyn Disk>) {

@@ -1,13 +1,12 @@
 //! [`Refused`]: the levels that stand in the way of an import, by line, in words of whoever keeps the stock.
 
-use super::ImportError;
 use super::entries::{Entry, OTHER_HISTORY};
 use crate::stock::{Reason, Refusal};
-use crate::store::chores::{LINE_ERRORS_MAX, LineError};
+use crate::store::chores::{ImportError, LINE_ERRORS_MAX, LineError};
 
 /// Levels that stand in the way of an import.
 #[derive(Debug, Default)]
-pub(super) struct Refused {
+pub(in crate::store) struct Refused {
     first: Vec<LineError>,
     total: u64,
     moved_on: bool,
@@ -15,7 +14,7 @@ pub(super) struct Refused {
 
 impl Refused {
     /// One more, and why.
-    pub(super) fn add(&mut self, entry: &Entry, Refusal { reason, found }: Refusal) {
+    pub(in crate::store) fn add(&mut self, entry: &Entry, Refusal { reason, found }: Refusal) {
         self.total += 1;
         self.moved_on |= matches!(reason, Reason::PreconditionFailed(_));
         if self.first.len() >= LINE_ERRORS_MAX {
@@ -52,7 +51,7 @@ impl Refused {
     }
 
     /// All of them, if there are any.
-    pub(super) fn told(self) -> Result<(), ImportError> {
+    pub(in crate::store) fn told(self) -> Result<(), ImportError> {
         let Self { first: mut errors, total, moved_on } = self;
         errors.sort_by_key(|error| error.line);
         if total == 0 { Ok(()) } else { Err(ImportError::Refused { moved_on, errors, total }) }

@@ -169,8 +169,8 @@ fn digits(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::store::chores::StockForm;
-    use crate::store::local::import::line::Reader;
-    use crate::store::local::import::lines::Lines;
+    use crate::store::import::line::Reader;
+    use crate::store::import::lines::Lines;
 
     /// What every line of a file asks for: sku, location, units, version; and what is wrong with the others.
     fn read(file: &str) -> (Vec<String>, Vec<String>) {
