@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use self::profile::Named;
 use crate::calibrate::{CeilingPlan, noop};
 use crate::client::faults::Faults;
+use crate::client::replicas::Route;
 use crate::client::{Replicas, Sender};
 use crate::output::{Colours, Out, Way, file};
 use crate::report::sometimes::Wanted;
@@ -145,6 +146,9 @@ pub struct RunArgs {
     /// What sends the requests: a pool of connections, or a bare connection for each client, which takes less of the machine.
     #[arg(long, value_name = "CLIENT", default_value = "reqwest")]
     pub client: Sender,
+    /// How clients choose among several replicas: each has one of its own, or whoever asks for a sku asks the replica of that.
+    #[arg(long, value_name = "HOW", default_value = "client")]
+    pub route: Route,
     /// Faults from the clients' side, as shares of the writes that take a key: disconnect (in mid-request), replay (the same
     /// keyed request again) and slow (the body in pieces), such as disconnect=0.5%,replay=1%,slow=0.1%.
     #[arg(long, value_name = "FAULTS")]

@@ -13,7 +13,8 @@
 //! * [`replay`] drives the orders of a real shop; [`compare`] starts one server per strategy and ranks them.
 //! * [`inproc`] measures the strategies in this process, without HTTP in the way.
 //! * [`sweep`] raises the concurrency, in this process and over HTTP, and fits a law of scalability.
-//! * [`crash`] kills a server again and again, and sees what it kept.
+//! * [`crash`] kills a server again and again, or its replicas, or the database under them, and sees what was kept.
+//! * [`cluster`] is a PostgreSQL of our own, for [`crash`] to kill.
 //! * [`shop`] keeps shop: reservations, orders and returns, of a server that runs or is killed again and again.
 //! * [`selftest`] tries the checks on what is wrong on purpose.
 //! * [`statistics`] tells a difference from noise, for [`compare`].
@@ -27,6 +28,7 @@ pub mod calibrate;
 pub mod catalogue;
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod commands;
 pub mod compare;
 pub mod crash;

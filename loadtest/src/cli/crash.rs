@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 
 use super::duration;
+use crate::cluster::Fault;
 use crate::crash::fate::Span;
+use crate::crash::store::StoreUrl;
 use crate::crash::workload::{MIX, SKUS_MIN};
 use crate::output::{Out, file};
 use crate::workload::{Keys, Mix};
@@ -16,16 +18,28 @@ use crate::workload::{Keys, Mix};
 pub enum CrashProfile {
     /// A shop: reservations, orders and returns.
     Shop,
-    /// As without a profile, while somebody watches the event stream and somebody is told by a webhook, over all lives.
+    /// As without a profile, while somebody watches the event stream and somebody is told by a webhook, over all lives; of one server with a data directory.
     Events,
 }
 
 /// Arguments of `crash`.
 #[derive(Debug, Args)]
 pub struct CrashArgs {
-    /// How many lives of the server are ended, by `kill -9` or now and then by SIGTERM.
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub cycles: u32,
+    /// How many lives of the server are ended, by `kill -9` or now and then by SIGTERM; with `--store` how often replicas are ended, with `--fault` how often the database is killed. 20 if not given, with `--fault` 5.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    cycles: Option<u32>,
+    /// Replicas over this PostgreSQL database, <postgres://USER@HOST/DATABASE>, in place of one server with a data directory: one or several of them are ended in each cycle and started again, while clients go on with the others. What a run writes there begins with a prefix of its own, and stays. Not with `--profile events`.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data_dir", "strategy", "fault"])]
+    pub store: Option<StoreUrl>,
+    /// A file with the password of that database, if it is not in the address.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "store")]
+    pub store_password_file: Option<PathBuf>,
+    /// How many replicas; 3 if not given. With `--store` or `--fault`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    replicas: Option<u32>,
+    /// Kill the database in place of the replicas: one of our own, made with PostgreSQL's programs in a temporary folder and removed with it. Tells how long it is until a change is acknowledged again. Not with `--profile events`.
+    #[arg(long, value_name = "FAULT", conflicts_with_all = ["data_dir", "strategy"])]
+    pub fault: Option<Fault>,
     /// What the clients do, but change and read levels: `shop`, where they reserve, commit, order, wait, cancel and give back; `events`, the same as without, while somebody watches the event stream and somebody is told by a webhook.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["come_and_go", "listers", "mix", "skus", "keys", "history"])]
     pub profile: Option<CrashProfile>,
@@ -54,9 +68,9 @@ pub struct CrashArgs {
     /// The seed of everything drawn; a fresh one is drawn and shown if none is given.
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// How long each life is driven, from being ready to its end.
-    #[arg(long, default_value = "50ms..400ms", value_name = "MIN..MAX")]
-    pub life: Span,
+    /// How long each life is driven, from being ready to its end. 50ms..400ms if not given, with `--fault` 1s..3s.
+    #[arg(long, value_name = "MIN..MAX")]
+    life: Option<Span>,
     /// How operations are drawn: weights of adjust, read, batch, independent, transfer.
     #[arg(long, default_value = MIX, value_name = "MIX")]
     pub mix: Mix,
@@ -90,4 +104,69 @@ pub struct CrashArgs {
     /// Further arguments for `serve`, after `--`.
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub server_arguments: Vec<String>,
+}
+
+/// How many replicas there are over a database, unless it is said.
+const REPLICAS: u32 = 3;
+
+/// How often something is ended, unless it is said.
+const CYCLES: u32 = 20;
+
+/// How often a database is killed, unless it is said: each time takes some seconds.
+const KILLS: u32 = 5;
+
+/// How long a life is driven, unless it is said.
+const LIFE: Span = Span { least: Duration::from_millis(50), most: Duration::from_millis(400) };
+
+/// The same before a kill of the database.
+const LIFE_OF_A_DATABASE: Span = Span { least: Duration::from_secs(1), most: Duration::from_secs(3) };
+
+/// Options that make no sense together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MisusedError {
+    /// One server has no replicas.
+    #[error(
+        "--replicas is of servers that share a database: give it with --store, or have one killed with --fault"
+    )]
+    Replicas,
+    /// Webhooks are of one server.
+    #[error("--profile events is of one server with a data directory: leave out --store and --fault")]
+    Events,
+    /// Each client has a replica.
+    #[error(
+        "{clients} clients cannot ask {replicas} replicas, as each client has one of them: raise --clients"
+    )]
+    TooFewClients {
+        /// So many.
+        clients: u32,
+        /// Of so many.
+        replicas: u32,
+    },
+}
+
+impl CrashArgs {
+    /// How many cycles there are.
+    pub fn cycles(&self) -> u32 {
+        self.cycles.unwrap_or(if self.fault.is_some() { KILLS } else { CYCLES })
+    }
+
+    /// How long each life is driven.
+    pub fn life(&self) -> Span {
+        self.life.unwrap_or(if self.fault.is_some() { LIFE_OF_A_DATABASE } else { LIFE })
+    }
+
+    /// How many replicas share a database; none, where one server has a data directory.
+    pub fn replicas(&self) -> Result<Option<u32>, MisusedError> {
+        if self.store.is_none() && self.fault.is_none() {
+            return if self.replicas.is_some() { Err(MisusedError::Replicas) } else { Ok(None) };
+        }
+        let (replicas, clients) = (self.replicas.unwrap_or(REPLICAS), self.clients);
+        if self.profile == Some(CrashProfile::Events) {
+            return Err(MisusedError::Events);
+        }
+        if clients < replicas {
+            return Err(MisusedError::TooFewClients { clients, replicas });
+        }
+        Ok(Some(replicas))
+    }
 }

@@ -35,6 +35,17 @@ pub enum Outcomes {
     Lines(Vec<Outcome>),
 }
 
+impl Outcomes {
+    /// Whether anything was changed.
+    pub fn have_an_effect(&self) -> bool {
+        let is_applied = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_));
+        match self {
+            Self::Whole(outcome) => is_applied(outcome),
+            Self::Lines(outcomes) => outcomes.iter().any(is_applied),
+        }
+    }
+}
+
 /// Names of problems.
 pub type Problems = Vec<String>;
 

@@ -14,7 +14,7 @@ pub const KEY_CHARS_MAX: usize = 255;
 pub(super) const KEY_HEADER: &str = "idempotency-key";
 
 /// The name of the header with which a stored answer is marked.
-pub(super) const REPLAYED_HEADER: &str = "idempotent-replayed";
+pub const REPLAYED_HEADER: &str = "idempotent-replayed";
 
 /// The key of one write, as it goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,16 @@ use super::{ClientError, parse_base};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replicas(Vec<String>);
 
+/// How a client chooses the replica that it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Route {
+    /// Each client asks one of its own, until that leads nowhere: so every level is asked for at all of them, which is the hardest for them.
+    #[default]
+    Client,
+    /// Whoever asks for a level asks the replica of its sku, as a balancer does that chooses by the path: so those that meet at a level meet in one process.
+    Sku,
+}
+
 /// A list of addresses that is none.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicasError {
@@ -42,6 +52,29 @@ pub struct TooFewClients {
 /// The number of the replica that is a client's own: clients are dealt out in turn.
 pub fn own(client: u32, replicas: usize) -> usize {
     client as usize % replicas.max(1)
+}
+
+/// The number of the replica that a sku is asked for at: `MurmurHash2` by ranges of equal size, as nginx's `split_clients` has it
+/// (<https://nginx.org/en/docs/http/ngx_http_split_clients_module.html>). The service's partitions are such ranges, too.
+pub fn of_sku(sku: &str, replicas: usize) -> usize {
+    usize::try_from((u128::from(murmur2(sku.as_bytes())) * replicas as u128) >> 32).unwrap_or(0)
+}
+
+/// 32 bits, little-endian, seed 0: <https://github.com/aappleby/smhasher/blob/master/src/MurmurHash2.cpp>.
+fn murmur2(bytes: &[u8]) -> u32 {
+    const M: u32 = 0x5BD1_E995;
+    let mut hash = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    for chunk in bytes.chunks(4) {
+        let word = chunk.iter().rev().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
+        if chunk.len() < 4 {
+            hash = (hash ^ word).wrapping_mul(M);
+        } else {
+            let word = word.wrapping_mul(M);
+            hash = hash.wrapping_mul(M) ^ (word ^ (word >> 24)).wrapping_mul(M);
+        }
+    }
+    hash = (hash ^ (hash >> 13)).wrapping_mul(M);
+    hash ^ (hash >> 15)
 }
 
 impl Replicas {
@@ -132,6 +165,19 @@ mod tests {
         let owns = |replicas| (0..7).map(|client| own(client, replicas)).collect::<Vec<_>>();
         assert_eq!(owns(1), [0; 7]);
         assert_eq!(owns(3), [0, 1, 2, 0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn skus_are_dealt_out_evenly_and_for_good() {
+        let mut counts = [0; 5];
+        (0..1_000).for_each(|sku| counts[of_sku(&format!("lt-1-{sku:06}"), 5)] += 1);
+        assert!(counts.iter().all(|count| (150..250).contains(count)), "{counts:?}");
+        // As nginx 1.22 deals them out among sixteen of equal shares.
+        for (sku, at) in
+            [("85123A", 7), ("a", 9), ("ab", 1), ("abc", 1), ("abcd", 2), ("ä", 11), ("lt-1-000001", 2)]
+        {
+            assert_eq!((of_sku(sku, 16), of_sku(sku, 1), of_sku(sku, 0)), (at, 0, 0), "{sku}");
+        }
     }
 
     #[test]

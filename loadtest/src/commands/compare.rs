@@ -8,6 +8,7 @@ use crate::cli::compare::CompareArgs;
 use crate::cli::limit;
 use crate::cli::profile::Named;
 use crate::client::Sender;
+use crate::client::replicas::Route;
 use crate::compare::contender::{Contender, Role};
 use crate::compare::earlier::Earlier;
 use crate::compare::gate::Gate;
@@ -176,6 +177,7 @@ fn plan(args: &CompareArgs, earlier: Option<u64>) -> Plan {
         limit: limit(args.duration, args.requests, DURATION),
         offered: None,
         sender: Sender::default(),
+        route: Route::default(),
         faults: None,
         timeout: args.workload.timeout,
         records_max: usize::try_from(args.workload.max_records).unwrap_or(usize::MAX),

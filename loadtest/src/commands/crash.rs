@@ -1,17 +1,22 @@
 //! `loadtest crash`
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use history::Log;
 
-use super::{command_line, fail, save};
+use super::{command_line, fail, misused, save};
 use crate::cli::crash::{CrashArgs, CrashProfile};
+use crate::cluster::{Cluster, ClusterError};
 use crate::compare::server_beside;
 use crate::crash::Plan;
 use crate::crash::drive::drive;
 use crate::crash::findings::findings;
+use crate::crash::outcome::{Crash, CrashError};
 use crate::crash::report::CrashReport;
-use crate::crash::server::Launch;
+use crate::crash::server::{Launch, Place};
+use crate::crash::siege::besiege;
 use crate::crash::workload::Spec;
 use crate::exit::Exit;
 use crate::interrupt::Stop;
@@ -33,10 +38,9 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         Ok(home) => home,
         Err(error) => return fail(error),
     };
-    let launch = home.launch(program, &args);
     let progress = Progress::viewed_or_new("loadtest crash", stop);
-    let mut crash = match drive(&plan, &launch, stop, &progress).await {
-        Ok(crash) => crash,
+    let (launch, mut crash) = match driven(&plan, program, &args, &mut home, stop, &progress).await {
+        Ok(driven) => driven,
         Err(error) => return fail(error),
     };
     progress.begin("judging what was recorded", None);
@@ -68,6 +72,34 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
     Exit::worst(exits)
 }
 
+/// Drives it, over what it is to be over.
+async fn driven(
+    plan: &Plan,
+    program: PathBuf,
+    args: &CrashArgs,
+    home: &mut Home,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<(Launch, Crash), CrashError> {
+    progress.begin("making a place for the stock", None);
+    let mut cluster = home.cluster(args).await?;
+    let launch = home.launch(program, args, cluster.as_ref());
+    let crash = if plan.replicas.is_some() {
+        besiege(plan, &launch, cluster.as_mut(), stop, progress).await
+    } else {
+        drive(plan, &launch, stop, progress).await
+    };
+    if let Some(mut cluster) = cluster {
+        cluster.end().await;
+    }
+    if let Err(CrashError::Cluster(error)) = &crash
+        && error.has_a_log()
+    {
+        home.keep();
+    }
+    Ok((launch, crash?))
+}
+
 /// The server to start.
 pub(super) fn server_program(args: &CrashArgs) -> Option<PathBuf> {
     args.server_bin.clone().or_else(server_beside)
@@ -93,18 +125,27 @@ fn plan(args: &CrashArgs) -> Result<Plan, Exit> {
         output::remark(&error.to_string());
         Exit::Usage
     })?;
+    let replicas = args.replicas().map_err(misused)?;
     Ok(Plan {
         spec,
         prefix: format!("lt-{}-", workload::fresh_run_id()),
-        cycles: args.cycles,
+        cycles: args.cycles(),
         clients: args.clients,
         listers: args.listers,
-        span: args.life,
+        span: args.life(),
         timeout: args.timeout,
         records_max: usize::try_from(args.max_records).unwrap_or(usize::MAX),
+        replicas,
+        fault: args.fault,
         events: args.profile == Some(CrashProfile::Events),
-        command: command_line(),
+        command: shown_command_line(args),
     })
+}
+
+/// The command line, without the password of a database.
+pub(super) fn shown_command_line(args: &CrashArgs) -> String {
+    let line = command_line();
+    args.store.as_ref().map_or_else(|| line.clone(), |store| store.masked_in(&line))
 }
 
 /// Where the server's data and logs are. What is temporary is removed in the end, however it comes to it.
@@ -134,24 +175,54 @@ impl Home {
                 temporary: Some(temporary),
             },
         };
-        for folder in [&home.data, &home.logs] {
+        let is_elsewhere = args.store.is_some() || args.fault.is_some();
+        for folder in [(!is_elsewhere).then_some(&home.data), Some(&home.logs)].into_iter().flatten() {
             let failed = |source| HomeError { path: folder.display().to_string(), source };
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         Ok(home)
     }
 
+    /// A database of our own in place of a data directory, if it is to be killed.
+    pub(super) async fn cluster(&mut self, args: &CrashArgs) -> Result<Option<Cluster>, ClusterError> {
+        let Some(fault) = args.fault else { return Ok(None) };
+        if let Some(folder) = &self.temporary {
+            // Whoever runs PostgreSQL has to pass through.
+            let _ = std::fs::set_permissions(folder, Permissions::from_mode(0o755));
+        }
+        Cluster::start(fault, &self.data).await.map(Some)
+    }
+
     /// How every life of the server is started.
-    pub(super) fn launch(&self, program: PathBuf, args: &CrashArgs) -> Launch {
+    pub(super) fn launch(&self, program: PathBuf, args: &CrashArgs, cluster: Option<&Cluster>) -> Launch {
         // The receiver of its webhook is on loopback.
         let is_told = args.profile == Some(CrashProfile::Events);
         let allowed = is_told.then_some(["--webhook-allow", "127.0.0.0/8"]).into_iter().flatten();
+        // A shop takes the ledger for a diary, which is in the order of the commits where there is one partition.
+        let is_shop =
+            args.profile == Some(CrashProfile::Shop) && (args.store.is_some() || args.fault.is_some());
+        let is_said = args.server_arguments.iter().any(|argument| argument.starts_with("--partitions"));
+        let partitions = (is_shop && !is_said).then_some(["--partitions", "1"]).into_iter().flatten();
+        let place = match (cluster, &args.store) {
+            (Some(cluster), _) => Place::Database {
+                url: cluster.url(),
+                password_file: Some(cluster.password_file().to_owned()),
+            },
+            (None, Some(url)) => {
+                Place::Database { url: url.clone(), password_file: args.store_password_file.clone() }
+            }
+            (None, None) => Place::Folder(self.data.clone()),
+        };
         Launch {
             program,
             strategy: args.strategy.clone(),
-            data_dir: self.data.clone(),
+            place,
             logs: self.logs.clone(),
-            arguments: allowed.map(str::to_owned).chain(args.server_arguments.iter().cloned()).collect(),
+            arguments: allowed
+                .chain(partitions)
+                .map(str::to_owned)
+                .chain(args.server_arguments.iter().cloned())
+                .collect(),
             recovery_max: args.recovery_max,
         }
     }
@@ -159,7 +230,9 @@ impl Home {
     /// Leaves everything where it is, and says where that is.
     pub(super) fn keep(&mut self) -> String {
         self.temporary = None;
-        format!("{} (data), {} (logs, history)", self.data.display(), self.logs.display())
+        let logs = format!("{} (logs, history)", self.logs.display());
+        // There is none where the stock is in somebody's database.
+        if self.data.exists() { format!("{} (data), {logs}", self.data.display()) } else { logs }
     }
 }
 

@@ -169,6 +169,7 @@ fn plan(args: &RunArgs, target: Option<Arc<Target>>) -> Result<Plan, Unable> {
         }),
         timeout: args.workload.timeout,
         sender: args.client,
+        route: args.route,
         faults: args.fault,
         records_max: usize::try_from(args.workload.max_records).unwrap_or(usize::MAX),
         keep: args.keep,

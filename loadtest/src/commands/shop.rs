@@ -1,24 +1,29 @@
 //! `--profile shop` of `run` and of `crash`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use history::shop::{Audit, audit};
 use tokio::sync::watch;
 
-use super::crash::{Home, server_program};
+use super::crash::{Home, server_program, shown_command_line};
 use super::{command_line, fail, misused};
 use crate::cli::crash::CrashArgs;
 use crate::cli::{RunArgs, limit};
+use crate::client::replicas::Route;
+use crate::crash::figures::FaultFigures;
+use crate::crash::server::Launch;
 use crate::exit::Exit;
 use crate::interrupt::Stop;
 use crate::output::{self, Out, Progress};
 use crate::report::replicas;
 use crate::schedule::Limit;
+use crate::shop::Plan;
 use crate::shop::clerk::Hours;
 use crate::shop::course::{Brought, Course};
+use crate::shop::lives::{self, Lives, LivesError};
 use crate::shop::report::ShopReport;
-use crate::shop::{Plan, lives};
 use crate::workload;
 
 /// How long `run` asks when it is not told.
@@ -48,6 +53,7 @@ pub(super) async fn run(args: RunArgs, stop: &Stop) -> Exit {
         seed: args.workload.seed.unwrap_or_else(workload::fresh_seed),
         timeout: args.workload.timeout,
         give_up: args.workload.timeout * TIMEOUTS,
+        outages: Arc::default(),
         command: command_line(),
     };
     if let Err(error) = args.url.are_reached_by(plan.clients) {
@@ -93,7 +99,6 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         Ok(home) => home,
         Err(error) => return fail(error),
     };
-    let launch = home.launch(program, &args);
     let plan = Plan {
         prefix: format!("lt-{}-", workload::fresh_run_id()),
         skus: SKUS,
@@ -103,23 +108,65 @@ pub(super) async fn crash(args: CrashArgs, stop: &Stop) -> Exit {
         seed: args.seed.unwrap_or_else(workload::fresh_seed),
         timeout: args.timeout,
         give_up: args.recovery_max + args.timeout,
-        command: command_line(),
+        outages: Arc::default(),
+        command: shown_command_line(&args),
+    };
+    let replicas = match args.replicas() {
+        Ok(replicas) => replicas,
+        Err(error) => return misused(error),
     };
     let progress = Progress::new();
-    let driven = lives::drive(&plan, &launch, (args.cycles, args.life), stop, &progress).await;
-    let (brought, lives) = match driven {
+    let driven = driven(&plan, (program, replicas), &args, &mut home, stop, &progress).await;
+    let (launch, brought, lives) = match driven {
         Ok(driven) => driven,
         Err(error) => return fail(error),
     };
     let (brought, audit) = judge(brought, &progress).await;
     progress.close();
-    let server = launch.program.display().to_string();
+    let program = launch.program.display();
+    let server = match (replicas, launch.store()) {
+        (Some(replicas), Some(store)) => format!("{replicas} replicas of {program} over {store}"),
+        _ => program.to_string(),
+    };
+    let outages = lives.outages.clone();
     let (mut report, exits) = ShopReport::new(&plan, &server, &brought, audit.as_ref(), Some(lives));
+    // What is lost of a shop shows in its books, by another name.
+    report.fault = args.fault.map(|fault| FaultFigures::new(fault, outages, None));
     if args.keep || exits.contains(&Exit::Violation) {
         report.kept = Some(home.keep());
     }
     let out = if args.json { Some(args.out.unwrap_or_default().with_json_shown()) } else { args.out };
     publish(report, exits, out.as_ref(), stop)
+}
+
+/// Drives it, over what it is to be over.
+async fn driven(
+    plan: &Plan,
+    (program, replicas): (PathBuf, Option<u32>),
+    args: &CrashArgs,
+    home: &mut Home,
+    stop: &Stop,
+    progress: &Progress,
+) -> Result<(Launch, Brought, Lives), LivesError> {
+    let mut cluster = home.cluster(args).await?;
+    let launch = home.launch(program, args, cluster.as_ref());
+    let cycles = (args.cycles(), args.life());
+    let driven = match replicas {
+        Some(replicas) => {
+            lives::besiege(plan, &launch, (replicas, cluster.as_mut()), cycles, stop, progress).await
+        }
+        None => lives::drive(plan, &launch, cycles, stop, progress).await,
+    };
+    if let Some(mut cluster) = cluster {
+        cluster.end().await;
+    }
+    if let Err(LivesError::Cluster(error)) = &driven
+        && error.has_a_log()
+    {
+        home.keep();
+    }
+    let (brought, lives) = driven?;
+    Ok((launch, brought, lives))
 }
 
 /// What was asked for that a shop does not know.
@@ -128,6 +175,7 @@ fn foreign(args: &RunArgs) -> Vec<&'static str> {
         ("--target", args.target.is_some()),
         ("--warmup", args.warmup.is_some()),
         ("--rate", args.rate.is_some()),
+        ("--route sku", args.route == Route::Sku),
         ("--fault", args.fault.is_some()),
         ("--history", args.history.is_some()),
         ("--require-sometimes", !args.require_sometimes.is_empty()),

@@ -4,8 +4,11 @@ use serde::Serialize;
 
 use super::Plan;
 use super::findings::kills_in_flight;
+use super::outage::Outage;
 use super::outcome::{Crash, End, Life};
 use super::sights::TakenBack;
+use crate::cluster::Fault;
+use crate::report::document::{Better, Document};
 use crate::report::millis;
 use crate::statistics::median;
 
@@ -46,7 +49,7 @@ pub struct Workload {
 pub struct Cycles {
     /// Asked for.
     pub planned: u32,
-    /// Lives under traffic that ended.
+    /// Lives under traffic that ended; with replicas, times that any were ended; with a fault, times that the database was killed.
     pub done: usize,
     /// By SIGKILL.
     pub kills: usize,
@@ -60,6 +63,8 @@ pub struct Cycles {
     pub by_itself: usize,
     /// All starts of the server.
     pub starts: usize,
+    /// The most replicas that were ended together.
+    pub together_max: usize,
 }
 
 /// How long the server took to be ready after a restart.
@@ -111,21 +116,92 @@ impl Cycles {
             (count(End::Killed), count(End::Terminated), count(End::ByItself));
         Self {
             planned: plan.cycles,
-            done: kills + terminated + by_itself,
+            done: match (plan.fault, plan.replicas) {
+                (Some(_), _) => crash.outages.len(),
+                (None, Some(_)) => crash.ended.len(),
+                (None, None) => kills + terminated + by_itself,
+            },
             kills,
             kills_in_flight: kills_in_flight(crash),
             kills_early: count(End::KilledEarly),
             terminated,
             by_itself,
             starts: crash.lives.len(),
+            together_max: crash.ended.iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
+/// What came of a database that was killed.
+#[derive(Debug, Clone, Serialize)]
+pub struct FaultFigures {
+    /// `restart` or `failover`
+    pub kind: &'static str,
+    /// The median of the seconds from a kill to the first change that was acknowledged afterwards.
+    pub first_change_p50_s: Option<f64>,
+    /// The longest.
+    pub first_change_max_s: Option<f64>,
+    /// Acknowledged changes that were missing in the end; absent if there was no final state to compare with.
+    pub acknowledged_lost: Option<u64>,
+    /// Each kill.
+    pub outages: Vec<Outage>,
+}
+
+impl FaultFigures {
+    /// Of a crash test, if it killed a database.
+    pub fn of(plan: &Plan, crash: &Crash) -> Option<Self> {
+        let acknowledged_lost = crash.accounts.as_ref().map(|accounts| accounts.missing);
+        plan.fault.map(|fault| Self::new(fault, crash.outages.clone(), acknowledged_lost))
+    }
+
+    /// Of such outages.
+    pub fn new(fault: Fault, outages: Vec<Outage>, acknowledged_lost: Option<u64>) -> Self {
+        let first: Vec<f64> = outages.iter().filter_map(|outage| outage.first_change_s).collect();
+        Self {
+            kind: fault.name(),
+            first_change_p50_s: median(&first),
+            first_change_max_s: first.into_iter().reduce(f64::max),
+            acknowledged_lost,
+            outages,
+        }
+    }
+
+    /// Everything there is to tell.
+    pub fn tell(&self, document: &mut Document) {
+        let seconds = |seconds: Option<f64>| seconds.map_or("never".to_owned(), |s| format!("{s:.3}"));
+        let row = |(number, outage): (usize, &Outage)| {
+            let Outage { database_s, first_change_s, failed, unknown, settled, .. } = outage;
+            let mut row = vec![(number + 1).to_string(), seconds(*database_s), seconds(*first_change_s)];
+            row.extend([failed, unknown, settled].map(u64::to_string));
+            row
+        };
+        let header = ["kill", "database back (s)", "first change (s)", "failed", "unknown", "settled"];
+        document.table("outages", &header, self.outages.iter().enumerate().map(row).collect());
+        document.line(format!(
+            "From killing the primary to the first acknowledged change ({}): p50 {} s, max {} s over {} kills",
+            match self.kind {
+                "failover" => "on the promoted standby",
+                _ => "after its restart",
+            },
+            seconds(self.first_change_p50_s),
+            seconds(self.first_change_max_s),
+            self.outages.len()
+        ));
+        if let Some(lost) = self.acknowledged_lost {
+            document.line(format!("Acknowledged changes lost: {lost}"));
+        }
+        if let Some(p50) = self.first_change_p50_s {
+            document.figure("first change after a kill of the database", "s", p50, Better::Lower);
         }
     }
 }
 
 impl Recovery {
-    /// Of these lives. The first start has nothing to recover, so it does not count.
-    pub fn of(lives: &[Life]) -> Self {
-        let times: Vec<f64> = lives.iter().skip(1).filter_map(|life| life.ready_after_ms).collect();
+    /// Of these lives. The first start of a server, or of each of so many replicas, has nothing to recover, so it does not count.
+    pub fn of(lives: &[Life], replicas: Option<u32>) -> Self {
+        let first = replicas.unwrap_or(1);
+        let again = lives.iter().filter(|life| life.number > first);
+        let times: Vec<f64> = again.filter_map(|life| life.ready_after_ms).collect();
         Self { restarts: times.len(), max_ms: times.iter().copied().reduce(f64::max), p50_ms: median(&times) }
     }
 

@@ -80,7 +80,14 @@ fn broken(crash: &Crash) -> Vec<(Exit, String)> {
 fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
     let mut doubtful = Vec::new();
     let mut note = |text: String| doubtful.push((Exit::Inconclusive, text));
-    if kills_in_flight(crash) == 0 {
+    let is_unharmed = crash.outages.iter().all(|outage| outage.failed == 0);
+    if !crash.outages.is_empty() && is_unharmed {
+        note(
+            "no kill of the database found a request in flight, so nothing was tried; raise --clients"
+                .to_owned(),
+        );
+    }
+    if crash.outages.is_empty() && kills_in_flight(crash) == 0 {
         note("no kill found a write in flight, so nothing was tried; raise --cycles or --clients".to_owned());
     }
     let unresolved: u64 = crash.counts.writes.values().map(|writes| writes.unresolved).sum();

@@ -128,6 +128,7 @@ impl Lister {
             }
         };
         self.haul.tally.fail(&failure);
+        up.stint.outages.failed();
         if failure.kind == NO_CONNECTION { self.gate.next_life().await } else { self.gate.pause().await }
     }
 
@@ -173,13 +174,19 @@ impl Lister {
         let missing = stretch.missing(self.watch.comings.clone());
         let arrival = self.board.arrive(outset, &stretch.shown, missing);
         let during = (outset.at_ns, arrival.at_ns);
+        // Replicas go on while others end: what is found in a later life than this was asked for after this had come.
+        let shown_in = self.gate.life(life);
         self.haul.counts.looks.levels_shown += stretch.shown.len() as u64;
         self.haul.counts.looks.levels_missing += arrival.missing.len() as u64;
         for seen in stretch.shown {
             // A level that is older than was known is worth telling however often it is seen.
             if self.is_news(&seen) || seen.version < outset.told(seen.key) {
                 self.haul.sights.find(seen.key, life, seen.version);
-                self.haul.sights.show(seen.key, life, Shown { version: seen.version, is_missing: false, by });
+                self.haul.sights.show(
+                    seen.key,
+                    shown_in,
+                    Shown { version: seen.version, is_missing: false, by },
+                );
                 self.keep(seen, during);
             }
         }
@@ -191,7 +198,7 @@ impl Lister {
                 let at = || format!("{name}, missing from {} in life {life}", by.name());
                 self.haul.sights.left_out.add(at);
             } else if self.is_news(&seen) {
-                self.haul.sights.show(key, life, Shown { version, is_missing: true, by });
+                self.haul.sights.show(key, shown_in, Shown { version, is_missing: true, by });
             }
             if self.is_news(&seen) {
                 self.keep(seen, during);

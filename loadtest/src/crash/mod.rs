@@ -16,7 +16,11 @@
 //! 6. with `--profile events` as well, what a webhook told ([`delivered`]): every movement of the ledger at least once, in order, word for word,
 //!    and signed, to a receiver that does not take every message.
 //!
-//! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life;
+//! With `--store` several replicas share a database, and are ended one or several at a time while clients go on with the others: what is in doubt at one is
+//! asked of the next, under its key. With `--fault` the database is one of our own ([`crate::cluster`]) and is killed in their place. The judges are the same.
+//!
+//! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life, with what every test has in `trial`;
+//! * [`siege`] ends replicas or their database, [`victims`] draws which, [`fleet`] is all of them, [`outage`] what clients meet without a database, [`store`] its address;
 //! * [`crew`] is all clients, [`access`] how they learn where to send, [`haul`] and [`counts`] what they bring home;
 //! * [`workload`] is what is asked, [`errand`] one write until it is answered, [`worker`] one client;
 //! * [`owner`] is the client of a level that comes and goes, [`watcher`] one that watches the events, [`hook`] the webhook and [`receiver`] who is told by it, [`lister`] one that lists and exports, [`walk`] what such an
@@ -41,17 +45,23 @@ pub mod errand;
 pub mod fate;
 pub mod figures;
 pub mod findings;
+pub mod fleet;
 pub mod haul;
 pub mod hook;
 pub mod lister;
 pub mod listing;
+pub mod outage;
 pub mod outcome;
 pub mod owner;
 pub mod receiver;
 pub mod report;
 pub mod server;
+pub mod siege;
 pub mod sights;
+pub mod store;
 pub mod told;
+mod trial;
+pub mod victims;
 pub mod walk;
 pub mod watcher;
 pub mod worker;
@@ -61,6 +71,8 @@ use std::time::Duration;
 
 use fate::Span;
 use workload::Spec;
+
+use crate::cluster::Fault;
 
 /// Everything that decides a crash test, but the server.
 #[derive(Debug, Clone)]
@@ -81,6 +93,10 @@ pub struct Plan {
     pub timeout: Duration,
     /// The most records kept, over all clients.
     pub records_max: usize,
+    /// How many replicas share a database; none, if there is one server with a data directory.
+    pub replicas: Option<u32>,
+    /// What is done to that database; nothing, if it is the replicas that are ended.
+    pub fault: Option<Fault>,
     /// Whether somebody watches the events as well, and is told by a webhook.
     pub events: bool,
     /// The command line, for the record.

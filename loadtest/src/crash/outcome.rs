@@ -6,9 +6,11 @@ use serde::Serialize;
 use super::accounts::Accounts;
 use super::counts::{Counts, Examples};
 use super::delivered::WebhookAudit;
+use super::outage::Outage;
 use super::server::StartError;
 use super::sights::TakenBack;
 use super::told::EventsAudit;
+use crate::cluster::ClusterError;
 use crate::runner::session::Tally;
 
 /// Why there was no crash test.
@@ -27,6 +29,9 @@ pub enum CrashError {
         /// What happened.
         example: String,
     },
+    /// There is no database to kill.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Nobody will be told by a webhook.
     #[error("no webhook could be made: {0}")]
     Webhook(String),
@@ -41,6 +46,10 @@ pub struct Crash {
     pub strategy: Option<String>,
     /// Every start, in order.
     pub lives: Vec<Life>,
+    /// How many replicas were ended together, in each cycle that ended any.
+    pub ended: Vec<usize>,
+    /// Every time that the database was taken away.
+    pub outages: Vec<Outage>,
     /// What the clients did.
     pub counts: Counts,
     /// What listings and exports showed and a kill took back.
@@ -74,6 +83,9 @@ pub struct Crash {
 pub struct Life {
     /// Which start, from 1.
     pub number: u32,
+    /// Which replica it was, from 0; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica: Option<usize>,
     /// How it ended.
     pub end: End,
     /// From its start to being ready; absent if it never was.

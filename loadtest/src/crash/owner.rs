@@ -4,6 +4,9 @@
 //! raises the version by exactly 1, and a deleted level keeps its version. So after an answer was lost in a kill one read
 //! in the next life says whether the change took effect; until then nothing else is sent. An answer that was lost in a
 //! life that goes on leaves the level alone for the rest of it: the request may still be on its way in the server.
+//!
+//! Of several replicas over a database the one that was asked has to be gone, or to have said itself that it does not know. Even then what it had begun may
+//! not be at its end in the database: so the look is one that waits for whoever is at the level (a consistent query).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +15,7 @@ use history::{Key, Outcome, Record, Request, Seen, Stock};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::access::{Gate, Traffic, Up};
+use super::access::{Gate, Stint, Traffic, Up};
 use super::board::Board;
 use super::errand::is_passing;
 use super::haul::Haul;
@@ -36,6 +39,8 @@ pub struct Ownership {
     pub seed: u64,
     /// The most records it keeps.
     pub records_max: usize,
+    /// Whether it asks replicas over a database.
+    pub has_replicas: bool,
 }
 
 /// One owner.
@@ -59,9 +64,21 @@ pub struct Owner {
 struct Doubt {
     call: Call,
     sent_ns: u64,
-    /// The life it was sent to.
-    life: u32,
+    /// The server it was sent to.
+    stint: Arc<Stint>,
+    /// Whether that has said that it is done with it, and does not know.
+    is_told: bool,
 }
+
+impl Doubt {
+    /// Whether nothing of it is on its way in a server any more.
+    fn is_over(&self) -> bool {
+        self.is_told || self.stint.is_over.load(Ordering::Acquire)
+    }
+}
+
+/// The answer of a replica that is done with a change and does not know what became of it.
+const DOES_NOT_KNOW: &str = "503 store-unavailable";
 
 /// What to do next.
 enum Step {
@@ -96,7 +113,7 @@ impl Owner {
     }
 
     fn next_step(&mut self, up: &Up) -> Step {
-        if let Some(doubt) = self.doubt.take_if(|doubt| doubt.life < up.life) {
+        if let Some(doubt) = self.doubt.take_if(|doubt| doubt.is_over()) {
             return Step::Settle(doubt);
         }
         let is_done = self.is_rejected || self.haul.records.len() >= self.own.records_max;
@@ -126,6 +143,7 @@ impl Owner {
             Outcomes::Whole(Outcome::Applied(seen)) => {
                 let version = seen.first().map_or(self.version + 1, |seen| seen.version);
                 self.made(call, judgement.outcomes, version, sent_ns);
+                up.stint.outages.acknowledged(sent_ns);
                 return true;
             }
             Outcomes::Whole(Outcome::Refused(refused)) => {
@@ -137,10 +155,18 @@ impl Owner {
             }
             Outcomes::Whole(Outcome::Unknown) | Outcomes::Lines(_) => {
                 self.haul.counts.comings.unknown += 1;
-                up.doubts.fetch_add(1, Ordering::Relaxed);
-                self.doubt = Some(Doubt { call, sent_ns, life: up.life });
+                up.stint.doubt();
+                up.stint.outages.failed();
+                up.stint.outages.unknown();
+                let is_told = self.own.has_replicas
+                    && judgement.failure.as_ref().is_some_and(|failure| failure.kind == DOES_NOT_KNOW);
+                self.doubt = Some(Doubt { call, sent_ns, stint: Arc::clone(&up.stint), is_told });
+                self.gate.go_on();
             }
-            Outcomes::Whole(_) => return self.not_done(&judgement, status).await,
+            Outcomes::Whole(_) => {
+                up.stint.outages.failed();
+                return self.not_done(&judgement, status).await;
+            }
         }
         self.gate.pause().await
     }
@@ -171,17 +197,20 @@ impl Owner {
 
     /// Looks whether a change took effect that a server did not live to answer.
     async fn settle(&mut self, doubt: Doubt, up: &Up) -> bool {
-        let read = Call::Read(self.own.key);
+        let key = self.own.key;
+        let look = if self.own.has_replicas { Call::Query(vec![key]) } else { Call::Read(key) };
         self.haul.counts.requests += 1;
         let sent_ns = self.clock.now_ns();
-        let reply = up.client.send(up.client.prepare(&read)).await;
-        let judgement = judge(&read, up.client.catalogue(), reply);
+        let reply = up.client.send(up.client.prepare(&look)).await;
+        let judgement = judge(&look, up.client.catalogue(), reply);
         self.haul.tally.add(&judgement);
-        let Outcomes::Whole(Outcome::Read(seen)) = judgement.outcomes else {
+        let Some(seen) = only_level(&judgement.outcomes) else {
             self.doubt = Some(doubt);
+            up.stint.outages.failed();
             let nobody = judgement.failure.is_some_and(|failure| failure.kind == NO_CONNECTION);
             return if nobody { self.gate.next_life().await } else { self.gate.pause().await };
         };
+        up.stint.outages.settled();
         self.haul.counts.reads += 1;
         self.haul.sights.find(self.own.key, up.life, seen.version);
         let outcome = fate(&doubt.call, self.version, seen);
@@ -219,6 +248,15 @@ impl Owner {
             self.haul.records.extend(records(self.own.id, call, unknown, sent_ns, now_ns));
         }
         self.haul
+    }
+}
+
+/// The level that was looked at, if it was shown.
+fn only_level(outcomes: &Outcomes) -> Option<Seen> {
+    match outcomes {
+        Outcomes::Whole(Outcome::Read(seen)) => Some(*seen),
+        Outcomes::Whole(Outcome::Snapshot { levels, .. }) => levels.first().copied(),
+        _ => None,
     }
 }
 

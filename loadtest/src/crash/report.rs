@@ -9,7 +9,7 @@ use super::Plan;
 use super::accounts::Accounts;
 use super::counts::{Comings, Examples, Looks, Writes};
 use super::delivered::WebhookAudit;
-use super::figures::{Cycles, Recovery, TakenBackFigures, Workload};
+use super::figures::{Cycles, FaultFigures, Recovery, TakenBackFigures, Workload};
 use super::outcome::{Crash, Life};
 use super::server::Launch;
 use super::told::EventsAudit;
@@ -27,6 +27,15 @@ pub struct CrashReport {
     pub command: String,
     /// The server program.
     pub server: String,
+    /// How many replicas of it share a database; absent if it has a data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// That database, without a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// What came of killing that database; absent if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultFigures>,
     /// Its strategy, if it told.
     pub strategy: Option<String>,
     /// What decided the workload.
@@ -92,6 +101,9 @@ impl CrashReport {
             loadtest_version: VERSION,
             command: plan.command.clone(),
             server: launch.program.display().to_string(),
+            replicas: plan.replicas,
+            store: launch.store(),
+            fault: FaultFigures::of(plan, crash),
             strategy: crash.strategy.clone(),
             workload: Workload::of(plan),
             cycles: Cycles::of(plan, crash),
@@ -99,7 +111,7 @@ impl CrashReport {
             total,
             reads: crash.counts.reads,
             requests: crash.counts.requests,
-            recovery: Recovery::of(&crash.lives),
+            recovery: Recovery::of(&crash.lives, plan.replicas),
             accounts: crash.accounts.clone(),
             torn_pairs: crash.torn_pairs,
             comings: crash.counts.comings,
@@ -123,8 +135,6 @@ impl CrashReport {
     pub fn document(&self) -> Document {
         let Workload { seed, clients, come_and_go, listers, skus, pairs, keys, mix, life, .. } =
             &self.workload;
-        let Cycles { done, planned, kills, kills_in_flight, kills_early, terminated, starts, .. } =
-            self.cycles;
         let mut document = Document::new("Crash test");
         document.line(format!(
             "Crash test of {} (strategy {}): seed {seed}, {clients} clients, {skus} skus ({keys}; {pairs} are pairs), \
@@ -132,10 +142,10 @@ impl CrashReport {
             self.server,
             self.strategy.as_deref().unwrap_or("not told"),
         ));
-        document.line(format!(
-            "{done} of {planned} cycles: {kills} by SIGKILL ({kills_in_flight} with writes in flight), {terminated} by \
-             SIGTERM; {kills_early} killed while starting; {starts} starts"
-        ));
+        document.line(self.ends());
+        if let Some(fault) = &self.fault {
+            fault.tell(&mut document);
+        }
         document.push(self.table());
         document.line(self.recovery.text());
         let judges = [Some(self.books()), Some(self.sights()), self.told(), self.delivered()];
@@ -154,6 +164,40 @@ impl CrashReport {
         self.verdict.tell(&mut document);
         self.tell_demands(&mut document);
         document
+    }
+
+    /// What was ended, and how.
+    fn ends(&self) -> String {
+        let Cycles {
+            done,
+            planned,
+            kills,
+            kills_in_flight,
+            kills_early,
+            terminated,
+            starts,
+            together_max,
+            ..
+        } = self.cycles;
+        let of_what = match (&self.replicas, &self.store) {
+            (Some(replicas), Some(store)) => format!(" of {replicas} replicas over {store}"),
+            _ => String::new(),
+        };
+        if let Some(fault) = &self.fault {
+            let how = match fault.kind {
+                "failover" => "and its standby promoted",
+                _ => "and started again",
+            };
+            return format!(
+                "{done} of {planned} cycles{of_what}: the primary killed {how}; {starts} starts of replicas"
+            );
+        }
+        let together =
+            if self.replicas.is_some() { format!(", up to {together_max} together") } else { String::new() };
+        format!(
+            "{done} of {planned} cycles{of_what}: {kills} by SIGKILL ({kills_in_flight} with writes in flight), {terminated} by \
+             SIGTERM{together}; {kills_early} killed while starting; {starts} starts"
+        )
     }
 
     /// What the other judges say.

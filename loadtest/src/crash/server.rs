@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::store::StoreUrl;
 use crate::catalogue::Catalogue;
 use crate::client::{Client, ClientError, Options};
 use crate::compare::server::{address, isolate};
@@ -25,8 +26,11 @@ const STOP_MAX: Duration = Duration::from_secs(15);
 /// How often `/readyz` is asked: recovery times are known to this.
 const POLL: Duration = Duration::from_millis(2);
 
-/// The end of a log that is quoted.
-const LOG_BYTES_MAX: u64 = 4 << 10;
+/// The end of a log in which the last lines are looked for: who waits for a database is asked often whether it is ready, and logs each time.
+const LOG_BYTES_MAX: u64 = 4 << 20;
+
+/// What a line holds that is of our own asking.
+const OWN_ASKING: &str = "/readyz";
 
 /// The last lines of a log that are quoted.
 const LOG_LINES_MAX: usize = 12;
@@ -39,13 +43,27 @@ pub struct Launch {
     /// Its strategy; its own default if none is given.
     pub strategy: Option<String>,
     /// Where it keeps its data, the same for all lives.
-    pub data_dir: PathBuf,
+    pub place: Place,
     /// Where the logs go, a file for each life.
     pub logs: PathBuf,
     /// Further arguments of `serve`.
     pub arguments: Vec<String>,
     /// The longest a life may take from its start to its first `200` on `/readyz`.
     pub recovery_max: Duration,
+}
+
+/// Where a server keeps its data.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a directory of its own.
+    Folder(PathBuf),
+    /// In a database, which it shares with other replicas.
+    Database {
+        /// Where that is.
+        url: StoreUrl,
+        /// Its password, if it is not in the address.
+        password_file: Option<PathBuf>,
+    },
 }
 
 /// Why a life did not begin.
@@ -97,17 +115,35 @@ pub struct Server {
 }
 
 impl Launch {
+    /// The database that it shares, without a password; `None` if it has its data for itself.
+    pub fn store(&self) -> Option<String> {
+        match &self.place {
+            Place::Folder(_) => None,
+            Place::Database { url, .. } => Some(url.to_string()),
+        }
+    }
+
     /// Starts a life. It is not ready yet, and may not even listen.
     pub fn start(&self, number: u32) -> Result<Server, StartError> {
         let log = self.logs.join(format!("life-{number:04}.log"));
         let failed = |source| StartError::Log { path: log.display().to_string(), source };
         let stderr = File::create(&log).map_err(failed)?;
         let mut command = Command::new(&self.program);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).arg("--data-dir").arg(&self.data_dir);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
         if let Some(strategy) = &self.strategy {
             command.args(["--strategy", strategy]);
         }
         isolate(&mut command);
+        match &self.place {
+            Place::Folder(path) => drop(command.arg("--data-dir").arg(path)),
+            Place::Database { url, password_file } => {
+                // Not an argument, which everybody on the machine may read.
+                command.env("INVENTORY_STORE", url.secret());
+                if let Some(file) = password_file {
+                    command.arg("--store-password-file").arg(file);
+                }
+            }
+        }
         let started = Instant::now();
         let child =
             command.args(&self.arguments).stdout(Stdio::piped()).stderr(stderr).spawn().map_err(
@@ -161,6 +197,11 @@ impl Server {
     /// Waits until it ends by itself; answers how.
     pub async fn ended(&mut self) -> String {
         status(self.child.wait().await)
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<String> {
+        self.child.try_wait().transpose().map(status)
     }
 
     /// Sends SIGKILL. It is dead when [`Self::ended`] answers; its connections may break a moment later than this.
@@ -218,7 +259,7 @@ fn tail(path: &Path) -> String {
     };
     let text = read().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.unwrap_or_else(|error| format!("(unreadable: {error})"));
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(OWN_ASKING)).collect();
     let last = &lines[lines.len().saturating_sub(LOG_LINES_MAX)..];
     if last.is_empty() {
         " (empty)".to_owned()
@@ -236,7 +277,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let lines: Vec<String> = (0..2_000).map(|line| format!("line {line}")).collect();
-        std::fs::write(&path, lines.join("\n")).unwrap();
+        let asked = "\nrequest failed route=\"/readyz\" status=503".repeat(20_000);
+        std::fs::write(&path, lines.join("\n") + &asked).unwrap();
         let quoted = tail(&path);
         assert!(quoted.ends_with("\n  line 1999"), "{quoted}");
         assert_eq!(quoted.matches('\n').count(), LOG_LINES_MAX);

@@ -4,7 +4,6 @@
 //! has to be the same. A server that keeps its keys only in memory passes every other test.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 use history::Outcome;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -162,6 +161,7 @@ impl Worker {
         }
         self.haul.tally.add(&judgement);
         self.haul.counts.reads_lost += 1;
+        up.stint.outages.failed();
         let nobody = judgement.failure.is_some_and(|failure| failure.kind == NO_CONNECTION);
         if nobody { self.gate.next_life().await } else { self.gate.pause().await }
     }
@@ -169,7 +169,7 @@ impl Worker {
     async fn run(&mut self, mut errand: Errand, up: &Up) -> bool {
         let request = errand.request(&up.client);
         self.haul.counts.requests += 1;
-        let was_in_doubt = errand.in_doubt;
+        let (was_in_doubt, sent_ns) = (errand.in_doubt, self.clock.now_ns());
         let reply = up.client.send(request).await;
         let (attempt, judgement) = errand.judge(&up.client, reply);
         let now_ns = self.clock.now_ns();
@@ -177,9 +177,13 @@ impl Worker {
         let kind = errand.call.kind();
         if errand.in_doubt && !was_in_doubt {
             self.haul.counts.writes.entry(kind).or_default().unknown += 1;
+            up.stint.outages.unknown();
         }
         match attempt {
             Attempt::Final { outcomes, wire } => {
+                if !wire.replayed && outcomes.have_an_effect() {
+                    up.stint.outages.acknowledged(sent_ns);
+                }
                 self.finish(errand, outcomes, wire, now_ns, up);
                 return true;
             }
@@ -189,11 +193,17 @@ impl Worker {
                 self.give_up(errand);
             }
             Attempt::Doubt => {
-                up.doubts.fetch_add(1, Ordering::Relaxed);
+                up.stint.doubt();
+                up.stint.outages.failed();
+                self.gate.go_on();
                 self.pending = Some(errand);
             }
-            Attempt::NotNow => self.pending = Some(errand),
+            Attempt::NotNow => {
+                up.stint.outages.failed();
+                self.pending = Some(errand);
+            }
             Attempt::NoServer => {
+                up.stint.outages.failed();
                 self.pending = Some(errand);
                 return self.gate.next_life().await;
             }
@@ -206,6 +216,9 @@ impl Worker {
         match &outcomes {
             Outcomes::Whole(Outcome::Refused(_)) => writes.refused += 1,
             _ => writes.applied += 1,
+        }
+        if errand.in_doubt {
+            up.stint.outages.settled();
         }
         match (errand.in_doubt, wire.replayed) {
             (true, true) => writes.unknown_replayed += 1,

@@ -10,6 +10,7 @@ use super::overlap::{Interval, Overlap, overlap};
 use super::plan::{Stock, book, book_returned, opening, part_of, windows};
 use crate::catalogue::{Catalogue, DEFAULT_LOCATION};
 use crate::client::body::foreign_adjustment;
+use crate::client::replicas::Route;
 use crate::client::wire::Problem;
 use crate::client::{Call, Change, Replicas};
 use crate::interrupt::Stop;
@@ -123,7 +124,7 @@ pub async fn drive(
     let stock = part_of(&opening(orders, &windows), plan.stock_fraction);
     progress.begin("opening the stock", None);
     open(&mut stage, &stock).await;
-    stage.spread();
+    stage.spread(Route::Client);
     stage.take_traffic();
 
     progress.begin("replaying", Some(Limit::Requests(orders.invoices.len() as u64)));

@@ -20,6 +20,7 @@ use tokio::task::JoinError;
 
 use crate::catalogue::Catalogue;
 use crate::client::faults::{FaultCounts, Faults};
+use crate::client::replicas::Route;
 use crate::client::{Call, ClientError, Replicas, Sender};
 use crate::interrupt::Stop;
 use crate::measure::Phase;
@@ -118,6 +119,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// What sends the requests.
     pub sender: Sender,
+    /// How clients choose among replicas.
+    pub route: Route,
     /// Faults from the clients' side.
     pub faults: Option<Faults>,
     /// The most records kept, over all clients.
@@ -188,7 +191,7 @@ pub async fn run(
 
     progress.begin("opening the levels", None);
     let mut rest = open_levels(&mut stage, plan).await?;
-    stage.spread();
+    stage.spread(plan.route);
     progress.begin("warming up", Some(Limit::For(plan.warmup)));
     // The warm-up is closed loop even before an open one: it is there to fill caches and open connections.
     let warmup = Order { offered: None, ..order(plan, 0, "warming up", Limit::For(plan.warmup)) };

@@ -15,6 +15,7 @@ use crate::client::answer::judge;
 use crate::client::failure::{ABANDONED, CONTRACT_BREACH, TIMEOUT};
 use crate::client::faults::{Again, FaultCounts, Saboteur, Suffered};
 use crate::client::plain::Link;
+use crate::client::replicas::Route;
 use crate::client::{Answer, Call, Client, Failure, IdempotencyKey, Judgement, Kind, Outcomes};
 use crate::progress::board::Watch;
 use crate::schedule::Clock;
@@ -159,6 +160,11 @@ impl Session {
         self.ways.turn_to(replica);
     }
 
+    /// Lets it choose the replica that it asks like that from now on.
+    pub fn choose_by(&mut self, route: Route) {
+        self.ways.choose_by(route);
+    }
+
     /// Where it lives; `None` is wherever its caller runs it.
     pub fn home(&self) -> Option<&Home> {
         self.home.as_ref()
@@ -230,6 +236,7 @@ struct Attempt {
 impl Session {
     /// Makes a call of the replica that it asks, and of the next ones in turn as long as that leads nowhere.
     async fn make(&mut self, call: &Call) -> Made {
+        self.ways.choose(call);
         if let Some(last) = self.suffer(call).await {
             // What met a fault is what it is. But whoever found nobody there asks elsewhere from now on.
             if last.judgement.failure.as_ref().is_some_and(Failure::is_unsent) {

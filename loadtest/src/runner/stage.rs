@@ -17,6 +17,7 @@ use super::ways::{Traffic, Ways, links};
 use crate::catalogue::Catalogue;
 use crate::client::faults::{FaultCounts, Faults, Saboteur};
 use crate::client::plain::Paths;
+use crate::client::replicas::Route;
 use crate::client::{Call, Client, Options, Replicas};
 use crate::output::Progress;
 use crate::schedule::{Clock, Rate};
@@ -115,11 +116,12 @@ impl Stage {
         self.replicas.iter().map(paths).collect()
     }
 
-    /// Spreads the clients over the replicas: each asks its own from now on.
-    pub fn spread(&mut self) {
+    /// Spreads the clients over the replicas: each asks its own from now on, or those of the skus.
+    pub fn spread(&mut self, route: Route) {
         for session in &mut self.sessions {
             let own = session.id() as usize;
             session.turn_to(own);
+            session.choose_by(route);
         }
     }
 
@@ -132,6 +134,7 @@ impl Stage {
         let Ok(first) = first_ready(&self.replicas).await else { return };
         self.client = Arc::clone(&self.replicas[first]);
         for session in &mut self.sessions {
+            session.choose_by(Route::Client);
             session.turn_to(first);
         }
     }

@@ -8,6 +8,8 @@
 //!
 //! That goes round once at most, so that it ends where it began: what is in doubt at one replica is settled there though all the others
 //! are gone. Whoever has gone on stays there. Anything else is never sent twice.
+//!
+//! A client may choose by what it asks for instead ([`Route::Sku`]): then each call begins at the replica of its first sku, and goes on from there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use history::Outcome;
 
 use crate::client::plain::{Link, Paths};
-use crate::client::replicas::own;
+use crate::client::replicas::{Route, of_sku, own};
 use crate::client::{Answer, Call, Client, Failure, IdempotencyKey, Judgement, Outcomes};
 use crate::schedule::Clock;
 use crate::workload::fresh_run_id;
@@ -33,6 +35,7 @@ pub struct Ways {
     all: Vec<Way>,
     /// The one that it goes.
     at: usize,
+    route: Route,
     /// Makes the keys of its writes; nothing if these have none.
     keys: Option<Keys>,
 }
@@ -75,7 +78,21 @@ impl Ways {
         let keys = (replicas.len() > 1 && replicas.iter().all(takes_keys)).then(|| Keys::of(id));
         let at = own(id, replicas.len());
         let way = |client| Way { client, link: None, traffic: Traffic::default() };
-        Self { all: replicas.into_iter().map(way).collect(), at, keys }
+        Self { all: replicas.into_iter().map(way).collect(), at, route: Route::Client, keys }
+    }
+
+    /// From now on it chooses like that.
+    pub fn choose_by(&mut self, route: Route) {
+        self.route = route;
+    }
+
+    /// Turns to the replica where a call is to be asked for.
+    pub fn choose(&mut self, call: &Call) {
+        if self.all.len() == 1 || self.route == Route::Client {
+            return;
+        }
+        let Some(first) = call.keys().first().copied() else { return };
+        self.at = of_sku(&self.client().catalogue().entry(first).sku, self.all.len());
     }
 
     /// The same ways, with connections of their own in place of the pools'.

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::leaver::send_and_leave;
 use super::{Plan, judge};
 use crate::client::answer::judge as judge_answer;
+use crate::client::replicas::Route;
 use crate::client::{Call, Change, Client, IdempotencyKey, Outcomes, Replicas, Sender};
 use crate::crash::accounts::{self, Accounts};
 use crate::interrupt::Stop;
@@ -133,6 +134,7 @@ async fn storm(
         limit: Limit::Requests(requests),
         offered: None,
         sender: Sender::default(),
+        route: Route::default(),
         faults: None,
         timeout: TIMEOUT,
         records_max: usize::MAX,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::shop::{Answer, Ask, Books, Bound, OrderState, Turns};
+use history::shop::{Answer, Ask, Books, Bound, Numbered, OrderState, Turns};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -57,7 +57,7 @@ pub struct Course {
     opened_at: Instant,
     strategy: Option<String>,
     turns: Turns,
-    is_durable: bool,
+    numbered: Numbered,
     /// The newest movement before.
     after: u64,
 }
@@ -71,6 +71,8 @@ pub struct Brought {
     pub haul: Haul,
     /// The strategy, if the server told it.
     pub strategy: Option<String>,
+    /// How far its ledger is in order, as it told.
+    pub numbered: Numbered,
     /// From opening to closing.
     pub took: Duration,
     /// Orders that were still queued after a long while.
@@ -83,10 +85,10 @@ impl Course {
     pub async fn open(plan: &Plan, doors: Vec<Door>) -> Result<Self, CourseError> {
         let names = Arc::new(Names::new(&plan.prefix, plan.skus as usize));
         let desk = Desk::new(plan, names, doors)?;
-        let Itself { strategy, turns, is_durable } = pages::told_of_itself(&desk).await;
+        let Itself { strategy, turns, numbered } = pages::told_of_itself(&desk).await;
         let opened_at = Instant::now();
         let (board, haul) = (Arc::default(), Haul::default());
-        let mut course = Self { desk, board, haul, opened_at, strategy, turns, is_durable, after: 0 };
+        let mut course = Self { desk, board, haul, opened_at, strategy, turns, numbered, after: 0 };
         let open = |level| Ask::Open { level, on_hand: plan.opening_stock };
         course.look(vec![open(0)]).await;
         // What is before the first level is not of this run; where that is not known, all of it is read.
@@ -137,9 +139,9 @@ impl Course {
             movements,
             bound: Bound::default(),
             turns: self.turns,
-            is_durable: self.is_durable,
+            numbered: self.numbered,
         });
-        Brought { books, haul: self.haul, strategy: self.strategy, took, queued }
+        Brought { books, haul: self.haul, strategy: self.strategy, numbered: self.numbered, took, queued }
     }
 
     /// Who asks, for what comes after the books are closed.

@@ -17,7 +17,9 @@ use super::Plan;
 use super::names::Names;
 use super::wire::{self, Meaning, Request};
 use crate::client::credential;
+use crate::client::key::REPLAYED_HEADER;
 use crate::client::replicas::own;
+use crate::crash::outage::Outages;
 
 /// Until a question is sent again that nobody answered, or that was turned away.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -39,6 +41,8 @@ pub struct Desk {
     names: Arc<Names>,
     start: Instant,
     give_up: Duration,
+    /// What it meets while the database is away.
+    outages: Arc<Outages>,
     /// A question was given up: the server does not answer any more, and nobody waits as long again.
     is_given_up: Arc<AtomicBool>,
 }
@@ -48,7 +52,7 @@ pub struct Desk {
 pub struct Effort {
     /// Attempts that got no answer, or were turned away for now.
     pub again: u64,
-    /// Attempts that may have been carried out, and whose answer never came.
+    /// Attempts that may have been carried out, and of which nobody was told.
     pub in_doubt: u64,
 }
 
@@ -65,7 +69,11 @@ pub struct Asked {
 
 /// What came of one attempt.
 enum Attempt {
-    Answer(Answer),
+    Answer {
+        answer: Answer,
+        /// Whether it is that of an earlier attempt.
+        replayed: bool,
+    },
     /// It is to be sent again: elsewhere, if there is another door.
     Again {
         in_doubt: bool,
@@ -86,6 +94,7 @@ impl Desk {
             names,
             start: Instant::now(),
             give_up: plan.give_up,
+            outages: Arc::clone(&plan.outages),
             is_given_up: Arc::default(),
         })
     }
@@ -138,14 +147,25 @@ impl Desk {
                 // What was looked at before, and not told, is no part of the answer.
                 asked_ns = self.now_ns();
             }
+            let sent_ns = self.outages.now_ns();
             match self.attempt(&base, number, &ask, &request, patience_s).await {
-                Attempt::Answer(answer) => {
+                Attempt::Answer { answer, replayed } => {
+                    if !is_look && !replayed && is_change(&answer) {
+                        self.outages.acknowledged(sent_ns);
+                    }
+                    if effort.in_doubt > 0 {
+                        self.outages.settled();
+                    }
                     self.door(at).1.fetch_add(1, Ordering::Relaxed);
                     break (answer, None);
                 }
                 Attempt::Breach(breach) => break (Answer::Unknown, Some(breach)),
                 Attempt::Again { in_doubt, elsewhere } => {
                     effort.again += 1;
+                    self.outages.failed();
+                    if in_doubt && !is_look && effort.in_doubt == 0 {
+                        self.outages.unknown();
+                    }
                     effort.in_doubt += u64::from(in_doubt && !is_look);
                     if elsewhere {
                         self.go_on(at);
@@ -210,12 +230,16 @@ impl Desk {
             Err(error) => return Attempt::Again { in_doubt: !error.is_connect(), elsewhere: true },
         };
         let status = answer.status().as_u16();
+        let replayed = answer.headers().get(REPLAYED_HEADER).is_some_and(|value| value == "true");
         let Ok(body) = answer.bytes().await else {
             return Attempt::Again { in_doubt: true, elsewhere: true };
         };
         match wire::meaning(&self.names, ask, status, &body) {
-            Ok(Meaning::Answer(answer)) => Attempt::Answer(answer),
-            Ok(Meaning::Again) => Attempt::Again { in_doubt: false, elsewhere: wire::is_unknown(&body) },
+            Ok(Meaning::Answer(answer)) => Attempt::Answer { answer, replayed },
+            Ok(Meaning::Again) => {
+                let is_unknown = wire::is_unknown(&body);
+                Attempt::Again { in_doubt: is_unknown, elsewhere: is_unknown }
+            }
             Err(breach) => {
                 let shown: String = String::from_utf8_lossy(&body).chars().take(300).collect();
                 Attempt::Breach(format!(
@@ -251,4 +275,9 @@ impl Desk {
         let answer = self.http.delete(url).header("if-match", "*").send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
+}
+
+/// Whether something was changed, to be so answered.
+fn is_change(answer: &Answer) -> bool {
+    matches!(answer, Answer::Level(_) | Answer::Hold(_) | Answer::Order(_) | Answer::Cancelled)
 }

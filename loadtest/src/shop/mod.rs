@@ -6,7 +6,7 @@
 //!
 //! * [`names`] are the levels, [`desk`] asks one question until it is answered, [`wire`] is what goes over the wire;
 //! * [`clerk`] is one client, [`board`] what all of them know of, [`course`] all of it from opening to the last look, [`pages`] the ledger;
-//! * [`lives`] starts and kills the server; [`report`] tells what came of it.
+//! * [`lives`] starts and kills the server, its replicas or their database; [`report`] tells what came of it.
 
 pub mod board;
 pub mod clerk;
@@ -18,8 +18,10 @@ pub mod pages;
 pub mod report;
 pub mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::crash::outage::Outages;
 use crate::schedule::Limit;
 
 /// Everything that decides a run, but the server.
@@ -41,6 +43,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// How long a question is sent again and again before its outcome is unknown.
     pub give_up: Duration,
+    /// What is met while the database is away, in a crash test that kills it.
+    pub outages: Arc<Outages>,
     /// The command line, for the record.
     pub command: String,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use history::shop::{Movement, MovementKind, Turns};
+use history::shop::{Movement, MovementKind, Numbered, Turns};
 use serde::Deserialize;
 
 use super::desk::Desk;
@@ -51,7 +51,7 @@ struct Units {
 #[derive(Deserialize)]
 struct Status {
     strategy: Option<String>,
-    durability: Option<String>,
+    ledger_order: Option<String>,
     orders: Option<Queue>,
 }
 
@@ -128,11 +128,11 @@ pub struct Itself {
     pub strategy: Option<String>,
     /// The discipline of its queue.
     pub turns: Turns,
-    /// Whether what it answers survives it.
-    pub is_durable: bool,
+    /// How far the numbers of its ledger say which came first.
+    pub numbered: Numbered,
 }
 
-/// The strategy of a service, the discipline of its queue, and whether it keeps anything, as far as its servers tell.
+/// The strategy of a service, the discipline of its queue, and what the order of its ledger is worth, as far as its servers tell.
 pub async fn told_of_itself(desk: &Desk) -> Itself {
     let mut told = Vec::new();
     for replica in desk.of_each() {
@@ -142,19 +142,20 @@ pub async fn told_of_itself(desk: &Desk) -> Itself {
 }
 
 /// What is true of all replicas of a service: a discipline only if it is that of each, since whoever is served anywhere is served out of
-/// one queue; and likewise that what is answered is kept.
+/// one queue; and likewise that the ledger is in one order.
 fn together(told: Vec<Itself>) -> Itself {
     let turns = told.first().map_or(Turns::Untold, |first| first.turns);
     let turns = if told.iter().all(|one| one.turns == turns) { turns } else { Turns::Untold };
-    let is_durable = told.iter().all(|one| one.is_durable);
+    let is_one = told.iter().all(|one| one.numbered == Numbered::Throughout);
+    let numbered = if is_one { Numbered::Throughout } else { Numbered::EachLevel };
     let strategies: BTreeSet<String> = told.into_iter().filter_map(|one| one.strategy).collect();
     let names: Vec<String> = strategies.into_iter().collect();
-    Itself { strategy: (!names.is_empty()).then(|| names.join(", ")), turns, is_durable }
+    Itself { strategy: (!names.is_empty()).then(|| names.join(", ")), turns, numbered }
 }
 
 async fn told_by_one(desk: &Desk) -> Itself {
     let (_, body) = desk.page("/v1/status").await.unwrap_or_default();
-    let Ok(Status { strategy, durability, orders }) = serde_json::from_slice(&body) else {
+    let Ok(Status { strategy, ledger_order, orders }) = serde_json::from_slice(&body) else {
         return Itself::default();
     };
     let turns = orders.map_or(Turns::Untold, |queue| match queue.discipline.as_str() {
@@ -163,7 +164,12 @@ async fn told_by_one(desk: &Desk) -> Itself {
         "priority" => Turns::Priority { ageing_ms: queue.ageing_ms },
         _ => Turns::Untold,
     });
-    Itself { strategy, turns, is_durable: durability.is_some_and(|durability| durability != "ephemeral") }
+    // Of one that does not say so nobody knows that the numbers are the order of all.
+    let numbered = match ledger_order.as_deref() {
+        Some("all") => Numbered::Throughout,
+        _ => Numbered::EachLevel,
+    };
+    Itself { strategy, turns, numbered }
 }
 
 #[cfg(test)]
@@ -172,17 +178,17 @@ mod tests {
 
     #[test]
     fn of_several_replicas_only_what_is_true_of_all_is_taken() {
-        let says = |strategy: &str, turns, is_durable| Itself {
-            strategy: Some(strategy.to_owned()),
-            turns,
-            is_durable,
-        };
-        let one = || says("mutex", Turns::Fifo, true);
+        let says =
+            |strategy: &str, turns, numbered| Itself { strategy: Some(strategy.to_owned()), turns, numbered };
+        let one = || says("mutex", Turns::Fifo, Numbered::Throughout);
         assert_eq!(together(vec![one()]), one());
         assert_eq!(together(vec![one(), one()]), one());
-        let other = says("atomic", Turns::Lifo, false);
-        assert_eq!(together(vec![one(), other]), says("atomic, mutex", Turns::Untold, false));
+        let other = says("atomic", Turns::Lifo, Numbered::EachLevel);
+        assert_eq!(together(vec![one(), other]), says("atomic, mutex", Turns::Untold, Numbered::EachLevel));
         // Who tells nothing may have any discipline.
-        assert_eq!(together(vec![one(), Itself::default()]), says("mutex", Turns::Untold, false));
+        assert_eq!(
+            together(vec![one(), Itself::default()]),
+            says("mutex", Turns::Untold, Numbered::EachLevel)
+        );
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use history::shop::{Audit, Counts};
+use history::shop::{Audit, Counts, Numbered};
 use serde::Serialize;
 
 use super::Plan;
 use super::course::Brought;
 use super::lives::Lives;
+use crate::crash::figures::FaultFigures;
 use crate::exit::Exit;
 use crate::report::document::{Better, CaseOutcome, Document};
 use crate::report::{Remarks, VERSION};
@@ -43,6 +44,8 @@ pub struct ShopReport {
     pub unknown: u64,
     /// Movements of the ledger.
     pub movements: u64,
+    /// How far their numbers were taken for the order of time: of `all`, or of one `level` only.
+    pub ledger_order: &'static str,
     /// Refusals for want of stock that were judged.
     pub refusals: u64,
     /// Reservations by what became of them.
@@ -59,6 +62,9 @@ pub struct ShopReport {
     pub returns: (u64, u64),
     /// How the lives of the server ended, of a crash test.
     pub lives: Option<Lives>,
+    /// What came of killing the database, of a crash test that does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultFigures>,
     /// Whether all promises were kept; absent if that could not be judged.
     pub clean: Option<bool>,
     /// Broken promises by name.
@@ -101,6 +107,10 @@ impl ShopReport {
             in_doubt: brought.haul.effort.in_doubt,
             unknown: counts.unknown,
             movements: counts.movements,
+            ledger_order: match brought.numbered {
+                Numbered::Throughout => "all",
+                Numbered::EachLevel => "level",
+            },
             refusals: counts.refusals,
             reservations: counts.holds_by_state.iter().map(|(state, count)| (state.name(), *count)).collect(),
             committed_in_part: counts.holds_committed_in_part,
@@ -109,6 +119,7 @@ impl ShopReport {
             fulfilled_late: counts.orders_fulfilled_late,
             returns: (counts.returns, counts.returns_refused),
             lives,
+            fault: None,
             clean: audit.map(Audit::is_clean),
             violations: by_fault.map(|(fault, count)| (fault.name(), *count)).collect(),
             listed: audit.iter().flat_map(|audit| &audit.listed).map(told).collect(),
@@ -128,16 +139,18 @@ impl ShopReport {
             "Shop at {server} (strategy {strategy}): seed {seed}, {clients} clients, {levels} levels, {seconds:.1} s"
         ));
         if let Some(lives) = &self.lives {
-            let Lives { planned, killed, terminated, killed_early, recovery_max_ms, .. } = lives;
-            document.line(format!(
-                "{killed} lives of {planned} ended by SIGKILL, {terminated} by SIGTERM, {killed_early} killed while starting; \
-                 recovery took {recovery_max_ms} ms at most"
-            ));
+            document.line(lives.to_string());
+        }
+        if let Some(fault) = &self.fault {
+            fault.tell(&mut document);
         }
         document.line(format!(
             "{asked} questions: {} sent again, {} of them in doubt, {} never answered; {} movements in the ledger",
             self.asked_again, self.in_doubt, self.unknown, self.movements
         ));
+        if self.ledger_order != "all" {
+            document.line("The numbers of the ledger are the order of each level: between levels, what was asked and answered decides".to_owned());
+        }
         let row = |name: &str, (state, count): (&&str, &u64)| {
             vec![name.to_owned(), (*state).to_owned(), count.to_string()]
         };
@@ -231,6 +244,11 @@ fn findings(brought: &Brought, audit: Option<&Audit>, lives: Option<&Lives>) -> 
         }
         for unclean in &lives.unclean {
             note(Exit::Inconclusive, unclean.clone());
+        }
+        let is_unharmed = lives.outages.iter().all(|outage| outage.failed == 0);
+        if !lives.outages.is_empty() && is_unharmed {
+            let text = "no kill of the database found a question in flight, so nothing was tried";
+            note(Exit::Inconclusive, text.to_owned());
         }
         if lives.killed > 0 && brought.haul.effort.in_doubt == 0 {
             note(Exit::Inconclusive, "no kill found a question in flight, so nothing was tried".to_owned());

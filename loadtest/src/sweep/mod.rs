@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::client::Sender;
+use crate::client::replicas::Route;
 use crate::compare::server::Strategy;
 use crate::compare::{self, CompareError};
 use crate::inproc;
@@ -114,6 +115,7 @@ pub async fn http(
                 limit: Limit::For(duration),
                 offered: None,
                 sender: Sender::default(),
+                route: Route::default(),
                 faults: None,
                 timeout: TIMEOUT,
                 records_max: 4_000_000,

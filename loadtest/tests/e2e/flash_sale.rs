@@ -29,9 +29,13 @@ pub(crate) fn program() -> String {
 
 impl Service {
     pub(crate) fn start(strategy: &str, more: &[&str]) -> Self {
+        Self::serve(&[&["--ephemeral", "--strategy", strategy], more].concat())
+    }
+
+    pub(crate) fn serve(how: &[&str]) -> Self {
         let mut child = Command::new(program())
-            .args(["serve", "--ephemeral", "--listen", "127.0.0.1:0", "--strategy", strategy])
-            .args(more)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(how)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -6,6 +6,7 @@
 mod bank;
 mod compare;
 mod crash;
+mod crash_replicas;
 mod ends;
 mod fake;
 mod faults;

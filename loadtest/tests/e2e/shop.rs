@@ -94,6 +94,28 @@ fn several_replicas_are_explained_by_one_ledger() {
     assert_tried(&report);
 }
 
+/// Three replicas over one database: the ledger of its partitions is in order within a level, that of one partition throughout. Both explain everything.
+#[test]
+fn replicas_over_a_database_are_explained() {
+    let Some(server) = databases::postgres() else { return };
+    for (partitions, order) in [("16", "level"), ("1", "all")] {
+        let database = server.database().expect("a database");
+        // Nothing of a test is synced.
+        let store = ["--store", &database.url(), "--store-allow-async-commit", "--partitions", partitions];
+        let replicas: Vec<Service> = (0..3).map(|_| Service::serve(&store)).collect();
+        let urls: Vec<&str> = replicas.iter().map(|replica| replica.url.as_str()).collect();
+        let (output, report) = shop(&urls.join(","), &["--requests", "8000"]);
+        assert_exit(&output, 0);
+        let told = (&report["ledger_order"], &report["unknown"], &report["violations"]);
+        assert_eq!(told, (&order.into(), &0.into(), &serde_json::json!({})), "{report}");
+        for path in
+            ["/reservations/expired", "/reservations/committed", "/orders/fulfilled", "/fulfilled_late"]
+        {
+            assert!(report.pointer(path).and_then(Value::as_u64) > Some(0), "no {path} in {report}");
+        }
+    }
+}
+
 /// A cache that changes do not invalidate shows what everybody knows to be over.
 #[test]
 fn a_strategy_that_is_wrong_on_purpose_is_convicted() {

@@ -12,7 +12,7 @@ const LISTED_MAX: usize = 20;
 /// A promise that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The ledger is no history of a level.
+    /// The ledger is no history of a level, or of all of them together.
     BrokenLedger,
     /// A movement that nobody asked for.
     Unexplained,

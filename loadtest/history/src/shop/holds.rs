@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::finding::{Fault, Findings};
 use super::ledger::{talks, when};
 use super::looks::Shown;
-use super::{Answer, Ask, Books, Bound, HoldSeen, HoldState, Ledger, Line, MovementKind, Name, Told};
+use super::{
+    Answer, Ask, Books, Bound, HoldSeen, HoldState, Ledger, Line, MovementKind, Name, Numbered, Told,
+};
 
 /// What became of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,8 +223,15 @@ impl One<'_> {
             });
             return;
         }
-        for &at in &life.ended {
-            shown.look_back(deed, at);
+        // All of what a client does is done at once. What nobody does is over with its deadline, of each level; the first line that is let go says so of
+        // the reservation, and the others may be written down only when somebody comes to their levels. Which is the first, only one order of all can say.
+        let first = life.ended.first().filter(|_| self.books.numbered == Numbered::Throughout);
+        for at in &life.ended {
+            if state == HoldState::Expired && Some(at) != first {
+                shown.look_ahead(deed, *at);
+            } else {
+                shown.look_back(deed, *at);
+            }
         }
         if let Some(seen) = seen.filter(|_| state == HoldState::Committed) {
             let told_lines = units(&seen.committed);

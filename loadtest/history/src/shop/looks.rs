@@ -1,16 +1,15 @@
 //! Every answer shows a state that was there between its question and itself.
 //!
-//! What an answer says of a level is a place in the ledger, and that place has two bounds. It is not *later* than the answer: nothing up to it may
-//! have been asked for only after the answer came (of the same level, where answers do not wait for the log). And it is not *earlier* than what was known: no answer that came before the question may
-//! show a later version of the same level. Both are a maximum over what comes before in some order, so a look costs a binary search.
+//! What an answer says of a level is a place in the ledger, and that place has two bounds. It is not *later* than the answer: nothing that came
+//! before it may have been asked for only after the answer. And it is not *earlier* than what was known: no answer that came before the question
+//! may show a later version of the same level, or anything that came after one. What came before and after says [`Precedence`]; all of it is
+//! a maximum over what comes before in some order, so a look costs a binary search.
 
 use super::finding::{Fault, Findings};
 use super::holds::Lives;
 use super::ledger::when;
+use super::precedence::{Mark, Precedence};
 use super::{Answer, Ask, Books, Ledger, Line, MovementKind, Seen, Shortage, Told};
-
-/// Whoever made a movement may be held up for so long before it has its number, where no answer waits for that.
-const HELD_UP_NS: u64 = 250_000_000;
 
 /// What answers say of places in the ledger.
 #[derive(Debug, Default)]
@@ -26,6 +25,8 @@ struct Look {
     at: usize,
     /// From when on the level may have been looked at.
     since_ns: u64,
+    /// It is as if that movement had been made, and it may be written down later.
+    is_ahead: bool,
 }
 
 /// What was refused for want of stock.
@@ -42,13 +43,14 @@ pub(super) struct Refused<'a> {
 /// What was known, and when.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// Before which instant a movement cannot have been made, since none was up to that place, and which of them says so. Of a service whose
-    /// answers do not wait for the log: none of the same level.
-    pub(super) possible: Vec<(u64, usize)>,
-    /// When a movement, or one after it, was shown first.
-    pub(super) shown_ns: Vec<u64>,
-    /// So much later than it was shown first a movement has its number for certain.
-    numbered_ns: u64,
+    /// Before which instant a movement cannot have been made, since it or one before it was asked for then, or due, and which of them that is.
+    pub(super) possible: Vec<Mark>,
+    /// The same, of what is before it by levels alone.
+    possible_by_level: Vec<Mark>,
+    /// When a movement, or one after it, was shown first, and the movement that was shown.
+    shown: Vec<Mark>,
+    /// The same, of what is after it by levels alone.
+    shown_by_level: Vec<Mark>,
 }
 
 /// Of one level: who showed which version by when, with the greatest so far.
@@ -58,12 +60,17 @@ struct Ladder(Vec<(u64, u64, usize)>);
 impl Shown {
     /// An answer shows what was after a movement.
     pub(super) fn look(&mut self, deed: usize, at: usize) {
-        self.looks.push(Look { deed, at, since_ns: u64::MAX });
+        self.looks.push(Look { deed, at, since_ns: u64::MAX, is_ahead: false });
     }
 
     /// An answer knows of a movement, and not of how the level is: it may be older than what is known of that.
     pub(super) fn look_back(&mut self, deed: usize, at: usize) {
-        self.looks.push(Look { deed, at, since_ns: 0 });
+        self.looks.push(Look { deed, at, since_ns: 0, is_ahead: false });
+    }
+
+    /// The same of a movement that may be written down only when somebody comes to its level, and counts from before on.
+    pub(super) fn look_ahead(&mut self, deed: usize, at: usize) {
+        self.looks.push(Look { deed, at, since_ns: 0, is_ahead: true });
     }
 
     /// An answer says that a movement was not made yet.
@@ -84,7 +91,9 @@ impl Shown {
         let place = ledger.version(level, version);
         match place.map(|at| ledger.at(at).after) {
             Some(after) if after == (on_hand, reserved) => {
-                self.looks.extend(place.map(|at| Look { deed, at, since_ns: u64::MAX }));
+                if let Some(at) = place {
+                    self.look(deed, at);
+                }
             }
             after => findings.add(Fault::WrongValue, || {
                 let name = &books.levels[level];
@@ -126,7 +135,7 @@ impl Shown {
                 .map(|(on_hand, reserved)| on_hand.saturating_sub(reserved));
             match (place, available) {
                 (Some(at), Some(available)) if available == line.available => {
-                    self.looks.push(Look { deed, at, since_ns });
+                    self.looks.push(Look { deed, at, since_ns, is_ahead: false });
                 }
                 (_, was) => findings.add(Fault::FalseRefusal, || {
                     let name = &books.levels[line.level];
@@ -163,6 +172,7 @@ impl Ladder {
 pub(super) fn judge(
     books: &Books,
     ledger: &Ledger<'_>,
+    order: &Precedence,
     lives: &Lives,
     mut shown: Shown,
     findings: &mut Findings,
@@ -178,60 +188,115 @@ pub(super) fn judge(
             _ => {}
         }
     }
-    let ladders = shown.ladders(books, ledger);
-    let dues = dues(books, ledger, lives);
-    let known = Known::of(books, ledger, lives, &shown);
-    for Look { deed, at, since_ns } in &shown.looks {
-        let (told, movement) = (&books.told[*deed], ledger.at(*at));
-        let (level, since_ns) = (&books.levels[movement.level], told.asked_ns.min(*since_ns));
-        let (possible_ns, cause) = known.possible[*at];
-        if possible_ns > told.answered_ns {
-            let (fault, cause) = (early(ledger, cause), ledger.at(cause).seq);
-            findings.add(fault, || {
-                let (version, seq) = (movement.version, movement.seq);
-                let early_us = (possible_ns - told.answered_ns) / 1_000;
-                format!(
-                    "{} shows version {version} of {level} (movement {seq}), {early_us} us before movement {cause} can have been made",
-                    when(told)
-                )
-            });
+    let found = Found {
+        books,
+        ledger,
+        ladders: shown.ladders(books, ledger),
+        dues: dues(books, ledger, lives),
+        known: Known::of(books, ledger, order, lives, &shown),
+    };
+    for look in &shown.looks {
+        found.not_too_early(look, findings);
+        found.not_too_late(look, findings);
+    }
+    for &(deed, at) in &shown.pasts {
+        found.not_past(deed, at, findings);
+    }
+    found.known
+}
+
+/// What looks are judged by.
+struct Found<'a> {
+    books: &'a Books,
+    ledger: &'a Ledger<'a>,
+    ladders: Vec<Ladder>,
+    dues: Vec<Ladder>,
+    known: Known,
+}
+
+impl Found<'_> {
+    /// Nothing that came before what it shows was asked for after it.
+    fn not_too_early(&self, look: &Look, findings: &mut Findings) {
+        let (told, movement) = (&self.books.told[look.deed], self.ledger.at(look.at));
+        let possible = if look.is_ahead { &self.known.possible_by_level } else { &self.known.possible };
+        let Mark { ns: possible_ns, by } = possible[look.at];
+        if possible_ns <= told.answered_ns {
+            return;
         }
-        let (latest, due) = (ladders[movement.level].before(since_ns), dues[movement.level].before(since_ns));
-        if let Some((version, by)) = latest.filter(|(version, _)| *version > movement.version) {
+        let (fault, cause) = (early(self.ledger, by), self.ledger.at(by).seq);
+        findings.add(fault, || {
+            let (level, version, seq) = (&self.books.levels[movement.level], movement.version, movement.seq);
+            let early_us = (possible_ns - told.answered_ns) / 1_000;
+            format!(
+                "{} shows version {version} of {level} (movement {seq}), {early_us} us before movement {cause} can have been made",
+                when(told)
+            )
+        });
+    }
+
+    /// What it shows was not known to be over before it was asked for.
+    fn not_too_late(&self, look: &Look, findings: &mut Findings) {
+        let (told, movement) = (&self.books.told[look.deed], self.ledger.at(look.at));
+        let (level, since_ns) = (&self.books.levels[movement.level], told.asked_ns.min(look.since_ns));
+        let old = movement.version;
+        let (latest, due) =
+            (self.ladders[movement.level].before(since_ns), self.dues[movement.level].before(since_ns));
+        if let Some((version, by)) = latest.filter(|(version, _)| *version > old) {
             findings.add(Fault::Stale, || {
-                let old = movement.version;
-                format!(
-                    "{} shows version {old} of {level}, and {} had shown version {version}",
-                    when(told),
-                    when(&books.told[by])
-                )
+                let by = when(&self.books.told[by]);
+                format!("{} shows version {old} of {level}, and {by} had shown version {version}", when(told))
             });
-        } else if let Some((version, expired)) = due.filter(|(version, _)| *version > movement.version) {
+        } else if let Some((version, expired)) = due.filter(|(version, _)| *version > old) {
             findings.add(Fault::HeldTooLong, || {
-                let (old, hold) = (movement.version, ledger.at(expired).hold.map_or_else(String::new, |hold| hold.to_string()));
+                let hold = self.ledger.at(expired).hold.map_or_else(String::new, |hold| hold.to_string());
                 format!(
                     "{} shows version {old} of {level} after the deadline of reservation {hold}, which expired at version {version}",
                     when(told)
                 )
             });
-        }
-    }
-    for &(deed, at) in &shown.pasts {
-        let (told, movement) = (&books.told[deed], ledger.at(at));
-        if let Some((_, by)) =
-            ladders[movement.level].before(told.asked_ns).filter(|(version, _)| *version >= movement.version)
+        } else if let Some(by) =
+            self.ledger.version(movement.level, old + 1).and_then(|next| self.shown(next, since_ns))
         {
             findings.add(Fault::Stale, || {
-                let (level, seq) = (&books.levels[movement.level], movement.seq);
+                let by = self.ledger.at(by).seq;
                 format!(
-                    "{} is answered as if movement {seq} of {level} had not been, and {} had shown it",
+                    "{} shows version {old} of {level}, and movement {by} had been shown, which came after version {}",
                     when(told),
-                    when(&books.told[by])
+                    old + 1
                 )
             });
         }
     }
-    known
+
+    /// What it says was not yet, nobody had seen before it was asked for.
+    fn not_past(&self, deed: usize, at: usize, findings: &mut Findings) {
+        let (told, movement) = (&self.books.told[deed], self.ledger.at(at));
+        let (level, seq) = (&self.books.levels[movement.level], movement.seq);
+        let latest = self.ladders[movement.level].before(told.asked_ns);
+        if let Some((_, by)) = latest.filter(|(version, _)| *version >= movement.version) {
+            findings.add(Fault::Stale, || {
+                let by = when(&self.books.told[by]);
+                format!(
+                    "{} is answered as if movement {seq} of {level} had not been, and {by} had shown it",
+                    when(told)
+                )
+            });
+        } else if let Some(by) = self.shown(at, told.asked_ns) {
+            findings.add(Fault::Stale, || {
+                let by = self.ledger.at(by).seq;
+                format!(
+                    "{} is answered as if movement {seq} of {level} had not been, and movement {by} had been shown, which came with it or after",
+                    when(told)
+                )
+            });
+        }
+    }
+
+    /// The movement that was shown before that instant and came with that one, or after.
+    fn shown(&self, at: usize, ns: u64) -> Option<usize> {
+        let Mark { ns: shown_ns, by } = self.known.shown_by_level[at];
+        (shown_ns < ns).then_some(by)
+    }
 }
 
 /// The units that a question asks for.
@@ -277,36 +342,35 @@ fn dues(books: &Books, ledger: &Ledger<'_>, lives: &Lives) -> Vec<Ladder> {
 }
 
 impl Known {
-    fn of(books: &Books, ledger: &Ledger<'_>, lives: &Lives, shown: &Shown) -> Self {
-        let mut possible: Vec<(u64, usize)> = Vec::with_capacity(ledger.movements().len());
-        let (mut last, mut last_of) = (None, vec![None; books.levels.len()]);
-        for (at, deed) in ledger.deeds().into_iter().enumerate() {
+    fn of(books: &Books, ledger: &Ledger<'_>, order: &Precedence, lives: &Lives, shown: &Shown) -> Self {
+        let deeds = ledger.deeds();
+        let own_ns = |at: usize| {
             let movement = ledger.at(at);
             let of_hold = || movement.hold.and_then(|hold| lives.get(&hold)).map(|life| life.earliest_ns);
-            let own_ns = match deed {
+            match deeds[at] {
                 Some(deed) => books.told[deed].asked_ns,
                 None if movement.kind == MovementKind::Expired => of_hold().unwrap_or(0),
                 None => 0,
-            };
-            let last = if books.is_durable { &mut last } else { &mut last_of[movement.level] };
-            let before = last.unwrap_or((0, at));
-            possible.push(*last.insert(if own_ns > before.0 { (own_ns, at) } else { before }));
-        }
-        let mut shown_ns = vec![u64::MAX; possible.len()];
-        for look in &shown.looks {
+            }
+        };
+        let mut own_shown_ns = vec![u64::MAX; ledger.movements().len()];
+        for look in shown.looks.iter().filter(|look| !look.is_ahead) {
             let answered_ns = books.told[look.deed].answered_ns;
-            shown_ns[look.at] = shown_ns[look.at].min(answered_ns);
+            own_shown_ns[look.at] = own_shown_ns[look.at].min(answered_ns);
         }
-        let mut earliest = u64::MAX;
-        for shown_ns in shown_ns.iter_mut().rev() {
-            earliest = earliest.min(*shown_ns);
-            *shown_ns = earliest;
+        let own_shown = |at: usize| own_shown_ns[at];
+        Self {
+            possible: order.of_all().latest(own_ns),
+            possible_by_level: order.by_level().latest(own_ns),
+            shown: order.of_all().earliest(own_shown),
+            shown_by_level: order.by_level().earliest(own_shown),
         }
-        Self { possible, shown_ns, numbered_ns: if books.is_durable { 0 } else { HELD_UP_NS } }
     }
 
-    /// How many movements had been made for certain at that instant.
-    pub(super) fn made_before(&self, ns: u64) -> usize {
-        self.shown_ns.partition_point(|shown_ns| shown_ns.saturating_add(self.numbered_ns) < ns)
+    /// Up to where in the ledger the movements of a level had been made for certain at that instant.
+    pub(super) fn made_before(&self, ledger: &Ledger<'_>, level: usize, ns: u64) -> usize {
+        let of_level = ledger.of_level(level);
+        let count = of_level.partition_point(|&at| self.shown[at].ns < ns);
+        count.checked_sub(1).map_or(0, |last| of_level[last] + 1)
     }
 }

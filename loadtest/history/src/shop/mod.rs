@@ -1,16 +1,17 @@
 //! The books of a shop: reservations, orders and returns, judged by the ledger.
 //!
 //! Where every change is in a ledger, with its number, the version of its level and who made it, the order of things need not be
-//! searched for: the service has said it. What is left to decide is whether that order explains everything that the clients were
-//! told, and that takes O(n log n):
+//! searched for: the service has said it, of each level at least, and of all where it says so ([`Numbered`]). What is left to decide is whether
+//! that order explains everything that the clients were told, and that takes O(n log n):
 //!
 //! 1. **The ledger is a history of each level** ([`ledger`]): versions one after the other, each state the one before plus the change,
 //!    never more reserved than there is.
 //! 2. **Every deed is in it once, whole** ([`deeds`]): what was acknowledged with exactly the units that were asked for, what was refused not at
 //!    all, what nobody was told of at most once; and nothing is in it that nobody asked for.
 //! 3. **Every answer shows a state of it** ([`looks`]): the units of that version, which is no older than what anybody knew before the
-//!    question was asked, and from no later than when the answer came. With the numbers of the ledger for an order of all writes that is strict
-//!    serializability (Herlihy and Wing, *Linearizability*, 1990, for each level; the order of all by number respects real time).
+//!    question was asked, and from no later than when the answer came. Where the numbers are no order of all, it is held against what is certain
+//!    to have come before ([`precedence`]); that there is no circle in that, and that none of it was asked for too late, is strict serializability of
+//!    all writes either way (Herlihy and Wing, *Linearizability*, 1990, for each level; the order of all respects real time).
 //! 4. **A reservation ends once** ([`holds`]), on all its levels, as the answers say it did; and not before its deadline nor after, as far as
 //!    the clients' own clock can tell: a deadline is `ttl` after some instant between question and answer.
 //! 5. **An order is not lost, and takes its units once** ([`orders`]); what is rejected or cancelled takes none; and no more comes back than
@@ -28,6 +29,7 @@ pub mod holds;
 pub mod ledger;
 pub mod looks;
 pub mod orders;
+pub mod precedence;
 pub mod simulate;
 pub mod told;
 pub mod turns;
@@ -39,6 +41,7 @@ pub use told::{
 };
 
 use finding::Findings;
+use precedence::Precedence;
 
 /// Everything that was seen of a shop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,10 +56,20 @@ pub struct Books {
     pub bound: Bound,
     /// Whose turn it is.
     pub turns: Turns,
-    /// Whether answers wait for the log: then whatever one shows has its number before anything that is asked for after it. Else only the
-    /// movements of one level are numbered in the order in which they came about: of two levels, one that was seen first may be numbered last,
-    /// if whoever made it was held up before it was handed over.
-    pub is_durable: bool,
+    /// How far the numbers of the ledger say which came first.
+    pub numbered: Numbered,
+}
+
+/// How far the numbers of a ledger say which of two movements came first. That is what the service promises of them, so it has to say it; of one
+/// that says nothing less is taken for granted, and what it is not blamed for then is only what nobody promised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Numbered {
+    /// Of one level. Of two levels one that was seen first may have the higher number: where partitions are written side by side and numbered later, or
+    /// where whoever made it was held up before it was handed over.
+    #[default]
+    EachLevel,
+    /// Of all: whatever an answer shows has its number before anything that is asked for after it.
+    Throughout,
 }
 
 /// How far a deadline may be off by the clients' clock.
@@ -100,7 +113,8 @@ pub fn audit(books: &Books) -> Audit {
     deeds::judge(books, &ledger, &mut shown, &mut findings);
     let lives = holds::judge(books, &ledger, &mut shown, &mut findings);
     let fates = orders::judge(books, &ledger, &mut shown, &mut findings);
-    let known = looks::judge(books, &ledger, &lives, shown, &mut findings);
+    let order = Precedence::of(books, &ledger, &mut findings);
+    let known = looks::judge(books, &ledger, &order, &lives, shown, &mut findings);
     turns::judge(books, &ledger, &fates, &known, &mut findings);
     let counts = Counts::of(books, &ledger, &lives, &fates);
     findings.into_audit(counts)

@@ -4,6 +4,7 @@
 //! those of others overlap it. A [`Broken`] promise is broken at some deed that it can be broken at; [`Simulated::broke`] says whether there
 //! was one.
 
+mod keeping;
 mod orders;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,8 @@ use super::{
     Answer, Ask, Books, HoldSeen, HoldState, Line, Movement, MovementKind, Name, OrderState, Seen, Shortage,
     Told, Turns,
 };
+
+pub use keeping::Keeping;
 
 /// How many levels a simulated shop has.
 const LEVELS: usize = 4;
@@ -84,8 +87,13 @@ pub struct Simulated {
 }
 
 /// So many deeds of a shop.
-pub fn simulate(seed: u64, deeds: usize, turns: Turns, broken: Option<Broken>) -> Simulated {
-    let mut shop = Shop::open(seed, turns, broken);
+pub fn simulate(
+    seed: u64,
+    deeds: usize,
+    (keeping, turns): (Keeping, Turns),
+    broken: Option<Broken>,
+) -> Simulated {
+    let mut shop = Shop::open(seed, (keeping, turns), broken);
     for _ in 0..deeds {
         shop.one_deed();
     }
@@ -116,13 +124,16 @@ struct Shop {
     holds: BTreeMap<Name, Hold>,
     orders: BTreeMap<Name, Order>,
     books: Books,
+    keeping: Keeping,
+    /// Movements that count, and are written down when somebody comes to their level.
+    ahead: Vec<Movement>,
     broken: Option<Broken>,
     broke: bool,
     names: u64,
 }
 
 impl Shop {
-    fn open(seed: u64, turns: Turns, broken: Option<Broken>) -> Self {
+    fn open(seed: u64, (keeping, turns): (Keeping, Turns), broken: Option<Broken>) -> Self {
         let levels = (0..LEVELS).map(|level| format!("level {level}")).collect();
         let mut shop = Self {
             random: seed,
@@ -130,7 +141,9 @@ impl Shop {
             levels: [(0, 0, 0); LEVELS],
             holds: BTreeMap::new(),
             orders: BTreeMap::new(),
-            books: Books { levels, turns, is_durable: true, ..Books::default() },
+            books: Books { levels, turns, numbered: keeping.numbered(), ..Books::default() },
+            keeping,
+            ahead: Vec::new(),
             broken,
             broke: false,
             names: 0,
@@ -178,12 +191,25 @@ impl Shop {
         number: Option<u64>,
         of: Option<Name>,
     ) {
+        self.write_down(level);
+        let movement = self.moved(level, (on_hand, reserved), kind, (number, of));
+        self.number(movement);
+    }
+
+    /// The level is another from now on.
+    fn moved(
+        &mut self,
+        level: usize,
+        (on_hand, reserved): (i64, i64),
+        kind: MovementKind,
+        (number, of): (Option<u64>, Option<Name>),
+    ) -> Movement {
         let before = (self.levels[level].0, self.levels[level].1);
         let after = (before.0.wrapping_add_signed(on_hand), before.1.wrapping_add_signed(reserved));
         self.levels[level] = (after.0, after.1, self.levels[level].2 + 1);
         let is_of_order = matches!(kind, MovementKind::Fulfilled | MovementKind::Returned);
-        self.books.movements.push(Movement {
-            seq: self.books.movements.len() as u64 + 1,
+        Movement {
+            seq: 0,
             kind,
             level,
             before,
@@ -192,7 +218,7 @@ impl Shop {
             number,
             hold: of.filter(|_| !is_of_order),
             order: of.filter(|_| is_of_order),
-        });
+        }
     }
 
     fn seen(&self, level: usize) -> Answer {
@@ -209,6 +235,7 @@ impl Shop {
     fn deed(&mut self, ask: Ask, does: impl FnOnce(&mut Self, u64) -> Answer) -> Answer {
         self.now_ns += 20_000 + self.draw(600_000);
         self.expire();
+        self.come_to(&ask);
         let number = self.books.told.len() as u64 + 1;
         let asked_ns = self.now_ns - self.draw(900_000);
         let answer = does(self, number);
@@ -401,19 +428,19 @@ impl Shop {
             self.broke |= self.broken == Some(Broken::ExpiredLate);
             let lines = self.holds[&id].lines.clone();
             for line in lines {
-                self.change(
-                    line.level,
-                    (0, -line.units.cast_signed()),
-                    MovementKind::Expired,
-                    None,
-                    Some(id),
-                );
+                let units = (0, -line.units.cast_signed());
+                let movement = self.moved(line.level, units, MovementKind::Expired, (None, Some(id)));
+                self.ahead.push(movement);
+                if !self.keeping.lets_go_late() {
+                    self.write_down(line.level);
+                }
             }
             self.holds.get_mut(&id).expect("it is there").state = HoldState::Expired;
             self.serve_waiting();
             if early {
                 // Somebody sees it.
                 let level = self.holds[&id].lines[0].level;
+                self.write_down(level);
                 let (number, answer) = (self.books.told.len() as u64 + 1, self.seen(level));
                 let (asked_ns, answered_ns) = (self.now_ns, self.now_ns + 1_000);
                 self.books.told.push(Told {
@@ -439,6 +466,7 @@ impl Shop {
         for of in self.orders.keys().copied().collect::<Vec<_>>() {
             self.deed(Ask::SeeOrder { of }, |shop, _| shop.told_of(of, None));
         }
+        self.in_parts();
         Simulated { books: self.books, broke: self.broke }
     }
 }

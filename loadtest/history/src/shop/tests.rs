@@ -1,9 +1,18 @@
 //! Sound books are found sound, and each broken promise is found to be that.
 
-use super::simulate::{Broken, simulate};
+use super::simulate::{Broken, Keeping, simulate};
 use super::*;
 
+mod partitions;
+
 const ALL_TURNS: [Turns; 3] = [Turns::Fifo, Turns::Lifo, Turns::Priority { ageing_ms: 40 }];
+
+const LOG_FIFO: (Keeping, Turns) = (Keeping::Log, Turns::Fifo);
+
+/// Every way of keeping a ledger, by every discipline.
+fn all_shops() -> impl Iterator<Item = (Keeping, Turns)> {
+    Keeping::ALL.into_iter().flat_map(|keeping| ALL_TURNS.map(|turns| (keeping, turns)))
+}
 
 fn found(audit: &Audit) -> Vec<Fault> {
     audit.by_fault.keys().copied().collect()
@@ -12,11 +21,11 @@ fn found(audit: &Audit) -> Vec<Fault> {
 #[test]
 fn sound_books_are_found_sound() {
     let mut reached = Counts::default();
-    for turns in ALL_TURNS {
+    for shop in all_shops() {
         for seed in 0..150 {
-            let simulated = simulate(seed, 400, turns, None);
+            let simulated = simulate(seed, 400, shop, None);
             let audit = audit(&simulated.books);
-            assert!(audit.is_clean(), "seed {seed}, {turns:?}: {:#?}", audit.listed);
+            assert!(audit.is_clean(), "seed {seed}, {shop:?}: {:#?}", audit.listed);
             for (state, count) in audit.counts.holds_by_state {
                 *reached.holds_by_state.entry(state).or_default() += count;
             }
@@ -59,12 +68,14 @@ fn verdict(broken: Broken) -> Fault {
 
 #[test]
 fn each_broken_promise_is_found_and_called_by_its_name() {
-    for broken in Broken::ALL {
+    for (broken, keeping) in
+        Broken::ALL.into_iter().flat_map(|broken| Keeping::ALL.map(|keeping| (broken, keeping)))
+    {
         let (mut times, mut convicted) = (0, 0);
         for (seed, any_turns) in (0..60).zip(ALL_TURNS.into_iter().cycle()) {
             // Whoever serves the worst first is wrong by any discipline; a newcomer is only where the first is first.
             let turns = if broken == Broken::WorstServedFirst { any_turns } else { Turns::Fifo };
-            let simulated = simulate(seed, 400, turns, Some(broken));
+            let simulated = simulate(seed, 400, (keeping, turns), Some(broken));
             // These go on and on, and are seen where somebody looks: who is served in the wrong order, where several wait.
             let wanders =
                 matches!(broken, Broken::WorstServedFirst | Broken::WakesNobody | Broken::ExpiredLate);
@@ -78,12 +89,12 @@ fn each_broken_promise_is_found_and_called_by_its_name() {
                 let found = found(&audit);
                 assert!(
                     found.contains(&verdict(broken)),
-                    "seed {seed}: {broken:?} is {found:?}: {:#?}",
+                    "seed {seed}, {keeping:?}: {broken:?} is {found:?}: {:#?}",
                     audit.listed
                 );
             }
         }
-        assert!(times >= 20 && convicted * 2 > times, "{broken:?}: {convicted} of {times}");
+        assert!(times >= 20 && convicted * 2 > times, "{broken:?}, {keeping:?}: {convicted} of {times}");
     }
 }
 
@@ -91,7 +102,7 @@ fn each_broken_promise_is_found_and_called_by_its_name() {
 #[test]
 fn who_is_next_is_judged_only_where_it_is_known() {
     for seed in 0..20 {
-        let mut books = simulate(seed, 400, Turns::Fifo, Some(Broken::WorstServedFirst)).books;
+        let mut books = simulate(seed, 400, LOG_FIFO, Some(Broken::WorstServedFirst)).books;
         books.turns = Turns::Untold;
         assert!(audit(&books).is_clean());
     }
@@ -100,8 +111,8 @@ fn who_is_next_is_judged_only_where_it_is_known() {
 /// An answer that never came leaves open whether it was done, and nothing else.
 #[test]
 fn what_was_never_answered_may_be_done_or_not() {
-    for seed in 0..40 {
-        let mut books = simulate(seed, 300, Turns::Fifo, None).books;
+    for (seed, keeping) in (0..60).zip(Keeping::ALL.into_iter().cycle()) {
+        let mut books = simulate(seed, 300, (keeping, Turns::Fifo), None).books;
         let mut forgotten = 0;
         for told in &mut books.told {
             if told.number % 7 == 0
@@ -119,8 +130,8 @@ fn what_was_never_answered_may_be_done_or_not() {
 /// Movements that went missing, or that nobody asked for, are found whatever the answers are.
 #[test]
 fn a_ledger_that_was_tampered_with_is_found() {
-    for seed in 0..40 {
-        let books = simulate(seed, 200, Turns::Fifo, None).books;
+    for (seed, keeping) in (0..60).zip(Keeping::ALL.into_iter().cycle()) {
+        let books = simulate(seed, 200, (keeping, Turns::Fifo), None).books;
         let at = books.movements.len() / 2;
         let mut gap = books.clone();
         gap.movements.remove(at);
@@ -132,10 +143,10 @@ fn a_ledger_that_was_tampered_with_is_found() {
     }
 }
 
-/// A change is seen, and only then another of another level is asked for, which has the lower number: where answers wait for the log it
-/// cannot have been so; where they do not, whoever made the first may have been held up. Of one level it can be so nowhere.
+/// A change is seen, and only then another of another level is asked for, which has the lower number: where numbers are the order of all it
+/// cannot have been so. Of one level it can be so nowhere.
 #[test]
-fn only_where_answers_wait_for_the_log_is_it_in_the_order_of_time() {
+fn only_where_it_is_said_is_the_ledger_in_the_order_of_time() {
     let told =
         |number, asked_ns, answered_ns, ask, answer| Told { number, asked_ns, answered_ns, ask, answer };
     let level = |level, on_hand, version| Answer::Level(Seen { level, on_hand, reserved: 0, version });
@@ -153,7 +164,7 @@ fn only_where_answers_wait_for_the_log_is_it_in_the_order_of_time() {
             order: None,
         }
     };
-    let books = |second: usize, is_durable| {
+    let books = |second: usize, numbered| {
         let (units, version) = if second == 1 { (4, 2) } else { (3, 3) };
         // Number 5 was asked for after number 4 had shown what number 3 did.
         let told = vec![
@@ -190,11 +201,11 @@ fn only_where_answers_wait_for_the_log_is_it_in_the_order_of_time() {
             made(4, MovementKind::Adjusted, 0, if second == 1 { 5 } else { 4 }, units, version, 3),
         ];
         let levels = vec!["a".to_owned(), "b".to_owned()];
-        Books { levels, told, movements, is_durable, ..Books::default() }
+        Books { levels, told, movements, numbered, ..Books::default() }
     };
-    assert_eq!(found(&audit(&books(1, true))), [Fault::BeforeItsTime]);
-    assert_eq!(found(&audit(&books(1, false))), []);
-    for is_durable in [true, false] {
-        assert!(found(&audit(&books(0, is_durable))).contains(&Fault::BeforeItsTime));
+    assert_eq!(found(&audit(&books(1, Numbered::Throughout))), [Fault::BeforeItsTime]);
+    assert_eq!(found(&audit(&books(1, Numbered::EachLevel))), []);
+    for numbered in [Numbered::Throughout, Numbered::EachLevel] {
+        assert!(found(&audit(&books(0, numbered))).contains(&Fault::BeforeItsTime));
     }
 }

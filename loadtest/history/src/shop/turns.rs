@@ -2,7 +2,8 @@
 //!
 //! The rank of an order is made of its name, which says when it was placed, and of its priority; so it is known from outside. Of two orders
 //! that share a level the one with the better rank must not be overtaken if it was shown to wait *before* the other can have begun to be
-//! served: before that was placed, or long enough before something that the ledger has before it. For each level all orders are swept by that
+//! served: before that was placed, or long enough before something that came before it for certain. Who was served first is said by the level itself,
+//! whose movements are in order in any ledger, and never by the numbers of two levels. For each level all orders are swept by that
 //! instant; those that were known to wait by then are in a Fenwick tree by rank, with how long they waited, and one look into it says
 //! whether somebody better was passed over: O(n log n) in all.
 
@@ -24,7 +25,7 @@ type Rank = (u64, u128);
 struct Waiter {
     since_ns: u64,
     rank: Rank,
-    /// It is passed over by what the ledger has before this.
+    /// It is passed over by what the ledger has of the level before this.
     until: usize,
     name: Name,
 }
@@ -54,10 +55,11 @@ pub(super) fn judge(
         let rank = rank(name, fate, books.turns);
         for line in &fate.lines {
             if let Some(since_ns) = fate.seen_waiting_ns {
-                waiters[line.level].push(Waiter { since_ns, rank, until: until(fate, known), name });
+                let until = until(fate, line.level, ledger, known);
+                waiters[line.level].push(Waiter { since_ns, rank, until, name });
             }
-            if let Some(&at) = fate.taken.first() {
-                let after_ns = known.possible[at].0.saturating_sub(TRIED_NS);
+            if let Some(at) = taken(fate, line.level, ledger) {
+                let after_ns = known.possible[at].ns.saturating_sub(TRIED_NS);
                 let from_ns = books.told[fate.placed].asked_ns.max(after_ns);
                 served[line.level].push(Served { from_ns, rank, at, name });
             }
@@ -79,12 +81,18 @@ pub(super) fn judge(
     }
 }
 
-/// Up to where in the ledger it is certain that an order waited.
-fn until(fate: &Fate, known: &Known) -> usize {
-    match (fate.taken.first(), fate.last_seen, fate.cancel_asked_ns) {
-        (Some(&at), ..) => at,
-        (None, OrderState::Cancelled, Some(asked_ns)) => known.made_before(asked_ns),
-        (None, OrderState::Backordered, _) => usize::MAX,
+/// The movement with which an order took its units of a level.
+fn taken(fate: &Fate, level: usize, ledger: &Ledger<'_>) -> Option<usize> {
+    fate.taken.iter().copied().find(|&at| ledger.at(at).level == level)
+}
+
+/// Up to where in the ledger of a level it is certain that an order waited.
+fn until(fate: &Fate, level: usize, ledger: &Ledger<'_>, known: &Known) -> usize {
+    match (fate.taken.is_empty(), fate.last_seen, fate.cancel_asked_ns) {
+        // One that took units, and none of this level, is torn, and found to be that.
+        (false, ..) => taken(fate, level, ledger).unwrap_or(0),
+        (true, OrderState::Cancelled, Some(asked_ns)) => known.made_before(ledger, level, asked_ns),
+        (true, OrderState::Backordered, _) => usize::MAX,
         _ => 0,
     }
 }

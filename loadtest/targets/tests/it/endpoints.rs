@@ -69,11 +69,13 @@ async fn a_database_that_dies_leaves_500(kind: Kind) {
     }
 }
 
+#[databases::needs(Postgres)]
 #[tokio::test]
 async fn a_postgresql_that_dies_leaves_500() {
     a_database_that_dies_leaves_500(Kind::Postgres).await;
 }
 
+#[databases::needs(Redis)]
 #[tokio::test]
 async fn a_redis_that_dies_leaves_500() {
     a_database_that_dies_leaves_500(Kind::Redis).await;

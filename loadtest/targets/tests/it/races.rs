@@ -55,12 +55,14 @@ async fn two_takes_that_meet(way: Way) -> Option<([i64; 2], i64)> {
     Some(([one.max(other), one.min(other)], left(&shop).await))
 }
 
+#[databases::needs(Postgres)]
 #[tokio::test]
 async fn two_naive_transactions_over_postgresql_lose_an_update() {
     let Some(seen) = two_takes_that_meet(Way::Naive).await else { return };
     assert_eq!(seen, ([4, 4], 4), "two were sold, one is gone");
 }
 
+#[databases::needs(Postgres)]
 #[tokio::test]
 async fn two_atomic_updates_over_postgresql_are_both_there() {
     let Some(seen) = two_takes_that_meet(Way::Atomic).await else { return };
@@ -68,6 +70,7 @@ async fn two_atomic_updates_over_postgresql_are_both_there() {
 }
 
 /// Redis has no lock to hold two requests with, so pairs race until one loses.
+#[databases::needs(Redis)]
 #[tokio::test]
 async fn two_naive_requests_over_redis_lose_an_update() {
     const PAIRS_MAX: i64 = 20_000;

@@ -48,6 +48,7 @@ macro_rules! for_each_shop {
             use crate::support::{Kind, Served};
 
             $(
+                #[databases::needs($kind)]
                 #[tokio::test]
                 async fn $name() {
                     if let Some(shop) = Served::start(Kind::$kind, Way::$way) {
