@@ -60,8 +60,8 @@ fn nginx_takes_what_stands_before_the_replicas() {
     };
     let Some(said) = verify(BALANCER) else { return };
     assert!(said.contains("test is successful"), "{said}");
-    let wrong = verify(&BALANCER.replace("least_conn;", "most_conn;")).expect("it was here");
-    assert!(wrong.contains("unknown directive \"most_conn\""), "it does look: {wrong}");
+    let wrong = verify(&BALANCER.replace("split_clients ", "spill_clients ")).expect("it was here");
+    assert!(wrong.contains("unknown directive \"spill_clients\""), "it does look: {wrong}");
 }
 
 /// Whoever nginx sends requests to is a service of docker-compose.yml.

@@ -16,23 +16,23 @@ use crate::support::stock::Stock;
 
 const THREADS: usize = 4;
 const CALLS_PER_CLIENT: usize = 4_000;
-const KEYS: u32 = 4;
+pub(crate) const KEYS: u32 = 4;
 /// Every client's script follows from this and its number.
-const SEED: u64 = 20_260;
+pub(crate) const SEED: u64 = 20_260;
 
 /// The script of one client: what it asks next.
-struct Script {
+pub(crate) struct Script {
     random: Xoshiro256PlusPlus,
     /// The version each level had when this client last read it: what its counts demand.
     versions: [u64; KEYS as usize],
 }
 
 impl Script {
-    fn new(client: usize) -> Self {
+    pub(crate) fn new(client: usize) -> Self {
         Self { random: Xoshiro256PlusPlus::seed_from_u64(SEED + client as u64), versions: Default::default() }
     }
 
-    fn next(&mut self) -> Request {
+    pub(crate) fn next(&mut self) -> Request {
         match self.random.random_range(0..10) {
             0..2 => Request::Read(self.key()),
             2 => Request::Snapshot(self.some_keys()),
@@ -42,6 +42,11 @@ impl Script {
             }
             _ => Request::Write(self.many_lines()),
         }
+    }
+
+    /// The client has seen the level at that version.
+    pub(crate) fn saw(&mut self, key: Key, version: u64) {
+        self.versions[key.0 as usize] = version;
     }
 
     /// At least two of the keys, ascending.
@@ -89,7 +94,7 @@ async fn run_script(mut client: Client, number: usize) -> Vec<Record> {
     let mut script = Script::new(number);
     for _ in 0..CALLS_PER_CLIENT {
         match script.next() {
-            Request::Read(key) => script.versions[key.0 as usize] = client.read(key).await.version(),
+            Request::Read(key) => script.saw(key, client.read(key).await.version()),
             Request::Write(lines) => client.write(lines, script.random.random_ratio(1, 4)).await,
             Request::Snapshot(keys) => client.snapshot(keys).await,
         }
@@ -126,7 +131,7 @@ async fn history(kind: StrategyKind) -> History {
 }
 
 /// That a history shows what it must, so that its passing means something.
-fn assert_it_shows_all(verdict: &Verdict) {
+pub(crate) fn assert_it_shows_all(verdict: &Verdict) {
     let summary = verdict.summary;
     let enough = [
         ("writes overlap", summary.contended_writes > 100),

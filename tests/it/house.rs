@@ -204,7 +204,7 @@ fn leaves(text: &str, base: &[&str]) -> Vec<Vec<String>> {
 #[test]
 fn imports_run_one_way() {
     let order = order();
-    let behind_the_gate = ["journal", "store/local", "store/postgres"];
+    let behind_the_gate = ["journal", "store/import", "store/local", "store/postgres"];
     let mut broken = Vec::new();
     let mut seen = BTreeSet::new();
     for source in sources("src").iter().filter(|source| source.path != "src/lib.rs") {

@@ -8,6 +8,7 @@ mod admission;
 mod alerts;
 mod backups;
 mod backups_kept;
+mod balanced;
 mod behind_nginx;
 mod caching;
 mod closing;

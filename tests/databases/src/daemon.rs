@@ -66,11 +66,15 @@ pub(crate) struct Daemon {
 /// A temporary folder that whoever runs the servers may write to.
 pub(crate) fn folder() -> Result<TempDir, StartError> {
     let folder = tempfile::tempdir().map_err(StartError::io("making a temporary folder"))?;
-    if let Some(user) = programs::somebody() {
-        let (user, group) = (user.uid.as_raw(), user.gid.as_raw());
-        chown(folder.path(), Some(user), Some(group)).map_err(StartError::io("giving it away"))?;
-    }
+    give_to_servers(folder.path())?;
     Ok(folder)
+}
+
+/// Lets whoever runs the servers write to that folder.
+pub fn give_to_servers(folder: &Path) -> Result<(), StartError> {
+    let Some(user) = programs::somebody() else { return Ok(()) };
+    let (user, group) = (user.uid.as_raw(), user.gid.as_raw());
+    chown(folder, Some(user), Some(group)).map_err(StartError::io("giving a folder away"))
 }
 
 impl Daemon {

@@ -4,32 +4,29 @@
 //!
 //! * A server listens on a Unix socket in a temporary folder of its own, so that nothing has a port to be taken and no test can
 //!   reach a database that somebody needs. Nothing is synced to disk.
-//! * A machine without the programs has not failed a test: it is told on standard error, past the test runner's capture, that
-//!   the test was skipped. With [`VARIABLE`] set to `required` it is a failure that names what to install, so that a pipeline
-//!   that means to run these tests cannot lose them unnoticed.
+//! * A machine without the programs has not failed a test: the runner reports each that is marked by [`macro@needs`] as ignored, by
+//!   name and with the reason. With `INVENTORY_TEST_DATABASES=required` the tests are not even built, and what to install is named,
+//!   so that a pipeline that means to run them cannot lose them unnoticed. One that is run all the same fails.
 //! * Servers never run as root, since PostgreSQL refuses to: where the tests do, they run as `postgres` or `nobody`.
 
 mod daemon;
+mod found;
 mod postgres;
-mod programs;
+pub mod programs;
 mod redis;
 
-use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-pub use daemon::StartError;
+pub use daemon::{StartError, give_to_servers};
+pub use databases_needs::needs;
 pub use postgres::{Database, Postgres};
 pub use redis::Redis;
 
-/// What says whether the tests need their databases: `required`, or unset.
-pub const VARIABLE: &str = "INVENTORY_TEST_DATABASES";
-
-/// The PostgreSQL server that the tests of this process share, started by the first that asks and stopped after the last; `None`
-/// if there is none here, which has been told. Each test makes a [`Database`] of its own in it.
+/// The PostgreSQL server that the tests of this process share, started by the first that asks and stopped after the last. Each test makes a [`Database`] of its own in it.
 ///
 /// # Panics
 ///
-/// If it does not start, or is missing where it is required.
+/// If it does not start, or is missing.
 #[must_use]
 pub fn postgres() -> Option<Arc<Postgres>> {
     // Making a cluster takes a second, and statics are never dropped: so it is shared, and owned by the tests that use it.
@@ -43,82 +40,38 @@ pub fn postgres() -> Option<Arc<Postgres>> {
     Some(started)
 }
 
-/// A Redis server of its own, stopped when it is dropped; `None` if there is none here, which has been told.
+/// A Redis server of its own, stopped when it is dropped.
 ///
 /// # Panics
 ///
-/// If it does not start, or is missing where it is required.
+/// If it does not start, or is missing.
 #[must_use]
 pub fn redis() -> Option<Redis> {
     unless_missing(Redis::start())
 }
 
-/// What was started, or `None` if it is missing and may be.
+/// What was started: where it may be missing nobody asks for it, as the tests that do are ignored.
 ///
 /// # Panics
 ///
-/// If it could not be started, or is missing where it is required.
+/// If it could not be started, or is missing: then the test lacks [`macro@needs`], or was run although it is ignored.
 #[must_use]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "callers end where there is none, as they did when one could be missing"
+)]
 pub fn unless_missing<S>(started: Result<S, StartError>) -> Option<S> {
-    let demand = std::env::var(VARIABLE).unwrap_or_default();
-    match judged(started, &demand) {
-        Ok(Ok(server)) => Some(server),
-        Ok(Err(missing)) => {
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            // Not `eprintln!`, which the test runner keeps to itself if the test passes. If nobody can be told, so be it.
-            drop(writeln!(std::io::stderr(), "SKIPPED {name}: {missing}"));
-            None
-        }
-        Err(problem) => panic!("{problem}"),
-    }
-}
-
-/// The same, for a given value of the variable: the server, or what is missing and may be; or why the test fails. A demand that is
-/// misspelt must not pass for none.
-fn judged<S>(started: Result<S, StartError>, demand: &str) -> Result<Result<S, String>, String> {
-    let is_required = match demand {
-        "" => false,
-        "required" => true,
-        other => return Err(format!("{VARIABLE} is `{other}`: it may be `required`, or unset")),
-    };
-    match started {
-        Ok(server) => Ok(Ok(server)),
-        Err(missing @ StartError::Missing { .. }) if !is_required => Ok(Err(missing.to_string())),
-        Err(problem) => Err(problem.to_string()),
-    }
+    Some(started.unwrap_or_else(|problem| panic!("{problem}")))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
-    fn missing() -> Result<(), StartError> {
-        Err(StartError::Missing { program: "initdb", package: "postgresql" })
-    }
-
-    #[test]
-    fn what_is_missing_is_skipped_unless_it_is_required() {
-        let skipped = judged(missing(), "").expect("no failure").unwrap_err();
-        assert!(skipped.contains("no initdb on this machine"), "{skipped}");
-        let refused = judged(missing(), "required").unwrap_err();
-        assert!(refused.contains("initdb") && refused.contains("apt-get install postgresql"), "{refused}");
-        assert_eq!(judged(Ok(7), "required"), Ok(Ok(7)));
-    }
-
-    #[test]
-    fn a_misspelt_demand_is_not_taken_for_none() {
-        for demand in ["require", "Required", "1"] {
-            assert!(judged(Ok(7), demand).unwrap_err().contains(VARIABLE));
-        }
-    }
-
-    #[test]
-    fn what_does_not_start_is_never_skipped() {
-        let failed = || Err::<(), _>(StartError::Ended { program: "postgres", log: "no room".to_owned() });
-        assert!(judged(failed(), "").unwrap_err().contains("no room"));
-    }
-
     /// All tests of a process share a server while any of them uses it, each with a database of its own.
+    #[needs(Postgres)]
     #[test]
     fn one_postgresql_server_is_shared_and_stopped_after_its_last_user() {
         let Some(server) = postgres() else { return };
@@ -134,6 +87,7 @@ mod tests {
         assert!(!files.exists());
     }
 
+    #[needs(Redis)]
     #[test]
     fn each_redis_server_is_its_own() {
         let Some(one) = redis() else { return };

@@ -31,8 +31,14 @@ const SETTINGS: [&str; 9] = [
 /// Settings of a server that a test kills: what it has acknowledged is there afterwards.
 const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 
+/// What a standby is called by its primary.
+const STANDBY: &str = "standby";
+
 /// What a server says when it takes clients.
 const READY: &str = "database system is ready to accept connections";
+
+/// The same of a standby, which shows what it has.
+const READY_TO_SHOW: &str = "database system is ready to accept read-only connections";
 
 /// How often one is started again while something of the one before is still there.
 const RESTARTS_MAX: usize = 100;
@@ -43,7 +49,7 @@ pub struct Postgres {
     daemon: Daemon,
     programs: PathBuf,
     databases: AtomicU32,
-    settings: Vec<&'static str>,
+    settings: Vec<String>,
 }
 
 /// A database of a [`Postgres`], fresh and empty. It keeps its server running.
@@ -56,15 +62,22 @@ pub struct Database {
 impl Postgres {
     /// Makes a cluster and starts a server over it.
     pub fn start() -> Result<Self, StartError> {
-        Self::start_with(SETTINGS.to_vec())
+        Self::start_with(&[&SETTINGS])
     }
 
     /// The same, of which a crash takes nothing back that was acknowledged: to be killed, with [`Postgres::kill`].
     pub fn start_durable() -> Result<Self, StartError> {
-        Self::start_with([&SETTINGS[..], &DURABLE[..]].concat())
+        Self::start_with(&[&SETTINGS, &DURABLE])
     }
 
-    fn start_with(settings: Vec<&'static str>) -> Result<Self, StartError> {
+    /// The same, of which a change is acknowledged once its [`Postgres::standby`] has it on disk, too: until there is one, none is.
+    pub fn start_primary() -> Result<Self, StartError> {
+        let waits = format!("synchronous_standby_names={STANDBY}");
+        Self::start_with(&[&SETTINGS, &DURABLE, &[&waits]])
+    }
+
+    fn start_with(settings: &[&[&str]]) -> Result<Self, StartError> {
+        let settings: Vec<String> = settings.concat().into_iter().map(str::to_owned).collect();
         let programs = programs::postgres()?;
         let folder = daemon::folder()?;
         let data = folder.path().join("data");
@@ -73,6 +86,29 @@ impl Postgres {
         // An immediate shutdown: there is nothing to write back, and no client to wait for.
         let daemon = Daemon::start(("postgres", command), READY, Signal::SIGQUIT, folder)?;
         Ok(Self { daemon, programs, databases: AtomicU32::new(0), settings })
+    }
+
+    /// A standby of this one, which shows what it has and takes no changes.
+    pub fn standby(&self) -> Result<Self, StartError> {
+        let folder = daemon::folder()?;
+        let mut copy = programs::command(&self.programs.join("pg_basebackup"), folder.path());
+        copy.arg("-D").arg(folder.path().join("data")).args(["-R", "-X", "stream", "--checkpoint=fast"]);
+        copy.arg("--no-sync").arg("-h").arg(self.daemon.folder()).args(["-U", USER]);
+        finish("pg_basebackup", copy)?;
+        // By the name of its cluster it is known to the primary.
+        let mut settings: Vec<String> =
+            [&SETTINGS[..], &DURABLE[..]].concat().into_iter().map(str::to_owned).collect();
+        settings.push(format!("cluster_name={STANDBY}"));
+        let command = server(&self.programs, folder.path(), &settings);
+        let daemon = Daemon::start(("postgres", command), READY_TO_SHOW, Signal::SIGQUIT, folder)?;
+        Ok(Self { daemon, programs: self.programs.clone(), databases: AtomicU32::new(0), settings })
+    }
+
+    /// Makes a standby the one that takes changes.
+    pub fn promote(&self) -> Result<(), StartError> {
+        let mut command = programs::command(&self.programs.join("pg_ctl"), self.daemon.folder());
+        command.arg("-D").arg(self.daemon.folder().join("data")).args(["-w", "promote"]);
+        finish("pg_ctl", command)
     }
 
     /// Ends it as a crash would, at whatever it is.
@@ -97,11 +133,29 @@ impl Postgres {
         format!("postgresql:///postgres?host={}&user={USER}", self.daemon.folder().display())
     }
 
+    /// The folder of its socket, which is a host of its address.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.folder().to_owned()
+    }
+
     /// Makes a database. Its [`Database::url`] is what clients are given.
     pub fn database(self: &Arc<Self>) -> Result<Database, StartError> {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut command = programs::command(&self.programs.join("createdb"), self.daemon.folder());
         command.arg("-h").arg(self.daemon.folder()).args(["-U", USER, &name]);
+        finish("createdb", command)?;
+        Ok(Database { server: Arc::clone(self), name })
+    }
+
+    /// Makes a database whose tables are in that folder, which is empty and belongs to whoever runs the servers. What is in it is gone with the folder.
+    pub fn database_in(self: &Arc<Self>, tablespace: &str, folder: &Path) -> Result<Database, StartError> {
+        let make = format!("CREATE TABLESPACE {tablespace} LOCATION '{}'", folder.display());
+        let mut command = programs::command(&self.programs.join("psql"), self.daemon.folder());
+        command.arg("-h").arg(self.daemon.folder()).args(["-U", USER, "-d", "postgres", "-c", &make]);
+        finish("psql", command)?;
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut command = programs::command(&self.programs.join("createdb"), self.daemon.folder());
+        command.arg("-h").arg(self.daemon.folder()).args(["-U", USER, "-D", tablespace, &name]);
         finish("createdb", command)?;
         Ok(Database { server: Arc::clone(self), name })
     }
@@ -119,13 +173,23 @@ impl Database {
         let folder = self.server.daemon.folder().display();
         format!("postgresql:///{}?host={folder}&user={USER}", self.name)
     }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder of the socket of its server.
+    pub fn socket(&self) -> PathBuf {
+        self.server.socket()
+    }
 }
 
-fn server(programs: &Path, folder: &Path, settings: &[&str]) -> Command {
+fn server(programs: &Path, folder: &Path, settings: &[String]) -> Command {
     let mut command = programs::command(&programs.join("postgres"), folder);
     command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
     for setting in settings {
-        command.args(["-c", setting]);
+        command.arg("-c").arg(setting);
     }
     command
 }

@@ -3,9 +3,7 @@
 //! is held by those of the library over a disk that fails on demand.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::Method;
@@ -15,29 +13,21 @@ use tempfile::TempDir;
 
 use crate::support::app::answer::Answer;
 use crate::support::process::Server;
+use crate::support::small_disk::SmallDisk;
 
 const MIB: usize = 1024 * 1024;
 const DISK_BYTES: usize = 8 * MIB;
 
-/// The small file system, and the folder on it. Unmounted when dropped.
-struct SmallDisk {
-    mounted: TempDir,
+/// The small file system, and the folder on it.
+struct Disk {
+    mounted: SmallDisk,
     data: Arc<TempDir>,
 }
 
-impl SmallDisk {
+impl Disk {
     /// `None`, said aloud, where it cannot be made.
     fn mount(test: &str) -> Option<Self> {
-        let mounted = TempDir::new().expect("a temporary folder");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_BYTES}"), "inventory-test"]);
-        let outcome = mount.arg(mounted.path()).output();
-        if !outcome.as_ref().is_ok_and(|output| output.status.success()) {
-            // Past the harness, which shows nothing of a test that passes.
-            let mut aloud = std::io::stderr();
-            let _ = writeln!(aloud, "SKIPPED: {test}: no file system of its own can be mounted: {outcome:?}");
-            return None;
-        }
+        let mounted = SmallDisk::mount(test, DISK_BYTES)?;
         let data = Arc::new(TempDir::new_in(mounted.path()).expect("a folder on it"));
         Some(Self { mounted, data })
     }
@@ -46,26 +36,13 @@ impl SmallDisk {
         Server::over(StrategyKind::Atomic, Arc::clone(&self.data))
     }
 
-    fn ballast(&self) -> PathBuf {
-        self.mounted.path().join("ballast")
-    }
-
     /// Leaves that much room.
     fn fill_up_to(&self, room: usize) {
-        let mut ballast = fs::File::create(self.ballast()).expect("a file");
-        let bytes = DISK_BYTES - used(self.data.path()) - room;
-        ballast.write_all(&vec![1; bytes]).expect("it fits");
+        self.mounted.take(DISK_BYTES - used(self.data.path()) - room);
     }
 
     fn make_room(&self) {
-        fs::remove_file(self.ballast()).expect("it is there");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Whatever is open in it goes with the process that has it.
-        let _ = Command::new("umount").arg("-l").arg(self.mounted.path()).status();
+        self.mounted.make_room();
     }
 }
 
@@ -124,7 +101,7 @@ async fn until_room(server: &Server) {
 /// with 0, as nothing is lost; and goes on when there is room, without a restart.
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_is_waited_out() {
-    let Some(disk) = SmallDisk::mount("a full disk") else { return };
+    let Some(disk) = Disk::mount("a full disk") else { return };
     let server = disk.server();
     server.put("/v1/stock/wool", &json!({ "on_hand": 0 })).await.assert_status(201);
     disk.fill_up_to(MIB / 2);
@@ -163,7 +140,7 @@ fn long(sku: &str) -> Value {
 /// then is told that it is lost, with exit code 1; if it is killed, nothing that was acknowledged is; and with room it is kept.
 #[tokio::test]
 async fn what_was_let_in_and_finds_no_room_is_unknown_until_there_is_room() {
-    let Some(disk) = SmallDisk::mount("a change that finds no room") else { return };
+    let Some(disk) = Disk::mount("a change that finds no room") else { return };
     let mut server = disk.server();
     let (path, sku) = ("/v1/transfers", "x".repeat(64));
     let (from, to) = (format!("/v1/stock/{sku}"), format!("/v1/stock/{sku}?location={:0>32}", 1));

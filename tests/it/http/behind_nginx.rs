@@ -1,37 +1,16 @@
 //! Behind nginx, which keeps connections to the service and sends the requests of everybody over them: whatever one client sends, each other
 //! one gets its own answer, and a request that is hidden in another is never carried out (P10, P11).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::Duration;
-
 use inventory::strategy::StrategyKind;
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout};
 
 use crate::support::app::TestApp;
-use crate::support::checker::NGINX;
+use crate::support::nginx::Nginx;
 
-/// Nothing here takes that long: what does hangs.
-const WATCHDOG: Duration = Duration::from_secs(20);
-
-/// nginx, until it is dropped.
-struct Nginx {
-    process: Child,
-    folder: TempDir,
-}
-
-impl Nginx {
-    /// In front of that service, with few connections to it; `None` where there is no nginx.
-    async fn before(app: &TestApp) -> Option<Self> {
-        let folder = TempDir::new().expect("a folder");
-        let path = folder.path().join("nginx.conf");
-        let socket = socket_in(folder.path());
-        let (place, service) = (folder.path().display(), app.address);
-        let configuration = format!(
+/// nginx in front of that service, with few connections to it; `None` where there is no nginx.
+async fn before(app: &TestApp) -> Option<Nginx> {
+    let service = app.address;
+    Nginx::start(|place, socket| {
+        format!(
             "daemon off; master_process off; pid {place}/pid; error_log {place}/error.log info;
              events {{ worker_connections 64; }}
              http {{
@@ -39,53 +18,17 @@ impl Nginx {
                fastcgi_temp_path {place}; uwsgi_temp_path {place}; scgi_temp_path {place};
                upstream service {{ server {service}; keepalive 2; }}
                server {{
-                 listen unix:{}; underscores_in_headers on; ignore_invalid_headers off;
+                 listen unix:{socket}; underscores_in_headers on; ignore_invalid_headers off;
                  location / {{
                    proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection '';
                    proxy_request_buffering off; proxy_buffering off;
                    proxy_ignore_client_abort on;
                  }}
                }}
-             }}",
-            socket.display()
-        );
-        fs::write(&path, configuration).expect("a file");
-        let process = NGINX.start(&["-c", path.to_str().expect("a path"), "-e", "stderr"])?;
-        let nginx = Self { process, folder };
-        let is_there = async {
-            while UnixStream::connect(nginx.socket()).await.is_err() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(WATCHDOG, is_there).await.expect("nginx listens");
-        Some(nginx)
-    }
-
-    fn socket(&self) -> PathBuf {
-        socket_in(self.folder.path())
-    }
-
-    /// All that comes of these bytes, until either side has enough.
-    async fn answers(&self, bytes: &[u8]) -> String {
-        let mut connection = UnixStream::connect(self.socket()).await.expect("nginx listens");
-        // It may answer, and close, before it has all.
-        let _closed = connection.write_all(bytes).await;
-        let _closed = connection.shutdown().await;
-        let mut all = Vec::new();
-        let _reset = timeout(WATCHDOG, connection.read_to_end(&mut all)).await.expect("an end");
-        String::from_utf8_lossy(&all).into_owned()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn socket_in(folder: &Path) -> PathBuf {
-    folder.join("socket")
+             }}"
+        )
+    })
+    .await
 }
 
 /// How much a hidden request adds, should it be carried out.
@@ -183,7 +126,7 @@ async fn assert_own_answer(nginx: &Nginx, number: u64, after: &str) {
 async fn behind_nginx_each_gets_the_answer_to_what_it_asked() {
     const UNITS: u64 = 1_000_000;
     let app = TestApp::stocked(StrategyKind::Atomic, &[("A", UNITS)]).await;
-    let Some(nginx) = Nginx::before(&app).await else { return };
+    let Some(nginx) = before(&app).await else { return };
     let (mut own, mut openly) = (0, 0);
     for (name, bytes) in attacks() {
         for _ in 0..3 {

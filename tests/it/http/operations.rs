@@ -78,7 +78,7 @@ for_each_strategy! {
         let status = app.get("/v1/status").await;
         assert_eq!(status.assert_status(200).at("/strategy"), kind.name());
         assert_eq!((status.at("/durability"), status.number("/levels")), (json!("durable"), 1));
-        assert_eq!(status.at("/version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!((status.at("/version"), status.at("/ledger_order")), (json!(env!("CARGO_PKG_VERSION")), json!("all")));
         assert!(status.number("/contention/acquisitions") >= 3, "{}", status.text());
     }
 

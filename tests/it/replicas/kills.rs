@@ -18,15 +18,20 @@ use crate::support::stock::{adjust, create, key};
 use crate::support::store::{changed, open_replica};
 
 /// A replica in a process of its own. Killed, by its pid, when dropped.
-struct Replica {
+pub(super) struct Replica {
     process: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Replica {
-    fn start(store: &str) -> Self {
+    pub(super) fn start(store: &str) -> Self {
+        Self::start_with(store, &[])
+    }
+
+    /// With more arguments.
+    pub(super) fn start_with(store: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--store", store]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--store", store]).args(more);
         command.args(["--store-connections", "8"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("the server starts");
         let mut url = String::new();
@@ -35,12 +40,12 @@ impl Replica {
         Self { process, url: url.trim().to_owned() }
     }
 
-    async fn is_ready(&self) -> bool {
+    pub(super) async fn is_ready(&self) -> bool {
         let answer = reqwest::get(format!("{}/readyz", self.url)).await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    async fn until_ready(&self, wanted: bool) {
+    pub(super) async fn until_ready(&self, wanted: bool) {
         let ready = async {
             while self.is_ready().await != wanted {
                 tokio::task::yield_now().await;
@@ -49,7 +54,7 @@ impl Replica {
         tokio::time::timeout(WATCHDOG, ready).await.expect("it comes to that");
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
     }
@@ -62,12 +67,12 @@ impl Drop for Replica {
     }
 }
 
-fn durable() -> Option<Postgres> {
+pub(super) fn durable() -> Option<Postgres> {
     databases::unless_missing(Postgres::start_durable())
 }
 
 /// `loadtest`, which stands beside the server that is tested.
-fn loadtest() -> PathBuf {
+pub(super) fn loadtest() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_inventory")).with_file_name("loadtest");
     assert!(program.exists(), "{} is made by `cargo test --workspace`", program.display());
     program
@@ -75,6 +80,7 @@ fn loadtest() -> PathBuf {
 
 /// The whole of it: three replicas, a load over all of them, and in its midst one replica is killed, and the database; one history, and nothing that
 /// was acknowledged is missing.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_over_three_replicas_is_clean_though_one_and_the_database_are_killed() {
     let Some(mut database) = durable() else { return };
@@ -131,6 +137,7 @@ async fn a_run_over_three_replicas_is_clean_though_one_and_the_database_are_kill
 }
 
 /// The database is away, and comes back: replicas say so, are ready again by themselves, and answer whoever asks in between that nothing was changed.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_is_waited_for() {
     let Some(mut database) = durable() else { return };
@@ -167,6 +174,7 @@ async fn a_database_that_is_away_is_waited_for() {
 
 /// Connections are killed at whatever statement they are at, again and again, while two replicas write: every change that was acknowledged is there,
 /// every one that was not applied is not, and one of which nobody knew is settled by its key, once.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_connections_lose_nothing() {
     const CLIENTS: u64 = 16;

@@ -36,6 +36,7 @@ async fn seen_after_waiting(url: &str, asks: impl AsyncFnOnce(&Client) -> i64) -
     seen
 }
 
+#[databases::needs(Postgres)]
 #[tokio::test]
 async fn a_lock_and_a_read_in_one_statement_lose_updates() {
     let Some(server) = databases::postgres() else { return };

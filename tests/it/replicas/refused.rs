@@ -15,6 +15,7 @@ async fn told(url: &str, statement: &str) {
     client.batch_execute(statement).await.expect("it is done");
 }
 
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_meant_is_told_in_words() {
     let Some(server) = databases::postgres() else { return };
@@ -52,6 +53,7 @@ async fn what_cannot_be_meant_is_told_in_words() {
 }
 
 /// Whichever comes first makes the tables, and the others find them.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_start_at_once() {
     let Some(server) = databases::postgres() else { return };

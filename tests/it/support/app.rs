@@ -91,7 +91,8 @@ impl Builder {
 
     /// Stock in a database, where [`STORE_VARIABLE`] asks for that: another one for each service.
     fn in_database_if_asked(&mut self) -> Option<databases::Database> {
-        if std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") {
+        let has_its_own = matches!(self.config.storage, Storage::Postgres { .. });
+        if !has_its_own && std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") {
             let server = databases::postgres().expect("PostgreSQL is asked for");
             let made = server.database().expect("a database");
             let keeping = self.config.storage.keeping().clone();

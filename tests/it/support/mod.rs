@@ -2,15 +2,18 @@
 //!
 //! [`for_each_strategy`] makes the tests, [`stock`] is the thing under test with the [`recorder`] that takes its
 //! hand-offs, [`process`] the real server, [`clients`] runs many callers at once, [`recording`] writes down what they saw for the checker, [`checker`] runs programs that know a format better,
-//! [`tokens`] and [`certificates`] sign them.
+//! [`tokens`] and [`certificates`] sign them, [`proxy`] is the network before a database, and fails, [`small_disk`] is soon full.
 
 pub(crate) mod app;
 pub(crate) mod certificates;
 pub(crate) mod checker;
 pub(crate) mod clients;
+pub(crate) mod nginx;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod recorder;
 pub(crate) mod recording;
+pub(crate) mod small_disk;
 pub(crate) mod stock;
 pub(crate) mod store;
 pub(crate) mod tokens;
@@ -68,6 +71,7 @@ macro_rules! for_each_store {
             $crate::support::correct_stores!(tests_of_store, [$($keeping,)? Keeping::default()]);
 
             /// In a database there is no strategy: the database shares the levels.
+            #[databases::needs(Postgres)]
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 let [keeping, ..] = [$($keeping,)? Keeping::default()];

@@ -129,7 +129,7 @@ impl Client {
     }
 }
 
-fn change(effect: Effect) -> Change {
+pub(crate) fn change(effect: Effect) -> Change {
     let (operation, precondition) = match effect {
         Effect::Add(delta) => (Operation::Adjust { delta, if_missing: IfMissing::Refuse }, Precondition::Any),
         Effect::AddOrCreate(delta) => {
@@ -145,7 +145,7 @@ fn change(effect: Effect) -> Change {
     Change { operation, precondition }
 }
 
-fn seen(key: Key, level: Level) -> Seen {
+pub(crate) fn seen(key: Key, level: Level) -> Seen {
     let stock = if level.exists() {
         Told::Level { on_hand: level.on_hand(), reserved: level.reserved() }
     } else {
@@ -154,7 +154,7 @@ fn seen(key: Key, level: Level) -> Seen {
     Seen { key, version: level.version(), stock }
 }
 
-fn refused(key: Key, refusal: Refusal) -> Refused {
+pub(crate) fn refused(key: Key, refusal: Refusal) -> Refused {
     let reason = match refusal.reason {
         stock::Reason::Insufficient { .. } => Reason::Insufficient,
         stock::Reason::NotFound => Reason::Missing,

@@ -1,0 +1,294 @@
+//! Who tells a webhook, of several replicas that could: one at a time, and another when that one stops, dies or is cut off (P12).
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use inventory::store::{AnyStore, Keeping, Leases};
+use inventory::webhooks::WebhookConfig;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_postgres::NoTls;
+
+use super::hooks::{Services, config, seq, started};
+use super::kills::{Replica, durable};
+use crate::support::app::WATCHDOG;
+use crate::support::app::receiver::Receiver;
+use crate::support::store::open_replica;
+
+/// What a receiver of all movements may see: each message is the one after the one before, or begins anew further back. Of two who send at once one would
+/// be ahead of the other, and tell what is next for him and not for who reads.
+#[derive(Debug, Default)]
+struct Told {
+    last: u64,
+    newest: u64,
+    begun_anew: usize,
+}
+
+impl Told {
+    fn hears(&mut self, seq: u64) {
+        assert!(seq <= self.last + 1, "{seq} after {}: {self:?}", self.last);
+        self.begun_anew += usize::from(seq <= self.last);
+        self.last = seq;
+        self.newest = self.newest.max(seq);
+    }
+
+    /// Hears until it has been told of that movement.
+    async fn hears_up_to(&mut self, receiver: &mut Receiver, newest: u64) {
+        while self.newest < newest {
+            self.hears(seq(&receiver.next().await));
+        }
+    }
+}
+
+fn leases(store: &AnyStore) -> &(impl Leases + 'static) {
+    store.leases().expect("it is shared")
+}
+
+/// A lease is had by one, for a time; and who has lost it neither has it back nor moves what is left in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_had_by_one() {
+    const LONG: Duration = Duration::from_hours(1);
+    let Some(server) = databases::postgres() else { return };
+    let database = server.database().expect("a database");
+    let mut stores = Vec::new();
+    for _ in 0..3 {
+        stores.push(Arc::new(open_replica(&database.url(), Keeping::default()).await));
+    }
+    let mut claim = 0;
+    for round in 0..20 {
+        let name = format!("lease {round}");
+        let mut takers = JoinSet::new();
+        for taker in 0..9 {
+            claim += 1;
+            let (store, name, claim) = (Arc::clone(&stores[taker % 3]), name.clone(), claim);
+            let time = Duration::from_millis(30);
+            takers.spawn(async move {
+                (claim, leases(&store).take(&name, claim, time).await.expect("an answer").is_some())
+            });
+        }
+        let had: Vec<_> = takers.join_all().await.into_iter().filter(|(_, has)| *has).collect();
+        // Where the takers took their time the first had lost it by then.
+        let Some((holder, _)) = had.first() else { panic!("somebody has it") };
+        let _may_be_over = leases(&stores[0]).renew(&name, *holder, LONG / 1_000_000, b"one".to_vec()).await;
+        claim += 1;
+        let left = loop {
+            if let Some(left) = leases(&stores[1]).take(&name, claim, LONG).await.expect("an answer") {
+                break left;
+            }
+        };
+        assert!(left.is_none() || left.as_deref() == Some(b"one"), "{left:?}");
+        assert!(leases(&stores[2]).is_held(&name, claim).await.expect("an answer"));
+        assert!(!leases(&stores[2]).is_held(&name, *holder).await.expect("an answer"));
+        let late = leases(&stores[0]).renew(&name, *holder, LONG, b"late".to_vec()).await;
+        assert!(!late.expect("an answer"), "it is not his any more");
+        leases(&stores[0]).give_back(&name, *holder, b"late".to_vec()).await.expect("an answer");
+        leases(&stores[0]).end(&name, *holder).await.expect("an answer");
+        assert_eq!(leases(&stores[2]).take(&name, claim + 1, LONG).await.expect("an answer"), None);
+        assert!(leases(&stores[1]).renew(&name, claim, LONG, b"two".to_vec()).await.expect("an answer"));
+        leases(&stores[1]).give_back(&name, claim, b"three".to_vec()).await.expect("an answer");
+        assert!(!leases(&stores[1]).renew(&name, claim, LONG, b"late".to_vec()).await.expect("an answer"));
+        claim += 1;
+        let next = leases(&stores[2]).take(&name, claim, LONG).await.expect("an answer");
+        assert_eq!(next, Some(Some(b"three".to_vec())));
+        leases(&stores[2]).end(&name, claim).await.expect("an answer");
+    }
+    assert_eq!(leases(&stores[0]).leases().await.expect("an answer"), []);
+}
+
+/// P12: of a replica that stops another takes over at once, and what was taken is not told again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_hands_over_what_was_taken() {
+    // Whoever is not handed it would wait for longer than the test does.
+    let config = WebhookConfig { lease: WATCHDOG * 3, ..config() };
+    let Some(mut services) = Services::start(3, config).await else { return };
+    let mut receiver = Receiver::start().await;
+    services.hook(0, &receiver.url, &json!({})).await;
+    let mut told = Told::default();
+    for left in (1..3).rev() {
+        for _ in 0..10 {
+            let made = services.moves(left).await;
+            told.hears_up_to(&mut receiver, made).await;
+        }
+        let stops = Arc::into_inner(services.apps.remove(0)).expect("nobody else has it");
+        stops.end().await;
+    }
+    let made = services.moves(0).await;
+    told.hears_up_to(&mut receiver, made).await;
+    assert_eq!(told.begun_anew, 0, "{told:?}");
+}
+
+/// P12: replicas are killed while one of them tells a hook; every movement is told, in order, whoever is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_sender_is_taken_over() {
+    let Some(database) = durable() else { return };
+    let allow = ["--webhook-allow", "127.0.0.0/8"];
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let replica = Replica::start_with(&database.url(), &allow);
+        replica.until_ready(true).await;
+        replicas.push(replica);
+    }
+    let client = reqwest::Client::new();
+    let post = async |url: String, body: Value| -> Value {
+        let answer = client.post(url).json(&body).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        answer.json().await.expect("JSON")
+    };
+    let mut receiver = Receiver::start().await;
+    let made = post(format!("{}/v1/webhooks", replicas[0].url), json!({ "url": receiver.url })).await;
+    let secret = made["secret"].as_str().expect("a secret").to_owned();
+    let (mut told, mut moves) = (Told::default(), 0);
+    while let Some(mut replica) = (replicas.len() > 1).then(|| replicas.remove(0)) {
+        for round in 0..40 {
+            let at = if round % 2 == 0 { &replica } else { &replicas[round % replicas.len()] };
+            let change = json!({ "delta": 1, "if_missing": "create" });
+            post(format!("{}/v1/stock/A/adjust", at.url), change).await;
+            moves += 1;
+        }
+        // Some were told, some were not, and what was told may not have been written down.
+        let some = moves - 25;
+        told.hears_up_to(&mut receiver, some).await;
+        replica.kill();
+    }
+    while told.newest < moves {
+        let delivery = receiver.next().await;
+        delivery.verified(&secret);
+        told.hears(seq(&delivery));
+    }
+    assert!(told.begun_anew <= 2, "once for each that was killed: {told:?}");
+    // The last one has all to itself.
+    let path = format!("{}/v1/webhooks/{}", replicas[0].url, made["id"].as_str().expect("an id"));
+    assert_eq!(client.delete(path).send().await.expect("an answer").status(), 204);
+}
+
+/// Connections to the database are cut at whatever they are at, for a time in which leases are lost and taken many times: never do two tell a hook.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn never_do_two_tell_a_hook() {
+    let config = WebhookConfig { lease: Duration::from_millis(120), ..config() };
+    let Some(services) = Services::start(3, config).await else { return };
+    let services = Arc::new(services);
+    let mut receiver = Receiver::start().await;
+    services.hook(0, &receiver.url, &json!({})).await;
+    let (is_over, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let saboteur = tokio::spawn({
+        let (url, is_over) = (services.database.url(), Arc::clone(&is_over));
+        async move {
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("a database");
+            tokio::spawn(connection);
+            // For longer than a lease nobody can renew one, nor ask whether he has it.
+            let stall =
+                "BEGIN; LOCK TABLE inventory.lease IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.2); COMMIT";
+            let kill = "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity \
+                WHERE datname = current_database() AND application_name = 'inventory' \
+                ORDER BY random() LIMIT 3) few";
+            let holders = "SELECT holder::text FROM inventory.lease";
+            let (mut round, mut all) = (0_u32, HashSet::new());
+            while !is_over.load(Ordering::SeqCst) {
+                let sabotage = if round.is_multiple_of(2) { stall } else { kill };
+                client.batch_execute(sabotage).await.expect("it is done");
+                round += 1;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                // Whoever takes a lease has another claim than anybody before.
+                let rows = client.query(holders, &[]).await.expect("an answer");
+                all.extend(rows.iter().map(|row| row.get::<_, String>(0)));
+            }
+            all.len()
+        }
+    });
+    let writer = tokio::spawn({
+        let (services, is_over, made) = (Arc::clone(&services), Arc::clone(&is_over), Arc::clone(&made));
+        async move {
+            let change = json!({ "delta": 1, "if_missing": "create" });
+            for replica in (0..3).cycle() {
+                // It may be told that nobody knows: the ledger says how many there were.
+                let _answer = services.apps[replica].post("/v1/stock/A/adjust", &change).await;
+                if made.fetch_add(1, Ordering::SeqCst) >= 1_500 || is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
+    });
+    let mut told = Told::default();
+    told.hears_up_to(&mut receiver, 500).await;
+    is_over.store(true, Ordering::SeqCst);
+    let holders = saboteur.await.expect("no panic");
+    writer.await.expect("no panic");
+    let last = services.moves(0).await;
+    told.hears_up_to(&mut receiver, last).await;
+    assert!(holders > 1, "it was taken over: {told:?}");
+}
+
+/// Between a replica and its database, until that is cut: then nothing comes through either way, and nobody is told.
+struct Wire {
+    folder: TempDir,
+    is_cut: watch::Sender<bool>,
+}
+
+impl Wire {
+    fn to(socket: PathBuf) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
+        let is_cut = watch::Sender::new(false);
+        let cut = is_cut.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = UnixStream::connect(&socket).await.expect("the database");
+                let ((from, to), (back, forth)) = (client.into_split(), server.into_split());
+                tokio::spawn(carry(from, forth, cut.subscribe()));
+                tokio::spawn(carry(back, to, cut.subscribe()));
+            }
+        });
+        Self { folder, is_cut }
+    }
+}
+
+async fn carry(
+    mut from: tokio::net::unix::OwnedReadHalf,
+    mut to: tokio::net::unix::OwnedWriteHalf,
+    mut is_cut: watch::Receiver<bool>,
+) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        if is_cut.wait_for(|is_cut| !is_cut).await.is_err() || to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// P12: a sender that is cut off from the database, and not from the receiver, stops before another takes over; and when it is connected again, it does not
+/// go on with what it was at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_is_cut_off_stops_before_another_begins() {
+    let Some(mut services) = Services::start(1, config()).await else { return };
+    let url = services.database.url();
+    let folder = url.split("host=").nth(1).and_then(|rest| rest.split('&').next()).expect("a folder");
+    let wire = Wire::to(Path::new(folder).join(".s.PGSQL.5432"));
+    let through = url.replace(folder, wire.folder.path().to_str().expect("UTF-8"));
+    let cut_off = Arc::new(started(&through, config()).await);
+    services.apps.insert(0, Arc::clone(&cut_off));
+    let mut receiver = Receiver::start().await;
+    services.hook(0, &receiver.url, &json!({})).await;
+    let mut told = Told::default();
+    for round in 0..3 {
+        for _ in 0..20 {
+            services.moves(1).await;
+        }
+        let some = told.newest + 5;
+        told.hears_up_to(&mut receiver, some).await;
+        wire.is_cut.send_replace(true);
+        let made = services.moves(1).await;
+        // By whoever is left, which may be a while after the other could not.
+        told.hears_up_to(&mut receiver, made).await;
+        wire.is_cut.send_replace(false);
+        let made = services.moves(1).await;
+        told.hears_up_to(&mut receiver, made).await;
+        assert!(told.begun_anew <= round + 1, "{told:?}");
+    }
+}
