@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Replicas over one PostgreSQL with a synchronous standby, beside a shop that does what people do instead.
 
-    python3 benches/replicas.py [SECONDS]
+    python3 benches/replicas.py [SECONDS [ROUNDS]]
 
 Starts a primary and a standby of its own, and over them 1, 2 and 5 replicas of `inventory serve --store`, of a shop with one transaction and
 `SELECT ... FOR UPDATE` for each request (`locked`), and of one with a single `UPDATE ... WHERE` (`atomic`). Each is asked with 256 requests in flight, for
 one level, for levels by Zipf's law with exponent 2, and for all alike; one after the other, so that what disturbs the machine disturbs all. The shop
-writes no ledger, no versions and no keys: it does less for each request.
+writes no ledger, no versions and no keys: it does less for each request. `by sku` is `inventory` where whoever asks for a sku asks the replica of that, as behind
+deploy/nginx-replicas.conf; otherwise each client asks one of its own, and every level is asked for at all replicas.
 
 Everything is on this machine, the load too. Needs target/release/{inventory,loadtest,shop-postgres}, and PostgreSQL's programs.
 """
@@ -28,7 +29,7 @@ SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 4
 IN_FLIGHT = 256
 REPLICAS = [1, 2, 5]
 LOADS = {"one sku": ["--skus", "1"], "zipf 2.0": ["--skus", "1000", "--keys", "zipf:2"], "uniform": ["--skus", "1000", "--keys", "uniform"]}
-KINDS = ["inventory", "locked", "atomic"]
+KINDS = ["inventory", "by sku", "locked", "atomic"]
 
 
 def programs():
@@ -93,7 +94,7 @@ class Database:
 
 
 def replica(kind, url):
-    if kind == "inventory":
+    if kind in ("inventory", "by sku"):
         command = [RELEASE / "inventory", "serve", "--listen", "127.0.0.1:0", "--store", url, "--log", "error", "--workers", "2"]
     else:
         command = [RELEASE / "shop-postgres", "--listen", "127.0.0.1:0", "--database", url, "--way", kind]
@@ -106,7 +107,9 @@ def measured(kind, urls, load, more):
         command = [RELEASE / "loadtest", "run", ",".join(urls), *LOADS[load], "--mix", "adjust=1", "--opening-stock", "1000000000"]
         command += ["--warmup", "1s", "--duration", f"{SECONDS}s", "--concurrency", str(IN_FLIGHT), "--timeout", "20s", "--ceiling", "none"]
         command += ["--client", "hyper", "--progress", "none", *more, "--out", f"json={file.name}"]
-        if kind != "inventory":
+        if kind == "by sku":
+            command += ["--route", "sku"]
+        elif kind != "inventory":
             command += ["--target", ROOT / "loadtest" / "targets" / "postgres.toml"]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         try:
@@ -124,7 +127,9 @@ def main():
             for load in LOADS:
                 measured_of = {}
                 for kind in KINDS:
-                    name = f"{kind}_{count}_{load.replace(' ', '_').replace('.', '_')}"
+                    if kind == "by sku" and count == 1:
+                        continue
+                    name = f"{kind}_{count}_{load}".replace(" ", "_").replace(".", "_")
                     database.ask(f"CREATE DATABASE {name}")
                     replicas = [replica(kind, database.url(name)) for _ in range(count)]
                     time.sleep(1)
