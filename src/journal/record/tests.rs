@@ -397,7 +397,7 @@ fn parts_that_cannot_be_are_named() {
     };
     let part = |name| Some(RecordError::Part(name));
     assert_eq!(with(KIND, 0), part("kind"));
-    assert_eq!(with(KIND, 20), part("kind"));
+    assert_eq!(with(KIND, 21), part("kind"));
     assert_eq!(with(KIND, RecordKind::Reserved as u8), part("lines"), "a reservation has a term");
     assert_eq!(with(KIND, RecordKind::Extended as u8), part("lines"), "an extension has no lines");
     assert_eq!(with(KIND, RecordKind::Fulfilled as u8), part("lines"), "it says of which order");
@@ -417,6 +417,7 @@ fn parts_that_cannot_be_are_named() {
     assert_eq!(with(lines_at + 25, 0x20), part("level"), "the mark of a claim");
     assert_eq!(with(lines_at + LINE_HEAD_BYTES, 0xFF), part("key"));
     assert_eq!(with(KIND, RecordKind::Answer as u8), part("lines"), "an answer has no lines");
+    assert_eq!(with(KIND, RecordKind::Moved as u8), part("lines"), "what a key stands for has none, either");
     assert_eq!(with(KIND, RecordKind::Transfer as u8), None);
     let mut longer = golden().sealed(1, 2);
     longer.push(0);

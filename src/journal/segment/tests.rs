@@ -230,7 +230,7 @@ fn another_version_is_named_before_anything_else_is_looked_at() {
     assert_eq!(with_version(0, true), HeaderError::Version(0));
     assert_eq!(with_version(0, false), HeaderError::Damaged);
     assert!(
-        HeaderError::Version(6).to_string().contains("format version 6; this program reads versions 1 to 5")
+        HeaderError::Version(7).to_string().contains("format version 7; this program reads versions 1 to 6")
     );
     const { assert!(VERSION_OLDEST == 1, "what was written is read for ever") };
 }
