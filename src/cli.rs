@@ -23,12 +23,14 @@ mod store;
 mod supervisor;
 
 use std::ffi::OsString;
+use std::future::Future;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::json;
+use tracing_subscriber::EnvFilter;
 
 use self::logging::LogFormat;
 use crate::http::openapi;
@@ -201,6 +203,19 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn fail(code: ExitCode, message: &str) -> ExitCode {
     logging::last_words(message);
     code
+}
+
+/// Carries out what a command does that serves nobody, to its end; what is worth a warning is logged meanwhile. Where it cannot even begin, why has
+/// been said.
+fn carried_out<T>(work: impl Future<Output = T>) -> Result<T, ExitCode> {
+    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
+        return Err(fail(ExitCode::FAILURE, &format!("cannot start the log: {error}")));
+    }
+    let _flushed = logging::Flushed;
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => Ok(runtime.block_on(work)),
+        Err(error) => Err(fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}"))),
+    }
 }
 
 /// Prints a result. A reader that has gone away (`| head`) is not a failure to shout about, but it is one.

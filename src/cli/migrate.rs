@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use tracing_subscriber::EnvFilter;
 
-use super::logging::{self, LogFormat};
 use super::progress::Counted;
-use super::{EXIT_USAGE, fail, print};
+use super::{EXIT_USAGE, carried_out, fail, print};
 use crate::app::{self, MigrateError, Place};
 use crate::store::Database;
 use crate::store::config::without_passwords;
@@ -85,25 +83,18 @@ pub(super) fn migrate(args: &MigrateArgs) -> ExitCode {
         // It has as many partitions as it was made with, and nothing in it is to be acknowledged: these flags are about the other.
         (database.partitions, database.allows_async_commit) = (None, true);
     }
-    // What is passed over in a data directory is said.
-    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
-        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
-    }
-    let _flushed = logging::Flushed;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
-    };
     let progress = Counted::new();
     let told = progress.clone();
     let counted = move |moved: &Moved| {
         told.at(&format!("{} movements, {} levels, {} keys", moved.movements, moved.levels, moved.keys));
     };
-    let migrated = runtime.block_on(app::migrate(from, to, args.idempotency_retention, counted));
+    // What is passed over in a data directory is said.
+    let migrated = carried_out(app::migrate(from, to, args.idempotency_retention, counted));
     progress.end();
     match migrated {
-        Ok(moved) => print(&in_words(&args.to, &moved)),
-        Err(error) => fail(exit_code(&error), &error.to_string()),
+        Ok(Ok(moved)) => print(&in_words(&args.to, &moved)),
+        Ok(Err(error)) => fail(exit_code(&error), &error.to_string()),
+        Err(code) => code,
     }
 }
 

@@ -10,15 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
 
-use super::logging::{self, LogFormat};
-use super::place::{DataDirArgs, Place, PlaceArgs};
+use super::place::{DataDirArgs, PlaceArgs};
 use super::progress::Progress;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteError};
-use super::{EXIT_USAGE, fail, print};
-use crate::app::{self, Intent, Offline, OfflineVerification};
+use super::{EXIT_USAGE, carried_out, fail, print};
+use crate::app::{self, Intent, Offline, OfflineVerification, Place};
 use crate::http::dto::{Export, ExportForm, ImportAnswer, VerifyAnswer};
 use crate::store::chores::{ChoreError, ImportError, ImportInto as _, StockForm, VerifyReport};
 use crate::store::{Chores, Imported, Outcome, Store as _};
@@ -107,7 +105,7 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
             progress.end();
             verified.map_err(|error| fail(ExitCode::FAILURE, &error.to_string()))
         }
-        Ok(place @ Place::Database(_)) => with_stock(&place, Intent::Read, async |stock| {
+        Ok(place @ Place::Store(_)) => with_stock(&place, Intent::Read, async |stock| {
             stock.store.verify().await.map(OfflineVerification::Report).map_err(|error| error.to_string())
         }),
         Err(error) => Err(fail(ExitCode::from(EXIT_USAGE), &error)),
@@ -311,27 +309,19 @@ fn with_stock<T>(
     act: impl AsyncFnOnce(&Offline) -> Result<T, String>,
 ) -> Result<T, ExitCode> {
     // What a crash left is cut, or passed over, and that is said.
-    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
-        return Err(fail(ExitCode::FAILURE, &format!("cannot start the log: {error}")));
-    }
-    let _flushed = logging::Flushed;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Err(fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}"))),
-    };
-    let outcome = runtime.block_on(async {
+    let outcome = carried_out(async {
         let opened = match place {
             Place::Folder(path) => Offline::open(path, intent).await,
-            Place::Database(database) => Offline::visit(database, intent).await,
+            Place::Store(database) => Offline::visit(database, intent).await,
         };
         let stock = opened.map_err(|error| {
             let code =
-                if error.is_misdirected() && matches!(place, Place::Database(_)) { EXIT_USAGE } else { 1 };
+                if error.is_misdirected() && matches!(place, Place::Store(_)) { EXIT_USAGE } else { 1 };
             (code, error.to_string())
         })?;
         let outcome = act(&stock).await;
         stock.close().await;
         outcome.map_err(|message| (1, message))
-    });
+    })?;
     outcome.map_err(|(code, message)| fail(ExitCode::from(code), &message))
 }

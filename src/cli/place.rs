@@ -6,6 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::store::StoreArgs;
+use crate::app::Place;
 use crate::config::DATA_DIR_DEFAULT;
 use crate::store::Database;
 
@@ -27,15 +28,6 @@ pub(super) struct PlaceArgs {
     said_by: (Option<ValueSource>, Option<ValueSource>),
 }
 
-/// Where the stock is.
-#[derive(Debug)]
-pub(super) enum Place {
-    /// In a folder.
-    Folder(PathBuf),
-    /// In a database.
-    Database(Database),
-}
-
 impl PlaceArgs {
     /// Notes who said what.
     pub(super) fn note_sources(&mut self, matches: &ArgMatches) {
@@ -54,7 +46,7 @@ impl PlaceArgs {
                 Err("the stock is in a database (--store) or in a folder (--data-dir): say which".to_owned())
             }
             (true, false) => Ok(Place::Folder(self.folder.data_dir.clone())),
-            (false, _) => Ok(Place::Database(database)),
+            (false, _) => Ok(Place::Store(database)),
         }
     }
 }

@@ -3,11 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
-use super::logging::{self, LogFormat};
 use super::migrate::StoreAccess;
-use super::{EXIT_USAGE, fail, print};
+use super::{EXIT_USAGE, carried_out, fail, print};
 use crate::app;
 
 #[derive(Debug, Args)]
@@ -29,20 +27,13 @@ pub(super) fn schema(args: &SchemaArgs) -> ExitCode {
     let Some(url) = args.url.as_ref().filter(|_| args.apply) else {
         return print(&app::tables(args.access.partitions, args.citus));
     };
-    if let Err(error) = logging::start(EnvFilter::new("warn"), LogFormat::Text) {
-        return fail(ExitCode::FAILURE, &format!("cannot start the log: {error}"));
-    }
-    let _flushed = logging::Flushed;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(ExitCode::FAILURE, &format!("cannot start the runtime: {error}")),
-    };
     let database = args.access.database(url);
-    match runtime.block_on(app::make_tables(&database)) {
-        Ok((partitions, version)) => {
+    match carried_out(app::make_tables(&database)) {
+        Ok(Ok((partitions, version))) => {
             print(&format!("{}: tables of version {version}, {partitions} partitions\n", database.url))
         }
-        Err(error) if error.is_misdirected() => fail(ExitCode::from(EXIT_USAGE), &error.to_string()),
-        Err(error) => fail(ExitCode::FAILURE, &error.to_string()),
+        Ok(Err(error)) if error.is_misdirected() => fail(ExitCode::from(EXIT_USAGE), &error.to_string()),
+        Ok(Err(error)) => fail(ExitCode::FAILURE, &error.to_string()),
+        Err(code) => code,
     }
 }

@@ -1,14 +1,12 @@
 //! Another database takes over: a synchronous standby that is promoted (P7), and one that is not yet, which shows what it has and takes no changes.
 
-use std::process::{Command, Stdio};
-
 use databases::Postgres;
 use inventory::store::{Keeping, Seq, Store as _};
 use inventory::strategy::StrategyKind;
 use serde_json::json;
 use tokio_postgres::NoTls;
 
-use super::kills::{Replica, durable, loadtest};
+use super::kills::{Replica, durable, run_over};
 use super::network::{assert_goes_on, until_ready};
 use crate::support::app::{TestApp, WATCHDOG, in_database};
 use crate::support::proxy::Proxy;
@@ -46,23 +44,7 @@ async fn a_synchronous_standby_takes_over_and_nothing_is_lost() {
     for replica in &replicas {
         replica.until_ready(true).await;
     }
-    let urls = replicas.iter().map(|replica| replica.url.clone()).collect::<Vec<_>>().join(",");
-    let mut command = Command::new(loadtest());
-    command.args([
-        "run",
-        &urls,
-        "--skus",
-        "40",
-        "--concurrency",
-        "24",
-        "--warmup",
-        "0s",
-        "--ceiling",
-        "none",
-    ]);
-    command.args(["--requests", "12000", "--rate", "1000", "--seed", "3"]);
-    let running = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let running = running.expect("loadtest runs");
+    let running = run_over(&replicas, &["--requests", "12000", "--rate", "1000", "--seed", "3"]);
     let store = open_replica(&url, Keeping::default()).await;
     // How many movements there are, as far as the database can be asked.
     let moved = async || match store.feed_caught_up().await {

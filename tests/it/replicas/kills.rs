@@ -72,10 +72,30 @@ pub(super) fn durable() -> Option<Postgres> {
 }
 
 /// `loadtest`, which stands beside the server that is tested.
-pub(super) fn loadtest() -> PathBuf {
+fn loadtest() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_inventory")).with_file_name("loadtest");
     assert!(program.exists(), "{} is made by `cargo test --workspace`", program.display());
     program
+}
+
+/// `loadtest run` over all of these.
+pub(super) fn run_over(replicas: &[Replica], more: &[&str]) -> Child {
+    let urls = replicas.iter().map(|replica| replica.url.clone()).collect::<Vec<_>>().join(",");
+    let mut command = Command::new(loadtest());
+    command.args([
+        "run",
+        &urls,
+        "--skus",
+        "40",
+        "--concurrency",
+        "24",
+        "--warmup",
+        "0s",
+        "--ceiling",
+        "none",
+    ]);
+    command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("loadtest runs")
 }
 
 /// The whole of it: three replicas, a load over all of them, and in its midst one replica is killed, and the database; one history, and nothing that
@@ -88,29 +108,12 @@ async fn a_run_over_three_replicas_is_clean_though_one_and_the_database_are_kill
     for replica in &replicas {
         replica.until_ready(true).await;
     }
-    let urls = replicas.iter().map(|replica| replica.url.clone()).collect::<Vec<_>>().join(",");
-    let run = |more: &[&str]| {
-        let mut command = Command::new(loadtest());
-        command.args([
-            "run",
-            &urls,
-            "--skus",
-            "40",
-            "--concurrency",
-            "24",
-            "--warmup",
-            "0s",
-            "--ceiling",
-            "none",
-        ]);
-        command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("loadtest runs")
-    };
-    let output = run(&["--requests", "6000", "--seed", "1"]).wait_with_output().expect("its end");
+    let output =
+        run_over(&replicas, &["--requests", "6000", "--seed", "1"]).wait_with_output().expect("its end");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
 
-    let running = run(&["--requests", "12000", "--rate", "1000", "--seed", "2"]);
+    let running = run_over(&replicas, &["--requests", "12000", "--rate", "1000", "--seed", "2"]);
     // In its midst: when some thousand movements are there.
     let store = open_replica(&database.url(), Keeping::default()).await;
     let midst = async {
