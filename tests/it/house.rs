@@ -100,6 +100,20 @@ fn no_file_is_long_without_a_reason() {
     assert_none(&rule, long.filter(|source| !is_excused(source)).map(|source| source.path));
 }
 
+/// Where PostgreSQL is not installed a test that needs it is ignored, and says why; without the mark it would fail.
+#[test]
+fn every_test_over_a_database_says_that_it_needs_one() {
+    let is_unmarked = |source: &Source| {
+        let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
+        let is_test = |line: &str| line.starts_with("#[tokio::test") || line == "#[test]";
+        lines.windows(2).any(|two| is_test(two[1]) && two[0] != "#[databases::needs(Postgres)]")
+    };
+    let sources = sources("tests/it/replicas");
+    assert!(sources.len() > 10, "the files are found");
+    let unmarked = sources.into_iter().filter(is_unmarked).map(|source| source.path);
+    assert_none("A test over a database is marked #[databases::needs(Postgres)]:", unmarked);
+}
+
 /// The order of imports, as the map in `src/lib.rs` says it: each module, and how far down it stands.
 fn order() -> BTreeMap<String, usize> {
     let map = fs::read_to_string(root().join("src/lib.rs")).expect("UTF-8");

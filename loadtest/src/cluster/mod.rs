@@ -343,10 +343,6 @@ fn free_ports() -> Result<[u16; 2], ClusterError> {
 mod tests {
     use super::*;
 
-    fn on_this_machine() -> bool {
-        databases::unless_missing(programs::postgres()).is_some()
-    }
-
     /// A folder that whoever runs PostgreSQL may reach.
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -355,11 +351,9 @@ mod tests {
         folder
     }
 
+    #[databases::needs(Postgres)]
     #[tokio::test]
     async fn what_was_committed_is_on_the_promoted_standby_and_again_on_the_next() {
-        if !on_this_machine() {
-            return;
-        }
         let folder = folder();
         let mut cluster = Cluster::start(Fault::Failover, &folder.path().join("database")).await.unwrap();
         assert!(cluster.url().to_string().contains(','), "it names both: {}", cluster.url());
@@ -375,11 +369,9 @@ mod tests {
         cluster.end().await;
     }
 
+    #[databases::needs(Postgres)]
     #[tokio::test]
     async fn what_was_committed_is_there_after_a_restart() {
-        if !on_this_machine() {
-            return;
-        }
         let folder = folder();
         let mut cluster = Cluster::start(Fault::Restart, &folder.path().join("database")).await.unwrap();
         assert!(!cluster.url().to_string().contains(','), "there is one: {}", cluster.url());

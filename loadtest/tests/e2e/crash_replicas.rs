@@ -1,13 +1,13 @@
 //! `crash --store` and `crash --fault`: replicas of the real service over a real PostgreSQL, which are killed, or the database under them.
 //!
 //! The real service is an example of this crate, which `cargo test` builds along (but `cargo test --test e2e` does not). Where PostgreSQL is not on the machine
-//! the tests say that they were skipped; see `databases`.
+//! the tests are ignored; see `databases`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use databases::{Postgres, programs, unless_missing};
+use databases::{Postgres, unless_missing};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -63,11 +63,8 @@ fn durable() -> Option<Postgres> {
     unless_missing(Postgres::start_durable())
 }
 
-fn is_postgresql_here() -> bool {
-    unless_missing(programs::postgres()).is_some()
-}
-
 /// Clients go on with the others, under their keys: nothing is lost, nothing happens twice.
+#[databases::needs(Postgres)]
 #[test]
 fn replicas_that_are_killed_lose_nothing() {
     let Some(database) = durable() else { return };
@@ -87,6 +84,7 @@ fn replicas_that_are_killed_lose_nothing() {
     assert!(report.get("fault").is_none());
 }
 
+#[databases::needs(Postgres)]
 #[test]
 fn a_shop_of_replicas_that_are_killed_is_explained_by_its_ledger() {
     let Some(database) = durable() else { return };
@@ -98,11 +96,9 @@ fn a_shop_of_replicas_that_are_killed_is_explained_by_its_ledger() {
 }
 
 /// Each time the standby of the one before is the primary, and has a fresh standby. What was acknowledged is there every time.
+#[databases::needs(Postgres)]
 #[test]
 fn a_promoted_standby_has_all_that_was_acknowledged() {
-    if !is_postgresql_here() {
-        return;
-    }
     let report = clean(&["--fault", "failover", "--cycles", "2", "--life", "300ms..600ms"]);
     assert_kept(&report);
     assert_eq!(
@@ -118,11 +114,9 @@ fn a_promoted_standby_has_all_that_was_acknowledged() {
     }
 }
 
+#[databases::needs(Postgres)]
 #[test]
 fn a_shop_goes_on_after_a_restart_of_its_database() {
-    if !is_postgresql_here() {
-        return;
-    }
     let report =
         clean(&["--fault", "restart", "--cycles", "1", "--life", "300ms..600ms", "--profile", "shop"]);
     assert_eq!((&report["clean"], &report["unknown"]), (&true.into(), &0.into()), "{report}");
@@ -138,11 +132,9 @@ fn running_in(folder: &Path) -> usize {
     lines.filter(|line| String::from_utf8_lossy(line).contains(&name)).count()
 }
 
+#[databases::needs(Postgres)]
 #[test]
 fn who_asks_twice_does_not_wait_and_leaves_no_database() {
-    if !is_postgresql_here() {
-        return;
-    }
     let folder = folder();
     let options = ["--fault", "failover", "--life", "1h..1h"];
     let mut tool = command(folder.path(), &options).stdout(Stdio::null()).spawn().expect("the program runs");

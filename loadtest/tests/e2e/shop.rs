@@ -95,6 +95,7 @@ fn several_replicas_are_explained_by_one_ledger() {
 }
 
 /// Three replicas over one database: the ledger of its partitions is in order within a level, that of one partition throughout. Both explain everything.
+#[databases::needs(Postgres)]
 #[test]
 fn replicas_over_a_database_are_explained() {
     let Some(server) = databases::postgres() else { return };

@@ -21,6 +21,7 @@ fn crossings_of(events: &[Event], sku: &str) -> Vec<(String, String, u64)> {
 }
 
 /// What one replica answers every other says at once, and what comes next is told by it at all.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mark_is_known_and_counts_wherever_it_was_set() {
     let Some(services) = Services::start(3, config()).await else { return };
@@ -69,6 +70,7 @@ async fn crosses(apps: Vec<Arc<TestApp>>, number: usize, rounds: usize) -> Vec<(
 
 /// P12: while marks are set and crossed at all replicas at once, each crossing is told once by every stream and by a webhook: by the mark that was answered
 /// before it, the same at every replica, and the same again to whoever reads it all a second time.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_crossing_is_told_once_and_the_same_everywhere() {
     const LEVELS: usize = 6;

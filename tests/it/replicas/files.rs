@@ -55,6 +55,7 @@ async fn verified(app: &TestApp) {
 }
 
 /// What one imports, all have; and what one exports can be imported at another as it is.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_imported_at_one_is_at_all() {
     let Some(([one, other], _database)) = two().await else { return };
@@ -85,6 +86,7 @@ async fn what_is_imported_at_one_is_at_all() {
 
 /// P4: whatever stands in the way of one line stands in the way of all, however many partitions they are of: a line that is wrong, a level that has
 /// moved on, units that are held. Of a large import as of a small one.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_line_in_the_way_is_in_the_way_of_all() {
     let Some(([one, other], _database)) = two().await else { return };
@@ -120,6 +122,7 @@ async fn one_line_in_the_way_is_in_the_way_of_all() {
 }
 
 /// P8: an import is once under its key, at whichever replica it is asked for again, of one transaction or of many; and the key stands for nothing else.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_is_once_under_its_key() {
     let Some(([one, other], _database)) = two().await else { return };
@@ -150,6 +153,7 @@ async fn an_import_is_once_under_its_key() {
 }
 
 /// P8: the same at two replicas at the same time, as where one does not answer and another is asked: each chunk is applied once.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_import_at_two_replicas_at_once_is_once() {
     let Some(([one, other], database)) = two().await else { return };
@@ -167,6 +171,7 @@ async fn the_same_import_at_two_replicas_at_once_is_once() {
 
 /// P8: a replica is killed in the midst of an import. What is applied stays, and whoever repeats the import under its key, at another replica, has
 /// the rest applied: each level once. One that somebody has changed in between stays as it is, and is counted.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_whose_replica_was_killed_is_gone_on_with_at_another() {
     const LEVELS: usize = 40_000;
@@ -238,6 +243,7 @@ fn refused(args: &[&str], code: i32) -> String {
 }
 
 /// In, out in each form, and verified, beside a replica that serves; the same outputs as for a data directory, and its file into one.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_work_on_a_store_that_is_served() {
     let Some(database) = durable() else { return };

@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
-use super::hooks::{Services, config, seq, started};
+use super::hooks::{Services, config, moves, seq, started};
 use super::kills::{Replica, durable};
+use super::network::until_ready;
 use crate::support::app::WATCHDOG;
-use crate::support::app::receiver::Receiver;
+use crate::support::app::receiver::{Receiver, Reply};
 use crate::support::store::open_replica;
 
 /// What a receiver of all movements may see: each message is the one after the one before, or begins anew further back. Of two who send at once one would
@@ -52,6 +53,7 @@ fn leases(store: &AnyStore) -> &(impl Leases + 'static) {
 }
 
 /// A lease is had by one, for a time; and who has lost it neither has it back nor moves what is left in it.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_had_by_one() {
     const LONG: Duration = Duration::from_hours(1);
@@ -103,6 +105,7 @@ async fn a_lease_is_had_by_one() {
 }
 
 /// P12: of a replica that stops another takes over at once, and what was taken is not told again.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_stops_hands_over_what_was_taken() {
     // Whoever is not handed it would wait for longer than the test does.
@@ -125,6 +128,7 @@ async fn who_stops_hands_over_what_was_taken() {
 }
 
 /// P12: replicas are killed while one of them tells a hook; every movement is told, in order, whoever is left.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_sender_is_taken_over() {
     let Some(database) = durable() else { return };
@@ -169,6 +173,7 @@ async fn a_killed_sender_is_taken_over() {
 }
 
 /// Connections to the database are cut at whatever they are at, for a time in which leases are lost and taken many times: never do two tell a hook.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn never_do_two_tell_a_hook() {
     let config = WebhookConfig { lease: Duration::from_millis(120), ..config() };
@@ -234,7 +239,22 @@ struct Wire {
     is_cut: watch::Sender<bool>,
 }
 
+/// The folder of the socket that an address of a database names.
+fn folder_of(url: &str) -> &str {
+    url.split("host=").nth(1).and_then(|rest| rest.split('&').next()).expect("a folder")
+}
+
 impl Wire {
+    /// Before the database at that address.
+    fn before(url: &str) -> Self {
+        Self::to(Path::new(folder_of(url)).join(".s.PGSQL.5432"))
+    }
+
+    /// Its address, through this.
+    fn through(&self, url: &str) -> String {
+        url.replace(folder_of(url), self.folder.path().to_str().expect("UTF-8"))
+    }
+
     fn to(socket: PathBuf) -> Self {
         let folder = TempDir::new().expect("a folder");
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
@@ -267,14 +287,13 @@ async fn carry(
 
 /// P12: a sender that is cut off from the database, and not from the receiver, stops before another takes over; and when it is connected again, it does not
 /// go on with what it was at.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_is_cut_off_stops_before_another_begins() {
     let Some(mut services) = Services::start(1, config()).await else { return };
     let url = services.database.url();
-    let folder = url.split("host=").nth(1).and_then(|rest| rest.split('&').next()).expect("a folder");
-    let wire = Wire::to(Path::new(folder).join(".s.PGSQL.5432"));
-    let through = url.replace(folder, wire.folder.path().to_str().expect("UTF-8"));
-    let cut_off = Arc::new(started(&through, config()).await);
+    let wire = Wire::before(&url);
+    let cut_off = Arc::new(started(&wire.through(&url), config()).await);
     services.apps.insert(0, Arc::clone(&cut_off));
     let mut receiver = Receiver::start().await;
     services.hook(0, &receiver.url, &json!({})).await;
@@ -294,4 +313,46 @@ async fn a_sender_that_is_cut_off_stops_before_another_begins() {
         told.hears_up_to(&mut receiver, made).await;
         assert!(told.begun_anew <= round + 1, "{told:?}");
     }
+}
+
+/// A sender that is told 410 while it is cut off from the database cannot say so, and is none by the time it can: whether a hook is disabled is found out by who tells
+/// it. So it is told by the next, and is active at all.
+#[databases::needs(Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sender_found_out_and_could_not_say_is_forgotten() {
+    let Some(database) = databases::postgres().map(|server| server.database().expect("a database")) else {
+        return;
+    };
+    let wire = Wire::before(&database.url());
+    let cut_off = started(&wire.through(&database.url()), config()).await;
+    let mut receiver = Receiver::start().await;
+    let goes_on = Arc::new(Notify::new());
+    receiver.answer([Reply::Later(Arc::clone(&goes_on), 410)]);
+    let made = cut_off.post("/v1/webhooks", &json!({ "url": receiver.url })).await;
+    let path = made.assert_status(201).header("location").to_owned();
+    moves(&cut_off).await;
+    assert_eq!(seq(&receiver.next().await), 1);
+
+    let other = started(&database.url(), config()).await;
+    wire.is_cut.send_replace(true);
+    goes_on.notify_one();
+    assert_eq!(seq(&receiver.next().await), 1, "it is told by the other");
+    moves(&other).await;
+    assert_eq!(seq(&receiver.next().await), 2);
+
+    wire.is_cut.send_replace(false);
+    until_ready(&cut_off, true).await;
+    // The other one changes it, and so the first has to say what it knows.
+    let secret = other.post(&format!("{path}/secret"), &json!({})).await;
+    assert_eq!(secret.status / 100, 2, "{}", secret.text());
+    for app in [&other, &cut_off] {
+        let is_active = async {
+            while app.get(&path).await.assert_status(200).at("/state") != "active" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(WATCHDOG, is_active).await.expect("it is told");
+    }
+    moves(&cut_off).await;
+    assert_eq!(seq(&receiver.next().await), 3);
 }

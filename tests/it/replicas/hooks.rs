@@ -93,6 +93,7 @@ pub(super) fn seq(delivery: &Delivery) -> u64 {
 }
 
 /// P12: what one replica is asked for every other knows at once, and one of them tells what any has done, once and in order.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_is_known_and_told_wherever_it_was_made() {
     let Some(services) = Services::start(3, config()).await else { return };
@@ -127,6 +128,7 @@ async fn a_hook_is_known_and_told_wherever_it_was_made() {
 }
 
 /// Two replicas that are asked for different hooks at the same moment lose none, and together make no more than there may be.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_at_the_same_moment_lose_none() {
     const MOST: usize = 20;
@@ -176,6 +178,7 @@ async fn changes_at_the_same_moment_lose_none() {
 
 /// After the answer of a DELETE nothing more is sent, whoever told the hook and whatever he was at: a movement that is made afterwards is never told, nor an
 /// attempt gone on with.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_delete_elsewhere_nothing_more_is_sent() {
     let Some(services) = Services::start(3, config()).await else { return };
@@ -208,6 +211,7 @@ async fn after_a_delete_elsewhere_nothing_more_is_sent() {
 }
 
 /// What is sent after another secret was answered is signed with it, whichever replica was asked for it and whichever sends.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_was_changed_elsewhere_signs_what_comes_next() {
     let Some(services) = Services::start(2, config()).await else { return };
@@ -226,6 +230,7 @@ async fn a_secret_that_was_changed_elsewhere_signs_what_comes_next() {
 }
 
 /// How a hook does is told by every replica, and whichever is asked to go on with it, it goes on.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_a_hook_does_is_told_everywhere() {
     let config = WebhookConfig { backoff_max: Duration::from_hours(1), ..config() };

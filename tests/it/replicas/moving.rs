@@ -2,6 +2,7 @@
 //!
 //! The real programs, over real servers: what clients were told before they are told after, to the letter; what was promised is kept.
 
+mod going_on;
 mod refused;
 mod shop;
 
@@ -61,6 +62,7 @@ fn store_verified(url: &str) {
 }
 
 /// There and back: whatever was told is told again, every retry is known again, and what goes on goes on.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_moves_to_a_database_and_back() {
     let Some(database) = database() else { return };
@@ -108,6 +110,7 @@ async fn a_shop_moves_to_a_database_and_back() {
 }
 
 /// From one number of partitions to another, by way of the same pieces.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_moves_to_one_of_other_partitions() {
     let (Some(first), Some(second)) = (database(), database()) else { return };
@@ -131,6 +134,7 @@ async fn a_store_moves_to_one_of_other_partitions() {
 }
 
 /// A script makes the tables that a replica makes, as it is.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tables_are_made_by_their_script() {
     let (Some(by_script), Some(by_program)) = (database(), database()) else { return };

@@ -34,6 +34,7 @@ async fn connected(url: &str) -> Client {
 }
 
 /// Every version that there was is in the list.
+#[databases::needs(Postgres)]
 #[test]
 fn every_version_of_the_tables_is_tested() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/postgres/migrations");

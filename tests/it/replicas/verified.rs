@@ -143,6 +143,7 @@ const DAMAGE: [(&str, &str, &str); 17] = [
 ];
 
 /// Each kind of damage is found, and told as what it is; once it is undone nothing is.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_changed_behind_its_back_is_found() {
     let Some((store, database)) = with_stock(&[("a", 5), ("b", 9), ("c", 1), ("d", 4)]).await else { return };
@@ -183,6 +184,7 @@ async fn whatever_was_changed_behind_its_back_is_found() {
 }
 
 /// While others change it, hold units that run out, move them over partitions, and place orders that wait, nothing is found: what is looked at is of one instant.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_change_the_stock_meanwhile_mislead_nobody() {
     const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];

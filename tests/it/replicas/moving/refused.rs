@@ -36,6 +36,7 @@ fn killed(mut migrating: Child) {
     migrating.wait().expect("it ends");
 }
 
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_served_or_not_empty_is_neither_left_nor_entered() {
     let Some(database) = database() else { return };
@@ -71,6 +72,7 @@ async fn what_is_served_or_not_empty_is_neither_left_nor_entered() {
 }
 
 /// P8: an import that was cut short is gone on with where its parts are known, and nowhere else; so it does not move away from them.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_imported_in_part_stays_until_it_is_whole() {
     let Some(database) = database() else { return };
@@ -98,6 +100,7 @@ async fn what_was_imported_in_part_stays_until_it_is_whole() {
 }
 
 /// P7: killed in its midst, with levels copied in already: the store is empty, and takes the next.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_move_to_a_database_that_is_killed_has_moved_nothing() {
     let Some(database) = database() else { return };
@@ -131,6 +134,7 @@ async fn a_move_to_a_database_that_is_killed_has_moved_nothing() {
 }
 
 /// The same of a data directory: it is not there, and what was begun of it is no stock.
+#[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_move_to_a_data_directory_that_is_killed_has_moved_nothing() {
     let Some(database) = database() else { return };

@@ -66,7 +66,14 @@ impl Service {
     fn over(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error"]).args(args);
-        command.args(["--queue-discipline", "priority", "--order-ageing", "1h"]);
+        command.args([
+            "--queue-discipline",
+            "priority",
+            "--order-ageing",
+            "1h",
+            "--webhook-allow",
+            "127.0.0.0/8",
+        ]);
         let mut process =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut url = String::new();

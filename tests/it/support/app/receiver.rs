@@ -9,7 +9,7 @@ use serde_json::Value;
 use standardwebhooks::Webhook;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -39,6 +39,8 @@ pub(crate) enum Reply {
     Status(u16),
     /// These bytes, and the end of the connection.
     Raw(Vec<u8>),
+    /// That status, once somebody is told to go on.
+    Later(Arc<Notify>, u16),
     /// Nothing, until the sender has gone.
     Hang,
 }
@@ -125,13 +127,19 @@ async fn serve(
     // Told before it is answered: who waits for the message may be the one who lets the sender go.
     let _gone = tell.send(delivery);
     match reply {
-        Reply::Status(status) => {
-            let head = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            let _gone = stream.write_all(head.as_bytes()).await;
+        Reply::Status(status) => told(&mut stream, status).await,
+        Reply::Later(goes_on, status) => {
+            goes_on.notified().await;
+            told(&mut stream, status).await;
         }
         Reply::Raw(bytes) => _ = stream.write_all(&bytes).await,
         Reply::Hang => _ = stream.read(&mut [0]).await,
     }
+}
+
+async fn told(stream: &mut TcpStream, status: u16) {
+    let head = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let _gone = stream.write_all(head.as_bytes()).await;
 }
 
 /// One request; `None` if the sender went before it was whole.
