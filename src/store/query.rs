@@ -97,7 +97,7 @@ pub struct NotACursor;
 /// How a store is doing.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// How stock is shared between threads.
+    /// How stock is shared between threads, or the kind of database that it is in.
     pub strategy: &'static str,
     /// Whether changes survive the process.
     pub durable: bool,

@@ -121,7 +121,7 @@ pub enum AdjustmentsAnswer<'a> {
 pub struct StatusAnswer {
     /// The version of the service.
     pub version: &'static str,
-    /// How stock is shared between threads.
+    /// How stock is shared between threads; `postgres` where it is in a database.
     #[schema(example = "atomic")]
     pub strategy: &'static str,
     /// Whether changes survive a restart: `ephemeral` is memory only.

@@ -340,13 +340,13 @@ impl ProblemKind {
                 name: "request-too-large",
                 status: StatusCode::PAYLOAD_TOO_LARGE,
                 title: "The body is too large",
-                explanation: "Bodies are limited to 64 KiB, those of reservations and orders to 512 KiB, of /v1/adjustments and /v1/transfers to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
+                explanation: "Bodies are limited to 64 KiB, those of reservations and orders to 512 KiB, of /v1/adjustments, /v1/transfers and /v1/stock/query to 4 MiB, that of /v1/import to 1 GiB. Split the request.",
             },
             Self::UnsupportedMediaType => ProblemPage {
                 name: "unsupported-media-type",
                 status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 title: "The body is not declared as what is asked for",
-                explanation: "Send Content-Type: application/json, uncompressed. With curl, --json does it. For /v1/import it is application/x-ndjson.",
+                explanation: "Send Content-Type: application/json, uncompressed. With curl, --json does it. For /v1/import it is application/x-ndjson or text/csv.",
             },
             Self::ValidationFailed => ProblemPage {
                 name: "validation-failed",
@@ -394,7 +394,7 @@ impl ProblemKind {
                 name: "not-ready",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "Not serving",
-                explanation: "The service is starting or shutting down. Nothing was changed: repeat the request after Retry-After, or at another instance.",
+                explanation: "The service is starting or shutting down; /readyz says so, too, where its disk is full or its database is away. Nothing was changed: repeat the request after Retry-After, or at another instance.",
             },
             Self::LedgerNotKept => ProblemPage {
                 name: "ledger-not-kept",
@@ -466,7 +466,7 @@ impl ProblemKind {
                 name: "store-unavailable",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The database cannot be reached",
-                explanation: "With --store the stock is in a database, which is away just now: it restarts, another one takes over, or the network is cut. The service goes on by itself once it is back, and /readyz says 503 until then. Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the connection was lost while the change was committed: repeat it with the same Idempotency-Key, which settles it, or read the level.",
+                explanation: "With --store the stock is in a database, which is away just now: it restarts, another one takes over, it takes no changes, or the network is cut. The service goes on by itself once it is back, and /readyz says 503 until then. Where applied is no, nothing was changed: repeat the request after Retry-After. Where it is unknown, the connection was lost while the change was committed: repeat it with the same Idempotency-Key, which settles it, or read the level.",
             },
             Self::RequestTimeout => ProblemPage {
                 name: "request-timeout",

@@ -41,7 +41,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         (status = 400, description = "`invalid-request`: the header Last-Event-ID names no place in the stream", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`history-compacted`: what comes right after that place is past the retention; or it is a place of a history that a restore took back", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `overloaded`: too many watch, or too many files are open, `journal-unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: too many watch, or too many files are open, `journal-unavailable`, `store-unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn watch(

@@ -37,7 +37,7 @@ const AS_A_FILE: &str = "attachment; filename=\"stock.csv\"";
         (status = 200, description = "A line per level", content((ExportLine = "application/x-ndjson"), (String = "text/csv")),
          headers(("Event-Cursor" = String, description = "Where the events go on: `after` of `/v1/events`"), ("Content-Disposition" = String, description = "Of `text/csv`: that it is a file, `stock.csv`"))),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `contention`, `overloaded` (also where as many are under way as may), `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `contention`, `overloaded` (also where as many are under way as may), `journal-unavailable`, `store-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn export(

@@ -29,7 +29,7 @@ use crate::store::{LevelCursor, LevelQuery, Store as _};
         (status = 200, description = "A page", body = PageAnswer<'static>,
          headers(("Link" = String, description = "`rel=\"next\"`: the next page, where there is one"))),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`contention`, `overloaded`, `journal-unavailable`, `store-unavailable`, `not-ready`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn list(Service(store): Service, uri: Uri) -> Result<Response, Problem> {

@@ -30,7 +30,7 @@ use crate::webhooks::{HookId, NotChanged};
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`; also of a URL whose host is at an address that is not public, unless --webhook-allow says so", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `overloaded`: there are as many as may be (--webhooks-max), or the disk is full, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: there are as many as may be (--webhooks-max), or the disk is full, `journal-unavailable`, `store-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn create(
@@ -103,7 +103,7 @@ pub async fn read(
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `journal-unavailable`, `store-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn delete(
@@ -165,7 +165,7 @@ pub async fn ping(
         (status = 415, description = "`unsupported-media-type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `journal-unavailable`, `store-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn rotate(
@@ -196,7 +196,7 @@ pub async fn rotate(
         (status = 408, description = "`request-timeout`: the body did not come in time; nothing was changed", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation-failed`", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`internal-error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `journal-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-ready`, `overloaded`: the disk is full, `journal-unavailable`, `store-unavailable`, `request-timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn enable(

@@ -1,7 +1,8 @@
 //! The staged file: an import that is whole, valid and sorted, waiting to be applied or under way.
 //!
-//! Under its temporary name (`<id>.import.tmp`, which recovery removes) it is nothing yet. The rename to `<id>.import` is the
-//! moment at which the import happens; from then on it is applied, if need be by the next start, and removed.
+//! In a data directory: under its temporary name (`<id>.import.tmp`, which recovery removes) it is nothing yet. The rename to `<id>.import` is the
+//! moment at which the import happens; from then on it is applied, if need be by the next start, and removed. For a store in a database
+//! it is never renamed, and goes with its temporary folder.
 //!
 //! ```text
 //! file    header, entries (see `entries`) ascending by key, each key once; the name of who asked, actor_len bytes of UTF-8

@@ -1,7 +1,7 @@
 //! Connections: where they lead, how they are encrypted, and what each is told before it is used.
 //!
-//! Two pools: one for what takes locks, one for what only looks, so that nobody who looks waits behind those who wait for each other. And one connection
-//! beside them, for what looks for long.
+//! Two pools: one for what takes locks, one for what only looks, so that nobody who looks waits behind those who wait for each other. Beside them one
+//! connection for what looks for long, and two for leases, whose commits wait for no standby.
 
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::{
     Client, Connect, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
@@ -131,9 +131,9 @@ impl Pools {
         self.writes.get().await.map(|client| Lent(Some(client)))
     }
 
-    /// A connection for what only looks.
-    pub(super) async fn for_reading(&self) -> Result<Looking, PoolError> {
-        self.reads.get().await.map(|client| Looking { client: Some(client), since: Instant::now() })
+    /// A connection for what only looks. It is given back when the answer has come.
+    pub(super) async fn for_reading(&self) -> Result<Lent, PoolError> {
+        self.reads.get().await.map(|client| Lent(Some(client)))
     }
 
     /// How long a look may take. The database ends a statement after as long; that it says so is another matter.
@@ -149,8 +149,8 @@ impl Pools {
     }
 
     /// A connection for leases: they are written, and are not to be in the way of who looks.
-    pub(super) async fn for_leases(&self) -> Result<Looking, PoolError> {
-        self.leases.get().await.map(|client| Looking { client: Some(client), since: Instant::now() })
+    pub(super) async fn for_leases(&self) -> Result<Lent, PoolError> {
+        self.leases.get().await.map(|client| Lent(Some(client)))
     }
 
     /// The connection for a verification, which is at it for long.
@@ -177,14 +177,15 @@ impl Pools {
 }
 
 /// A connection in the middle of something: if nobody says that it is at its end, however that comes (an error, a panic, somebody who goes away), it is
-/// closed rather than used again, and the database takes back what was not committed.
+/// closed rather than used again, and the database takes back what was not committed. So of a look that was given up: what was asked may never be
+/// answered, and who came next would wait behind it.
 pub(super) struct Lent(Option<Client>);
 
 /// What it may take to take a transaction back.
 const ROLLBACK_TIME: Duration = Duration::from_secs(1);
 
 impl Lent {
-    /// Its transaction is over: somebody else may use it.
+    /// Its transaction is over, or all that was asked is answered: somebody else may use it.
     pub(super) fn give_back(mut self) {
         drop(self.0.take());
     }
@@ -211,35 +212,6 @@ impl std::ops::Deref for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
-            drop(Client::take(client));
-        }
-    }
-}
-
-/// A connection that somebody looks through, for whatever they ask.
-///
-/// If it was had for long it is closed rather than used again: what was asked last may never be answered, and who came next would wait behind it.
-pub(super) struct Looking {
-    client: Option<Client>,
-    since: Instant,
-}
-
-/// A look takes milliseconds. Whoever looks for longer, or gave up as it took longer, pays for another connection.
-const HAD_FOR_LONG: Duration = Duration::from_millis(500);
-
-impl std::ops::Deref for Looking {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        self.client.as_ref().expect("it is there until it is dropped")
-    }
-}
-
-impl Drop for Looking {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take()
-            && self.since.elapsed() >= HAD_FOR_LONG
-        {
             drop(Client::take(client));
         }
     }

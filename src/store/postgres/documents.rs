@@ -40,6 +40,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, READ).await?;
             let row = client.query_opt(&statement, &[&named(name), &known.0.cast_signed()]).await;
+            client.give_back();
             let row = row.map_err(|error| Trouble::of(&error, Stage::Before))?;
             Ok(row.and_then(|row| kept(&row)))
         };

@@ -110,6 +110,7 @@ impl Postgres {
         pipeline.ask(heads, Vec::new());
         pipeline.ask(feed, Vec::new());
         let mut answers = pipeline.sent().await;
+        client.give_back();
         if let Some((_, error)) = first_error(&mut answers) {
             return Err(Trouble::of(&error, Stage::Before));
         }

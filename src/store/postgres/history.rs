@@ -170,6 +170,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, NUMBERS).await?;
             let rows = client.query(&statement, &[&p, &seqs]).await;
+            client.give_back();
             rows.map_err(|error| Trouble::of(&error, Stage::Before))
         };
         let numbers: std::collections::HashMap<i64, i64> =
@@ -239,7 +240,9 @@ impl Postgres {
                 at = end;
             }
             let mut movements = Vec::new();
-            for (first, rows) in firsts.into_iter().zip(pipeline.sent().await) {
+            let answers = pipeline.sent().await;
+            client.give_back();
+            for (first, rows) in firsts.into_iter().zip(answers) {
                 let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
                 for (number, row) in (first..).zip(&rows) {
                     let local = movement_in(row).ok_or_else(|| Trouble::damaged("a movement"))?;
@@ -304,6 +307,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, HEAD_AT).await?;
             let row = client.query_one(&statement, &[&p, &number]).await;
+            client.give_back();
             let row = row.map_err(|error| Trouble::of(&error, Stage::Before))?;
             let (within, before): (Option<i64>, Option<i64>) = (row.get(0), row.get(1));
             Ok(within.or(before).unwrap_or(0))
@@ -318,6 +322,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, NEWEST).await?;
             let row = client.query_opt(&statement, &[&p, &key.sku(), &key.location()]).await;
+            client.give_back();
             Ok(row.map_err(|error| Trouble::of(&error, Stage::Before))?.map_or(0, |row| row.get(0)))
         };
         self.looked(asked).await
@@ -330,6 +335,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, WALK).await?;
             let rows = client.query(&statement, &[&p, &start, &most]).await;
+            client.give_back();
             let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
             let all: Option<Vec<_>> = rows.iter().map(movement_in).collect();
             all.ok_or_else(|| Trouble::damaged(format!("a movement of {key}")))

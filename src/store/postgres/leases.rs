@@ -9,7 +9,7 @@ use std::time::Duration;
 use deadpool_postgres::Client;
 use uuid::Uuid;
 
-use super::connect::Looking;
+use super::connect::Lent;
 use super::deeds::milliseconds;
 use super::failure::{Stage, Trouble};
 use super::load::prepared;
@@ -46,10 +46,12 @@ impl Leases for Postgres {
             let take = prepared(&client, TAKE).await?;
             let taken = client.query_opt(&take, &[&name, &holder, &until_ms, &now_ms]).await;
             if let Some(row) = taken.map_err(|error| Trouble::of(&error, Stage::Within))? {
+                client.give_back();
                 return Ok(Some(row.get(0)));
             }
             let first = prepared(&client, FIRST).await?;
             let made = client.execute(&first, &[&name, &holder, &until_ms]).await;
+            client.give_back();
             let made = made.map_err(|error| Trouble::of(&error, Stage::Within))?;
             Ok((made > 0).then_some(None))
         };
@@ -63,6 +65,7 @@ impl Leases for Postgres {
             let statement = prepared(&client, RENEW).await?;
             let renewed =
                 client.execute(&statement, &[&name, &Uuid::from_u128(claim), &until_ms, &left]).await;
+            client.give_back();
             renewed.map_err(|error| Trouble::of(&error, Stage::Within)).map(|rows| rows > 0)
         };
         self.looked(renewed).await
@@ -73,6 +76,7 @@ impl Leases for Postgres {
             let client = self.for_leases().await?;
             let statement = prepared(&client, IS_HELD).await?;
             let row = client.query_opt(&statement, &[&name, &Uuid::from_u128(claim)]).await;
+            client.give_back();
             let row = row.map_err(|error| Trouble::of(&error, Stage::Before))?;
             Ok(row.is_some_and(|row| row.get(0)))
         };
@@ -84,6 +88,7 @@ impl Leases for Postgres {
             let client = self.for_leases().await?;
             let statement = prepared(&client, GIVE_BACK).await?;
             let given = client.execute(&statement, &[&name, &Uuid::from_u128(claim), &left]).await;
+            client.give_back();
             given.map_err(|error| Trouble::of(&error, Stage::Within)).map(drop)
         };
         self.looked(given).await
@@ -94,6 +99,7 @@ impl Leases for Postgres {
             let client = self.for_leases().await?;
             let statement = prepared(&client, END).await?;
             let ended = client.execute(&statement, &[&name, &Uuid::from_u128(claim)]).await;
+            client.give_back();
             ended.map_err(|error| Trouble::of(&error, Stage::Within)).map(drop)
         };
         self.looked(ended).await
@@ -104,6 +110,7 @@ impl Leases for Postgres {
             let client = self.for_leases().await?;
             let statement = prepared(&client, ALL).await?;
             let rows = client.query(&statement, &[]).await;
+            client.give_back();
             let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
             let lease =
                 |row: &tokio_postgres::Row| Lease { name: row.get(0), is_held: row.get(1), left: row.get(2) };
@@ -114,7 +121,7 @@ impl Leases for Postgres {
 }
 
 impl Postgres {
-    async fn for_leases(&self) -> Result<Looking, Trouble> {
+    async fn for_leases(&self) -> Result<Lent, Trouble> {
         self.0.batcher.pools.for_leases().await.map_err(|error| Trouble::unconnected(&error))
     }
 }

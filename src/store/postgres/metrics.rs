@@ -70,6 +70,7 @@ impl Metrics {
                 "Orders that wait for units.",
                 counts.total(|part| part.backordered),
             ),
+            ("inventory_idempotency_keys", "Idempotency keys held.", how.keys_held()),
             ("inventory_store_waiting", "Commands that wait for their batch.", waiting),
         ];
         for (name, help, count) in gauges {

@@ -1,7 +1,8 @@
 //! [`Postgres`]: the store of many processes over one PostgreSQL, or whatever speaks its protocol.
 //!
 //! **A partition is a mutex in the database.** Stock falls to partitions by a hash of the sku. The row of a partition is locked first, and guards all
-//! that is of it; nothing else is ever locked, and of several the lowest first: so there is no deadlock.
+//! that is of it; a batch locks nothing else but the keys that it writes last, and of several the lowest first: so there is no deadlock. The ledger's end, the version of
+//! the tables and leases have rows of their own, each locked in a transaction of its own.
 //!
 //! **Batches, not requests.** What is asked of a partition gathers while a batch of it is under way; a batch locks, reads, decides with the pure
 //! functions of the domain, writes with a statement for each kind of row, and commits: two round trips, whatever its length.
@@ -74,7 +75,7 @@ use tokio::task::JoinHandle;
 
 use self::batch::Batcher;
 use self::chores::Rights;
-use self::connect::Looking;
+use self::connect::Lent;
 use self::failure::{Stage, Trouble};
 use self::feed::Feed;
 use self::lanes::Lanes;
@@ -256,7 +257,7 @@ impl Store for Postgres {
 
 impl Postgres {
     /// A connection for what only looks.
-    async fn for_reading(&self) -> Result<Looking, Trouble> {
+    async fn for_reading(&self) -> Result<Lent, Trouble> {
         self.0.batcher.pools.for_reading().await.map_err(|error| Trouble::unconnected(&error))
     }
 

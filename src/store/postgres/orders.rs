@@ -89,7 +89,9 @@ impl Postgres {
                 pipeline.ask(ready.clone(), vec![param(p), param(most)]);
             }
             let (mut orders, mut waiting): (Vec<Arc<Order>>, Vec<OrderId>) = (Vec::new(), Vec::new());
-            for (at, rows) in pipeline.sent().await.into_iter().enumerate() {
+            let answers = pipeline.sent().await;
+            client.give_back();
+            for (at, rows) in answers.into_iter().enumerate() {
                 for row in rows.map_err(|error| Trouble::of(&error, Stage::Before))? {
                     if at % 2 == 0 {
                         orders.push(order_in(row.get(1)).ok_or_else(|| Trouble::damaged("an order"))?);

@@ -91,7 +91,9 @@ impl Postgres {
                 pipeline.ask(statement.clone(), params(p));
             }
             let mut found = Vec::new();
-            for rows in pipeline.sent().await {
+            let answers = pipeline.sent().await;
+            client.give_back();
+            for rows in answers {
                 for row in &rows.map_err(|error| Trouble::of(&error, Stage::Before))? {
                     found.push(read(row).ok_or_else(|| Trouble::damaged("a row of a page"))?);
                 }

@@ -49,6 +49,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, LEVEL).await?;
             let row = client.query_one(&statement, &[&p, &key.sku(), &key.location()]).await;
+            client.give_back();
             let row = row.map_err(|error| Trouble::of(&error, Stage::Before))?;
             let level = match row.get::<_, Option<bool>>(3) {
                 None => Level::ABSENT,

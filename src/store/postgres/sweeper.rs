@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::batch::COMMIT_TIME;
 use super::deeds::milliseconds;
 use super::deeds_of_reservations::keys_of;
 use super::failure::{Stage, Trouble};
@@ -37,7 +36,7 @@ const COUNT_KEYS: &str = "SELECT count(*) FROM inventory.once WHERE k = $1";
 const EVERY: Duration = Duration::from_millis(500);
 /// Rounds between two in which lines are looked for of reservations that are over.
 const LINES_EVERY: u32 = 4;
-/// Rounds between two in which is removed what has grown too old.
+/// Rounds between two in which is removed what has grown too old: in the first, and then now and then.
 const TRIM_EVERY: u32 = 20;
 /// What is done of a kind at once, in each partition.
 const AT_ONCE: i64 = 1_000;
@@ -55,7 +54,7 @@ pub(super) fn start(store: &Postgres) -> tokio::task::JoinHandle<()> {
             }
             if let Err(not_done) = ended {
                 tracing::debug!(%not_done, "reservations that are due are left to who touches their levels");
-            } else if round.is_multiple_of(TRIM_EVERY)
+            } else if round % TRIM_EVERY == 1
                 && let Err(not_done) = store.trim().await
             {
                 tracing::debug!(%not_done, "what has grown too old is removed later");
@@ -81,7 +80,9 @@ impl Postgres {
                 pipeline.ask(statement.clone(), vec![param(p), param(AT_ONCE)]);
             }
             let mut due = Vec::new();
-            for rows in pipeline.sent().await {
+            let answers = pipeline.sent().await;
+            client.give_back();
+            for rows in answers {
                 for row in rows.map_err(|error| Trouble::of(&error, Stage::Before))? {
                     let reservation = reservation_in(row.get(0));
                     due.push(reservation.ok_or_else(|| Trouble::damaged("a reservation"))?);
@@ -113,7 +114,9 @@ impl Postgres {
                 pipeline.ask(statement.clone(), vec![param(p), param(AT_ONCE)]);
             }
             let mut keys = Vec::new();
-            for rows in pipeline.sent().await {
+            let answers = pipeline.sent().await;
+            client.give_back();
+            for rows in answers {
                 for row in rows.map_err(|error| Trouble::of(&error, Stage::Before))? {
                     let key = StockKey::kept(row.get(0), row.get(1));
                     keys.push(key.ok_or_else(|| Trouble::damaged("a line that is held"))?);
@@ -125,33 +128,45 @@ impl Postgres {
         self.looked_at(keys).await.map(drop)
     }
 
-    /// Removes some of what has grown too old.
+    /// Removes what has grown too old, some at a time.
     async fn trim(&self) -> Result<(), NotDone> {
         let keeping = &self.0.how.keeping;
-        let trimmed = async {
-            let client = self.for_reading().await?;
-            let statement = prepared(&client, NOW).await?;
-            let now = client.query_one(&statement, &[]).await;
-            let now_ms: i64 = now.map_err(|error| Trouble::of(&error, Stage::Before))?.get(0);
-            let before = |age: Duration| now_ms.saturating_sub_unsigned(milliseconds(age));
-            let partitions = self.0.how.partitions;
-            let all: Vec<i32> = partitions.all().collect();
-            for (query, before_ms, places) in [
-                (KEYS, now_ms, Partitions::places().collect()),
-                (RESERVATIONS, before(keeping.reservations_retention), all.clone()),
-                (ORDERS, before(keeping.orders.retention), all),
-            ] {
-                let statement = prepared(&client, query).await?;
-                for p in places {
-                    let removed = client.execute(&statement, &[&p, &before_ms, &AT_ONCE]).await;
-                    removed.map_err(|error| Trouble::of(&error, Stage::Before))?;
+        let now_ms = self.looked(self.now_ms()).await?;
+        let before = |age: Duration| now_ms.saturating_sub_unsigned(milliseconds(age));
+        let partitions = self.0.how.partitions;
+        let all: Vec<i32> = partitions.all().collect();
+        for (query, before_ms, places) in [
+            (KEYS, now_ms, Partitions::places().collect()),
+            (RESERVATIONS, before(keeping.reservations_retention), all.clone()),
+            (ORDERS, before(keeping.orders.retention), all),
+        ] {
+            for p in places {
+                while self.looked(self.removed(query, p, before_ms)).await? == AT_ONCE {
+                    if self.0.rights.is_stopping() {
+                        return Ok(());
+                    }
                 }
             }
-            Ok(())
-        };
-        let trimmed = tokio::time::timeout(COMMIT_TIME, trimmed).await;
-        self.noted(trimmed.unwrap_or_else(|_| Err(Trouble::late(Stage::Before))))?;
+        }
         self.count_keys().await
+    }
+
+    /// What time it is for the database.
+    async fn now_ms(&self) -> Result<i64, Trouble> {
+        let client = self.for_reading().await?;
+        let statement = prepared(&client, NOW).await?;
+        let now = client.query_one(&statement, &[]).await;
+        client.give_back();
+        Ok(now.map_err(|error| Trouble::of(&error, Stage::Before))?.get(0))
+    }
+
+    /// Removes at most [`AT_ONCE`] of what was over before then. Returns how many.
+    async fn removed(&self, query: &str, p: i32, before_ms: i64) -> Result<i64, Trouble> {
+        let client = self.for_reading().await?;
+        let statement = prepared(&client, query).await?;
+        let removed = client.execute(&statement, &[&p, &before_ms, &AT_ONCE]).await;
+        client.give_back();
+        removed.map(u64::cast_signed).map_err(|error| Trouble::of(&error, Stage::Before))
     }
 
     /// Counts the idempotency keys that are held, by all processes.
@@ -164,7 +179,9 @@ impl Postgres {
                 pipeline.ask(statement.clone(), vec![param(k)]);
             }
             let mut sum = 0;
-            for rows in pipeline.sent().await {
+            let answers = pipeline.sent().await;
+            client.give_back();
+            for rows in answers {
                 let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
                 sum += rows.first().map_or(0, |row| row.get::<_, i64>(0));
             }

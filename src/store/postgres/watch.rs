@@ -23,6 +23,7 @@ pub(super) async fn look(store: &Postgres) -> Result<(), NotDone> {
         let client = store.for_reading().await?;
         let statement = prepared(&client, PARTS).await?;
         let rows = client.query(&statement, &[]).await;
+        client.give_back();
         let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
         if rows.iter().any(|row| row.get::<_, &str>(8) == "on") {
             return Err(Trouble::read_only());

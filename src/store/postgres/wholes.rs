@@ -53,6 +53,7 @@ impl Postgres {
             let client = self.for_reading().await?;
             let look = prepared(&client, LOOK).await?;
             let row = client.query_opt(&look, &[&k, &key]).await;
+            client.give_back();
             match row.map_err(|error| Trouble::of(&error, Stage::Before))? {
                 Some(row) if !row.get::<_, bool>(2) => known(&row, once),
                 _ => Ok(Ok(Known::Nothing)),

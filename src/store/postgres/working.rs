@@ -183,8 +183,12 @@ impl How {
 
     /// Whether as many idempotency keys are held as may be, as far as is known.
     pub(super) fn keys_are_full(&self) -> bool {
-        let held = usize::try_from(self.keys_held.load(Ordering::Relaxed)).unwrap_or(0);
-        held >= self.keeping.keys_max
+        self.keys_held() >= self.keeping.keys_max
+    }
+
+    /// How many idempotency keys are held, as far as is known: others are making some, and some run out.
+    pub(super) fn keys_held(&self) -> usize {
+        usize::try_from(self.keys_held.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// When some will have run out: nobody looks for the oldest.

@@ -137,3 +137,23 @@ async fn a_host_that_says_nothing_keeps_nobody_from_another() {
     };
     tokio::time::timeout(WATCHDOG, found).await.expect("it finds the one");
 }
+
+/// Whoever asks next does not wait behind a question that somebody has given up and that is never answered, however soon that was.
+#[databases::needs(Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_is_given_up_is_in_nobodys_way() {
+    let Some(server) = databases::postgres() else { return };
+    let database = server.database().expect("a database");
+    let proxy = Proxy::before(&database).await;
+    let store = open_replica(&proxy.url(), Keeping::default()).await;
+    // More often than there are connections.
+    let (times, level) = (16, key("a"));
+    proxy.fails_often_at("LEFT JOIN inventory.level l ON", Fault::Silence, times);
+    for given_up in 1..=u64::try_from(times).expect("a few") {
+        tokio::select! {
+            read = store.read(&level) => panic!("nothing answers it: {read:?}"),
+            () = proxy.has_failed(given_up) => {}
+        }
+    }
+    assert!(!store.read(&level).await.expect("an answer").exists());
+}

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     CutUnanswered,
     /// Nothing passes that way any more, on any connection, from this statement on.
     Stall(Way),
+    /// The statement is not passed on, and nothing that comes after it on its connection.
+    Silence,
     /// The database is asked for that in its place.
     Instead(String),
 }
@@ -272,6 +274,7 @@ async fn asks(
             // Of what happens at the answer the other direction knows.
             None | Some(Fault::CutAfter | Fault::CutUnanswered) => write(&mut to, tag, &body).await?,
             Some(Fault::CutBefore) => return Ok(()),
+            Some(Fault::Silence) => std::future::pending().await,
             Some(Fault::Stall(way)) => {
                 shared.state.send_modify(|state| state.stalled.push(way));
                 shared.until_passes(Way::ToDatabase).await;
