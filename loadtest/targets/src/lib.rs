@@ -1,6 +1,6 @@
 //! Small shops for the load generator to judge: services that are not ours, over databases that are real.
 //!
-//! Each keeps items and how many there are of each, tells no versions, and comes in three ways. [`Way::Atomic`] and [`Way::Locked`] are right.
+//! Each keeps items and how many there are of each, tells no versions, and comes in four ways. [`Way::Atomic`], [`Way::Locked`] and [`Way::Recorded`] are right.
 //! [`Way::Naive`] is the bug that people write, as they write it: it passes every test that asks one thing at a time.
 //!
 //! Where things are, in reading order:

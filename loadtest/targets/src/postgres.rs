@@ -1,4 +1,4 @@
-//! A shop over PostgreSQL: one table, and three ways to change it.
+//! A shop over PostgreSQL: a table of items and four ways to change it; one of them keeps a ledger and keys besides.
 
 use std::error::Error;
 use std::str::FromStr;
@@ -23,6 +23,19 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS items (
     sku text PRIMARY KEY,
     quantity bigint NOT NULL CHECK (quantity >= 0)
+);
+CREATE TABLE IF NOT EXISTS movements (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    sku text NOT NULL,
+    delta bigint NOT NULL,
+    quantity bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS keys (
+    key uuid PRIMARY KEY,
+    asked text NOT NULL,
+    quantity bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
 )";
 
 const SELECT: &str = "SELECT quantity FROM items WHERE sku = $1";
@@ -30,6 +43,9 @@ const UPDATE: &str = "UPDATE items SET quantity = $2 WHERE sku = $1 RETURNING qu
 const CHANGE: &str = "UPDATE items SET quantity = quantity + $2 WHERE sku = $1 AND quantity + $2 >= 0
     RETURNING quantity";
 const LOCK: &str = "SELECT sku FROM items WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
+const MOVED: &str = "INSERT INTO movements (sku, delta, quantity) VALUES ($1, $2, $3)";
+/// The key is one that nobody else has, as those of senders are: what the table costs is the same.
+const KEPT: &str = "INSERT INTO keys (key, asked, quantity) VALUES (gen_random_uuid(), $1, $2)";
 
 /// A shop that keeps its items in a table.
 #[derive(Debug, Clone)]
@@ -78,12 +94,15 @@ impl Shop for PostgresShop {
                 transaction.commit().await?;
                 Ok(quantity)
             }
-            Way::Locked => {
+            Way::Locked | Way::Recorded => {
                 let transaction = client.transaction().await?;
                 let lock = transaction.prepare_cached(LOCK).await?;
                 transaction.execute(&lock, &[&[sku].as_slice()]).await?;
                 // A statement after the lock sees what whoever had it before has left.
                 let quantity = naive_change(&transaction, sku, delta).await?;
+                if self.way == Way::Recorded {
+                    record(&transaction, &[(sku, delta, quantity)]).await?;
+                }
                 transaction.commit().await?;
                 Ok(quantity)
             }
@@ -108,6 +127,9 @@ impl Shop for PostgresShop {
         }
         let left = naive_change(&transaction, from, -units).await?;
         let there = naive_change(&transaction, to, units).await?;
+        if self.way == Way::Recorded {
+            record(&transaction, &[(from, -units, left), (to, units, there)]).await?;
+        }
         // Whoever left early has been rolled back.
         transaction.commit().await?;
         Ok((left, there))
@@ -122,6 +144,19 @@ async fn naive_change(client: &impl GenericClient, sku: &str, delta: i64) -> Res
         return Err(Denial::OutOfStock);
     }
     one(client, UPDATE, &[&sku, &quantity]).await?.ok_or(Denial::NoSuchItem)
+}
+
+/// Writes down what was changed, by how much and to what, and once the key under which it was asked for.
+async fn record(client: &impl GenericClient, changes: &[(&str, i64, i64)]) -> Result<(), Denial> {
+    let moved = client.prepare_cached(MOVED).await?;
+    for (sku, delta, quantity) in changes {
+        client.execute(&moved, &[sku, delta, quantity]).await?;
+    }
+    if let Some((sku, delta, quantity)) = changes.first() {
+        let kept = client.prepare_cached(KEPT).await?;
+        client.execute(&kept, &[&format!("{delta} of {sku}"), quantity]).await?;
+    }
+    Ok(())
 }
 
 /// The number that a statement returns, if it returns a row.

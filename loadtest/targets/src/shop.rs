@@ -13,6 +13,9 @@ pub enum Way {
     Atomic,
     /// Locks it, looks, and writes, in a transaction: what people do who know of the bug. Over Redis the same as atomic.
     Locked,
+    /// The same, and writes in that transaction what was changed, and under which key, so that a retry finds the answer: what people do who want
+    /// a ledger, and retries that are safe. Over Redis the same as atomic.
+    Recorded,
 }
 
 /// Why a request was not carried out, or that nobody knows whether it was.

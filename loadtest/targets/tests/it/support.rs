@@ -38,6 +38,7 @@ macro_rules! for_each_shop {
         for_each_shop! {
             $body:
             postgres_naive Postgres Naive, postgres_atomic Postgres Atomic, postgres_locked Postgres Locked,
+            postgres_recorded Postgres Recorded,
             redis_naive Redis Naive, redis_atomic Redis Atomic
         }
     };
@@ -114,6 +115,7 @@ impl Served {
             Way::Naive => "naive",
             Way::Atomic => "atomic",
             Way::Locked => "locked",
+            Way::Recorded => "recorded",
         };
         let mut child = Command::new(database.program())
             .args(["--listen", "127.0.0.1:0", "--database", &database.url(), "--way", way])
