@@ -238,6 +238,9 @@ pub struct ReplayArgs {
     /// What every sku begins with on the server; a fresh name if none is given.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub prefix: Option<String>,
+    /// How clients choose among several replicas: each has one of its own, or an invoice goes to the replica of its first sku.
+    #[arg(long, value_name = "HOW", default_value = "client")]
+    pub route: Route,
     /// The longest wait for one answer; after it the outcome is unknown.
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub timeout: Duration,

@@ -18,7 +18,7 @@ use crate::workload::{Keys, Mix};
 pub enum CrashProfile {
     /// A shop: reservations, orders and returns.
     Shop,
-    /// As without a profile, while somebody watches the event stream and somebody is told by a webhook, over all lives; of one server with a data directory.
+    /// As without a profile, while somebody watches the event stream and somebody is told by a webhook, over all lives.
     Events,
 }
 
@@ -28,7 +28,7 @@ pub struct CrashArgs {
     /// How many lives of the server are ended, by `kill -9` or now and then by SIGTERM; with `--store` how often replicas are ended, with `--fault` how often the database is killed. 20 if not given, with `--fault` 5.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     cycles: Option<u32>,
-    /// Replicas over this PostgreSQL database, <postgres://USER@HOST/DATABASE>, in place of one server with a data directory: one or several of them are ended in each cycle and started again, while clients go on with the others. What a run writes there begins with a prefix of its own, and stays. Not with `--profile events`.
+    /// Replicas over this PostgreSQL database, <postgres://USER@HOST/DATABASE>, in place of one server with a data directory: one or several of them are ended in each cycle and started again, while clients go on with the others. What a run writes there begins with a prefix of its own, and stays.
     #[arg(long, value_name = "URL", conflicts_with_all = ["data_dir", "strategy", "fault"])]
     pub store: Option<StoreUrl>,
     /// A file with the password of that database, if it is not in the address.
@@ -37,7 +37,7 @@ pub struct CrashArgs {
     /// How many replicas; 3 if not given. With `--store` or `--fault`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     replicas: Option<u32>,
-    /// Kill the database in place of the replicas: one of our own, made with PostgreSQL's programs in a temporary folder and removed with it. Tells how long it is until a change is acknowledged again. Not with `--profile events`.
+    /// Kill the database in place of the replicas: one of our own, made with PostgreSQL's programs in a temporary folder and removed with it. Tells how long it is until a change is acknowledged again.
     #[arg(long, value_name = "FAULT", conflicts_with_all = ["data_dir", "strategy"])]
     pub fault: Option<Fault>,
     /// What the clients do, but change and read levels: `shop`, where they reserve, commit, order, wait, cancel and give back; `events`, the same as without, while somebody watches the event stream and somebody is told by a webhook.
@@ -129,9 +129,6 @@ pub enum MisusedError {
         "--replicas is of servers that share a database: give it with --store, or have one killed with --fault"
     )]
     Replicas,
-    /// Webhooks are of one server.
-    #[error("--profile events is of one server with a data directory: leave out --store and --fault")]
-    Events,
     /// Each client has a replica.
     #[error(
         "{clients} clients cannot ask {replicas} replicas, as each client has one of them: raise --clients"
@@ -161,9 +158,6 @@ impl CrashArgs {
             return if self.replicas.is_some() { Err(MisusedError::Replicas) } else { Ok(None) };
         }
         let (replicas, clients) = (self.replicas.unwrap_or(REPLICAS), self.clients);
-        if self.profile == Some(CrashProfile::Events) {
-            return Err(MisusedError::Events);
-        }
         if clients < replicas {
             return Err(MisusedError::TooFewClients { clients, replicas });
         }

@@ -27,6 +27,15 @@ pub struct Event {
     pub data: String,
 }
 
+/// What every event tells.
+#[derive(Debug, Deserialize)]
+pub struct Head {
+    /// What happened.
+    kind: String,
+    /// To which sku.
+    pub sku: String,
+}
+
 /// What is told of a movement.
 #[derive(Debug, Deserialize)]
 pub struct Movement {
@@ -53,19 +62,24 @@ pub struct Units {
     pub reserved: u64,
 }
 
+impl Head {
+    /// Whether it is no movement, but a mark that one has crossed.
+    pub fn is_alert(&self) -> bool {
+        self.kind.starts_with("stock.")
+    }
+}
+
 impl Client {
-    /// Everything after a place in the stream, or after the beginning of all.
-    pub async fn events(&self, after: Option<&str>) -> Result<Events, Failure> {
-        let mut request = Request::new(Method::GET, self.beside("/v1/events?after=0"));
-        if let Some(after) = after {
-            let after =
-                after.parse().map_err(|_| breach(&format!("the id {after:?}, which no header can carry")))?;
-            request.headers_mut().insert("last-event-id", after);
-        }
+    /// Everything after a place in the stream.
+    pub async fn events(&self, after: &str) -> Result<Events, Failure> {
+        let mut request = Request::new(Method::GET, self.beside("/v1/events"));
+        let place =
+            after.parse().map_err(|_| breach(&format!("the id {after:?}, which no header can carry")))?;
+        request.headers_mut().insert("last-event-id", place);
         let response = self.http.execute(request).await.map_err(|error| Failure::transport(&error))?;
         let status = response.status().as_u16();
         match status {
-            200 => Ok(Events { response, received: Vec::new(), id: after.unwrap_or_default().to_owned() }),
+            200 => Ok(Events { response, received: Vec::new(), id: after.to_owned() }),
             500..600 => {
                 let example = format!("GET /v1/events answered {status}");
                 Err(Failure { kind: status.to_string().into(), example, doubt: Doubt::NotApplied })

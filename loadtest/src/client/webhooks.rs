@@ -53,6 +53,16 @@ impl Client {
         read(&format!("GET {path}"), &self.get(&path).await?, 200)
     }
 
+    /// Has a webhook told of nothing any more. That there is none is as good.
+    pub async fn delete_webhook(&self, id: &str) -> Result<(), Failure> {
+        let path = format!("/v1/webhooks/{id}");
+        let answer = self.send(Request::new(Method::DELETE, self.beside(&path))).await?;
+        if matches!(answer.status, 204 | 404) {
+            return Ok(());
+        }
+        Err(Failure::breach(Doubt::Unknown, format!("DELETE {path} answered {}", answer.status)))
+    }
+
     /// What the ledger says after a place.
     pub async fn ledger_page(&self, after: &str) -> Result<LedgerPage, Failure> {
         let path = format!("/v1/movements?limit={PAGE}&cursor={after}");

@@ -198,7 +198,7 @@ impl Home {
         // The receiver of its webhook is on loopback.
         let is_told = args.profile == Some(CrashProfile::Events);
         let allowed = is_told.then_some(["--webhook-allow", "127.0.0.0/8"]).into_iter().flatten();
-        // A shop takes the ledger for a diary, which is in the order of the commits where there is one partition.
+        // Over one partition the numbers of the ledger are the order of all that was done, and a shop is judged by more.
         let is_shop =
             args.profile == Some(CrashProfile::Shop) && (args.store.is_some() || args.fault.is_some());
         let is_said = args.server_arguments.iter().any(|argument| argument.starts_with("--partitions"));

@@ -28,6 +28,7 @@ pub(super) async fn replay(args: ReplayArgs, stop: &Stop) -> Exit {
         window: args.window,
         stock_fraction: args.stock_fraction,
         timeout: args.timeout,
+        route: args.route,
         keep: args.keep,
         command: command_line(),
     };

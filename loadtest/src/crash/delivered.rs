@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook as Signer};
 
 use super::counts::Examples;
-use crate::client::events::Movement;
+use super::heir::Succession;
+use crate::client::events::{Head, Movement};
 
 /// Everything that was delivered.
 #[derive(Debug, Default)]
@@ -81,12 +82,18 @@ pub struct WebhookAudit {
     pub rest: usize,
     /// How long it took to be told these, in milliseconds.
     pub rest_ms: f64,
+    /// What came of killing who tells it, of several replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succession: Option<Succession>,
     /// Why nothing more came, if not everything did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<String>,
     /// Why the ledger is not known, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+    /// Why the webhook could not be deleted, if it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,15 +155,16 @@ impl Delivered {
         }
     }
 
-    /// Judges what was taken by the ledger, as it is when nothing changes any more.
-    pub fn audit(self, ledger: &[Entry]) -> WebhookAudit {
+    /// Judges what was taken by the ledger, as it is when the run changes nothing any more. What others have added since need not have been told, but may.
+    pub fn audit(self, ledger: &[Entry], later: &[Entry]) -> WebhookAudit {
         let Self { taken, messages, refused, cut_off, repeated, out_of_order, .. } = self;
         let Self { mut differing, unsigned, breaches, .. } = self;
         let mut missing = Examples::default();
         let mut known = 0;
-        for Entry { seq, words, text } in ledger {
+        for (number, Entry { seq, words, text }) in ledger.iter().chain(later).enumerate() {
             match taken.get(seq) {
-                None => missing.add(|| text.to_string()),
+                None if number < ledger.len() => missing.add(|| text.to_string()),
+                None => {}
                 Some(told) => {
                     known += 1;
                     if told != words {
@@ -166,7 +174,7 @@ impl Delivered {
             }
         }
         if known < taken.len() {
-            let there: HashSet<u64> = ledger.iter().map(Entry::seq).collect();
+            let there: HashSet<u64> = ledger.iter().chain(later).map(Entry::seq).collect();
             let first = taken.keys().filter(|seq| !there.contains(seq)).min().copied().unwrap_or_default();
             differing.merge(Examples {
                 count: (taken.len() - known) as u64,
@@ -191,6 +199,10 @@ impl Delivered {
     }
 
     fn take(&mut self, item: &RawValue) {
+        // A stock may be shared: the run sets no marks, and those of others are in no ledger.
+        if serde_json::from_str(item.get()).is_ok_and(|head: Head| head.is_alert()) {
+            return;
+        }
         let movement: Movement = match serde_json::from_str(item.get()) {
             Ok(movement) => movement,
             Err(error) => return self.breaches.add(|| format!("{item}: {error}")),
@@ -213,10 +225,12 @@ impl Delivered {
 }
 
 impl WebhookAudit {
-    /// Whether everything was told, in order, as it is, and signed.
+    /// Whether everything was told, in order, as it is, and signed; and told on when who did so was killed.
     pub fn is_sound(&self) -> bool {
-        let Self { missing, out_of_order, differing, unsigned, .. } = self;
-        [missing, out_of_order, differing, unsigned].iter().all(|examples| examples.count == 0)
+        let Self { missing, out_of_order, differing, unsigned, succession, .. } = self;
+        let is_orphaned = succession.as_ref().is_some_and(Succession::is_broken);
+        !is_orphaned
+            && [missing, out_of_order, differing, unsigned].iter().all(|examples| examples.count == 0)
     }
 }
 
@@ -233,7 +247,8 @@ impl fmt::Display for WebhookAudit {
             differing.count,
             unsigned.count,
             rest_ms / 1e3
-        )
+        )?;
+        self.succession.as_ref().map_or(Ok(()), |succession| write!(f, "; {succession}"))
     }
 }
 
@@ -298,7 +313,7 @@ mod tests {
     }
 
     fn counts(delivered: Delivered) -> [u64; 5] {
-        let audit = delivered.audit(&[1, 2, 3, 4].map(entry));
+        let audit = delivered.audit(&[1, 2, 3, 4].map(entry), &[]);
         let counted =
             [&audit.missing, &audit.out_of_order, &audit.differing, &audit.unsigned, &audit.breaches];
         let counted = counted.map(|examples| examples.count);
@@ -321,6 +336,23 @@ mod tests {
         assert_eq!(judged(&[&[1, 3], &[2], &[4]]), [0, 1, 0, 0, 0]);
         assert_eq!(judged(&[&[4], &[1, 2, 3, 4]]), [0, 3, 0, 0, 0]);
         assert_eq!(judged(&[&[1, 2, 3, 4, 5]]), [0, 0, 1, 0, 0], "the ledger does not have the last");
+    }
+
+    #[test]
+    fn what_others_added_since_may_be_told_or_not_but_as_it_is() {
+        let audit = |last: Value| {
+            let mut delivered = Delivered::default();
+            let crossed =
+                json!({ "kind": "stock.low", "seq": 2, "sku": "b", "location": "main", "version": 2 });
+            deliver(&mut delivered, SECRET, &[of(&[1, 2]), vec![crossed, last]].concat(), Reply::Take);
+            delivered.audit(&[1, 2].map(entry), &[3, 4].map(entry))
+        };
+        let sound = audit(movement(3, 30));
+        assert_eq!((sound.ledger, sound.told, sound.is_sound(), sound.breaches.count), (2, 3, true, 0));
+        assert_eq!(
+            [audit(movement(3, 31)), audit(movement(5, 50))].map(|audit| audit.differing.count),
+            [1, 1]
+        );
     }
 
     #[test]
@@ -360,7 +392,7 @@ mod tests {
         for body in ["", r#"{"type":"stock.gap","data":{}}"#, r#"{"type":"stock.batch","data":{}}"#] {
             let mut delivered = Delivered::default();
             delivered.message(&Signer::new(SECRET).unwrap(), &HeaderMap::new(), body.as_bytes(), Reply::Take);
-            let audit = delivered.audit(&[]);
+            let audit = delivered.audit(&[], &[]);
             assert_eq!((audit.unsigned.count, audit.breaches.count), (1, 2), "{body}");
         }
     }

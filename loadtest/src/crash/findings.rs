@@ -60,7 +60,11 @@ fn broken(crash: &Crash) -> Vec<(Exit, String)> {
         let wrong = "levels are not what a snapshot and the event stream after it make of them";
         note_examples(&mut note, differing, wrong);
     }
-    if let Some(WebhookAudit { missing, out_of_order, differing, unsigned, .. }) = &crash.webhook {
+    if let Some(WebhookAudit { missing, out_of_order, differing, unsigned, succession, .. }) = &crash.webhook
+    {
+        if let Some(succession) = succession.as_ref().filter(|succession| succession.is_broken()) {
+            note(format!("the webhook had no heir: {succession}"));
+        }
         note_examples(&mut note, missing, "movements were never told by the webhook");
         note_examples(&mut note, out_of_order, "movements were told by the webhook after later ones");
         note_examples(
@@ -128,7 +132,13 @@ fn doubtful(crash: &Crash) -> Vec<(Exit, String)> {
 }
 
 fn doubtful_webhook(note: &mut impl FnMut(String), webhook: &WebhookAudit) {
-    let WebhookAudit { told, breaches, stalled, unread, .. } = webhook;
+    let WebhookAudit { told, breaches, stalled, unread, left, succession, .. } = webhook;
+    if let Some(left) = left {
+        note(format!("the webhook could not be deleted: {left}"));
+    }
+    if succession.as_ref().is_some_and(|succession| succession.sender.is_none()) {
+        note("nobody was found who tells the webhook, so it was not tried who takes over".to_owned());
+    }
     if let Some(unread) = unread {
         return note(format!("the ledger is not known, so what the webhook told is not judged: {unread}"));
     }

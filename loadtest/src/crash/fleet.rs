@@ -13,6 +13,7 @@ use super::access::Stint;
 use super::crew::Crew;
 use super::drive::STILLBORN_MAX;
 use super::fate::{Ending, Fate};
+use super::heir::Reached;
 use super::outage::Outages;
 use super::outcome::{End, Life};
 use super::server::{Launch, Server, StartError};
@@ -104,6 +105,11 @@ impl<'a> Fleet<'a> {
     /// How one is asked that is up: all of them are, between two ends.
     pub fn client(&self) -> &Arc<Client> {
         &self.replicas[0].client
+    }
+
+    /// How each of them is asked, by its place.
+    pub fn clients(&self) -> Vec<Reached> {
+        self.replicas.iter().map(|replica| Arc::clone(&replica.client)).enumerate().collect()
     }
 
     /// What the clients of all of them meet.

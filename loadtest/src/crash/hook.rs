@@ -1,4 +1,4 @@
-//! The webhook of a crash test: made in the first life, before the first change, and told over all lives.
+//! The webhook of a crash test: made in the first life, before the first change, told over all lives, and deleted in the end.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,11 @@ use crate::client::{Client, Failure};
 const BATCH: u8 = 100;
 
 /// How long nothing new may be told, while there is something left.
-const IDLE_MAX: Duration = Duration::from_mins(2);
+pub const IDLE_MAX: Duration = Duration::from_mins(2);
+
+/// The same of several replicas, one of which may have died: another has the webhook when a lease of 6 s is over. The rest is for machines that are busy, and for messages
+/// that were not taken.
+pub const IDLE_MAX_OF_REPLICAS: Duration = Duration::from_secs(20);
 
 /// How often a page of the ledger that was not answered is asked for.
 const ATTEMPTS_MAX: u32 = 5;
@@ -37,21 +41,39 @@ impl Hook {
         Ok(Self { id: made.id, begins: made.position, receiver: address.receive(signer, seed) })
     }
 
-    /// Is told what is left, and judges it all; nothing changes any more.
-    pub async fn rest(mut self, client: &Client) -> WebhookAudit {
+    /// Where in the ledger, and in the stream of events, it began.
+    pub fn begins(&self) -> &str {
+        &self.begins
+    }
+
+    /// Whether it says that nothing is left to be told.
+    pub async fn has_told_all(&self, client: &Client) -> bool {
+        client.webhook(&self.id).await.is_ok_and(|webhook| webhook.behind == 0)
+    }
+
+    /// Is told what is left, and judges it all; the run changes nothing any more.
+    pub async fn rest(self, client: &Client, idle_max: Duration) -> WebhookAudit {
+        let id = self.id.clone();
+        let unread =
+            |failure: Failure| WebhookAudit { unread: Some(failure.example), ..WebhookAudit::default() };
+        let audit = self.judged(client, idle_max).await.unwrap_or_else(unread);
+        WebhookAudit { left: end(client, &id).await.err().map(|failure| failure.example), ..audit }
+    }
+
+    async fn judged(mut self, client: &Client, idle_max: Duration) -> Result<WebhookAudit, Failure> {
         let began = Instant::now();
         let before = self.receiver.settle();
-        let ledger = match ledger(client, self.begins.clone()).await {
-            Ok(ledger) => ledger,
-            Err(failure) => return WebhookAudit { unread: Some(failure.example), ..WebhookAudit::default() },
-        };
+        let mut place = self.begins.clone();
+        let ledger = ledger(client, &mut place).await?;
         let last = ledger.last().map_or(0, Entry::seq);
-        let is_told = self.receiver.wait(last, IDLE_MAX).await;
+        let is_told = self.receiver.wait(last, idle_max).await;
         let rest_ms = began.elapsed().as_secs_f64() * 1e3;
         let stalled = if is_told { None } else { Some(self.state(client).await) };
         let delivered = self.receiver.close();
         let rest = delivered.len().saturating_sub(before);
-        WebhookAudit { rest, rest_ms, stalled, ..delivered.audit(&ledger) }
+        let mut later = self::ledger(client, &mut place).await?;
+        later.retain(|entry| entry.seq() > last);
+        Ok(WebhookAudit { rest, rest_ms, stalled, ..delivered.audit(&ledger, &later) })
     }
 
     /// Why nothing comes any more, as far as the service says.
@@ -66,16 +88,28 @@ impl Hook {
     }
 }
 
-/// All movements after a place.
-async fn ledger(client: &Client, mut after: String) -> Result<Vec<Entry>, Failure> {
+/// Nobody is told by it any more, in this run or after it.
+async fn end(client: &Client, id: &str) -> Result<(), Failure> {
+    let mut ended = client.delete_webhook(id).await;
+    for _ in 1..ATTEMPTS_MAX {
+        if ended.is_ok() {
+            break;
+        }
+        ended = client.delete_webhook(id).await;
+    }
+    ended
+}
+
+/// All movements after a place, which is that before the last page of them from then on.
+async fn ledger(client: &Client, after: &mut String) -> Result<Vec<Entry>, Failure> {
     let mut entries = Vec::new();
     loop {
-        let mut page = client.ledger_page(&after).await;
+        let mut page = client.ledger_page(after).await;
         for _ in 1..ATTEMPTS_MAX {
             if page.is_ok() {
                 break;
             }
-            page = client.ledger_page(&after).await;
+            page = client.ledger_page(after).await;
         }
         let page = page?;
         for item in &page.items {
@@ -85,6 +119,6 @@ async fn ledger(client: &Client, mut after: String) -> Result<Vec<Entry>, Failur
             entries.push(Entry::new(item).map_err(wrong)?);
         }
         let Some(next) = page.next_cursor else { return Ok(entries) };
-        after = next;
+        *after = next;
     }
 }

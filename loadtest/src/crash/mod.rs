@@ -17,7 +17,7 @@
 //!    and signed, to a receiver that does not take every message.
 //!
 //! With `--store` several replicas share a database, and are ended one or several at a time while clients go on with the others: what is in doubt at one is
-//! asked of the next, under its key. With `--fault` the database is one of our own ([`crate::cluster`]) and is killed in their place. The judges are the same.
+//! asked of the next, under its key. The stream of events is taken up at another, and in the end whoever tells the webhook is killed ([`heir`]). With `--fault` the database is one of our own ([`crate::cluster`]) and is killed in their place. The judges are the same.
 //!
 //! * [`fate`] draws how each life ends, [`server`] starts and ends it, [`drive`] goes from life to life, with what every test has in `trial`;
 //! * [`siege`] ends replicas or their database, [`victims`] draws which, [`fleet`] is all of them, [`outage`] what clients meet without a database, [`store`] its address;
@@ -47,6 +47,7 @@ pub mod figures;
 pub mod findings;
 pub mod fleet;
 pub mod haul;
+pub mod heir;
 pub mod hook;
 pub mod lister;
 pub mod listing;

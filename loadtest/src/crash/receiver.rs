@@ -263,7 +263,7 @@ mod tests {
         }
         let count = |wanted| statuses.iter().filter(|status| **status == wanted).count() as u64;
         assert!(!receiver.wait(1, Duration::from_millis(1)).await, "nothing was told");
-        let audit = receiver.close().audit(&[]);
+        let audit = receiver.close().audit(&[], &[]);
         assert_eq!([audit.messages, audit.refused, audit.cut_off], [count(204), count(500), count(0)]);
         assert!(count(500) > 0 && count(0) > 0, "{statuses:?}");
         assert_eq!((audit.unsigned.count, audit.is_sound()), (200, false), "none was signed");

@@ -11,6 +11,7 @@ use super::Plan;
 use super::access::Traffic;
 use super::fate::{Fate, Fates};
 use super::fleet::{Fleet, Host, Kind};
+use super::heir::{Succession, teller};
 use super::outage::Outages;
 use super::outcome::{Crash, CrashError, End};
 use super::server::{Launch, StartError};
@@ -79,9 +80,7 @@ impl<'a, 'c> Siege<'a, 'c> {
             if let Some((at, how)) = self.fleet.ended_by_itself() {
                 self.unclean.push(format!("replica {at} ended by itself, with {how}"));
                 self.fleet.end(&[at], End::ByItself, host).await;
-                let patient = Fate { stillborn: None, impatient: false, ..*fate };
-                let started = self.fleet.start_again(&[at], &patient, host).await;
-                self.come_back(started);
+                self.bring_back(at, fate, host).await;
                 return false;
             }
             sleep(LOOK.min(end.saturating_duration_since(Instant::now()))).await;
@@ -115,6 +114,24 @@ impl<'a, 'c> Siege<'a, 'c> {
             }
         }
         Ok(())
+    }
+
+    /// Kills whoever tells the webhook, while clients go on; it is started again when another does.
+    async fn behead(&mut self, fate: &Fate, stop: &Stop, host: &impl Host) -> Succession {
+        let mut replicas = self.fleet.clients();
+        let Some(sender) = teller(&replicas, stop).await else { return Succession::default() };
+        replicas.retain(|(at, _)| *at != sender);
+        self.fleet.end(&[sender], End::Killed, host).await;
+        let succession = Succession::of(sender, &replicas, stop).await;
+        self.bring_back(sender, fate, host).await;
+        succession
+    }
+
+    /// Starts one again, without more ado.
+    async fn bring_back(&mut self, at: usize, fate: &Fate, host: &impl Host) {
+        let patient = Fate { stillborn: None, impatient: false, ..*fate };
+        let started = self.fleet.start_again(&[at], &patient, host).await;
+        self.come_back(started);
     }
 
     fn come_back(&mut self, started: Result<(), StartError>) {
@@ -165,6 +182,14 @@ pub async fn besiege(
             break;
         }
         progress.advance();
+    }
+    if plan.events && !is_database && replicas > 1 && siege.lost.is_none() && !stop.requested() {
+        progress.begin("killing who tells the webhook", None);
+        let succession = siege.behead(&fates.draw(), stop, &trial.crew).await;
+        trial.crew.turn_over();
+        if siege.lost.is_none() {
+            trial.succeeded(succession, siege.fleet.client()).await;
+        }
     }
     progress.begin("reading every level back", None);
     trial.lost = siege.lost.take();

@@ -9,11 +9,18 @@ use serde::Serialize;
 use super::counts::Examples;
 use crate::catalogue::Catalogue;
 
-/// A change that was told.
+/// An event that was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// Its place in the stream.
     pub id: Box<str>,
+    /// What it tells of a level of the run; nothing, if it is of something else in the same stock.
+    pub change: Option<Change>,
+}
+
+/// A change of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
     /// Its number in the ledger.
     pub seq: u64,
     /// The level after it.
@@ -32,7 +39,9 @@ pub struct Snapshot {
 /// All that one watcher was told.
 #[derive(Debug, Default)]
 pub struct Feed {
-    /// The changes, as they were told.
+    /// The place before the first change.
+    pub begins: Box<str>,
+    /// The events, as they were told.
     pub told: Vec<Told>,
     /// What else was asked for.
     pub snapshots: Vec<Snapshot>,
@@ -86,28 +95,28 @@ impl fmt::Display for EventsAudit {
 impl Feed {
     /// Judges what was told by the last there is to say of each level, where it is known.
     pub fn audit(self, last: &[Option<Seen>], catalogue: &Catalogue) -> EventsAudit {
-        let mut audit =
-            EventsAudit { told: self.told.len(), streams: self.streams, ..EventsAudit::default() };
+        let mut audit = EventsAudit { streams: self.streams, ..EventsAudit::default() };
         let name = |seen: &Seen| {
             let entry = catalogue.entry(seen.key);
             format!("{} at {}", entry.sku, entry.location)
         };
         let mut versions = vec![0_u64; last.len()];
         let mut newest = 0;
-        for Told { seq, seen, .. } in &self.told {
+        for Change { seq, seen } in changes(&self.told) {
+            audit.told += 1;
             let version = &mut versions[seen.key.0 as usize];
-            if *seq <= newest {
+            if seq <= newest {
                 audit
                     .out_of_order
-                    .add(|| format!("movement {seq} of {} after movement {newest}", name(seen)));
+                    .add(|| format!("movement {seq} of {} after movement {newest}", name(&seen)));
             }
-            newest = newest.max(*seq);
+            newest = newest.max(seq);
             if seen.version <= *version {
-                audit.repeated.add(|| format!("version {} of {}", seen.version, name(seen)));
+                audit.repeated.add(|| format!("version {} of {}", seen.version, name(&seen)));
                 continue;
             }
             for missing in *version + 1..seen.version {
-                audit.missing.add(|| format!("version {missing} of {}", name(seen)));
+                audit.missing.add(|| format!("version {missing} of {}", name(&seen)));
             }
             *version = seen.version;
         }
@@ -126,6 +135,12 @@ impl Feed {
         audit
     }
 
+    /// What was told after a place.
+    fn after(&self, id: &str) -> Option<&[Told]> {
+        let at = self.told.iter().position(|told| &*told.id == id);
+        at.map(|at| &self.told[at + 1..]).or_else(|| (&*self.begins == id).then_some(&self.told))
+    }
+
     /// The levels of a snapshot, and the changes after it that they do not show yet.
     fn join(
         &self,
@@ -138,13 +153,13 @@ impl Feed {
         for seen in &snapshot.levels {
             levels[seen.key.0 as usize] = Some(*seen);
         }
-        let Some(at) = self.told.iter().position(|told| told.id == snapshot.id) else {
+        let Some(after) = self.after(&snapshot.id) else {
             return differing.add(|| format!("all: the place {} was never told", snapshot.id));
         };
-        for Told { seen, .. } in &self.told[at + 1..] {
+        for Change { seen, .. } in changes(after) {
             let level = &mut levels[seen.key.0 as usize];
             if level.is_none_or(|had| had.version < seen.version) {
-                *level = Some(*seen);
+                *level = Some(seen);
             }
         }
         let is_there = |seen: &&Seen| seen.stock != Stock::Absent;
@@ -163,6 +178,11 @@ impl Feed {
     }
 }
 
+/// The changes among some events.
+fn changes(told: &[Told]) -> impl Iterator<Item = Change> {
+    told.iter().filter_map(|told| told.change)
+}
+
 #[cfg(test)]
 mod tests {
     use history::Key;
@@ -174,12 +194,17 @@ mod tests {
     }
 
     fn told(seq: u64, key: u32, version: u64) -> Told {
-        Told { id: seq.to_string().into(), seq, seen: seen(key, version) }
+        Told { id: seq.to_string().into(), change: Some(Change { seq, seen: seen(key, version) }) }
+    }
+
+    /// Of another run in the same stock.
+    fn foreign(seq: u64) -> Told {
+        Told { id: seq.to_string().into(), change: None }
     }
 
     fn audit(told: Vec<Told>, snapshots: Vec<Snapshot>) -> [u64; 4] {
         let catalogue = Catalogue::new(["a", "b"].map(|sku| (sku.to_owned(), "main".to_owned())).into());
-        let feed = Feed { told, snapshots, ..Feed::default() };
+        let feed = Feed { begins: "0".into(), told, snapshots, ..Feed::default() };
         let audit = feed.audit(&[Some(seen(0, 3)), Some(seen(1, 1))], &catalogue);
         [audit.missing, audit.repeated, audit.out_of_order, audit.differing].map(|examples| examples.count)
     }
@@ -213,6 +238,32 @@ mod tests {
         let mut swapped = all();
         swapped.swap(2, 3);
         assert_eq!(audit(swapped, vec![]), [1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn what_others_do_in_the_same_stock_is_a_place_and_no_more() {
+        let told = vec![
+            told(4, 0, 1),
+            foreign(5),
+            told(6, 1, 1),
+            foreign(7),
+            told(9, 0, 2),
+            told(11, 0, 3),
+            foreign(12),
+        ];
+        let snapshot = |id: &str, levels: Vec<Seen>| Snapshot { id: id.into(), levels };
+        let snapshots = vec![
+            snapshot("0", vec![]),
+            snapshot("5", vec![seen(0, 1)]),
+            snapshot("12", vec![seen(0, 3), seen(1, 1)]),
+        ];
+        assert_eq!(audit(told.clone(), snapshots), [0, 0, 0, 0]);
+        assert_eq!(
+            audit(told.clone(), vec![snapshot("7", vec![seen(0, 1)])])[3],
+            1,
+            "it lacks the other level"
+        );
+        assert_eq!(audit(told[2..].to_vec(), vec![])[0], 1);
     }
 
     #[test]

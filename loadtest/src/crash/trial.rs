@@ -16,7 +16,8 @@ use super::crew::{Crew, Scene};
 use super::delivered::WebhookAudit;
 use super::fate::Ending;
 use super::haul::Haul;
-use super::hook::Hook;
+use super::heir::Succession;
+use super::hook::{Hook, IDLE_MAX, IDLE_MAX_OF_REPLICAS};
 use super::listing::list;
 use super::outcome::{Crash, CrashError, End, Life};
 use super::told::EventsAudit;
@@ -50,6 +51,8 @@ pub(super) struct Trial<'a> {
     pub(super) unclean: Vec<String>,
     /// How many replicas were ended together, in each cycle.
     pub(super) ended: Vec<usize>,
+    /// What came of killing who tells the webhook.
+    succession: Option<Succession>,
     pairs: Vec<Pair>,
     lives: Vec<(Life, Arc<Stint>)>,
     /// What was seen beside the clients, and in the end what everybody saw.
@@ -85,6 +88,7 @@ impl<'a> Trial<'a> {
             lost: None,
             unclean: Vec::new(),
             ended: Vec::new(),
+            succession: None,
             pairs: plan.spec.pairs(),
             lives: Vec::new(),
             haul: Haul::default(),
@@ -129,9 +133,11 @@ impl<'a> Trial<'a> {
 
     /// From here on somebody watches the events, if anybody is to.
     fn watch(&mut self) {
-        let Self { plan, scene, crew, .. } = self;
-        let watcher = || Watcher::new(crew.gate(0), Arc::clone(&scene.catalogue), plan.prefix.clone());
-        self.watcher = plan.events.then(|| tokio::spawn(watcher().work()));
+        let Self { plan, scene, crew, hook, .. } = self;
+        self.watcher = hook.as_ref().map(|hook| {
+            let (catalogue, prefix) = (Arc::clone(&scene.catalogue), plan.prefix.clone());
+            tokio::spawn(Watcher::new(crew.gate(0), catalogue, prefix, hook.begins()).work())
+        });
     }
 
     /// Waits until so much time has passed, or until the user does not want to any longer.
@@ -186,6 +192,13 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Whoever told the webhook was killed. That nobody told on means nothing if nothing was left to be told, or the user did not want to wait.
+    pub(super) async fn succeeded(&mut self, succession: Succession, client: &Client) {
+        let Some(hook) = &self.hook else { return };
+        let is_untried = succession.is_broken() && (self.stop.requested() || hook.has_told_all(client).await);
+        self.succession = Some(if is_untried { Succession::default() } else { succession });
+    }
+
     /// Whoever is up answers what is left over, and the clients come home.
     pub(super) async fn gather(&mut self) {
         let haul = self.crew.gather(self.lost.is_none()).await;
@@ -221,7 +234,9 @@ impl<'a> Trial<'a> {
 
     /// What the webhook told, up to the end of the ledger.
     async fn delivered(&mut self, client: &Client) -> Option<WebhookAudit> {
-        Some(self.hook.take()?.rest(client).await)
+        let idle_max = if self.plan.replicas.is_some() { IDLE_MAX_OF_REPLICAS } else { IDLE_MAX };
+        let audit = self.hook.take()?.rest(client, idle_max).await;
+        Some(WebhookAudit { succession: self.succession.take(), ..audit })
     }
 
     /// What it brought.

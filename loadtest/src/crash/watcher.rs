@@ -1,4 +1,5 @@
-//! The client that watches the event stream from the first change on, and takes it up in each life where it was when the last one ended.
+//! The client that watches the event stream from the first change on, and takes it up in each life where it was when the last one ended; of several replicas,
+//! each time at the next.
 //!
 //! It also takes the whole stock now and then, with the place in the stream that this names: so the two can be joined in the end.
 
@@ -9,10 +10,10 @@ use history::{Seen, Stock};
 use tokio::time::{Instant, timeout_at};
 
 use super::access::{Gate, Traffic, Up};
-use super::told::{Feed, Snapshot, Told};
+use super::told::{Change, Feed, Snapshot, Told};
 use super::walk::Walk;
 use crate::catalogue::Catalogue;
-use crate::client::events::{Event, Events, Movement};
+use crate::client::events::{Event, Events, Head, Movement};
 use crate::client::{Client, Failure};
 
 /// How often the whole stock is taken.
@@ -32,9 +33,10 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// One who has been told nothing yet.
-    pub fn new(gate: Gate, catalogue: Arc<Catalogue>, prefix: String) -> Self {
-        Self { gate, catalogue, prefix, feed: Feed::default(), snapshot_in: 0 }
+    /// One who has been told nothing yet, and is to be told everything after a place.
+    pub fn new(gate: Gate, catalogue: Arc<Catalogue>, prefix: String, begins: &str) -> Self {
+        let feed = Feed { begins: begins.into(), ..Feed::default() };
+        Self { gate, catalogue, prefix, feed, snapshot_in: 0 }
     }
 
     /// Watches until the clients come to their end; [`Watcher::rest`] is to follow.
@@ -44,7 +46,10 @@ impl Watcher {
                 break;
             }
             let going_on = match self.watch(&up).await {
-                Ok(()) => self.gate.pause().await,
+                Ok(()) => {
+                    self.gate.go_on();
+                    self.gate.pause().await
+                }
                 Err(failure) => {
                     self.note(&failure);
                     self.gate.next_life().await
@@ -61,16 +66,14 @@ impl Watcher {
     pub async fn rest(mut self, client: &Client, last: &[Option<Seen>]) -> Feed {
         let until = Instant::now() + REST_MAX;
         let mut behind: Vec<u64> = last.iter().map(|last| last.map_or(0, |last| last.version)).collect();
-        self.feed.told.iter().for_each(|told| catch_up(&mut behind, told));
+        self.feed.told.iter().for_each(|told| catch_up(&mut behind, told.change));
         while behind.iter().any(|version| *version > 0) && Instant::now() < until {
             let Ok(Ok(mut events)) = timeout_at(until, client.events(self.last())).await else { break };
             self.feed.streams += 1;
             while behind.iter().any(|version| *version > 0) {
                 let Ok(Ok(Some(event))) = timeout_at(until, events.next()).await else { break };
                 self.take(event);
-                if let Some(told) = self.feed.told.last() {
-                    catch_up(&mut behind, told);
-                }
+                catch_up(&mut behind, self.feed.told.last().and_then(|told| told.change));
             }
         }
         self.feed
@@ -134,6 +137,20 @@ impl Watcher {
     }
 
     fn take(&mut self, event: Event) {
+        let Event { id, data } = &event;
+        let head: Head = match serde_json::from_str(data) {
+            Ok(head) => head,
+            Err(error) => return self.feed.breaches.add(|| format!("{data}: {error}")),
+        };
+        // A stock may be shared: what others do there is not judged.
+        if head.sku.starts_with(&self.prefix) {
+            self.take_own(event);
+        } else {
+            self.feed.told.push(Told { id: id.as_str().into(), change: None });
+        }
+    }
+
+    fn take_own(&mut self, event: Event) {
         let movement: Movement = match serde_json::from_str(&event.data) {
             Ok(movement) => movement,
             Err(error) => return self.feed.breaches.add(|| format!("{}: {error}", event.data)),
@@ -146,11 +163,12 @@ impl Watcher {
             _ => Stock::Level { on_hand: movement.after.on_hand, reserved: movement.after.reserved },
         };
         let seen = Seen { key, version: movement.version, stock };
-        self.feed.told.push(Told { id: event.id.into(), seq: movement.seq, seen });
+        let change = Some(Change { seq: movement.seq, seen });
+        self.feed.told.push(Told { id: event.id.into(), change });
     }
 
-    fn last(&self) -> Option<&str> {
-        self.feed.told.last().map(|told| &*told.id)
+    fn last(&self) -> &str {
+        self.feed.told.last().map_or(&self.feed.begins, |told| &told.id)
     }
 
     fn note(&mut self, failure: &Failure) {
@@ -160,9 +178,10 @@ impl Watcher {
     }
 }
 
-fn catch_up(behind: &mut [u64], told: &Told) {
-    let version = &mut behind[told.seen.key.0 as usize];
-    if told.seen.version >= *version {
+fn catch_up(behind: &mut [u64], change: Option<Change>) {
+    let Some(Change { seen, .. }) = change else { return };
+    let version = &mut behind[seen.key.0 as usize];
+    if seen.version >= *version {
         *version = 0;
     }
 }

@@ -36,6 +36,8 @@ pub struct Plan {
     pub stock_fraction: f64,
     /// The longest wait for one answer.
     pub timeout: Duration,
+    /// How clients choose among the replicas, if there are several.
+    pub route: Route,
     /// Leave the skus behind.
     pub keep: bool,
     /// The command line, for the record.
@@ -124,7 +126,7 @@ pub async fn drive(
     let stock = part_of(&opening(orders, &windows), plan.stock_fraction);
     progress.begin("opening the stock", None);
     open(&mut stage, &stock).await;
-    stage.spread(Route::Client);
+    stage.spread(plan.route);
     stage.take_traffic();
 
     progress.begin("replaying", Some(Limit::Requests(orders.invoices.len() as u64)));

@@ -95,6 +95,47 @@ fn a_shop_of_replicas_that_are_killed_is_explained_by_its_ledger() {
     assert_eq!(report["lives"]["ended"].as_array().map(Vec::len), Some(5), "{report}");
 }
 
+/// That what happened was told once by the stream of events, and by the webhook at least once, in order.
+#[track_caller]
+fn assert_told(report: &Value) {
+    for zero in ["missing", "repeated", "out_of_order", "differing", "breaches"] {
+        assert_eq!(count(report, &format!("/events/{zero}/count")), 0, "{zero} in {report}");
+    }
+    for zero in ["missing", "out_of_order", "differing", "unsigned", "breaches"] {
+        assert_eq!(count(report, &format!("/webhook/{zero}/count")), 0, "{zero} in {report}");
+    }
+    assert!(count(report, "/events/told") > 0 && count(report, "/events/snapshots") > 0, "{report}");
+    assert_eq!(report["events"]["told"], report["webhook"]["ledger"], "{report}");
+    assert_eq!(report["webhook"]["told"], report["webhook"]["ledger"], "{report}");
+    assert!(report["webhook"].get("left").is_none(), "the webhook is deleted: {report}");
+}
+
+/// Whoever watches goes on at another replica; who tells the webhook is killed, and another does. What others left in the stock, a run before among them, is not judged.
+#[databases::needs(Postgres)]
+#[test]
+fn replicas_that_are_killed_tell_everything() {
+    let Some(database) = durable() else { return };
+    let store = database.url();
+    for more in [&["--cycles", "2", "--replicas", "2"][..], &["--cycles", "8"]] {
+        let report = clean(&[&["--store", &store, "--profile", "events"], more].concat());
+        assert_kept(&report);
+        assert_told(&report);
+        let succession = &report["webhook"]["succession"];
+        assert!(succession["heir"].is_u64() && succession["heir"] != succession["sender"], "{report}");
+        assert!(count(&report, "/events/streams") > count(&report, "/cycles/done"), "{report}");
+    }
+}
+
+#[databases::needs(Postgres)]
+#[test]
+fn a_promoted_standby_tells_everything() {
+    let options = ["--fault", "failover", "--profile", "events", "--cycles", "2", "--life", "300ms..600ms"];
+    let report = clean(&options);
+    assert_kept(&report);
+    assert_told(&report);
+    assert!(report["webhook"].get("succession").is_none(), "no sender was killed: {report}");
+}
+
 /// Each time the standby of the one before is the primary, and has a fresh standby. What was acknowledged is there every time.
 #[databases::needs(Postgres)]
 #[test]
@@ -163,8 +204,10 @@ fn what_makes_no_sense_together_is_told() {
     let store = ["--store", "postgres://nobody@127.0.0.1:1/nowhere"];
     for (wrong, wanted) in [
         (&["--replicas", "2"][..], "give it with --store"),
-        (&[&store[..], &["--profile", "events"]].concat(), "leave out --store and --fault"),
-        (&["--fault", "failover", "--profile", "events"], "leave out --store and --fault"),
+        (
+            &[&store[..], &["--profile", "events", "--clients", "2"]].concat(),
+            "2 clients cannot ask 3 replicas",
+        ),
         (&[&store[..], &["--clients", "2"]].concat(), "2 clients cannot ask 3 replicas"),
         (&[&store[..], &["--profile", "shop", "--clients", "2"]].concat(), "2 clients cannot ask 3 replicas"),
         (&[&store[..], &["--data-dir", "data"]].concat(), "--data-dir"),

@@ -128,6 +128,21 @@ fn orders_are_spread_over_the_replicas() {
     assert_eq!(answered.map(|replica| replica["answered"].as_u64().unwrap_or(0)).sum::<u64>(), 301);
 }
 
+/// The half of the hashes that a sku is in decides, and of an invoice its first sku.
+#[test]
+fn orders_go_where_their_first_sku_is() {
+    let mut file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
+    file.write_all(super::replay::orders().as_bytes()).expect("written");
+    let (both, _) = twins();
+    let options = ["--prefix", "z-", "--route", "sku"];
+    let command = [&["replay", &both, file.path().to_str().expect("UTF-8")], &options[..]].concat();
+    let (output, report) = reported(&command);
+    assert_exit(&output, 0);
+    let sent = report["replicas"].as_array().expect("a list").iter().map(|replica| replica["sent"].as_u64());
+    // Those of `b` alone are 50.
+    assert_eq!(sent.collect::<Vec<_>>(), [Some(251), Some(50)], "{report}");
+}
+
 /// Whose replica is not there asks the next one, and nothing is lost. But it is another load than the one that was asked for.
 #[test]
 fn a_replica_that_is_not_there_is_passed_over_and_told() {
