@@ -117,7 +117,7 @@ pub(super) struct ServeArgs {
     /// Drop movements older than this; all are kept if left out
     #[arg(long, env = "INVENTORY_RETAIN_AGE", value_name = "DURATION", value_parser = humantime::parse_duration)]
     retain_age: Option<Duration>,
-    /// Drop the oldest movements while the log is longer than this; all are kept if left out
+    /// Drop the oldest movements while the log is longer than this; all are kept if left out, and with --store
     #[arg(long, env = "INVENTORY_RETAIN_BYTES", value_name = "SIZE", value_parser = size::parse)]
     retain_bytes: Option<u64>,
     /// How many reservations may be pending at once; a new one beyond gets 503 `overloaded`

@@ -128,7 +128,7 @@ pub struct Keeping {
     pub snapshot_bytes: u64,
     /// On disk, a snapshot is taken when that long has passed since the last one, and the log grew at all.
     pub snapshot_interval: Duration,
-    /// On disk, movements that are older than this are dropped, once a snapshot covers them. Never, if there is none.
+    /// On disk and in a database, movements that are older than this are dropped; on disk once a snapshot covers them. Never, if there is none.
     pub retain_age: Option<Duration>,
     /// The oldest movements are dropped while the log is longer than this, in bytes; on disk once a snapshot covers them.
     /// On disk never, if there is none; in memory there is a bound always.

@@ -7,7 +7,7 @@
 //! - `moving`: to a database, and back.
 //! - `hooks`, `handing_over`: webhooks of several replicas, and who tells them. `alerts`: marks, set at one and counting at all.
 //! - `lock`: why the lock of a partition is a statement of its own. `refused`: what a start refuses. `upgrades`: tables of other versions.
-//! - `trimmed`: what has grown too old.
+//! - `trimmed`: what has grown too old. `retention`: movements that leave.
 
 mod alerts;
 mod commits;
@@ -22,6 +22,7 @@ mod lock;
 mod moving;
 mod network;
 mod refused;
+mod retention;
 mod together;
 mod trimmed;
 mod upgrades;

@@ -37,6 +37,8 @@ const MOVE_ON: &str = "UPDATE inventory.feed SET total = $1, heads = $2 WHERE z 
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     total: AtomicU64,
+    /// The number of the last movement that was dropped, as far as is known here: another process may have dropped more.
+    dropped: AtomicU64,
     /// One at a time appends: the others find that it was done.
     pub(super) appending: tokio::sync::Mutex<()>,
 }
@@ -66,6 +68,22 @@ pub(super) struct Next {
 }
 
 impl Feed {
+    /// One that begins after that movement.
+    pub(super) fn after(dropped: u64) -> Self {
+        Self { dropped: AtomicU64::new(dropped), ..Self::default() }
+    }
+
+    /// The number of the last movement that was dropped, as far as is known here; 0 for none.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// It was seen to begin after that movement. Returns the last that is known to be dropped.
+    pub(super) fn begins_after(&self, dropped: i64) -> u64 {
+        let dropped = u64::try_from(dropped).unwrap_or(0);
+        self.dropped.fetch_max(dropped, Ordering::AcqRel).max(dropped)
+    }
+
     /// The number of the last movement that is in a run, as far as is known here.
     pub(super) fn end(&self) -> Seq {
         Seq(self.total.load(Ordering::Acquire))

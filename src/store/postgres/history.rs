@@ -2,20 +2,23 @@
 //!
 //! Each movement names the one of its level before it, so a history is a walk by keys, and the hottest table has one index.
 
+use std::collections::HashMap;
+
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::failure::{Stage, Trouble};
 use super::load::prepared;
-use super::origin::DROPPED_SEQ;
+use super::origin::{DROPPED, DROPPED_SEQ};
 use super::pipeline::{Pipeline, param};
+use super::retention::Floors;
 use super::{Postgres, rows};
 use crate::stock::{Id, Level, StockKey};
 use crate::store::ledger::{From, MovementPlace};
 use crate::store::query::NotACursor;
 use crate::store::{
     HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
-    MovementQuery, NotDone, Seq, Store as _,
+    MovementQuery, NotDone, Seq, Store as _, Why,
 };
 
 /// The columns of a movement, in the order in which they are read.
@@ -78,6 +81,7 @@ const STRETCH: &str = concat!(
 );
 const RUNS_AFTER: &str =
     "SELECT last, p, head FROM inventory.run WHERE z = 0 AND last > $1 ORDER BY last LIMIT $2";
+const BEGINS: &str = "SELECT last FROM inventory.run WHERE z = 0 AND p = $1 ORDER BY last DESC LIMIT 1";
 const NUMBERS: &str = "SELECT s.seq, r.last - (r.head - s.seq) FROM unnest($2::int8[]) AS s (seq) \
     CROSS JOIN LATERAL (SELECT last, head FROM inventory.run WHERE z = 0 AND p = $1 AND head >= s.seq \
     ORDER BY head LIMIT 1) r";
@@ -98,6 +102,21 @@ pub(super) struct Local {
     pub(super) seq: i64,
     prev: i64,
     pub(super) movement: Movement,
+}
+
+/// What there is of the ledger after a place.
+enum Stretch {
+    /// Movements, and the number up to which all are among them.
+    Is(Vec<Movement>, u64),
+    /// It begins after that movement, which is later.
+    Begins(i64),
+    /// Movements that were there are gone.
+    Torn,
+}
+
+/// Whether a walk back of so many steps at most ended for that alone, and the one before the last is there.
+fn is_cut(walked: &[Local], most: i32) -> bool {
+    i32::try_from(walked.len()).is_ok_and(|all| all >= most)
 }
 
 impl Postgres {
@@ -133,13 +152,19 @@ impl Postgres {
         let is_next = |first: &Local, version: u64| {
             first.movement.key == *key && first.movement.after.version() + 1 == version
         };
-        if version.is_some_and(|version| walked.first().is_none_or(|first| !is_next(first, version))) {
+        let is_asked =
+            version.is_none_or(|version| walked.first().is_some_and(|first| is_next(first, version)));
+        if !is_asked && !(walked.is_empty() && self.is_gone(self.0.how.partitions.of_key(key), start).await?)
+        {
             return Err(NotACursor.into());
         }
-        let (mut page, mut next, mut compacted) = (Vec::new(), None, start == DROPPED_SEQ);
-        for local in walked {
-            compacted = local.prev == DROPPED_SEQ;
-            next = (local.prev > 0).then_some((local.prev, local.movement.after.version()));
+        // Each has the one before it beside it, unless that is gone, or the walk was as long as it may be.
+        let (all, is_cut) = (walked.len(), is_cut(&walked, most));
+        let (mut page, mut next, mut compacted) = (Vec::new(), None, start != 0 && walked.is_empty());
+        for (at, local) in (1..).zip(walked) {
+            let is_gone = local.prev == DROPPED_SEQ || (local.prev > 0 && at == all && !is_cut);
+            compacted = is_gone;
+            next = (local.prev > 0 && !is_gone).then_some((local.prev, local.movement.after.version()));
             if filter.has(&local.movement) {
                 page.push(local);
                 if page.len() == limit {
@@ -147,7 +172,12 @@ impl Postgres {
                 }
             }
         }
+        let wanted = page.len();
         let movements = self.numbered(key, page).await?;
+        // The oldest of them are gone meanwhile.
+        if movements.len() < wanted {
+            (next, compacted) = (None, true);
+        }
         let place = |(position, version): (i64, u64)| MovementPlace::Before {
             position: position.unsigned_abs(),
             version,
@@ -157,7 +187,7 @@ impl Postgres {
         Ok(MovementPage { movements, next, compacted, lineage })
     }
 
-    /// Movements of a level, with their numbers in the ledger.
+    /// Movements of a level, with their numbers in the ledger: those that are still there.
     async fn numbered(&self, key: &StockKey, page: Vec<Local>) -> Result<Vec<Movement>, NotDone> {
         if page.is_empty() {
             return Ok(Vec::new());
@@ -170,16 +200,19 @@ impl Postgres {
             let client = self.for_reading().await?;
             let statement = prepared(&client, NUMBERS).await?;
             let rows = client.query(&statement, &[&p, &seqs]).await;
+            let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
+            // After that: the runs that told the numbers of those above it were there.
+            let floor = Floors::of(&client).await?.of_partition(p);
             client.give_back();
-            rows.map_err(|error| Trouble::of(&error, Stage::Before))
+            let numbers = rows.iter().map(|row| (row.get(0), row.get(1)));
+            Ok(numbers.filter(|(seq, _)| *seq > floor).collect())
         };
-        let numbers: std::collections::HashMap<i64, i64> =
-            self.looked(asked).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let numbers: HashMap<i64, i64> = self.looked(asked).await?;
         let number = |local: Local| {
-            let number = numbers.get(&local.seq).copied().unwrap_or_default();
-            Movement { seq: Seq(number.unsigned_abs()), ..local.movement }
+            let number = numbers.get(&local.seq)?;
+            Some(Movement { seq: Seq(number.unsigned_abs()), ..local.movement })
         };
-        Ok(page.into_iter().map(number).collect())
+        Ok(page.into_iter().map_while(number).collect())
     }
 
     async fn after(
@@ -188,9 +221,24 @@ impl Postgres {
         filter: &MovementFilter,
         limit: usize,
     ) -> Result<MovementPage, HistoryError> {
+        loop {
+            match self.after_known(from, filter, limit).await {
+                // Another process has dropped more, which is known from here on.
+                Err(HistoryError::Compacted { .. }) if matches!(from, From::Oldest) => {}
+                page => return page,
+            }
+        }
+    }
+
+    async fn after_known(
+        &self,
+        from: &From,
+        filter: &MovementFilter,
+        limit: usize,
+    ) -> Result<MovementPage, HistoryError> {
         let lineage = self.lineage();
         let (Seq(after), of) = match from {
-            From::Oldest => (Seq(self.0.origin.dropped), lineage),
+            From::Oldest => (Seq(self.0.feed.dropped()), lineage),
             From::Seq(seq) => (*seq, lineage),
             From::SeqOf(seq, of) => (*seq, *of),
             From::Cursor(cursor) => (cursor.seq().ok_or(NotACursor)?, cursor.lineage()),
@@ -201,7 +249,19 @@ impl Postgres {
             self.catch_up().await?;
         }
         let end = self.reached(Seq(after), of).await?;
-        let (found, looked_at) = self.stretch(after, look).await?;
+        let mut is_torn = false;
+        let (found, looked_at) = loop {
+            match self.stretch(after, look).await? {
+                Stretch::Is(found, looked_at) => break (found, looked_at),
+                Stretch::Begins(dropped) => return Err(self.begins_after(dropped)),
+                // What was dropped is a beginning, so whoever looks again is told that.
+                Stretch::Torn if !is_torn => is_torn = true,
+                Stretch::Torn => {
+                    let what = format!("movements after {after} are missing");
+                    return Err(NotDone::no(Why::Damaged(what)).into());
+                }
+            }
+        };
         let (mut movements, mut at) = (Vec::new(), looked_at);
         for movement in found {
             if movements.len() == limit {
@@ -216,14 +276,18 @@ impl Postgres {
         Ok(MovementPage { movements, next, compacted: false, lineage })
     }
 
-    /// Movements right after that number, about so many; and the number up to which all are among them.
-    async fn stretch(&self, after: u64, look: u64) -> Result<(Vec<Movement>, u64), NotDone> {
+    /// Movements right after that number, about so many.
+    async fn stretch(&self, after: u64, look: u64) -> Result<Stretch, NotDone> {
         let (after, look) = (after.cast_signed(), look.cast_signed());
         let asked = async {
             let client = self.for_reading().await?;
             let runs = prepared(&client, RUNS_AFTER).await?;
             let runs = client.query(&runs, &[&after, &RUNS]).await;
             let runs = runs.map_err(|error| Trouble::of(&error, Stage::Before))?;
+            if let Some(begins) = runs.first().filter(|run| run.get::<_, i32>(1) == DROPPED) {
+                client.give_back();
+                return Ok(Stretch::Begins(begins.get(0)));
+            }
             let statement = prepared(&client, STRETCH).await?;
             let mut pipeline = Pipeline::of(&client);
             let (mut at, mut firsts) = (after, Vec::new());
@@ -236,20 +300,23 @@ impl Postgres {
                 // Numbers of the run and of its partition go up side by side.
                 let local = |number: i64| head - (last - number);
                 pipeline.ask(statement.clone(), vec![param(p), param(local(at)), param(local(end))]);
-                firsts.push(at + 1);
+                firsts.push((at + 1, end));
                 at = end;
             }
             let mut movements = Vec::new();
             let answers = pipeline.sent().await;
             client.give_back();
-            for (first, rows) in firsts.into_iter().zip(answers) {
+            for ((first, end), rows) in firsts.into_iter().zip(answers) {
                 let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
+                if i64::try_from(rows.len()) != Ok(end - first + 1) {
+                    return Ok(Stretch::Torn);
+                }
                 for (number, row) in (first..).zip(&rows) {
                     let local = movement_in(row).ok_or_else(|| Trouble::damaged("a movement"))?;
                     movements.push(Movement { seq: Seq(number.unsigned_abs()), ..local.movement });
                 }
             }
-            Ok((movements, at.unsigned_abs()))
+            Ok(Stretch::Is(movements, at.unsigned_abs()))
         };
         self.looked(asked).await
     }
@@ -259,15 +326,31 @@ impl Postgres {
         if of != self.lineage() {
             return Err(HistoryError::OtherLineage);
         }
-        let dropped = self.0.origin.dropped;
-        if asked.0 < dropped {
-            return Err(HistoryError::Compacted { oldest: Seq(dropped + 1) });
+        if asked.0 < self.0.feed.dropped() {
+            return Err(self.compacted().await?);
         }
         let mut newest = self.0.feed.end();
         if asked > newest {
             newest = self.catch_up().await?;
         }
         if asked > newest { Err(HistoryError::Ahead { asked, newest }) } else { Ok(newest) }
+    }
+
+    /// What is asked for was dropped: where the ledger begins now.
+    async fn compacted(&self) -> Result<HistoryError, NotDone> {
+        let asked = async {
+            let client = self.for_reading().await?;
+            let statement = prepared(&client, BEGINS).await?;
+            let row = client.query_opt(&statement, &[&DROPPED]).await;
+            client.give_back();
+            Ok(row.map_err(|error| Trouble::of(&error, Stage::Before))?.map_or(0, |row| row.get(0)))
+        };
+        Ok(self.begins_after(self.looked(asked).await?))
+    }
+
+    /// The ledger was seen to begin after that movement.
+    fn begins_after(&self, dropped: i64) -> HistoryError {
+        HistoryError::Compacted { oldest: Seq(self.0.feed.begins_after(dropped) + 1) }
     }
 
     /// The level as it was at a moment: a walk back over its movements since.
@@ -291,10 +374,14 @@ impl Postgres {
             if let Some(local) = walked.iter().find(|local| was(local)) {
                 return Ok(local.movement.after);
             }
-            start = walked.last().map_or(0, |last| last.prev);
+            start = match walked.last() {
+                Some(last) if last.prev == 0 || is_cut(&walked, STEPS) => last.prev,
+                // The one before it is gone.
+                _ => DROPPED_SEQ,
+            };
         }
         if start == DROPPED_SEQ {
-            return Err(HistoryError::Compacted { oldest: Seq(self.0.origin.dropped + 1) });
+            return Err(self.compacted().await?);
         }
         Ok(Level::ABSENT)
     }

@@ -11,7 +11,7 @@
 //! - `load`, `working`, `save`: what a batch reads, works on, and writes. `deeds`, `deeds_of_orders`, `deeds_of_reservations`, `deeds_of_imports`: what
 //!   each command comes to; pure.
 //! - `commands`, `each`: from a command to work. `wholes`: what is carried out part by part, under one key. `reads`, `pages`: what only looks. `orders`: who gives orders their turn.
-//! - `feed`, `history`: the ledger. `documents`: what is kept beside the stock. `leases`: what one process does at a time. `chores`, `import`, `verify`: what
+//! - `feed`, `history`, `retention`: the ledger. `documents`: what is kept beside the stock. `leases`: what one process does at a time. `chores`, `import`, `verify`: what
 //!   is done now and then.
 //! - `moving`: all of it, to another store or from one; `origin`: what is known of that one.
 //! - `connect`, `hosts`, `schema`, `script`, `open`: from an address to a store. `watch`, `sweeper`: what is done now and then.
@@ -53,6 +53,7 @@ mod pages;
 mod partition;
 mod pipeline;
 mod reads;
+mod retention;
 mod rows;
 mod save;
 mod schema;

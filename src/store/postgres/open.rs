@@ -149,7 +149,7 @@ impl Opening {
             how,
             batcher,
             lanes,
-            feed: super::feed::Feed::default(),
+            feed: super::feed::Feed::after(origin.dropped),
             origin,
             opened_at: std::sync::OnceLock::new(),
             waiters: std::sync::atomic::AtomicUsize::new(0),

@@ -1,13 +1,14 @@
 //! [`Origin`]: what a store knows of the one its stock came from, if it came from one: which history it goes on with, and where its ledger begins.
 //!
-//! Both are written when the stock is moved, and never again. Movements that were dropped before are a run of no partition, so that numbers go on.
+//! The history is written when the stock is moved, and never again. Movements that were dropped, there or here ([`super::retention`]), are a run of no partition, so that
+//! numbers go on.
 
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::Error;
 
 use crate::store::Lineage;
 
-/// The partition of the run of movements that were dropped before the stock came here: none.
+/// The partition of the run of movements that were dropped: none. It is the first, if it is there.
 pub(super) const DROPPED: i32 = -1;
 
 /// In place of the number of a movement in its partition: it was dropped before.
@@ -24,7 +25,7 @@ const LOAD: &str = "SELECT (SELECT bytes FROM inventory.document WHERE z = 0 AND
 pub(super) struct Origin {
     /// The history that versions and numbers are of.
     pub(super) lineage: Lineage,
-    /// The number of the last movement that was dropped; 0 for none.
+    /// The number of the last movement that was dropped by then; 0 for none.
     pub(super) dropped: u64,
 }
 

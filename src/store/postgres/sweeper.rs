@@ -148,7 +148,8 @@ impl Postgres {
                 }
             }
         }
-        self.count_keys().await
+        self.count_keys().await?;
+        self.drop_old_movements().await
     }
 
     /// What time it is for the database.

@@ -23,7 +23,7 @@ fn inventory(args: &[&str]) -> Output {
 }
 
 /// Moves all from one place to another. Returns what was printed.
-fn migrate(from: &str, to: &str) -> String {
+pub(super) fn migrate(from: &str, to: &str) -> String {
     let Output { status, stdout, stderr } = inventory(&["migrate", "--store-allow-async-commit", from, to]);
     assert_eq!(status.code(), Some(0), "{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).expect("UTF-8")
@@ -46,7 +46,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// What `verify` says of a data directory of which nothing is wrong.
-fn verified(data: &Path) -> String {
+pub(super) fn verified(data: &Path) -> String {
     let Output { status, stdout, .. } = inventory(&["verify", "--data-dir", text(data)]);
     let said = String::from_utf8(stdout).expect("UTF-8");
     assert_eq!(status.code(), Some(0), "{said}");
@@ -54,7 +54,7 @@ fn verified(data: &Path) -> String {
 }
 
 /// What `verify` says of a store of which nothing is wrong.
-fn store_verified(url: &str) {
+pub(super) fn store_verified(url: &str) {
     let Output { status, stdout, stderr } =
         inventory(&["verify", "--store-allow-async-commit", "--store", url]);
     let said = [stdout, stderr].map(|said| String::from_utf8_lossy(&said).into_owned());

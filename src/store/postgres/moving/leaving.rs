@@ -19,6 +19,7 @@ use crate::store::postgres::failure::{Trouble, told};
 use crate::store::postgres::history::{Local, MOVEMENT, movement_in};
 use crate::store::postgres::kept::{order_in, reservation_in};
 use crate::store::postgres::open::Opening;
+use crate::store::postgres::origin::Origin;
 use crate::store::postgres::outcome;
 use crate::store::postgres::partition::Partitions;
 use crate::store::postgres::{NOW, OpenError, Postgres, rows};
@@ -34,7 +35,7 @@ const UNDER_WAY: &str =
     "SELECT key, fingerprint FROM inventory.once WHERE k = $1 AND outcome IS NULL AND until_ms > $2";
 const PART_DONE: &str =
     "SELECT outcome FROM inventory.once WHERE k = $1 AND key = $2 AND outcome IS NOT NULL";
-const FEED: &str = "SELECT total FROM inventory.feed WHERE z = 0";
+const FEED: &str = "SELECT total FROM inventory.feed WHERE z = 0 FOR SHARE";
 
 /// Rounds in which what is due is ended.
 const ROUNDS_MAX: u32 = 10_000;
@@ -195,9 +196,10 @@ impl Leaving {
         }
         self.store.catch_up().await?;
         let now: i64 = self.client.query_one(NOW, &[]).await.map_err(failed)?.get(0);
+        // Locked, so that nobody drops movements meanwhile.
         let newest: i64 = self.client.query_one(FEED, &[]).await.map_err(failed)?.get(0);
         self.now_ms = now.unsigned_abs();
-        let origin = self.store.0.origin;
+        let origin = Origin::of(&self.client).await.map_err(failed)?;
         Ok(Beginning {
             lineage: origin.lineage,
             oldest: origin.dropped + 1,

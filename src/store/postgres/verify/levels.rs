@@ -30,8 +30,7 @@ impl Look<'_> {
             let rows = self.page(LEVELS, params).await?;
             for row in &rows {
                 there += i64::from(row.get::<_, bool>(5));
-                // The history of a level may have been dropped, all of it, before the stock came here.
-                versions += if row.get::<_, i64>(6) == DROPPED_SEQ { 0 } else { row.get::<_, i64>(4) };
+                versions += if self.is_dropped(row.get(6)) { 0 } else { row.get::<_, i64>(4) };
                 if let Some(key) = self.key(row, 0, "the level") {
                     self.level(row, &key);
                 }
@@ -45,6 +44,11 @@ impl Look<'_> {
         }
         self.counted("levels", self.part.levels, there);
         Ok(versions)
+    }
+
+    /// Whether the last movement of a level was dropped, and so all its history: here, or before the stock came here.
+    fn is_dropped(&self, seq: i64) -> bool {
+        seq == DROPPED_SEQ || (1..=self.floor).contains(&seq)
     }
 
     fn level(&mut self, row: &Row, key: &StockKey) {
@@ -70,7 +74,7 @@ impl Look<'_> {
         };
         let last = match (seq, row.get::<_, Option<bool>>(11)) {
             (0, _) => Some(Level::ABSENT),
-            (DROPPED_SEQ, _) => Some(level),
+            (seq, _) if self.is_dropped(seq) => Some(level),
             (_, Some(_)) => rows::units(row, 8),
             (_, None) => {
                 self.found(Some(seq), Some(key), format!("its last movement is {seq}, which is none of it"));

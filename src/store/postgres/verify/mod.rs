@@ -26,6 +26,7 @@ use super::failure::{Stage, Trouble};
 use super::load::prepared;
 use super::partition::Partitions;
 use super::pipeline::{Param, Pipeline};
+use super::retention::Floors;
 use super::rows;
 use super::working::Part;
 use crate::stock::StockKey;
@@ -50,6 +51,8 @@ struct Look<'a> {
     partitions: Partitions,
     p: i32,
     part: Part,
+    /// The number of its last movement that was dropped; 0 for none.
+    floor: i64,
     /// What time it was when it was looked at: what was let go by then was due.
     now_ms: i64,
 }
@@ -101,7 +104,8 @@ impl Postgres {
         };
         let (part, now_ms) = (rows::part(&row, 0), row.get(7));
         let partitions = self.0.how.partitions;
-        let mut look = Look { store: self, client, report, partitions, p, part, now_ms };
+        let floor = in_time(self, Floors::of(client)).await??.of_partition(p);
+        let mut look = Look { store: self, client, report, partitions, p, part, floor, now_ms };
         if numbered > part.head {
             let head = part.head;
             look.add(format!("the ledger has numbered {numbered} movements, and only {head} were made"));

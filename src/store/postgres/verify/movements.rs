@@ -28,7 +28,7 @@ pub(super) struct History {
 
 impl Look<'_> {
     pub(super) async fn movements(&mut self) -> Result<History, Trouble> {
-        let (mut history, mut last) = (History::default(), 0_i64);
+        let (mut history, mut last) = (History::default(), self.floor);
         loop {
             let params = vec![param(self.p), param(last), param(PAGE_ROWS)];
             let rows = self.page(MOVEMENTS, params).await?;
@@ -76,8 +76,9 @@ impl Look<'_> {
             let detail = format!("movement {seq} is after the last one that the level knows");
             self.found(Some(seq), Some(&key), detail);
         }
-        // Nothing before it, or nothing that was kept when the stock came here.
-        if [0, DROPPED_SEQ].contains(&row.get::<_, i64>(1)) {
+        // Nothing before it, or nothing that was kept, here or when the stock came here.
+        let prev: i64 = row.get(1);
+        if prev == DROPPED_SEQ || prev <= self.floor {
             self.first(row, seq, &key, after)
         } else {
             self.next(row, seq, &key, after)

@@ -5,7 +5,8 @@ use super::super::connect::Lent;
 use super::super::failure::Trouble;
 use super::super::origin::DROPPED;
 use super::super::pipeline::param;
-use super::{PAGE_ROWS, add, is_full, page};
+use super::super::retention::Floors;
+use super::{PAGE_ROWS, add, in_time, is_full, page};
 use crate::store::chores::{Finding, VerifyReport};
 
 const FEED: &str = "SELECT total, heads FROM inventory.feed WHERE z = 0";
@@ -17,7 +18,8 @@ pub(super) async fn look(
     client: &Lent,
     report: &mut VerifyReport,
 ) -> Result<Vec<i64>, Trouble> {
-    let mut heads: Vec<i64> = store.0.how.partitions.all().map(|_| 0).collect();
+    let floors = in_time(store, Floors::of(client)).await??;
+    let mut heads: Vec<i64> = store.0.how.partitions.all().map(|p| floors.of_partition(p)).collect();
     let feed = page(store, client, FEED, Vec::new()).await?;
     let mut told = |seq: i64, detail: String| {
         let (seq, detail) = (u64::try_from(seq).ok(), format!("the ledger: {detail}"));
@@ -28,7 +30,7 @@ pub(super) async fn look(
         let rows = page(store, client, RUNS, vec![param(end), param(PAGE_ROWS)]).await?;
         for row in &rows {
             let (last, p, head): (i64, i32, i64) = (row.get(0), row.get(1), row.get(2));
-            // What the stock that came from another store had dropped before: the first, if it is there.
+            // What was dropped, here or before the stock came here: the first, if it is there.
             if (p, end) == (DROPPED, 0) {
                 end = last;
                 continue;
