@@ -70,6 +70,8 @@ pub struct WebhookAudit {
     pub repeated: u64,
     /// Movements of the ledger that were never taken.
     pub missing: Examples,
+    /// Movements of the ledger whose number is not the one after that of the movement before: what is in neither can't be missed.
+    pub gaps: Examples,
     /// Movements that were told for the first time after later ones.
     pub out_of_order: Examples,
     /// Movements that were told otherwise than the ledger has them, or than before.
@@ -122,6 +124,11 @@ impl Delivered {
     /// The number of the last movement of the ledger that was taken; 0 for none.
     pub fn newest(&self) -> u64 {
         self.newest
+    }
+
+    /// How many messages were taken.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// How many movements were taken.
@@ -181,6 +188,7 @@ impl Delivered {
                 first: Some(format!("movement {first}, which the ledger does not have")),
             });
         }
+        let gaps = gaps(ledger.iter().chain(later));
         let (ledger, told) = (ledger.len(), taken.len());
         WebhookAudit {
             ledger,
@@ -190,6 +198,7 @@ impl Delivered {
             cut_off,
             repeated,
             missing,
+            gaps,
             out_of_order,
             differing,
             unsigned,
@@ -227,29 +236,44 @@ impl Delivered {
 impl WebhookAudit {
     /// Whether everything was told, in order, as it is, and signed; and told on when who did so was killed.
     pub fn is_sound(&self) -> bool {
-        let Self { missing, out_of_order, differing, unsigned, succession, .. } = self;
+        let Self { missing, gaps, out_of_order, differing, unsigned, succession, .. } = self;
         let is_orphaned = succession.as_ref().is_some_and(Succession::is_broken);
         !is_orphaned
-            && [missing, out_of_order, differing, unsigned].iter().all(|examples| examples.count == 0)
+            && [missing, gaps, out_of_order, differing, unsigned].iter().all(|examples| examples.count == 0)
     }
 }
 
 impl fmt::Display for WebhookAudit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ledger, told, messages, refused, cut_off, repeated, rest, rest_ms, .. } = self;
-        let Self { missing, out_of_order, differing, unsigned, .. } = self;
+        let Self { missing, gaps, out_of_order, differing, unsigned, .. } = self;
         write!(
             f,
             "Webhook: {told} of {ledger} movements told, in {messages} messages taken ({refused} refused, {cut_off} cut off on purpose); {} \
-             missing, {} out of order, {} differing, {} badly signed; {repeated} told again; the last {rest} took {:.1} s",
+             missing, {} out of order, {} differing, {} badly signed, {} gaps in the ledger; {repeated} told again; the last {rest} took {:.1} s",
             missing.count,
             out_of_order.count,
             differing.count,
             unsigned.count,
+            gaps.count,
             rest_ms / 1e3
         )?;
         self.succession.as_ref().map_or(Ok(()), |succession| write!(f, "; {succession}"))
     }
+}
+
+/// Where a number is not the one after the last. Which comes first after the place where the webhook began, nobody says; and where what comes next has left with the retention, there is no
+/// page, and nothing is judged.
+fn gaps<'a>(ledger: impl Iterator<Item = &'a Entry>) -> Examples {
+    let mut gaps = Examples::default();
+    let mut before = None;
+    for Entry { seq, text, .. } in ledger {
+        if let Some(before) = before.filter(|before| before + 1 != *seq) {
+            gaps.add(|| format!("{text}, right after movement {before}"));
+        }
+        before = Some(*seq);
+    }
+    gaps
 }
 
 /// The movements of a message of many.
@@ -353,6 +377,28 @@ mod tests {
             [audit(movement(3, 31)), audit(movement(5, 50))].map(|audit| audit.differing.count),
             [1, 1]
         );
+    }
+
+    #[test]
+    fn what_is_left_out_by_the_ledger_and_the_webhook_alike_is_found() {
+        let gaps = |ledger: &[u64], later: &[u64]| {
+            let mut delivered = Delivered::default();
+            deliver(&mut delivered, SECRET, &of(&[ledger, later].concat()), Reply::Take);
+            let entries = |seqs: &[u64]| seqs.iter().copied().map(entry).collect::<Vec<_>>();
+            let audit = delivered.audit(&entries(ledger), &entries(later));
+            assert_eq!(audit.is_sound(), audit.gaps.count == 0, "{audit}");
+            (audit.gaps.count, audit.gaps.first.unwrap_or_default())
+        };
+        for (ledger, later, wanted) in [
+            (&[][..], &[][..], 0),
+            (&[7, 8, 9], &[10], 0),
+            (&[], &[7, 8], 0),
+            (&[7, 9], &[], 1),
+            (&[7, 8], &[10, 12], 2),
+        ] {
+            assert_eq!(gaps(ledger, later).0, wanted, "{ledger:?} {later:?}");
+        }
+        assert_eq!(gaps(&[7, 9], &[]).1, "movement 9, version 9 of a at main, right after movement 7");
     }
 
     #[test]

@@ -172,6 +172,8 @@ impl Driver<'_> {
             trial.unclean.extend(open.server.terminate().await);
             let number = open.server.number();
             trial.enter(Life::of(number, None, End::Last, Some(open.ready_after)), &open.up.stint);
+        } else {
+            trial.forsake(&[]).await;
         }
         self.trial.end()
     }

@@ -60,12 +60,13 @@ fn broken(crash: &Crash) -> Vec<(Exit, String)> {
         let wrong = "levels are not what a snapshot and the event stream after it make of them";
         note_examples(&mut note, differing, wrong);
     }
-    if let Some(WebhookAudit { missing, out_of_order, differing, unsigned, succession, .. }) = &crash.webhook
-    {
+    if let Some(webhook) = &crash.webhook {
+        let WebhookAudit { missing, gaps, out_of_order, differing, unsigned, succession, .. } = webhook;
         if let Some(succession) = succession.as_ref().filter(|succession| succession.is_broken()) {
             note(format!("the webhook had no heir: {succession}"));
         }
         note_examples(&mut note, missing, "movements were never told by the webhook");
+        note_examples(&mut note, gaps, "numbers of movements were left out by the ledger");
         note_examples(&mut note, out_of_order, "movements were told by the webhook after later ones");
         note_examples(
             &mut note,
@@ -137,7 +138,7 @@ fn doubtful_webhook(note: &mut impl FnMut(String), webhook: &WebhookAudit) {
         note(format!("the webhook could not be deleted: {left}"));
     }
     if succession.as_ref().is_some_and(|succession| succession.sender.is_none()) {
-        note("nobody was found who tells the webhook, so it was not tried who takes over".to_owned());
+        note("nobody was found who alone tells the webhook, so it was not tried who takes over".to_owned());
     }
     if let Some(unread) = unread {
         return note(format!("the ledger is not known, so what the webhook told is not judged: {unread}"));

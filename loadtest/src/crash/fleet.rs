@@ -112,6 +112,11 @@ impl<'a> Fleet<'a> {
         self.replicas.iter().map(|replica| Arc::clone(&replica.client)).enumerate().collect()
     }
 
+    /// The same of those that are up.
+    pub fn up(&self) -> Vec<Reached> {
+        self.clients().into_iter().filter(|(at, _)| self.is_up(*at)).collect()
+    }
+
     /// What the clients of all of them meet.
     pub fn outages(&self) -> Arc<Outages> {
         Arc::clone(&self.kind.outages)
@@ -174,9 +179,12 @@ impl<'a> Fleet<'a> {
 
     /// Stops all of them; answers what did not go as it should.
     pub async fn stop(&mut self, host: &impl Host) -> Vec<String> {
-        let is_up = |at: &usize| !self.replicas[*at].stint.is_over.load(Ordering::Acquire);
-        let all: Vec<usize> = (0..self.replicas.len()).filter(is_up).collect();
+        let all: Vec<usize> = (0..self.replicas.len()).filter(|at| self.is_up(*at)).collect();
         self.end(&all, End::Last, host).await
+    }
+
+    fn is_up(&self, at: usize) -> bool {
+        !self.replicas[at].stint.is_over.load(Ordering::Acquire)
     }
 
     /// One that is ready.

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use standardwebhooks::Webhook as Signer;
+use tokio::time::timeout;
 
 use super::delivered::{Entry, WebhookAudit};
+use super::heir::Reached;
 use super::receiver::{Address, Receiver};
 use crate::client::failure::Doubt;
 use crate::client::{Client, Failure};
@@ -18,6 +20,9 @@ pub const IDLE_MAX: Duration = Duration::from_mins(2);
 /// The same of several replicas, one of which may have died: another has the webhook when a lease of 6 s is over. The rest is for machines that are busy, and for messages
 /// that were not taken.
 pub const IDLE_MAX_OF_REPLICAS: Duration = Duration::from_secs(20);
+
+/// The longest it takes to have it deleted when the service is lost: several times a lease, which whoever deletes it waits for.
+const FORSAKE_MAX: Duration = Duration::from_secs(30);
 
 /// How often a page of the ledger that was not answered is asked for.
 const ATTEMPTS_MAX: u32 = 5;
@@ -46,6 +51,11 @@ impl Hook {
         &self.begins
     }
 
+    /// How many of its messages were taken so far.
+    pub fn messages(&self) -> u64 {
+        self.receiver.messages()
+    }
+
     /// Whether it says that nothing is left to be told.
     pub async fn has_told_all(&self, client: &Client) -> bool {
         client.webhook(&self.id).await.is_ok_and(|webhook| webhook.behind == 0)
@@ -58,6 +68,25 @@ impl Hook {
             |failure: Failure| WebhookAudit { unread: Some(failure.example), ..WebhookAudit::default() };
         let audit = self.judged(client, idle_max).await.unwrap_or_else(unread);
         WebhookAudit { left: end(client, &id).await.err().map(|failure| failure.example), ..audit }
+    }
+
+    /// Nobody will judge what it told: whoever is up deletes it. Answers why nobody did, if so.
+    pub async fn forsake(self, up: &[Reached]) -> Option<String> {
+        let mut left = "nobody is up who could".to_owned();
+        let ended = async {
+            for (_, client) in up {
+                match end(client, &self.id).await {
+                    Ok(()) => return true,
+                    Err(failure) => left = failure.example,
+                }
+            }
+            false
+        };
+        match timeout(FORSAKE_MAX, ended).await {
+            Ok(true) => None,
+            Ok(false) => Some(left),
+            Err(_) => Some(format!("nobody did within {FORSAKE_MAX:?}")),
+        }
     }
 
     async fn judged(mut self, client: &Client, idle_max: Duration) -> Result<WebhookAudit, Failure> {

@@ -116,6 +116,11 @@ impl Receiver {
         book.delivered.len()
     }
 
+    /// How many messages were taken so far.
+    pub fn messages(&self) -> u64 {
+        self.desk.book.lock().delivered.messages()
+    }
+
     /// Waits until the movement of that number was taken; answers whether it was, or nothing new was for so long.
     pub async fn wait(&mut self, last: u64, idle_max: Duration) -> bool {
         while *self.newest.borrow_and_update() < last {

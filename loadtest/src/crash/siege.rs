@@ -11,7 +11,8 @@ use super::Plan;
 use super::access::Traffic;
 use super::fate::{Fate, Fates};
 use super::fleet::{Fleet, Host, Kind};
-use super::heir::{Succession, teller};
+use super::heir::{Succession, Teller, teller};
+use super::hook::Hook;
 use super::outage::Outages;
 use super::outcome::{Crash, CrashError, End};
 use super::server::{Launch, StartError};
@@ -117,12 +118,12 @@ impl<'a, 'c> Siege<'a, 'c> {
     }
 
     /// Kills whoever tells the webhook, while clients go on; it is started again when another does.
-    async fn behead(&mut self, fate: &Fate, stop: &Stop, host: &impl Host) -> Succession {
+    async fn behead(&mut self, hook: &Hook, fate: &Fate, stop: &Stop, host: &impl Host) -> Succession {
         let mut replicas = self.fleet.clients();
-        let Some(sender) = teller(&replicas, stop).await else { return Succession::default() };
+        let Teller::At(sender) = teller(&replicas, hook, stop).await else { return Succession::default() };
         replicas.retain(|(at, _)| *at != sender);
         self.fleet.end(&[sender], End::Killed, host).await;
-        let succession = Succession::of(sender, &replicas, stop).await;
+        let succession = Succession::of(sender, &replicas, hook, stop).await;
         self.bring_back(sender, fate, host).await;
         succession
     }
@@ -183,9 +184,10 @@ pub async fn besiege(
         }
         progress.advance();
     }
-    if plan.events && !is_database && replicas > 1 && siege.lost.is_none() && !stop.requested() {
+    let is_over = is_database || replicas == 1 || siege.lost.is_some() || stop.requested();
+    if let Some(hook) = trial.hook.as_ref().filter(|_| !is_over) {
         progress.begin("killing who tells the webhook", None);
-        let succession = siege.behead(&fates.draw(), stop, &trial.crew).await;
+        let succession = siege.behead(hook, &fates.draw(), stop, &trial.crew).await;
         trial.crew.turn_over();
         if siege.lost.is_none() {
             trial.succeeded(succession, siege.fleet.client()).await;
@@ -196,6 +198,8 @@ pub async fn besiege(
     trial.gather().await;
     if trial.lost.is_none() {
         trial.read_all(siege.fleet.client(), trial.crew.life()).await;
+    } else {
+        trial.forsake(&siege.fleet.up()).await;
     }
     trial.unclean.append(&mut siege.unclean);
     trial.ended.append(&mut siege.ended);

@@ -1,6 +1,7 @@
 //! What every crash test has, whoever is killed in it: the levels and the clients, what was seen, and in the end everything read back.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::crew::{Crew, Scene};
 use super::delivered::WebhookAudit;
 use super::fate::Ending;
 use super::haul::Haul;
-use super::heir::Succession;
+use super::heir::{Reached, Succession};
 use super::hook::{Hook, IDLE_MAX, IDLE_MAX_OF_REPLICAS};
 use super::listing::list;
 use super::outcome::{Crash, CrashError, End, Life};
@@ -61,7 +62,8 @@ pub(super) struct Trial<'a> {
     breaches: u64,
     torn_pairs: BTreeSet<usize>,
     watcher: Option<JoinHandle<Watcher>>,
-    hook: Option<Hook>,
+    /// Who tells what happens, until that is judged.
+    pub(super) hook: Option<Hook>,
     last: Last,
 }
 
@@ -123,7 +125,12 @@ impl<'a> Trial<'a> {
         let tally = self.dismiss(stage);
         if made < all {
             let failure = tally.failures.into_values().next().map(|failure| failure.example);
-            let example = failure.unwrap_or_else(|| crate::report::counts(&tally.refusals));
+            let mut example = failure.unwrap_or_else(|| crate::report::counts(&tally.refusals));
+            if let Some(hook) = self.hook.take()
+                && let Some(left) = hook.forsake(&[(0, Arc::clone(client))]).await
+            {
+                let _ = write!(example, "; and the webhook could not be deleted: {left}");
+            }
             return Err(CrashError::Opening { open: all - made, all, example });
         }
         self.crew.hire(self.plan, &self.scene);
@@ -220,10 +227,19 @@ impl<'a> Trial<'a> {
                 let names = self.scene.catalogue.names();
                 self.last.accounts = Some(accounts::close(&self.haul.records, &names, &last));
                 self.last.events = self.told(client, &last).await;
-                self.last.webhook = self.delivered(client).await;
             }
             Err(error) => self.last.unlisted = Some(error.to_string()),
         }
+        // It is judged by the ledger alone.
+        self.last.webhook = self.delivered(client).await;
+    }
+
+    /// The service is lost, so nothing is read back: whoever is up yet deletes the webhook, as the database may be that of others.
+    pub(super) async fn forsake(&mut self, up: &[Reached]) {
+        let Some(hook) = self.hook.take() else { return };
+        let left = hook.forsake(up).await;
+        let unread = Some("the server did not come back".to_owned());
+        self.last.webhook = Some(WebhookAudit { unread, left, ..WebhookAudit::default() });
     }
 
     /// What the events told, up to the last there is to say of each level.

@@ -67,16 +67,30 @@ impl Watcher {
         let until = Instant::now() + REST_MAX;
         let mut behind: Vec<u64> = last.iter().map(|last| last.map_or(0, |last| last.version)).collect();
         self.feed.told.iter().for_each(|told| catch_up(&mut behind, told.change));
-        while behind.iter().any(|version| *version > 0) && Instant::now() < until {
-            let Ok(Ok(mut events)) = timeout_at(until, client.events(self.last())).await else { break };
-            self.feed.streams += 1;
-            while behind.iter().any(|version| *version > 0) {
-                let Ok(Ok(Some(event))) = timeout_at(until, events.next()).await else { break };
-                self.take(event);
-                catch_up(&mut behind, self.feed.told.last().and_then(|told| told.change));
-            }
+        while is_behind(&behind) && Instant::now() < until {
+            match timeout_at(until, self.hear(client, &mut behind)).await {
+                Ok(Err(failure)) if failure.is_breach() => {
+                    self.note(&failure);
+                    break;
+                }
+                // Whoever did not answer may, and a stream that has ended may go on.
+                Ok(_) => self.gate.pause().await,
+                Err(_) => break,
+            };
         }
         self.feed
+    }
+
+    /// One stream, to its end or until nothing is behind.
+    async fn hear(&mut self, client: &Client, behind: &mut [u64]) -> Result<(), Failure> {
+        let mut events = client.events(self.last()).await?;
+        self.feed.streams += 1;
+        while is_behind(behind) {
+            let Some(event) = events.next().await? else { break };
+            self.take(event);
+            catch_up(behind, self.feed.told.last().and_then(|told| told.change));
+        }
+        Ok(())
     }
 
     /// One stream, to its end or that of the life's traffic.
@@ -178,10 +192,77 @@ impl Watcher {
     }
 }
 
+fn is_behind(behind: &[u64]) -> bool {
+    behind.iter().any(|version| *version > 0)
+}
+
 fn catch_up(behind: &mut [u64], change: Option<Change>) {
     let Some(Change { seen, .. }) = change else { return };
     let version = &mut behind[seen.key.0 as usize];
     if seen.version >= *version {
         *version = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use history::Key;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::watch;
+
+    use super::super::access::Access;
+    use super::*;
+    use crate::client::Options;
+
+    const UNREADY: &str =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const GONE: &str = "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+
+    fn event(version: u64) -> String {
+        let units = format!(r#"{{"on_hand":{version},"reserved":0}}"#);
+        format!(
+            r#"data: {{"seq":{version},"kind":"adjusted","sku":"a","location":"main","after":{units},"version":{version}}}"#
+        )
+    }
+
+    /// What somebody is told who is at version 2 of a level in the end, where each connection is answered by one of these; an empty one is reset.
+    async fn told(answers: Vec<String>) -> Feed {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                if !answer.is_empty() {
+                    assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0, "it asks");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        });
+        let catalogue = Arc::new(Catalogue::new(vec![("a".to_owned(), "main".to_owned())]));
+        let options = Options { connections: 1, timeout: Duration::from_secs(5) };
+        let client = Client::new(&base, Arc::clone(&catalogue), options).unwrap();
+        let gate = Gate::new(&watch::Sender::new(Access::Over), 0);
+        let watcher = Watcher::new(gate, catalogue, "a".to_owned(), "0");
+        let stock = Stock::Level { on_hand: 2, reserved: 0 };
+        watcher.rest(&client, &[Some(Seen { key: Key(0), version: 2, stock })]).await
+    }
+
+    #[tokio::test]
+    async fn the_rest_is_told_by_who_did_not_answer_at_once_or_ended_the_stream() {
+        let stream = |events: &[u64]| {
+            let events = events.iter().map(|version| format!("id: {version}\n{}\n\n", event(*version)));
+            STREAM.to_owned() + &events.collect::<String>()
+        };
+        let answers = vec![UNREADY.to_owned(), String::new(), stream(&[]), stream(&[1]), stream(&[2])];
+        let feed = told(answers).await;
+        assert_eq!((feed.told.len(), feed.streams, feed.breaches.count), (2, 3, 0), "{feed:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_outside_the_contract_is_a_finding_and_the_end() {
+        let feed = told(vec![GONE.to_owned()]).await;
+        assert_eq!((feed.told.len(), feed.streams, feed.breaches.count), (0, 0, 1), "{feed:?}");
     }
 }

@@ -1,23 +1,18 @@
-//! Questions to the ledger: the movements of one level, of all, and what a level was.
-//!
-//! Each movement names the one of its level before it, so a history is a walk by keys, and the hottest table has one index.
-
-use std::collections::HashMap;
+//! Questions to the ledger as a whole: its movements from a place on. Of one level it is asked by a walk ([`super::walk`]), so the hottest table has one index.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::failure::{Stage, Trouble};
 use super::load::prepared;
-use super::origin::{DROPPED, DROPPED_SEQ};
+use super::origin::DROPPED;
 use super::pipeline::{Pipeline, param};
-use super::retention::Floors;
 use super::{Postgres, rows};
-use crate::stock::{Id, Level, StockKey};
-use crate::store::ledger::{From, MovementPlace};
+use crate::stock::Id;
+use crate::store::ledger::From;
 use crate::store::query::NotACursor;
 use crate::store::{
-    HistoryError, Lineage, Moment, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
+    HistoryError, Lineage, Movement, MovementCursor, MovementFilter, MovementKind, MovementPage,
     MovementQuery, NotDone, Seq, Store as _, Why,
 };
 
@@ -63,17 +58,11 @@ macro_rules! columns {
     };
 }
 
+pub(super) use columns;
+
 /// The columns of a movement of the table `m`.
 pub(super) const MOVEMENT: &str = columns!("m");
 
-const NEWEST: &str = "SELECT seq FROM inventory.level WHERE p = $1 AND sku = $2 AND location = $3";
-const WALK: &str = concat!(
-    "WITH RECURSIVE h AS (SELECT m.*, 1 AS step FROM inventory.movement m WHERE m.p = $1 AND m.seq = $2 \
-     UNION ALL SELECT m.*, h.step + 1 FROM h JOIN inventory.movement m ON m.p = $1 AND m.seq = h.prev \
-     WHERE h.step < $3) SELECT ",
-    columns!("h"),
-    " FROM h ORDER BY h.step"
-);
 const STRETCH: &str = concat!(
     "SELECT ",
     columns!("m"),
@@ -82,25 +71,14 @@ const STRETCH: &str = concat!(
 const RUNS_AFTER: &str =
     "SELECT last, p, head FROM inventory.run WHERE z = 0 AND last > $1 ORDER BY last LIMIT $2";
 const BEGINS: &str = "SELECT last FROM inventory.run WHERE z = 0 AND p = $1 ORDER BY last DESC LIMIT 1";
-const NUMBERS: &str = "SELECT s.seq, r.last - (r.head - s.seq) FROM unnest($2::int8[]) AS s (seq) \
-    CROSS JOIN LATERAL (SELECT last, head FROM inventory.run WHERE z = 0 AND p = $1 AND head >= s.seq \
-    ORDER BY head LIMIT 1) r";
-const HEAD_AT: &str = "SELECT \
-    (SELECT r.head - (r.last - $2) FROM (SELECT last, p, head FROM inventory.run WHERE z = 0 AND last >= $2 \
-     ORDER BY last LIMIT 1) r WHERE r.p = $1), \
-    (SELECT head FROM inventory.run WHERE z = 0 AND p = $1 AND last <= $2 ORDER BY last DESC LIMIT 1)";
-
 /// Movements that are looked at for a page, if it does not want more: the others make it short.
-const LOOK: usize = 1_000;
+pub(super) const LOOK: usize = 1_000;
 /// Runs that are looked at for a page.
 const RUNS: i64 = 256;
-/// Steps of a walk back at once.
-const STEPS: i32 = 1_000;
-
 /// A movement as it is in its partition.
 pub(super) struct Local {
     pub(super) seq: i64,
-    prev: i64,
+    pub(super) prev: i64,
     pub(super) movement: Movement,
 }
 
@@ -114,11 +92,6 @@ enum Stretch {
     Torn,
 }
 
-/// Whether a walk back of so many steps at most ended for that alone, and the one before the last is there.
-fn is_cut(walked: &[Local], most: i32) -> bool {
-    i32::try_from(walked.len()).is_ok_and(|all| all >= most)
-}
-
 impl Postgres {
     pub(super) async fn page_of_movements(&self, query: MovementQuery) -> Result<MovementPage, HistoryError> {
         match query {
@@ -127,92 +100,6 @@ impl Postgres {
             }
             MovementQuery::After { from, filter, limit } => self.after(&from, &filter, limit).await,
         }
-    }
-
-    async fn of_level(
-        &self,
-        key: &StockKey,
-        cursor: Option<MovementCursor>,
-        filter: &MovementFilter,
-        limit: usize,
-    ) -> Result<MovementPage, HistoryError> {
-        let (start, version) = match cursor {
-            None => (self.newest_of(key).await?, None),
-            Some(MovementCursor { lineage, .. }) if lineage != self.lineage() => {
-                return Err(HistoryError::OtherLineage);
-            }
-            Some(MovementCursor { place: MovementPlace::Before { position, version }, .. }) => {
-                (i64::try_from(position).map_err(|_| NotACursor)?, Some(version))
-            }
-            Some(_) => return Err(NotACursor.into()),
-        };
-        let most = i32::try_from(limit.max(LOOK)).unwrap_or(STEPS);
-        let walked = self.walk(key, start, most).await?;
-        // One of the store that the stock came from means another place here.
-        let is_next = |first: &Local, version: u64| {
-            first.movement.key == *key && first.movement.after.version() + 1 == version
-        };
-        let is_asked =
-            version.is_none_or(|version| walked.first().is_some_and(|first| is_next(first, version)));
-        if !is_asked && !(walked.is_empty() && self.is_gone(self.0.how.partitions.of_key(key), start).await?)
-        {
-            return Err(NotACursor.into());
-        }
-        // Each has the one before it beside it, unless that is gone, or the walk was as long as it may be.
-        let (all, is_cut) = (walked.len(), is_cut(&walked, most));
-        let (mut page, mut next, mut compacted) = (Vec::new(), None, start != 0 && walked.is_empty());
-        for (at, local) in (1..).zip(walked) {
-            let is_gone = local.prev == DROPPED_SEQ || (local.prev > 0 && at == all && !is_cut);
-            compacted = is_gone;
-            next = (local.prev > 0 && !is_gone).then_some((local.prev, local.movement.after.version()));
-            if filter.has(&local.movement) {
-                page.push(local);
-                if page.len() == limit {
-                    break;
-                }
-            }
-        }
-        let wanted = page.len();
-        let movements = self.numbered(key, page).await?;
-        // The oldest of them are gone meanwhile.
-        if movements.len() < wanted {
-            (next, compacted) = (None, true);
-        }
-        let place = |(position, version): (i64, u64)| MovementPlace::Before {
-            position: position.unsigned_abs(),
-            version,
-        };
-        let lineage = self.lineage();
-        let next = next.map(|next| MovementCursor { place: place(next), lineage });
-        Ok(MovementPage { movements, next, compacted, lineage })
-    }
-
-    /// Movements of a level, with their numbers in the ledger: those that are still there.
-    async fn numbered(&self, key: &StockKey, page: Vec<Local>) -> Result<Vec<Movement>, NotDone> {
-        if page.is_empty() {
-            return Ok(Vec::new());
-        }
-        // All of them are committed: from here on they have numbers.
-        self.catch_up().await?;
-        let p = self.0.how.partitions.of_key(key);
-        let seqs: Vec<i64> = page.iter().map(|local| local.seq).collect();
-        let asked = async {
-            let client = self.for_reading().await?;
-            let statement = prepared(&client, NUMBERS).await?;
-            let rows = client.query(&statement, &[&p, &seqs]).await;
-            let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
-            // After that: the runs that told the numbers of those above it were there.
-            let floor = Floors::of(&client).await?.of_partition(p);
-            client.give_back();
-            let numbers = rows.iter().map(|row| (row.get(0), row.get(1)));
-            Ok(numbers.filter(|(seq, _)| *seq > floor).collect())
-        };
-        let numbers: HashMap<i64, i64> = self.looked(asked).await?;
-        let number = |local: Local| {
-            let number = numbers.get(&local.seq)?;
-            Some(Movement { seq: Seq(number.unsigned_abs()), ..local.movement })
-        };
-        Ok(page.into_iter().map_while(number).collect())
     }
 
     async fn after(
@@ -322,7 +209,7 @@ impl Postgres {
     }
 
     /// Whether what follows that movement of that history is there. Returns the newest.
-    async fn reached(&self, asked: Seq, of: Lineage) -> Result<Seq, HistoryError> {
+    pub(super) async fn reached(&self, asked: Seq, of: Lineage) -> Result<Seq, HistoryError> {
         if of != self.lineage() {
             return Err(HistoryError::OtherLineage);
         }
@@ -337,7 +224,7 @@ impl Postgres {
     }
 
     /// What is asked for was dropped: where the ledger begins now.
-    async fn compacted(&self) -> Result<HistoryError, NotDone> {
+    pub(super) async fn compacted(&self) -> Result<HistoryError, NotDone> {
         let asked = async {
             let client = self.for_reading().await?;
             let statement = prepared(&client, BEGINS).await?;
@@ -349,85 +236,8 @@ impl Postgres {
     }
 
     /// The ledger was seen to begin after that movement.
-    fn begins_after(&self, dropped: i64) -> HistoryError {
+    pub(super) fn begins_after(&self, dropped: i64) -> HistoryError {
         HistoryError::Compacted { oldest: Seq(self.0.feed.begins_after(dropped) + 1) }
-    }
-
-    /// The level as it was at a moment: a walk back over its movements since.
-    pub(super) async fn level_as_it_was(
-        &self,
-        key: &StockKey,
-        moment: Moment,
-    ) -> Result<Level, HistoryError> {
-        let up_to = match moment {
-            Moment::Seq(seq) => Some(self.local_of(key, seq, self.lineage()).await?),
-            Moment::SeqOf(seq, of) => Some(self.local_of(key, seq, of).await?),
-            Moment::Time(_) => None,
-        };
-        let was = |local: &Local| match (moment, up_to) {
-            (Moment::Time(time_ms), _) => local.movement.time_ms <= time_ms,
-            (_, up_to) => up_to.is_some_and(|up_to| local.seq <= up_to),
-        };
-        let mut start = self.newest_of(key).await?;
-        while start > 0 {
-            let walked = self.walk(key, start, STEPS).await?;
-            if let Some(local) = walked.iter().find(|local| was(local)) {
-                return Ok(local.movement.after);
-            }
-            start = match walked.last() {
-                Some(last) if last.prev == 0 || is_cut(&walked, STEPS) => last.prev,
-                // The one before it is gone.
-                _ => DROPPED_SEQ,
-            };
-        }
-        if start == DROPPED_SEQ {
-            return Err(self.compacted().await?);
-        }
-        Ok(Level::ABSENT)
-    }
-
-    /// The last movement of a level's partition that is not after that one, by its number in there.
-    async fn local_of(&self, key: &StockKey, seq: Seq, of: Lineage) -> Result<i64, HistoryError> {
-        self.reached(seq, of).await?;
-        let (p, number) = (self.0.how.partitions.of_key(key), seq.0.cast_signed());
-        let asked = async {
-            let client = self.for_reading().await?;
-            let statement = prepared(&client, HEAD_AT).await?;
-            let row = client.query_one(&statement, &[&p, &number]).await;
-            client.give_back();
-            let row = row.map_err(|error| Trouble::of(&error, Stage::Before))?;
-            let (within, before): (Option<i64>, Option<i64>) = (row.get(0), row.get(1));
-            Ok(within.or(before).unwrap_or(0))
-        };
-        Ok(self.looked(asked).await?)
-    }
-
-    /// The newest movement of a level, by its number in its partition; 0 if there is none.
-    async fn newest_of(&self, key: &StockKey) -> Result<i64, NotDone> {
-        let p = self.0.how.partitions.of_key(key);
-        let asked = async {
-            let client = self.for_reading().await?;
-            let statement = prepared(&client, NEWEST).await?;
-            let row = client.query_opt(&statement, &[&p, &key.sku(), &key.location()]).await;
-            client.give_back();
-            Ok(row.map_err(|error| Trouble::of(&error, Stage::Before))?.map_or(0, |row| row.get(0)))
-        };
-        self.looked(asked).await
-    }
-
-    /// Movements of a level from that one back, at most so many.
-    async fn walk(&self, key: &StockKey, start: i64, most: i32) -> Result<Vec<Local>, NotDone> {
-        let p = self.0.how.partitions.of_key(key);
-        let asked = async {
-            let client = self.for_reading().await?;
-            let statement = prepared(&client, WALK).await?;
-            let rows = client.query(&statement, &[&p, &start, &most]).await;
-            client.give_back();
-            let rows = rows.map_err(|error| Trouble::of(&error, Stage::Before))?;
-            let all: Option<Vec<_>> = rows.iter().map(movement_in).collect();
-            all.ok_or_else(|| Trouble::damaged(format!("a movement of {key}")))
-        };
-        self.looked(asked).await
     }
 }
 

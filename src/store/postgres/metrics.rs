@@ -20,6 +20,7 @@ pub(super) struct Metrics {
     commands: AtomicU64,
     again: AtomicU64,
     waited: AtomicU64,
+    dropped: AtomicU64,
     time: Histogram,
     lock_wait: Histogram,
     pub(super) commit: Histogram,
@@ -39,6 +40,11 @@ impl Metrics {
     /// A batch is carried out again, as it met another.
     pub(super) fn again(&self) {
         self.again.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many movements were kept long enough, and are removed.
+    pub(super) fn dropped(&self, movements: u64) {
+        self.dropped.fetch_add(movements, Ordering::Relaxed);
     }
 
     /// What partitions have cost: a lock that took longer than a round trip was waited for.
@@ -106,6 +112,12 @@ impl Metrics {
         let name = "inventory_store_batches_again_total";
         text.counter(name, "Batches that were carried out again, as they met others.");
         text.sample(name, &[], self.again.load(Ordering::Relaxed));
+        let name = "inventory_retention_movements_total";
+        text.counter(
+            name,
+            "Movements that this replica has removed from the ledger, as they were kept long enough.",
+        );
+        text.sample(name, &[], self.dropped.load(Ordering::Relaxed));
         let name = "inventory_store_connections";
         text.gauge(name, "Connections to the database, and those who wait for one, by what they are for.");
         for (pool, status) in pools.status() {

@@ -2,7 +2,7 @@
 //!
 //! **A partition is a mutex in the database.** Stock falls to partitions by a hash of the sku. The row of a partition is locked first, and guards all
 //! that is of it; a batch locks nothing else but the keys that it writes last, and of several the lowest first: so there is no deadlock. The ledger's end, the version of
-//! the tables and leases have rows of their own, each locked in a transaction of its own.
+//! the tables and leases have rows of their own, each locked in a transaction of its own; but a move locks all partitions first, and the ledger's end after them.
 //!
 //! **Batches, not requests.** What is asked of a partition gathers while a batch of it is under way; a batch locks, reads, decides with the pure
 //! functions of the domain, writes with a statement for each kind of row, and commits: two round trips, whatever its length.
@@ -11,10 +11,10 @@
 //! - `load`, `working`, `save`: what a batch reads, works on, and writes. `deeds`, `deeds_of_orders`, `deeds_of_reservations`, `deeds_of_imports`: what
 //!   each command comes to; pure.
 //! - `commands`, `each`: from a command to work. `wholes`: what is carried out part by part, under one key. `reads`, `pages`: what only looks. `orders`: who gives orders their turn.
-//! - `feed`, `history`, `retention`: the ledger. `documents`: what is kept beside the stock. `leases`: what one process does at a time. `chores`, `import`, `verify`: what
+//! - `feed`, `history`, `walk`, `retention`: the ledger. `documents`: what is kept beside the stock. `leases`: what one process does at a time. `chores`, `import`, `verify`: what
 //!   is done now and then.
 //! - `moving`: all of it, to another store or from one; `origin`: what is known of that one.
-//! - `connect`, `hosts`, `schema`, `script`, `open`: from an address to a store. `watch`, `sweeper`: what is done now and then.
+//! - `connect`, `hosts`, `schema`, `script`, `open`: from an address to a store. `watch`, `sweeper`, `trimmer`: what is done now and then.
 //! - `failure`, `health`: what goes wrong, and what it means. `kept`, `outcome`, `rows`, `pipeline`, `partition`, `names`, `counts`, `order_sql`,
 //!   `metrics`: the parts.
 //!
@@ -59,7 +59,9 @@ mod save;
 mod schema;
 mod script;
 mod sweeper;
+mod trimmer;
 mod verify;
+mod walk;
 mod watch;
 mod wholes;
 mod work;

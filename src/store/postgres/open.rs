@@ -175,6 +175,7 @@ impl Postgres {
         let mut tasks = lanes::start(&self.0.lanes, &self.0.batcher);
         tasks.push(watch::start(self));
         tasks.push(super::sweeper::start(self));
+        tasks.push(super::trimmer::start(self));
         tasks.push(super::orders::start(self));
         *self.0.tasks.lock() = tasks;
     }

@@ -6,7 +6,7 @@
 //!
 //! Beside it is kept how many of each partition are gone: a movement that names one of those as the one before it is where the history of its level begins.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::Row;
@@ -37,8 +37,10 @@ const FLOORS_NAME: &str = "dropped";
 
 /// Movements that are removed in one transaction: it keeps those waiting who bring the ledger up to date.
 const AT_ONCE: i64 = 2_000;
-/// Runs that are looked at for that.
-const RUNS_AT_ONCE: i64 = 64;
+/// How long it goes on before other things have their turn.
+const AT_IT: Duration = Duration::from_secs(5);
+/// Runs that are looked at for that. Where somebody watches, they are short.
+const RUNS_AT_ONCE: i64 = 512;
 
 /// Of each partition, the number of its last movement that is gone; 0 for none.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -90,22 +92,34 @@ impl Floors {
 }
 
 impl Postgres {
-    /// Removes what is older than it is to be kept, if there is a bound.
-    pub(super) async fn drop_old_movements(&self) -> Result<(), NotDone> {
-        let Some(age) = self.0.how.keeping.retain_age else { return Ok(()) };
+    /// Removes what is older than it is to be kept, if there is a bound, for [`AT_IT`]. Whether more may be left.
+    pub(super) async fn drop_old_movements(&self) -> Result<bool, NotDone> {
+        let Some(age) = self.0.how.keeping.retain_age else { return Ok(false) };
         // What has no number cannot leave.
         self.catch_up().await?;
-        while !self.0.rights.is_stopping() {
+        let (mut all, since) = (0, Instant::now());
+        let is_all = loop {
+            let began = Instant::now();
             let removed = self.noted(self.drop_some(age).await)?;
-            if removed < AT_ONCE {
-                break;
+            all += removed;
+            self.0.batcher.metrics.dropped(removed);
+            // Whoever waits for the ledger's end has it for as long.
+            if removed == 0 || !self.pause(began.elapsed()).await || since.elapsed() > AT_IT {
+                break removed == 0;
             }
+        };
+        if all > 0 {
+            tracing::info!(
+                movements = all,
+                begins_after = self.0.feed.dropped(),
+                "movements that were kept long enough have left the ledger"
+            );
         }
-        Ok(())
+        Ok(!is_all)
     }
 
     /// Removes some. Returns how many.
-    async fn drop_some(&self, age: Duration) -> Result<i64, Trouble> {
+    async fn drop_some(&self, age: Duration) -> Result<u64, Trouble> {
         let client = self.0.batcher.pools.for_transaction().await;
         let client = client.map_err(|error| Trouble::unconnected(&error))?;
         let removed = self.in_time(async { drop_in_transaction(&client, age).await }).await;
@@ -113,7 +127,7 @@ impl Postgres {
             Ok(Some(Removal { dropped, stretches })) => {
                 client.give_back();
                 self.0.feed.begins_after(dropped);
-                Ok(stretches.iter().map(|stretch| stretch.up_to - stretch.after).sum())
+                Ok(stretches.iter().map(|stretch| stretch.after.abs_diff(stretch.up_to)).sum())
             }
             Ok(None) => {
                 client.take_back().await;
@@ -124,17 +138,6 @@ impl Postgres {
                 Err(trouble)
             }
         }
-    }
-
-    /// Whether a movement of a partition is gone.
-    pub(super) async fn is_gone(&self, p: i32, seq: i64) -> Result<bool, NotDone> {
-        let asked = async {
-            let client = self.for_reading().await?;
-            let floors = Floors::of(&client).await?;
-            client.give_back();
-            Ok(seq <= floors.of_partition(p))
-        };
-        self.looked(asked).await
     }
 }
 

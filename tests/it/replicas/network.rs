@@ -1,11 +1,13 @@
 //! A network that says nothing, or leads nowhere (P10): every wait has a bound, what is told is true, and the service goes on by itself when it can.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use databases::Database as Server;
 use inventory::store::{Deed, Keeping, Store as _, WasApplied};
 use inventory::strategy::StrategyKind;
 use serde_json::json;
+use tokio_postgres::NoTls;
 
 use super::commits::{Two, asked};
 use crate::support::app::{TestApp, WATCHDOG, in_database};
@@ -156,4 +158,46 @@ async fn a_look_that_is_given_up_is_in_nobodys_way() {
         }
     }
     assert!(!store.read(&level).await.expect("an answer").exists());
+}
+
+/// Who has got an answer gives the connection back: none is closed by those who ask one after the other, whatever they ask for.
+#[databases::needs(Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_answered_gives_the_connection_back() {
+    let Some(server) = databases::postgres() else { return };
+    let database = server.database().expect("a database");
+    let storage = in_database(&database.url(), Keeping::default());
+    let app = TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await;
+    app.create("a", 5).await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    let connections = async || -> BTreeSet<i32> {
+        let named = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'inventory'";
+        client.query(named, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
+    };
+    let ask = async || {
+        for path in [
+            "/v1/stock/a",
+            "/v1/stock/a?at=1",
+            "/v1/stock",
+            "/v1/movements",
+            "/v1/movements?sku=a",
+            "/v1/reservations",
+            "/v1/orders",
+            "/v1/alerts",
+            "/v1/webhooks",
+        ] {
+            app.get(path).await.assert_status(200);
+        }
+        app.post("/v1/stock/query", &json!({ "keys": [{ "sku": "a" }] })).await.assert_status(200);
+        app.post("/v1/stock/a/adjust", &json!({ "delta": 1 })).await.assert_status(200);
+        app.get("/v1/reservations/018f0000-0000-7000-8000-000000000000").await.assert_status(404);
+    };
+    ask().await;
+    let before = connections().await;
+    for _ in 0..20 {
+        ask().await;
+    }
+    let after = connections().await;
+    assert!(before.is_subset(&after) && !before.is_empty(), "of {before:?} there are {after:?} left");
 }

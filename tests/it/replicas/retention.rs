@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use databases::Database;
 use inventory::stock::StockKey;
+use inventory::store::Why;
 use inventory::store::ledger::From;
 use inventory::store::{
     AnyStore, Chores as _, Command, HistoryError, Keeping, Moment, Movement, MovementCursor, MovementFilter,
@@ -48,6 +51,8 @@ impl Shop {
             if round == 25 {
                 shop.change("g", create(5)).await;
             }
+            // So the ledger is in the order of rounds, and what leaves is of all levels.
+            shop.before.feed_caught_up().await.expect("it is looked at");
         }
         shop.ledger = all(&shop.before, From::Seq(Seq::new(0))).await;
         assert_eq!(shop.ledger.len(), 6 + 30 * 5 + 1);
@@ -107,15 +112,35 @@ async fn all(store: &AnyStore, from: From) -> Vec<Movement> {
     }
 }
 
+async fn try_level_page(
+    store: &AnyStore,
+    key: &StockKey,
+    cursor: Option<MovementCursor>,
+    limit: usize,
+) -> Result<MovementPage, HistoryError> {
+    let filter = MovementFilter::default();
+    store.movements(MovementQuery::OfLevel { key: key.clone(), cursor, filter, limit }).await
+}
+
 async fn level_page(
     store: &AnyStore,
     key: &StockKey,
     cursor: Option<MovementCursor>,
     limit: usize,
 ) -> MovementPage {
-    let filter = MovementFilter::default();
-    let query = MovementQuery::OfLevel { key: key.clone(), cursor, filter, limit };
-    store.movements(query).await.expect("a page")
+    try_level_page(store, key, cursor, limit).await.expect("a page")
+}
+
+/// The place in its partition that a cursor leads to, as it says.
+fn position(cursor: MovementCursor) -> u64 {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor.to_string()).expect("it is read as it is written");
+    u64::from_be_bytes(*bytes.first_chunk().expect("a place"))
+}
+
+/// A cursor that leads there, to the movement before that version.
+fn leading_to(position: u64, version: u64) -> MovementCursor {
+    let bytes = [position.to_be_bytes(), version.to_be_bytes()].concat();
+    URL_SAFE_NO_PAD.encode(bytes).parse().expect("a cursor")
 }
 
 /// The history of a level, newest first, and whether it ends where something was dropped.
@@ -132,7 +157,7 @@ async fn history(store: &AnyStore, key: &StockKey, limit: usize) -> (Vec<Movemen
     }
 }
 
-fn is_gone<T: std::fmt::Debug>(asked: Result<T, HistoryError>, oldest: usize) {
+fn assert_gone<T: std::fmt::Debug>(asked: &Result<T, HistoryError>, oldest: usize) {
     let first = u64::try_from(oldest).expect("a few");
     assert!(
         matches!(asked, Err(HistoryError::Compacted { oldest }) if oldest.number() == first),
@@ -144,12 +169,14 @@ fn is_gone<T: std::fmt::Debug>(asked: Result<T, HistoryError>, oldest: usize) {
 async fn assert_begins_after(count: usize, shop: &Shop, store: &AnyStore) {
     let (gone, kept) = shop.ledger.split_at(count);
     let seq = |number: usize| Seq::new(u64::try_from(number).expect("a few"));
-    is_gone(page(store, From::Seq(seq(0)), 10).await, count + 1);
-    is_gone(page(store, From::Seq(seq(count - 1)), 10).await, count + 1);
+    assert_gone(&page(store, From::Seq(seq(0)), 10).await, count + 1);
+    assert_gone(&page(store, From::Seq(seq(count - 1)), 10).await, count + 1);
     assert_eq!(all(store, From::Seq(seq(count))).await, kept);
     assert_eq!(all(store, From::Oldest).await, kept);
     let mut last_gone: BTreeMap<&str, &Movement> = BTreeMap::new();
-    gone.iter().for_each(|movement| _ = last_gone.insert(movement.key.sku(), movement));
+    for movement in gone {
+        last_gone.insert(movement.key.sku(), movement);
+    }
     for sku in SKUS {
         let of_it = |all: &[Movement]| -> Vec<Movement> {
             all.iter().rev().filter(|movement| movement.key.sku() == sku).cloned().collect()
@@ -160,18 +187,19 @@ async fn assert_begins_after(count: usize, shop: &Shop, store: &AnyStore) {
         }
         let now = store.read(&key(sku)).await.expect("a level");
         let at = async |number| store.level_at(&key(sku), Moment::Seq(seq(number))).await;
-        is_gone(at(count - 1).await, count + 1);
+        assert_gone(&at(count - 1).await, count + 1);
         let all = shop.ledger.len();
         match of_it(kept).first() {
             Some(newest) => {
                 assert_eq!((at(all).await.expect("it is kept"), now), (newest.after, newest.after), "{sku}");
             }
-            None => is_gone(at(all).await, count + 1),
+            None => assert_gone(&at(all).await, count + 1),
         }
         let long_ago = store.level_at(&key(sku), Moment::Time(2)).await;
-        match last_gone.contains_key(sku) {
-            true => is_gone(long_ago, count + 1),
-            false => assert!(!long_ago.expect("it is known not to have been").exists(), "{sku}"),
+        if last_gone.contains_key(sku) {
+            assert_gone(&long_ago, count + 1);
+        } else {
+            assert!(!long_ago.expect("it is known not to have been").exists(), "{sku}");
         }
     }
 }
@@ -184,10 +212,18 @@ async fn what_is_older_than_it_is_to_be_kept_leaves() {
     let early = level_page(&shop.before, &key("b"), None, 30).await.next.expect("there is more");
     shop.age(0..70).await;
     let after = shop.dropped(70).await;
+    // The first that one asks which knows nothing of it yet: of a level that was made later.
+    assert_gone(&shop.before.level_at(&key("g"), Moment::Seq(Seq::new(5))).await, 71);
     for store in [&shop.before, &after] {
         assert_begins_after(70, &shop, store).await;
         let late = level_page(store, &key("b"), Some(early), 30).await;
         assert!(late.movements.is_empty() && late.compacted && late.next.is_none(), "{late:?}");
+        // One of the store that this stock came from, say: it leads to where something else was, and what it is for is there.
+        let position = position(early);
+        for (position, version) in [(position, 31), (0, 31), (0, 1), (position + 1_000_000, 1)] {
+            let page = try_level_page(store, &key("b"), Some(leading_to(position, version)), 30).await;
+            assert!(matches!(page, Err(HistoryError::Cursor(_))), "{position}, {version}: {page:?}");
+        }
         let report = store.verify().await.expect("it is looked at");
         assert_eq!((report.findings_total, report.movements), (0, 87), "{:?}", report.findings);
     }
@@ -207,6 +243,55 @@ async fn what_is_older_than_it_is_to_be_kept_leaves() {
     }
 }
 
+/// Where somebody watches, runs are short: they are as many as the movements.
+#[databases::needs(Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_many_runs_leaves_like_any_other() {
+    let Some(mut shop) = Shop::open().await else { return };
+    for round in 0..600 {
+        shop.change(SKUS[round % 7], adjust(1)).await;
+        shop.before.feed_caught_up().await.expect("it is looked at");
+    }
+    shop.ledger = all(&shop.before, From::Oldest).await;
+    let runs = shop.tables.query_one("SELECT count(*) FROM inventory.run", &[]).await.expect("a row");
+    assert!(runs.get::<_, i64>(0) > 600);
+    shop.age(0..755).await;
+    let after = shop.dropped(755).await;
+    for store in [&shop.before, &after] {
+        assert_begins_after(755, &shop, store).await;
+        assert_eq!(store.verify().await.expect("it is looked at").findings_total, 0);
+    }
+}
+
+/// A movement that is missing and was not dropped is damage, and is not told as something that was kept long enough.
+#[databases::needs(Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_not_taken_for_gone() {
+    let Some(shop) = Shop::open().await else { return };
+    shop.age(0..70).await;
+    let after = shop.dropped(70).await;
+    let remove = "DELETE FROM inventory.movement WHERE sku = $1 AND version = $2";
+    // One in the midst of a history, and the newest of another.
+    for (sku, version) in [("b", 20_i64), ("g", 1)] {
+        assert_eq!(shop.tables.execute(remove, &[&sku, &version]).await.expect("an answer"), 1);
+        let page = try_level_page(&after, &key(sku), None, 30).await;
+        assert!(
+            matches!(&page, Err(HistoryError::NotDone(not_done)) if matches!(not_done.why, Why::Damaged(_))),
+            "{page:?}"
+        );
+        let was = after.level_at(&key(sku), Moment::Time(2)).await;
+        assert!(
+            matches!(&was, Err(HistoryError::NotDone(not_done)) if matches!(not_done.why, Why::Damaged(_))),
+            "{was:?}"
+        );
+    }
+    let page = page(&after, From::Oldest, 1_000).await;
+    assert!(
+        matches!(&page, Err(HistoryError::NotDone(not_done)) if matches!(not_done.why, Why::Damaged(_))),
+        "{page:?}"
+    );
+}
+
 /// The whole of it may be gone; numbers go on.
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,7 +304,7 @@ async fn a_ledger_of_which_all_is_old_begins_with_what_comes_next() {
     for store in [&shop.before, &after] {
         let kept = all(store, From::Oldest).await;
         assert_eq!((kept.len(), kept[0].seq.number()), (1, 158));
-        is_gone(page(store, From::Seq(Seq::new(9)), 10).await, 158);
+        assert_gone(&page(store, From::Seq(Seq::new(9)), 10).await, 158);
         assert_eq!(store.verify().await.expect("it is looked at").findings_total, 0);
     }
 }
@@ -244,8 +329,8 @@ async fn who_reads_while_it_is_dropped_is_told() {
     let (read, _after) = tokio::join!(reading, dropping);
     // Who waits for too long is told that instead: no gap, either.
     match read {
-        Err(HistoryError::NotDone(_)) => is_gone(page(&reader, From::Seq(Seq::new(0)), 40).await, 71),
-        read => is_gone(read, 71),
+        Err(HistoryError::NotDone(_)) => assert_gone(&page(&reader, From::Seq(Seq::new(0)), 40).await, 71),
+        read => assert_gone(&read, 71),
     }
 }
 
@@ -270,6 +355,6 @@ async fn what_is_gone_is_gone_after_a_move() {
     });
     let elsewhere = moved.await.expect("it is moved");
     let store = open_replica(&elsewhere.url(), Keeping::default()).await;
-    is_gone(page(&store, From::Seq(Seq::new(0)), 10).await, 71);
+    assert_gone(&page(&store, From::Seq(Seq::new(0)), 10).await, 71);
     assert_eq!(all(&store, From::Oldest).await, shop.ledger[70..]);
 }
