@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use databases::{Postgres, unless_missing};
+use databases::{Postgres, started};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -59,15 +59,15 @@ fn assert_kept(report: &Value) {
     assert!(total("unknown") > 0, "{report}");
 }
 
-fn durable() -> Option<Postgres> {
-    unless_missing(Postgres::start_durable())
+fn durable() -> Postgres {
+    started(Postgres::start_durable())
 }
 
 /// Clients go on with the others, under their keys: nothing is lost, nothing happens twice.
 #[databases::needs(Postgres)]
 #[test]
 fn replicas_that_are_killed_lose_nothing() {
-    let Some(database) = durable() else { return };
+    let database = durable();
     let report = clean(&["--store", &database.url(), "--cycles", "9"]);
     assert_kept(&report);
     assert_eq!((&report["replicas"], &report["strategy"]), (&3.into(), &"postgres".into()));
@@ -87,7 +87,7 @@ fn replicas_that_are_killed_lose_nothing() {
 #[databases::needs(Postgres)]
 #[test]
 fn a_shop_of_replicas_that_are_killed_is_explained_by_its_ledger() {
-    let Some(database) = durable() else { return };
+    let database = durable();
     let report =
         clean(&["--store", &database.url(), "--profile", "shop", "--cycles", "5", "--replicas", "2"]);
     assert_eq!((&report["clean"], &report["unknown"]), (&true.into(), &0.into()), "{report}");
@@ -114,7 +114,7 @@ fn assert_told(report: &Value) {
 #[databases::needs(Postgres)]
 #[test]
 fn replicas_that_are_killed_tell_everything() {
-    let Some(database) = durable() else { return };
+    let database = durable();
     let store = database.url();
     for more in [&["--cycles", "2", "--replicas", "2"][..], &["--cycles", "8"]] {
         let report = clean(&[&["--store", &store, "--profile", "events"], more].concat());

@@ -28,16 +28,16 @@ pub use redis::Redis;
 ///
 /// If it does not start, or is missing.
 #[must_use]
-pub fn postgres() -> Option<Arc<Postgres>> {
+pub fn postgres() -> Arc<Postgres> {
     // Making a cluster takes a second, and statics are never dropped: so it is shared, and owned by the tests that use it.
     static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = shared.upgrade() {
-        return Some(running);
+        return running;
     }
-    let started = unless_missing(Postgres::start()).map(Arc::new)?;
+    let started = Arc::new(started(Postgres::start()));
     *shared = Arc::downgrade(&started);
-    Some(started)
+    started
 }
 
 /// A Redis server of its own, stopped when it is dropped.
@@ -46,8 +46,8 @@ pub fn postgres() -> Option<Arc<Postgres>> {
 ///
 /// If it does not start, or is missing.
 #[must_use]
-pub fn redis() -> Option<Redis> {
-    unless_missing(Redis::start())
+pub fn redis() -> Redis {
+    started(Redis::start())
 }
 
 /// What was started: where it may be missing nobody asks for it, as the tests that do are ignored.
@@ -56,12 +56,8 @@ pub fn redis() -> Option<Redis> {
 ///
 /// If it could not be started, or is missing: then the test lacks [`macro@needs`], or was run although it is ignored.
 #[must_use]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "callers end where there is none, as they did when one could be missing"
-)]
-pub fn unless_missing<S>(started: Result<S, StartError>) -> Option<S> {
-    Some(started.unwrap_or_else(|problem| panic!("{problem}")))
+pub fn started<S>(started: Result<S, StartError>) -> S {
+    started.unwrap_or_else(|problem| panic!("{problem}"))
 }
 
 #[cfg(test)]
@@ -74,10 +70,10 @@ mod tests {
     #[needs(Postgres)]
     #[test]
     fn one_postgresql_server_is_shared_and_stopped_after_its_last_user() {
-        let Some(server) = postgres() else { return };
+        let server = postgres();
         let [one, other] = [(); 2].map(|()| server.database().expect("a database"));
         assert_ne!(one.url(), other.url());
-        let again = postgres().expect("it runs");
+        let again = postgres();
         assert!(Arc::ptr_eq(&server, &again));
         let (id, files) = server.process();
         drop((server, again, one));
@@ -90,8 +86,8 @@ mod tests {
     #[needs(Redis)]
     #[test]
     fn each_redis_server_is_its_own() {
-        let Some(one) = redis() else { return };
-        let other = redis().expect("another");
+        let one = redis();
+        let other = redis();
         assert_ne!(one.url(), other.url());
         for server in [&one, &other] {
             let socket = server.url().replace("redis+unix://", "");

@@ -24,7 +24,7 @@ fn crossings_of(events: &[Event], sku: &str) -> Vec<(String, String, u64)> {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mark_is_known_and_counts_wherever_it_was_set() {
-    let Some(services) = Services::start(3, config()).await else { return };
+    let services = Services::start(3, config()).await;
     services.apps[0].create("A", 10).await;
     let mut watchers = Vec::new();
     for app in &services.apps {
@@ -76,7 +76,7 @@ async fn each_crossing_is_told_once_and_the_same_everywhere() {
     const LEVELS: usize = 6;
     // No more changes of a mark than are remembered for who reads it all again.
     const ROUNDS: usize = 16;
-    let Some(services) = Services::start(3, config()).await else { return };
+    let services = Services::start(3, config()).await;
     for number in 0..LEVELS {
         services.apps[0].create(&format!("S{number}"), 10).await;
     }

@@ -49,9 +49,9 @@ const KINDS: [Kind; 6] =
 type Facts = [i64; 5];
 
 impl Two {
-    /// With two levels, which are of two partitions. `None` if there is no PostgreSQL here, which has been told.
-    pub(super) async fn open() -> Option<Self> {
-        let database = databases::postgres()?.database().expect("a database");
+    /// With two levels, which are of two partitions.
+    pub(super) async fn open() -> Self {
+        let database = databases::postgres().database().expect("a database");
         let proxy = Proxy::before(&database).await;
         let far = open_replica(&database.url(), Keeping::default()).await;
         for sku in ["a", "b"] {
@@ -59,7 +59,7 @@ impl Two {
                 .expect("a level");
         }
         let near = open_replica(&proxy.url(), Keeping::default()).await;
-        Some(Self { near, far, proxy, database, keys: AtomicU64::new(0) })
+        Self { near, far, proxy, database, keys: AtomicU64::new(0) }
     }
 
     /// A key that was not used.
@@ -185,7 +185,7 @@ fn assert_changed(before: Facts, after: Facts, by: Facts, what: &str) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_unknown_and_there_once() {
-    let Some(two) = Two::open().await else { return };
+    let two = Two::open().await;
     let mut failed = 0;
     for kind in KINDS {
         for fault in [Fault::CutAfter, Fault::CutUnanswered] {
@@ -216,7 +216,7 @@ async fn a_commit_whose_answer_is_lost_is_unknown_and_there_once() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_did_not_arrive_leaves_nothing() {
-    let Some(two) = Two::open().await else { return };
+    let two = Two::open().await;
     let mut failed = 0;
     for kind in KINDS {
         let (deed, once) = (two.deed(kind).await, Some(two.new_key()));
@@ -245,7 +245,7 @@ async fn a_commit_that_did_not_arrive_leaves_nothing() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_try_never_denies_an_earlier_one() {
-    let Some(two) = Two::open().await else { return };
+    let two = Two::open().await;
     let mut failed = 0;
     for kind in KINDS {
         let (deed, once) = (two.deed(kind).await, Some(two.new_key()));
@@ -282,7 +282,7 @@ async fn a_later_try_never_denies_an_earlier_one() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_try_that_waits_too_long_for_the_lock_is_unknown() {
-    let Some(two) = Two::open().await else { return };
+    let two = Two::open().await;
     let (deed, once) = (two.deed(Kind::Adjust).await, Some(two.new_key()));
     two.proxy.fails_at("COMMIT", Fault::CutAfter);
     assert_all_unknown(&asked(&two.near, deed(), once).await, "the first");

@@ -30,7 +30,7 @@ async fn on_hand(two: &Two) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflicts_are_carried_out_again_and_once() {
     const TIMES: u64 = 3;
-    let Some(two) = Two::open().await else { return };
+    let two = Two::open().await;
     let (mut left, mut failed) = (1_000, 0);
     for sqlstate in ["40001", "40P01"] {
         let places = [
@@ -63,7 +63,7 @@ async fn conflicts_are_carried_out_again_and_once() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_at_the_commit_is_unknown() {
-    let Some(two) = Two::open().await else { return };
+    let two = Two::open().await;
     let mut left = 1_000;
     for sqlstate in ["XX000", "53100", "57014", "25006"] {
         for (fault, is_there) in
@@ -90,7 +90,7 @@ async fn an_error_at_the_commit_is_unknown() {
 async fn a_database_on_a_full_disk_takes_no_changes_until_there_is_room() {
     const DISK_BYTES: usize = 32 * 1_024 * 1_024;
     // A server of its own, as it loses its files in the end.
-    let Some(server) = durable().map(Arc::new) else { return };
+    let server = Arc::new(durable());
     let Some(disk) = SmallDisk::mount("a database on a full disk", DISK_BYTES) else { return };
     databases::give_to_servers(disk.path()).expect("it is ours");
     // Its log is elsewhere: where that finds no room the server ends, and the database is away.
@@ -121,7 +121,7 @@ async fn a_database_on_a_full_disk_takes_no_changes_until_there_is_room() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_without_room_is_told_as_such() {
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let database = server.database().expect("a database");
     let proxy = Proxy::before(&database).await;
     let storage = in_database(&proxy.url(), Keeping::default());

@@ -19,10 +19,10 @@ fn url_of(one: &Postgres, other: &Postgres) -> String {
 }
 
 /// A primary that acknowledges what its standby has, and the standby.
-fn primary_and_standby() -> Option<(Postgres, Postgres)> {
-    let primary = databases::unless_missing(Postgres::start_primary())?;
+fn primary_and_standby() -> (Postgres, Postgres) {
+    let primary = databases::started(Postgres::start_primary());
     let standby = primary.standby().expect("a standby");
-    Some((primary, standby))
+    (primary, standby)
 }
 
 async fn told(url: &str, statements: &[&str]) {
@@ -38,7 +38,7 @@ async fn told(url: &str, statements: &[&str]) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_synchronous_standby_takes_over_and_nothing_is_lost() {
-    let Some((mut primary, standby)) = primary_and_standby() else { return };
+    let (mut primary, standby) = primary_and_standby();
     let url = url_of(&primary, &standby);
     let replicas: Vec<Replica> = (0..3).map(|_| Replica::start(&url)).collect();
     for replica in &replicas {
@@ -86,7 +86,7 @@ async fn a_synchronous_standby_takes_over_and_nothing_is_lost() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_alone_is_waited_for() {
-    let Some((mut primary, standby)) = primary_and_standby() else { return };
+    let (mut primary, standby) = primary_and_standby();
     // The tables are there before the replica is.
     open_replica(&primary.url(), Keeping::default()).await.shut_down().await;
     primary.kill().expect("it runs");
@@ -110,7 +110,7 @@ async fn a_standby_alone_is_waited_for() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_led_to_a_standby_goes_on_when_it_is_promoted() {
-    let Some((mut primary, standby)) = primary_and_standby() else { return };
+    let (mut primary, standby) = primary_and_standby();
     let proxy = Proxy::before_server(&primary).await;
     let storage = in_database(&proxy.url(), Keeping::default());
     let app = TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await;
@@ -130,7 +130,7 @@ async fn who_is_led_to_a_standby_goes_on_when_it_is_promoted() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_is_made_to_stop_is_left() {
-    let Some((primary, standby)) = primary_and_standby() else { return };
+    let (primary, standby) = primary_and_standby();
     let storage = in_database(&url_of(&primary, &standby), Keeping::default());
     let app = TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await;
     app.create("a", 5).await;
@@ -156,7 +156,7 @@ async fn a_primary_that_is_made_to_stop_is_left() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_read_only_for_a_while_is_waited_for() {
-    let Some(server) = durable() else { return };
+    let server = durable();
     let storage = in_database(&server.url(), Keeping::default());
     let app = TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await;
     app.create("a", 5).await;

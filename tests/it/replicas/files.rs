@@ -18,14 +18,14 @@ use crate::support::app::answer::Answer;
 use crate::support::app::{TestApp, WATCHDOG, in_database};
 use crate::support::store::open_replica;
 
-/// Two services over one database; `None` if there is no PostgreSQL here, which has been told.
-async fn two() -> Option<([TestApp; 2], Database)> {
-    let database = databases::postgres()?.database().expect("a database");
+/// Two services over one database.
+async fn two() -> ([TestApp; 2], Database) {
+    let database = databases::postgres().database().expect("a database");
     let start = async || {
         let storage = in_database(&database.url(), Keeping::default());
         TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await
     };
-    Some(([start().await, start().await], database))
+    ([start().await, start().await], database)
 }
 
 async fn import(app: &TestApp, key: Option<&str>, file: impl Into<Vec<u8>>) -> Answer {
@@ -58,7 +58,7 @@ async fn verified(app: &TestApp) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_imported_at_one_is_at_all() {
-    let Some(([one, other], _database)) = two().await else { return };
+    let ([one, other], _database) = two().await;
     other.create("b", 7).await;
     let done =
         import(&one, None, "sku,location,on_hand\na,main,1\nb,main,2\n\"1/2\"\"\",back room,3\n").await;
@@ -89,7 +89,7 @@ async fn what_is_imported_at_one_is_at_all() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_line_in_the_way_is_in_the_way_of_all() {
-    let Some(([one, other], _database)) = two().await else { return };
+    let ([one, other], _database) = two().await;
     let wrong = import(&one, None, "sku,on_hand\na,1\nb,ten\nc,\n").await;
     wrong.assert_problem(422, "validation-failed");
     assert_eq!((wrong.at("/errors/0/line"), wrong.at("/errors/1/line")), (json!(3), json!(4)));
@@ -125,7 +125,7 @@ async fn one_line_in_the_way_is_in_the_way_of_all() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_is_once_under_its_key() {
-    let Some(([one, other], _database)) = two().await else { return };
+    let ([one, other], _database) = two().await;
     let mut made = 0;
     for count in [10, 12_345] {
         let (file, key) = (new_levels(count).replace("\ns", &format!("\n{count}-")), format!("of-{count}"));
@@ -156,7 +156,7 @@ async fn an_import_is_once_under_its_key() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_import_at_two_replicas_at_once_is_once() {
-    let Some(([one, other], database)) = two().await else { return };
+    let ([one, other], database) = two().await;
     let (file, key) = (new_levels(15_000), Some("both"));
     let (first, second) = tokio::join!(import(&one, key, file.clone()), import(&other, key, file.clone()));
     let all = json!({ "levels": 15_000, "created": 15_000, "counted": 0 });
@@ -175,7 +175,7 @@ async fn the_same_import_at_two_replicas_at_once_is_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_whose_replica_was_killed_is_gone_on_with_at_another() {
     const LEVELS: usize = 40_000;
-    let Some(database) = durable() else { return };
+    let database = durable();
     let mut replicas = [Replica::start(&database.url()), Replica::start(&database.url())];
     for replica in &replicas {
         replica.until_ready(true).await;
@@ -246,7 +246,7 @@ fn refused(args: &[&str], code: i32) -> String {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_work_on_a_store_that_is_served() {
-    let Some(database) = durable() else { return };
+    let database = durable();
     let url = database.url();
     let said = refused(&["export", "--ndjson", "--store", &url], 1);
     assert!(said.contains("there is no store in this database"), "{said}");

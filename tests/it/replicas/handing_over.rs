@@ -57,7 +57,7 @@ fn leases(store: &AnyStore) -> &(impl Leases + 'static) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_had_by_one() {
     const LONG: Duration = Duration::from_hours(1);
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let database = server.database().expect("a database");
     let mut stores = Vec::new();
     for _ in 0..3 {
@@ -110,7 +110,7 @@ async fn a_lease_is_had_by_one() {
 async fn who_stops_hands_over_what_was_taken() {
     // Whoever is not handed it would wait for longer than the test does.
     let config = WebhookConfig { lease: WATCHDOG * 3, ..config() };
-    let Some(mut services) = Services::start(3, config).await else { return };
+    let mut services = Services::start(3, config).await;
     let mut receiver = Receiver::start().await;
     services.hook(0, &receiver.url, &json!({})).await;
     let mut told = Told::default();
@@ -131,7 +131,7 @@ async fn who_stops_hands_over_what_was_taken() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_sender_is_taken_over() {
-    let Some(database) = durable() else { return };
+    let database = durable();
     let allow = ["--webhook-allow", "127.0.0.0/8"];
     let mut replicas = Vec::new();
     for _ in 0..3 {
@@ -177,7 +177,7 @@ async fn a_killed_sender_is_taken_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn never_do_two_tell_a_hook() {
     let config = WebhookConfig { lease: Duration::from_millis(120), ..config() };
-    let Some(services) = Services::start(3, config).await else { return };
+    let services = Services::start(3, config).await;
     let services = Arc::new(services);
     let mut receiver = Receiver::start().await;
     services.hook(0, &receiver.url, &json!({})).await;
@@ -290,7 +290,7 @@ async fn carry(
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_is_cut_off_stops_before_another_begins() {
-    let Some(mut services) = Services::start(1, config()).await else { return };
+    let mut services = Services::start(1, config()).await;
     let url = services.database.url();
     let wire = Wire::before(&url);
     let cut_off = Arc::new(started(&wire.through(&url), config()).await);
@@ -320,9 +320,7 @@ async fn a_sender_that_is_cut_off_stops_before_another_begins() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_sender_found_out_and_could_not_say_is_forgotten() {
-    let Some(database) = databases::postgres().map(|server| server.database().expect("a database")) else {
-        return;
-    };
+    let database = databases::postgres().database().expect("a database");
     let wire = Wire::before(&database.url());
     let cut_off = started(&wire.through(&database.url()), config()).await;
     let mut receiver = Receiver::start().await;

@@ -35,14 +35,14 @@ pub(super) fn config() -> WebhookConfig {
 }
 
 impl Services {
-    /// So many; `None` if there is no PostgreSQL here, which has been told.
-    pub(super) async fn start(count: usize, webhooks: WebhookConfig) -> Option<Self> {
-        let database = databases::postgres()?.database().expect("a database");
+    /// So many.
+    pub(super) async fn start(count: usize, webhooks: WebhookConfig) -> Self {
+        let database = databases::postgres().database().expect("a database");
         let mut apps = Vec::new();
         for _ in 0..count {
             apps.push(Arc::new(started(&database.url(), webhooks.clone()).await));
         }
-        Some(Self { apps, database })
+        Self { apps, database }
     }
 
     /// Makes a movement at that replica. Returns its number.
@@ -96,7 +96,7 @@ pub(super) fn seq(delivery: &Delivery) -> u64 {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_is_known_and_told_wherever_it_was_made() {
-    let Some(services) = Services::start(3, config()).await else { return };
+    let services = Services::start(3, config()).await;
     for round in 0..12 {
         let [here, there, elsewhere] = [round % 3, (round + 1) % 3, (round + 2) % 3];
         let mut receiver = Receiver::start().await;
@@ -133,7 +133,7 @@ async fn a_hook_is_known_and_told_wherever_it_was_made() {
 async fn changes_at_the_same_moment_lose_none() {
     const MOST: usize = 20;
     let config = WebhookConfig { hooks_max: MOST, ..config() };
-    let Some(services) = Services::start(3, config).await else { return };
+    let services = Services::start(3, config).await;
     let receiver = Receiver::start().await;
     let mut making = JoinSet::new();
     for number in 0..30 {
@@ -181,7 +181,7 @@ async fn changes_at_the_same_moment_lose_none() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_delete_elsewhere_nothing_more_is_sent() {
-    let Some(services) = Services::start(3, config()).await else { return };
+    let services = Services::start(3, config()).await;
     let mut witness = Receiver::start().await;
     services.hook(0, &witness.url, &json!({})).await;
     let mut ended = Vec::new();
@@ -214,7 +214,7 @@ async fn after_a_delete_elsewhere_nothing_more_is_sent() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_was_changed_elsewhere_signs_what_comes_next() {
-    let Some(services) = Services::start(2, config()).await else { return };
+    let services = Services::start(2, config()).await;
     let mut receiver = Receiver::start().await;
     let (path, mut old) = services.hook(0, &receiver.url, &json!({})).await;
     for round in 0..20 {
@@ -234,7 +234,7 @@ async fn a_secret_that_was_changed_elsewhere_signs_what_comes_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_a_hook_does_is_told_everywhere() {
     let config = WebhookConfig { backoff_max: Duration::from_hours(1), ..config() };
-    let Some(services) = Services::start(3, config).await else { return };
+    let services = Services::start(3, config).await;
     let mut receiver = Receiver::start().await;
     let later = b"HTTP/1.1 503 x\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n".to_vec();
     receiver.answer([Reply::Raw(later)]);

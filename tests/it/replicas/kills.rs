@@ -67,8 +67,8 @@ impl Drop for Replica {
     }
 }
 
-pub(super) fn durable() -> Option<Postgres> {
-    databases::unless_missing(Postgres::start_durable())
+pub(super) fn durable() -> Postgres {
+    databases::started(Postgres::start_durable())
 }
 
 /// `loadtest`, which stands beside the server that is tested.
@@ -103,7 +103,7 @@ pub(super) fn run_over(replicas: &[Replica], more: &[&str]) -> Child {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_over_three_replicas_is_clean_though_one_and_the_database_are_killed() {
-    let Some(mut database) = durable() else { return };
+    let mut database = durable();
     let mut replicas: Vec<Replica> = (0..3).map(|_| Replica::start(&database.url())).collect();
     for replica in &replicas {
         replica.until_ready(true).await;
@@ -143,7 +143,7 @@ async fn a_run_over_three_replicas_is_clean_though_one_and_the_database_are_kill
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_is_waited_for() {
-    let Some(mut database) = durable() else { return };
+    let mut database = durable();
     let url = database.url();
     database.kill().expect("it runs");
     let replica = Replica::start(&url);
@@ -182,7 +182,7 @@ async fn a_database_that_is_away_is_waited_for() {
 async fn killed_connections_lose_nothing() {
     const CLIENTS: u64 = 16;
     const CHANGES: u64 = 60;
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let database = server.database().expect("a database");
     let stores = [(); 2].map(|()| ());
     let mut opened = Vec::new();

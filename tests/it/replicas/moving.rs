@@ -37,8 +37,8 @@ fn not_migrated(from: &str, to: &str) -> String {
     said
 }
 
-fn database() -> Option<Database> {
-    Some(databases::postgres()?.database().expect("a database"))
+fn database() -> Database {
+    databases::postgres().database().expect("a database")
 }
 
 fn text(path: &Path) -> &str {
@@ -65,7 +65,7 @@ pub(super) fn store_verified(url: &str) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_moves_to_a_database_and_back() {
-    let Some(database) = database() else { return };
+    let database = database();
     let folder = TempDir::new().expect("a folder");
     let (data, back) = (folder.path().join("data"), folder.path().join("back"));
 
@@ -113,7 +113,7 @@ async fn a_shop_moves_to_a_database_and_back() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_moves_to_one_of_other_partitions() {
-    let (Some(first), Some(second)) = (database(), database()) else { return };
+    let (first, second) = (database(), database());
     let schema = ["schema", "--apply", "--store-allow-async-commit", "--partitions", "3", "--store"];
     let made = inventory(&[&schema[..], &[&first.url()]].concat());
     let said = String::from_utf8_lossy(&made.stdout).into_owned();
@@ -137,7 +137,7 @@ async fn a_store_moves_to_one_of_other_partitions() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tables_are_made_by_their_script() {
-    let (Some(by_script), Some(by_program)) = (database(), database()) else { return };
+    let (by_script, by_program) = (database(), database());
     let script = inventory(&["schema", "--partitions", "4"]);
     assert_eq!(script.status.code(), Some(0));
     let (client, connection) = tokio_postgres::connect(&by_script.url(), NoTls).await.expect("a database");

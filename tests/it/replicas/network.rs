@@ -16,13 +16,13 @@ use crate::support::stock::{adjust, key};
 use crate::support::store::{changed, open_replica};
 
 /// A service behind a network that fails, with a level of five units.
-async fn served() -> Option<(TestApp, Proxy, Server)> {
-    let database = databases::postgres()?.database().expect("a database");
+async fn served() -> (TestApp, Proxy, Server) {
+    let database = databases::postgres().database().expect("a database");
     let proxy = Proxy::before(&database).await;
     let storage = in_database(&proxy.url(), Keeping::default());
     let app = TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await;
     app.create("a", 5).await;
-    Some((app, proxy, database))
+    (app, proxy, database)
 }
 
 pub(super) async fn until_ready(app: &TestApp, wanted: bool) {
@@ -51,7 +51,7 @@ pub(super) async fn assert_goes_on(app: &TestApp, on_hand: u64) {
 
 /// Whoever asks meanwhile is told, in bounded time; nobody has to start anything again.
 async fn nothing_passes(way: Way) {
-    let Some((app, proxy, _database)) = served().await else { return };
+    let (app, proxy, _database) = served().await;
     proxy.stall(way);
     let body = json!({ "delta": -1 });
     let (adjusted, read, ledger, page) = tokio::join!(
@@ -88,7 +88,7 @@ async fn a_network_that_brings_no_answers_is_lived_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_of_which_nothing_is_heard_is_unknown() {
     let stalled = async |way, left| {
-        let Some(two) = Two::open().await else { return };
+        let two = Two::open().await;
         let once = Some(two.new_key());
         let deed = || Deed::Change { key: key("a"), change: adjust(-1) };
         two.proxy.fails_at("COMMIT", Fault::Stall(way));
@@ -106,7 +106,7 @@ async fn a_commit_of_which_nothing_is_heard_is_unknown() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_lets_nobody_in_is_waited_for() {
-    let Some((app, proxy, _database)) = served().await else { return };
+    let (app, proxy, _database) = served().await;
     proxy.refuse();
     let adjusted = app.post("/v1/stock/a/adjust", &json!({ "delta": -1 })).await;
     adjusted.assert_problem(503, "store-unavailable");
@@ -121,7 +121,7 @@ async fn a_database_that_lets_nobody_in_is_waited_for() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_says_nothing_keeps_nobody_from_another() {
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let database = server.database().expect("a database");
     let (one, other) = (Proxy::before(&database).await, Proxy::before(&database).await);
     one.stall(Way::ToReplica);
@@ -144,7 +144,7 @@ async fn a_host_that_says_nothing_keeps_nobody_from_another() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_that_is_given_up_is_in_nobodys_way() {
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let database = server.database().expect("a database");
     let proxy = Proxy::before(&database).await;
     let store = open_replica(&proxy.url(), Keeping::default()).await;
@@ -164,7 +164,7 @@ async fn a_look_that_is_given_up_is_in_nobodys_way() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_answered_gives_the_connection_back() {
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let database = server.database().expect("a database");
     let storage = in_database(&database.url(), Keeping::default());
     let app = TestApp::with(StrategyKind::Atomic).with_storage(storage).start().await;

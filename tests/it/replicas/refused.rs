@@ -18,7 +18,7 @@ async fn told(url: &str, statement: &str) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_meant_is_told_in_words() {
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let made = server.database().expect("a database");
     let (url, usual) = (made.url(), Database { allows_async_commit: true, ..Database::at(made.url()) });
     let refused = async |database: &Database| opened(database).await.expect_err("it is refused");
@@ -56,7 +56,7 @@ async fn what_cannot_be_meant_is_told_in_words() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_start_at_once() {
-    let Some(server) = databases::postgres() else { return };
+    let server = databases::postgres();
     let made = server.database().expect("a database");
     let database = Database { allows_async_commit: true, connections: 2, ..Database::at(made.url()) };
     let starts = (0..8).map(|_| {

@@ -35,8 +35,8 @@ const SKUS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 impl Shop {
     /// Seven levels: `a` is changed in the beginning alone, `g` comes at the end, the others are changed all the time.
-    async fn open() -> Option<Self> {
-        let database = databases::postgres()?.database().expect("a database");
+    async fn open() -> Self {
+        let database = databases::postgres().database().expect("a database");
         let before = open_replica(&database.url(), Keeping::default()).await;
         let (tables, connection) = tokio_postgres::connect(&database.url(), NoTls).await.expect("a database");
         tokio::spawn(connection);
@@ -56,7 +56,7 @@ impl Shop {
         }
         shop.ledger = all(&shop.before, From::Seq(Seq::new(0))).await;
         assert_eq!(shop.ledger.len(), 6 + 30 * 5 + 1);
-        Some(shop)
+        shop
     }
 
     async fn change(&self, sku: &str, change: inventory::stock::Change) {
@@ -207,7 +207,7 @@ async fn assert_begins_after(count: usize, shop: &Shop, store: &AnyStore) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_older_than_it_is_to_be_kept_leaves() {
-    let Some(mut shop) = Shop::open().await else { return };
+    let mut shop = Shop::open().await;
     // Somebody who read the newest one, and goes on when what comes before is gone.
     let early = level_page(&shop.before, &key("b"), None, 30).await.next.expect("there is more");
     shop.age(0..70).await;
@@ -247,7 +247,7 @@ async fn what_is_older_than_it_is_to_be_kept_leaves() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_many_runs_leaves_like_any_other() {
-    let Some(mut shop) = Shop::open().await else { return };
+    let mut shop = Shop::open().await;
     for round in 0..600 {
         shop.change(SKUS[round % 7], adjust(1)).await;
         shop.before.feed_caught_up().await.expect("it is looked at");
@@ -267,7 +267,7 @@ async fn what_is_in_many_runs_leaves_like_any_other() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_not_taken_for_gone() {
-    let Some(shop) = Shop::open().await else { return };
+    let shop = Shop::open().await;
     shop.age(0..70).await;
     let after = shop.dropped(70).await;
     let remove = "DELETE FROM inventory.movement WHERE sku = $1 AND version = $2";
@@ -296,7 +296,7 @@ async fn what_is_missing_is_not_taken_for_gone() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_of_which_all_is_old_begins_with_what_comes_next() {
-    let Some(shop) = Shop::open().await else { return };
+    let shop = Shop::open().await;
     shop.age(0..157).await;
     let after = shop.dropped(157).await;
     assert_eq!(all(&after, From::Oldest).await, []);
@@ -313,7 +313,7 @@ async fn a_ledger_of_which_all_is_old_begins_with_what_comes_next() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_while_it_is_dropped_is_told() {
-    let Some(shop) = Shop::open().await else { return };
+    let shop = Shop::open().await;
     let proxy = Proxy::before(&shop.database).await;
     let reader = open_replica(&proxy.url(), Keeping::default()).await;
     shop.age(0..70).await;
@@ -338,14 +338,14 @@ async fn who_reads_while_it_is_dropped_is_told() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_gone_is_gone_after_a_move() {
-    let Some(shop) = Shop::open().await else { return };
+    let shop = Shop::open().await;
     shop.age(0..70).await;
     shop.dropped(70).await.shut_down().await;
     shop.before.shut_down().await;
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("data");
     let there = shop.database.url();
-    let elsewhere = databases::postgres().expect("a server").database().expect("a database");
+    let elsewhere = databases::postgres().database().expect("a database");
     let moved = tokio::task::spawn_blocking(move || {
         migrate(&there, data.to_str().expect("UTF-8"));
         verified(&data);

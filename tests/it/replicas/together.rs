@@ -32,23 +32,23 @@ struct Replicas {
 }
 
 impl Replicas {
-    /// So many; `None` if there is no PostgreSQL here, which has been told.
-    async fn open(count: usize) -> Option<Self> {
-        let database = databases::postgres()?.database().expect("a database");
+    /// So many.
+    async fn open(count: usize) -> Self {
+        let database = databases::postgres().database().expect("a database");
         let mut stores = Vec::new();
         for _ in 0..count {
             stores.push(Arc::new(open_replica(&database.url(), Keeping::default()).await));
         }
-        Some(Self { stores, database })
+        Self { stores, database }
     }
 
-    async fn with_levels(count: usize, levels: &[(&str, u64)]) -> Option<Self> {
-        let replicas = Self::open(count).await?;
+    async fn with_levels(count: usize, levels: &[(&str, u64)]) -> Self {
+        let replicas = Self::open(count).await;
         for (sku, on_hand) in levels {
             let made = replicas.stores[0].execute(Command::change(key(sku), create(*on_hand))).await;
             changed(made.expect("it is judged")).expect("a level");
         }
-        Some(replicas)
+        replicas
     }
 
     /// Deadlocks that the database met.
@@ -88,7 +88,7 @@ fn transaction(lines: Vec<(StockKey, Change)>) -> Deed {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_takers_of_one_unit() {
-    let Some(replicas) = Replicas::with_levels(3, &[("a", 1)]).await else { return };
+    let replicas = Replicas::with_levels(3, &[("a", 1)]).await;
     let mut takers = JoinSet::new();
     for taker in 0..1_000 {
         let store = Arc::clone(&replicas.stores[taker % 3]);
@@ -112,7 +112,7 @@ async fn a_thousand_takers_of_one_unit() {
 async fn opposite_orders_never_deadlock() {
     const ROUNDS: usize = 10_000;
     const SKUS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
-    let Some(replicas) = Replicas::with_levels(3, &SKUS.map(|sku| (sku, 1_000))).await else { return };
+    let replicas = Replicas::with_levels(3, &SKUS.map(|sku| (sku, 1_000))).await;
     let rounds = Arc::new(AtomicU64::new(0));
     let mut movers = JoinSet::new();
     for mover in 0..48_usize {
@@ -146,7 +146,7 @@ async fn opposite_orders_never_deadlock() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_takes_effect_once_wherever_it_is_sent() {
-    let Some(replicas) = Replicas::with_levels(3, &[("a", 0), ("b", 0)]).await else { return };
+    let replicas = Replicas::with_levels(3, &[("a", 0), ("b", 0)]).await;
     let once = |once, sku| {
         let deed = Deed::Change { key: key(sku), change: adjust(1) };
         Command { idempotency: Some(Box::new(Idempotency { once, version_1: None })), ..Command::new(deed) }
@@ -182,7 +182,7 @@ async fn a_key_takes_effect_once_wherever_it_is_sent() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holds_end_though_their_replica_is_gone() {
-    let Some(mut replicas) = Replicas::with_levels(2, &[("a", 5), ("b", 5)]).await else { return };
+    let mut replicas = Replicas::with_levels(2, &[("a", 5), ("b", 5)]).await;
     let reserve = Operation::Reserve { quantity: Quantity::new(5).expect("five") };
     let lines = ["a", "b"].map(|sku| (key(sku), Change::unconditional(reserve))).to_vec();
     let transaction = Arc::new(Transaction::new(lines).expect("a transaction"));
@@ -214,7 +214,7 @@ async fn holds_end_though_their_replica_is_gone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_is_once_though_it_is_sent_again_meanwhile() {
     const LINES: usize = 1_500;
-    let Some(replicas) = Replicas::with_levels(3, &[("a", 0), ("b", 0)]).await else { return };
+    let replicas = Replicas::with_levels(3, &[("a", 0), ("b", 0)]).await;
     for round in 0..4_u64 {
         let once = Once { key: u128::from(round + 1) << 64, ..ONCE };
         let mut senders = JoinSet::new();
@@ -244,7 +244,7 @@ async fn a_batch_is_once_though_it_is_sent_again_meanwhile() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_extends_makes_nothing_shorter() {
-    let Some(replicas) = Replicas::with_levels(2, &[("a", 5)]).await else { return };
+    let replicas = Replicas::with_levels(2, &[("a", 5)]).await;
     let reserve = Operation::Reserve { quantity: Quantity::new(5).expect("five") };
     let lines = vec![(key("a"), Change::unconditional(reserve))];
     let transaction = Arc::new(Transaction::new(lines).expect("a transaction"));
@@ -276,7 +276,7 @@ async fn whoever_extends_makes_nothing_shorter() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_that_nobody_touches_are_let_go() {
     const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-    let Some(replicas) = Replicas::with_levels(2, &SKUS.map(|sku| (sku, 1))).await else { return };
+    let replicas = Replicas::with_levels(2, &SKUS.map(|sku| (sku, 1))).await;
     let reserve = Operation::Reserve { quantity: Quantity::new(1).expect("one") };
     let lines = SKUS.map(|sku| (key(sku), Change::unconditional(reserve))).to_vec();
     let transaction = Arc::new(Transaction::new(lines).expect("a transaction"));
@@ -311,7 +311,7 @@ async fn lines_that_nobody_touches_are_let_go() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_has_what_another_replica_was_asked_for() {
-    let Some(replicas) = Replicas::with_levels(2, &[("a", 0)]).await else { return };
+    let replicas = Replicas::with_levels(2, &[("a", 0)]).await;
     for count in 1..=20_u64 {
         for _ in 0..3 {
             let made = replicas.stores[0].execute(Command::change(key("a"), adjust(1))).await;
@@ -343,7 +343,7 @@ async fn placed(store: &AnyStore, sku: &str, backorder: bool) -> OrderId {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_have_their_turn_at_any_replica() {
-    let Some(mut replicas) = Replicas::with_levels(3, &[("a", 100), ("b", 0)]).await else { return };
+    let mut replicas = Replicas::with_levels(3, &[("a", 100), ("b", 0)]).await;
     let mut orders = Vec::new();
     for number in 0..100 {
         orders.push(placed(&replicas.stores[number % 3], "a", false).await);
@@ -373,7 +373,7 @@ async fn orders_have_their_turn_at_any_replica() {
 async fn every_replica_tells_of_every_change_once() {
     const CHANGES: u64 = 300;
     const SKUS: [&str; 5] = ["a", "b", "c", "d", "e"];
-    let Some(replicas) = Replicas::with_levels(3, &SKUS.map(|sku| (sku, 0))).await else { return };
+    let replicas = Replicas::with_levels(3, &SKUS.map(|sku| (sku, 0))).await;
     let mut writers = JoinSet::new();
     for (number, store) in replicas.stores.iter().cloned().enumerate() {
         writers.spawn(async move {

@@ -17,14 +17,14 @@ use tokio_postgres::{Client, NoTls};
 use crate::support::stock::{adjust, create, key, reserve};
 use crate::support::store::{changed, open_replica};
 
-async fn with_stock(levels: &[(&str, u64)]) -> Option<(AnyStore, Database)> {
-    let database = databases::postgres()?.database().expect("a database");
+async fn with_stock(levels: &[(&str, u64)]) -> (AnyStore, Database) {
+    let database = databases::postgres().database().expect("a database");
     let store = open_replica(&database.url(), Keeping::default()).await;
     for (sku, on_hand) in levels {
         let made = store.execute(Command::change(key(sku), create(*on_hand))).await;
         changed(made.expect("it is judged")).expect("a level");
     }
-    Some((store, database))
+    (store, database)
 }
 
 async fn connected(database: &Database) -> Client {
@@ -146,7 +146,7 @@ const DAMAGE: [(&str, &str, &str); 17] = [
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_was_changed_behind_its_back_is_found() {
-    let Some((store, database)) = with_stock(&[("a", 5), ("b", 9), ("c", 1), ("d", 4)]).await else { return };
+    let (store, database) = with_stock(&[("a", 5), ("b", 9), ("c", 1), ("d", 4)]).await;
     changed(store.execute(Command::change(key("a"), adjust(5))).await.expect("it is judged")).expect("units");
     let hour = Duration::from_hours(1);
     store.execute(Command::new(held(&[("a", 3), ("b", 2)], hour))).await.expect("it is judged");
@@ -188,7 +188,7 @@ async fn whatever_was_changed_behind_its_back_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_change_the_stock_meanwhile_mislead_nobody() {
     const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-    let Some((store, database)) = with_stock(&SKUS.map(|sku| (sku, 1_000))).await else { return };
+    let (store, database) = with_stock(&SKUS.map(|sku| (sku, 1_000))).await;
     let store = Arc::new(store);
     let other = Arc::new(open_replica(&database.url(), Keeping::default()).await);
     let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));

@@ -93,7 +93,7 @@ impl Builder {
     fn in_database_if_asked(&mut self) -> Option<databases::Database> {
         let has_its_own = matches!(self.config.storage, Storage::Postgres { .. });
         if !has_its_own && std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") {
-            let server = databases::postgres().expect("PostgreSQL is asked for");
+            let server = databases::postgres();
             let made = server.database().expect("a database");
             let keeping = self.config.storage.keeping().clone();
             self.config.storage = in_database(&made.url(), keeping);

@@ -75,9 +75,7 @@ macro_rules! for_each_store {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 let [keeping, ..] = [$($keeping,)? Keeping::default()];
-                if let Some(opened) = Opened::in_database(keeping).await {
-                    with_store(opened).await;
-                }
+                with_store(Opened::in_database(keeping).await).await;
             }
         }
     )+};

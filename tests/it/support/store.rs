@@ -38,11 +38,11 @@ impl Opened {
         Self { store: open(kind, path, keeping).await, kind, folder, database: None }
     }
 
-    /// An empty store in a database of its own; `None` if there is no PostgreSQL here, which has been told.
-    pub(crate) async fn in_database(keeping: Keeping) -> Option<Self> {
-        let database = databases::postgres()?.database().expect("a database");
+    /// An empty store in a database of its own.
+    pub(crate) async fn in_database(keeping: Keeping) -> Self {
+        let database = databases::postgres().database().expect("a database");
         let store = open_replica(&database.url(), keeping).await;
-        Some(Self { store, kind: StrategyKind::Atomic, folder: None, database: Some(database) })
+        Self { store, kind: StrategyKind::Atomic, folder: None, database: Some(database) }
     }
 
     /// The store, ended and opened again; `None` if it keeps nothing beyond its end.

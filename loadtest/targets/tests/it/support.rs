@@ -52,9 +52,7 @@ macro_rules! for_each_shop {
                 #[databases::needs($kind)]
                 #[tokio::test]
                 async fn $name() {
-                    if let Some(shop) = Served::start(Kind::$kind, Way::$way) {
-                        super::$body(&shop, Way::$way).await;
-                    }
+                    super::$body(&Served::start(Kind::$kind, Way::$way), Way::$way).await;
                 }
             )*
         }
@@ -63,21 +61,19 @@ macro_rules! for_each_shop {
 pub(crate) use for_each_shop;
 
 impl Running {
-    /// A database that nothing else is in; `None` if it is not installed.
-    pub(crate) fn shared(kind: Kind) -> Option<Self> {
+    /// A database that nothing else is in.
+    pub(crate) fn shared(kind: Kind) -> Self {
         match kind {
-            Kind::Postgres => {
-                databases::postgres().map(|server| server.database().expect("a database").into())
-            }
-            Kind::Redis => databases::redis().map(Self::Redis),
+            Kind::Postgres => databases::postgres().database().expect("a database").into(),
+            Kind::Redis => Self::Redis(databases::redis()),
         }
     }
 
     /// One whose server ends with it.
-    pub(crate) fn alone(kind: Kind) -> Option<Self> {
+    pub(crate) fn alone(kind: Kind) -> Self {
         let postgres = || -> Result<Self, StartError> { Ok(Arc::new(Postgres::start()?).database()?.into()) };
         match kind {
-            Kind::Postgres => databases::unless_missing(postgres()),
+            Kind::Postgres => databases::started(postgres()),
             Kind::Redis => Self::shared(kind),
         }
     }
@@ -105,8 +101,8 @@ impl From<Database> for Running {
 
 impl Served {
     /// A shop over a database of its own.
-    pub(crate) fn start(kind: Kind, way: Way) -> Option<Self> {
-        Running::shared(kind).map(|database| Self::over(database, way))
+    pub(crate) fn start(kind: Kind, way: Way) -> Self {
+        Self::over(Running::shared(kind), way)
     }
 
     /// A shop over that database.

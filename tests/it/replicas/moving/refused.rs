@@ -39,7 +39,7 @@ fn killed(mut migrating: Child) {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_served_or_not_empty_is_neither_left_nor_entered() {
-    let Some(database) = database() else { return };
+    let database = database();
     let (folder, url) = (TempDir::new().expect("a folder"), database.url());
     let (data, full) = (folder.path().join("data"), folder.path().join("full"));
     let service = Service::over_folder(&data);
@@ -75,7 +75,7 @@ async fn what_is_served_or_not_empty_is_neither_left_nor_entered() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_imported_in_part_stays_until_it_is_whole() {
-    let Some(database) = database() else { return };
+    let database = database();
     let (folder, url) = (TempDir::new().expect("a folder"), database.url());
     let back = folder.path().join("back");
     Service::over_store(&url).stop();
@@ -103,7 +103,7 @@ async fn what_was_imported_in_part_stays_until_it_is_whole() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_move_to_a_database_that_is_killed_has_moved_nothing() {
-    let Some(database) = database() else { return };
+    let database = database();
     let (folder, url) = (TempDir::new().expect("a folder"), database.url());
     let data = folder.path().join("data");
     let service = Service::over_folder(&data);
@@ -137,7 +137,7 @@ async fn a_move_to_a_database_that_is_killed_has_moved_nothing() {
 #[databases::needs(Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_move_to_a_data_directory_that_is_killed_has_moved_nothing() {
-    let Some(database) = database() else { return };
+    let database = database();
     let (folder, url) = (TempDir::new().expect("a folder"), database.url());
     let (data, partial) = (folder.path().join("data"), folder.path().join("data.partial"));
     let replica = Service::over_store(&url);
