@@ -166,6 +166,7 @@ mod tests {
             assert!(succession.is_broken() == is_broken && told.contains(wanted), "{told}");
         }
     }
+
     #[test]
     fn who_counts_more_is_believed_only_if_nobody_else_may() {
         let of = |counts: [Option<u64>; 3]| [0, 1, 4].into_iter().zip(counts).collect::<Counted>();

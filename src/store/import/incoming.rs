@@ -1,5 +1,6 @@
 //! [`Incoming`]: an import whose bytes are coming in, and who is at work on it.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use super::{ImportError, Place, Source, Stage, joined};
+use crate::store::Answered;
 
 /// Pieces of the body that are taken in ahead of what is checked.
 const PIECES_AHEAD: usize = 4;
@@ -24,10 +26,10 @@ pub(in crate::store) struct Incoming {
 
 /// Bytes that were taken in, and what goes with them: in the order in which they are to go.
 #[derive(Debug)]
-pub(in crate::store) struct Taken {
-    pub(in crate::store) stage: Stage,
-    pub(in crate::store) place: Place,
-    pub(in crate::store) right: OwnedSemaphorePermit,
+struct Taken {
+    stage: Stage,
+    place: Place,
+    right: OwnedSemaphorePermit,
 }
 
 impl Incoming {
@@ -54,10 +56,22 @@ impl Incoming {
         self.pieces.send(bytes).await.is_ok()
     }
 
-    /// All bytes have come.
-    pub(in crate::store) async fn taken(self) -> Result<Taken, ImportError> {
+    /// All bytes have come, and are carried through: on a task of its own, so a client that goes away does not cut it short.
+    pub(in crate::store) async fn carried<F>(
+        self,
+        through: impl FnOnce(Stage) -> F + Send + 'static,
+    ) -> Result<Answered, ImportError>
+    where
+        F: Future<Output = Result<Answered, ImportError>> + Send,
+    {
         let Self { pieces, staging } = self;
         drop(pieces);
-        joined(staging).await
+        joined(tokio::spawn(async move {
+            let Taken { stage, place, right } = joined(staging).await?;
+            let answered = through(stage).await;
+            drop((place, right));
+            answered
+        }))
+        .await
     }
 }

@@ -35,7 +35,7 @@ use super::chores::ImportError;
 use super::{NotDone, Why};
 
 pub(in crate::store) use entries::{Entries, Entry};
-pub(in crate::store) use incoming::{Incoming, Taken};
+pub(in crate::store) use incoming::Incoming;
 pub(in crate::store) use place::Place;
 pub(in crate::store) use refused::Refused;
 pub(in crate::store) use stage::{Source, Stage};

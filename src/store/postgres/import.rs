@@ -25,7 +25,7 @@ use crate::said::Said;
 use crate::stock::{KeySet, Once, StockKey};
 use crate::store::chores::{ImportError, ImportInto, StockForm};
 use crate::store::import::{
-    Entry, Incoming, Place, Refused, Source, Stage, Staged, Taken, WHOLE_LEVELS, fresh_id, joined, next_chunk,
+    Entry, Incoming, Place, Refused, Source, Stage, Staged, WHOLE_LEVELS, fresh_id, joined, next_chunk,
 };
 use crate::store::{Answered, Idempotency, Imported, NotDone, Outcome, StockQuery, WasApplied, Why};
 
@@ -64,14 +64,8 @@ impl ImportInto for Import {
         actor: Option<SmolStr>,
     ) -> Result<Answered, ImportError> {
         let Self { store, incoming } = self;
-        // On a task of its own: a client that goes away does not cut it short.
-        joined(tokio::spawn(async move {
-            let Taken { stage, place, right } = incoming.taken().await?;
-            let answered = store.import(stage, idempotency.map(|it| it.once), actor).await;
-            drop((place, right));
-            answered
-        }))
-        .await
+        let once = idempotency.map(|it| it.once);
+        incoming.carried(move |stage| async move { store.import(stage, once, actor).await }).await
     }
 }
 

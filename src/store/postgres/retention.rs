@@ -20,7 +20,7 @@ use super::save::COMMIT;
 use super::{NOW, Postgres};
 use crate::store::NotDone;
 
-const LOCK: &str = "SELECT heads FROM inventory.feed WHERE z = 0 FOR UPDATE";
+const LOCK: &str = "SELECT total FROM inventory.feed WHERE z = 0 FOR UPDATE";
 const RUNS: &str = "SELECT last, p, head FROM inventory.run WHERE z = 0 ORDER BY last LIMIT $1";
 /// The first of a stretch that is to stay.
 const STAYS: &str = "SELECT seq FROM inventory.movement WHERE p = $1 AND seq > $2 AND seq <= $3 AND time_ms >= $4 \

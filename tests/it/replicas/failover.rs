@@ -6,7 +6,7 @@ use inventory::strategy::StrategyKind;
 use serde_json::json;
 use tokio_postgres::NoTls;
 
-use super::kills::{Replica, durable, run_over};
+use super::kills::{Replica, assert_consistent, durable, run_over};
 use super::network::{assert_goes_on, until_ready};
 use crate::support::app::{TestApp, WATCHDOG, in_database};
 use crate::support::proxy::Proxy;
@@ -65,14 +65,7 @@ async fn a_synchronous_standby_takes_over_and_nothing_is_lost() {
     standby.promote().expect("it is a standby");
     // It goes on at the other, under the same load.
     reaches(before + 500).await;
-    let output =
-        tokio::task::spawn_blocking(|| running.wait_with_output()).await.expect("no panic").expect("its end");
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    // So many may have failed that there is no headline (5); of the history nothing is wrong.
-    let is_clean =
-        said.contains("CONSISTENT: no update was lost") && matches!(output.status.code(), Some(0 | 5));
-    assert!(is_clean, "{:?}: {said}", output.status.code());
+    assert_consistent(running).await;
     for (number, replica) in replicas.iter().enumerate() {
         replica.until_ready(true).await;
         let put = reqwest::Client::new().put(format!("{}/v1/stock/after-{number}", replica.url));

@@ -33,7 +33,7 @@ use super::chores::Home;
 use crate::journal::disk::Disk;
 use crate::journal::stored::Stored;
 use crate::store::chores::{ImportError, ImportInto, StockForm};
-use crate::store::import::{Incoming, Place, Source, Stage, Staged, Taken, WHOLE_LEVELS, fresh_id, joined};
+use crate::store::import::{Incoming, Place, Source, Stage, Staged, WHOLE_LEVELS, fresh_id, joined};
 use crate::store::{Answered, Idempotency, Imported, NotDone, Outcome, Store as _, Why};
 
 pub(in crate::store::local) use crate::store::import::pending;
@@ -74,14 +74,9 @@ impl ImportInto for Import {
         actor: Option<SmolStr>,
     ) -> Result<Answered, ImportError> {
         let Self { store, incoming } = self;
-        // On a task of its own: a client that goes away does not stop what has happened.
-        joined(tokio::spawn(async move {
-            let Taken { stage, place, right } = incoming.taken().await?;
-            let answered = store.carry_through(stage, idempotency, actor).await;
-            drop((place, right));
-            answered
-        }))
-        .await
+        incoming
+            .carried(move |stage| async move { store.carry_through(stage, idempotency, actor).await })
+            .await
     }
 }
 
